@@ -1,0 +1,36 @@
+"""Doubts about a result, each typed, with its cause and its remedy. Those that invalidate say so."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CaveatKind(StrEnum):
+    """What a doubt is about."""
+
+    AUDIT_DIFFERS = "audit_differs"
+    CLOSER_DIFFERS = "closer_differs"
+    COOKIES_SENT = "cookies_sent"
+    GENERATOR_SATURATED = "generator_saturated"
+    HOST_LOOPBACK = "host_loopback"
+    INTERRUPTED = "interrupted"
+    LEFTOVERS = "leftovers"
+    LOOPBACK_REUSE = "loopback_reuse"
+    NO_RECORDS = "no_records"
+    PROCESS_DIED = "process_died"
+    SAMPLE_DIFFERS = "sample_differs"
+    SAMPLER_LATE = "sampler_late"
+    SERVER_SATURATED = "server_saturated"
+    SOFTNET_DROPS = "softnet_drops"
+    STARTS_DROPPED = "starts_dropped"
+    STARTS_LATE = "starts_late"
+    TIME_WAIT_OVERFLOW = "time_wait_overflow"
+
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """One doubt. `invalidates` tells that the run does not answer its question as asked."""
+
+    kind: CaveatKind
+    cause: str
+    remedy: str
+    invalidates: bool = False

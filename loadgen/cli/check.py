@@ -1,0 +1,18 @@
+"""`churn check`: validate a scenario, and tell what should happen."""
+
+import click
+
+from loadgen.cli.sources import read_scenario, scenario_arguments
+
+
+@click.command()
+@scenario_arguments
+def check(scenario: str, overrides: tuple[str, ...], variants: tuple[str, ...], quick: bool) -> None:
+    """Validate SCENARIO, list its variants and print the prediction of each; run nothing."""
+    from loadgen import plans
+    from loadgen.cli.tables import print_predictions
+    from loadgen.model import predict
+
+    path, found = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
+    predictions = [(variant, predict(plans.situation(variant))) for variant in found.variants]
+    print_predictions(found, predictions, path)

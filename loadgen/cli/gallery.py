@@ -1,0 +1,19 @@
+"""`churn list`: the bundled scenarios."""
+
+import click
+
+from loadgen.cli.sources import bundled
+
+
+@click.command(name="list")
+def gallery() -> None:
+    """List the bundled scenarios, with their questions."""
+    from loadgen.scenario import load_scenario
+
+    for name, path in bundled().items():
+        scenario = load_scenario(path)
+        click.echo(f"{name}: {scenario.title}")
+        click.echo(f"    {scenario.question}")
+        click.echo(
+            f"    claims {' '.join(scenario.claims)}; variants {', '.join(v.name for v in scenario.variants)}"
+        )

@@ -1,0 +1,136 @@
+"""`churn run`: the main job."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from loadgen.cli.exits import Exit, fail
+from loadgen.cli.sources import read_scenario, runs_option, scenario_arguments
+
+if TYPE_CHECKING:
+    from loadgen.experiment import Outcome, Watcher
+    from loadgen.rundir import RunDirectory
+    from loadgen.scenario import Scenario
+
+LAB_CHECKS = frozenset({"namespaces", "sysctls", "links"})
+"""The checks that a lab of its own stands on."""
+
+SPARE_DESCRIPTORS = 64
+"""What a process needs besides its connections: pipes, event loop, libraries."""
+
+
+@click.command()
+@scenario_arguments
+@runs_option
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json to stdout instead of the tables.")
+@click.option("--no-figures", is_flag=True, help="Record and summarise only.")
+def run(
+    scenario: str,
+    overrides: tuple[str, ...],
+    variants: tuple[str, ...],
+    quick: bool,
+    runs: Path,
+    as_json: bool,
+    no_figures: bool,
+) -> None:
+    """Run SCENARIO: a file, or the name of a bundled one (`churn list`).
+
+    Ctrl-C ends the running variant and keeps and summarises what there is; a second one stops at once.
+
+    \b
+    Exit: 0 fine, 99 an expectation failed, 104 bad scenario, 105 interrupted,
+    106 the measurement is invalid (the caveats say why), 2 usage, 1 a bug.
+    """
+    from loadgen.child import ChildDiedError
+    from loadgen.cli.screen import watcher_for
+    from loadgen.cli.tables import print_report
+    from loadgen.experiment import create_directory
+    from loadgen.lab.errors import LabUnavailable, SysctlRefused
+    from loadgen.preflight import raise_descriptor_limit
+    from loadgen.summary import summary_document
+
+    path, asked = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
+    raise_descriptor_limit()
+    asked = prepared(asked, runs)
+    try:
+        directory = create_directory(runs, path)
+        outcome = conduct(asked, directory, watcher_for(asked, directory, quick), quick)
+        figures = [] if no_figures or not outcome.summaries else draw_figures(directory)
+    except asyncio.CancelledError:
+        fail(Exit.INTERRUPTED, f"stopped at once; what was recorded is kept in {runs}")
+    except SysctlRefused as error:
+        fail(Exit.BAD_SCENARIO, f"{path}: {error}")
+    except (ChildDiedError, LabUnavailable) as error:
+        fail(Exit.INVALID, f"{error}\nWhat was recorded until then is kept in {runs}.")
+    except OSError as error:
+        fail(Exit.INVALID, f"{error}\nWhat was recorded until then is kept in {runs}.")
+    if as_json:
+        click.echo(json.dumps(summary_document(directory.id, outcome.summaries), indent=2))
+    else:
+        print_report(asked, outcome.summaries, directory, figures)
+    raise SystemExit(int(exit_code(outcome)))
+
+
+def prepared(scenario: "Scenario", runs: Path) -> "Scenario":
+    """The scenario as this machine can run it, after a look at what it allows; doubts go to stderr."""
+    from loadgen.experiment import on_host
+    from loadgen.preflight import Verdict, checks
+    from loadgen.scenario import Topology
+
+    needed = max(variant.load.loop.connections for variant in scenario.variants) + SPARE_DESCRIPTORS
+    found = checks(descriptors_needed=needed, directory=runs)
+    for check in found:
+        if check.verdict is not Verdict.OK:
+            click.echo(f"{check.verdict}: {check.name}: {check.found}; {check.remedy}", err=True)
+    no_lab = any(check.verdict is Verdict.FAIL and check.name in LAB_CHECKS for check in found)
+    if no_lab and any(variant.lab.topology is not Topology.HOST for variant in scenario.variants):
+        click.echo("No lab can be had: running on plain loopback, where the answer differs (K12).", err=True)
+        return on_host(scenario)
+    return scenario
+
+
+def conduct(scenario: "Scenario", directory: "RunDirectory", watcher: "Watcher", quick: bool) -> "Outcome":
+    """Run all variants under a loop of our own, with Ctrl-C in our hands."""
+    import uvloop
+
+    from loadgen.experiment import run_scenario
+
+    async def go() -> "Outcome":
+        stop = asyncio.Event()
+        task = asyncio.current_task()
+        assert task is not None
+
+        def interrupt() -> None:
+            if stop.is_set():
+                task.cancel()
+            stop.set()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt)
+        return await run_scenario(scenario, directory, watcher, stop, quick=quick)
+
+    with watcher, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(go())
+
+
+def draw_figures(directory: "RunDirectory") -> list[Path]:
+    click.echo("drawing the figures", err=True)
+    from plots.figures import draw
+
+    return draw(directory)
+
+
+def exit_code(outcome: "Outcome") -> Exit:
+    """The gravest thing that can be said of the run."""
+    if outcome.interrupted:
+        return Exit.INTERRUPTED
+    if not all(summary.valid for summary in outcome.summaries):
+        return Exit.INVALID
+    if not all(summary.passed for summary in outcome.summaries):
+        return Exit.EXPECTATION_FAILED
+    return Exit.FINE

@@ -1,0 +1,200 @@
+"""What a person sees while a run goes: a live view on a terminal, plain lines elsewhere. On stderr."""
+
+from time import monotonic
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from loadgen.experiment import Watcher
+from loadgen.fold import Fold
+from loadgen.knee import rate
+from loadgen.latency import Latency
+from loadgen.model import Prediction
+from loadgen.records import Interval, Record, Sample
+from loadgen.rundir import RunDirectory
+from loadgen.scenario import OpenLoop, Scenario, Variant
+from loadgen.summary import VariantSummary
+from loadgen.tcp import Side, State
+
+REFRESH_S = 0.2
+"""Drawn by the records as they come, and not by a thread: processes are forked from here."""
+LINE_S = 1.0
+"""How often a plain line is printed."""
+RATE_INTERVALS = 5
+"""The intervals that a shown rate is the mean of."""
+
+
+def watcher_for(scenario: Scenario, directory: RunDirectory, quick: bool) -> Watcher:
+    """The view that fits where stderr goes."""
+    console = Console(stderr=True, highlight=False)
+    kind = LiveView if console.is_terminal and not console.is_dumb_terminal else PlainLines
+    return kind(console, scenario, directory, quick)
+
+
+class Current:
+    """The variant under way, as numbers for the screen."""
+
+    def __init__(self, variant: Variant, prediction: Prediction, fold: Fold) -> None:
+        self.variant = variant
+        self.prediction = prediction
+        self.fold = fold
+
+    @property
+    def elapsed_s(self) -> float:
+        return max((one[-1].end_ns for one in (self.fold.intervals,) if one), default=0) / 1e9
+
+    @property
+    def duration_s(self) -> float:
+        return self.variant.load.duration / 1e9
+
+    @property
+    def left_s(self) -> float:
+        return max(self.duration_s - self.elapsed_s, 0.0)
+
+    def rate(self) -> float:
+        """Connections per second, over the last intervals."""
+        last = self.fold.intervals[-RATE_INTERVALS:]
+        return sum(map(rate, last)) / len(last) if last else 0.0
+
+    def offered(self) -> str:
+        loop = self.variant.load.loop
+        return f"{loop.rate:g} requests/s" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
+
+    def time_wait(self, side: Side) -> int:
+        samples = self.fold.samples
+        return samples[-1].sides[side].count(State.TIME_WAIT) if samples else 0
+
+    def errors(self) -> str:
+        return ", ".join(f"{failure} {count:,}" for failure, count in self.fold.errors.most_common(4))
+
+
+class PlainLines:
+    """One line a second, for logs and pipes."""
+
+    def __init__(self, console: Console, scenario: Scenario, directory: RunDirectory, quick: bool) -> None:
+        self._console = console
+        self._console.soft_wrap = True
+        self._due = 0.0
+        self._print(
+            f"{scenario.title}{_quickly(quick)}: {len(scenario.variants)} variants into {directory.path}"
+        )
+
+    def __enter__(self) -> "PlainLines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def variant_begins(self, variant: Variant, prediction: Prediction, fold: Fold) -> None:
+        self._current = Current(variant, prediction, fold)
+        self._print(f"{variant.name}: begins")
+
+    def record(self, record: Record | Latency) -> None:
+        if isinstance(record, Interval) and monotonic() >= self._due:
+            self._due = monotonic() + LINE_S
+            current = self._current
+            held = ", ".join(f"{side} {current.time_wait(side):,}" for side in Side)
+            errors = current.errors()
+            self._print(
+                f"{current.variant.name}: {current.elapsed_s:5.1f} of {current.duration_s:g} s,"
+                f" {current.rate():,.0f} conn/s, TIME-WAIT {held}" + (f", errors {errors}" if errors else "")
+            )
+
+    def variant_ends(self, summary: VariantSummary) -> None:
+        self._print(f"{summary.name}: {summary.verdict}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+
+class LiveView:
+    """The run as it goes, redrawn in place; finished variants stay as a line each."""
+
+    def __init__(self, console: Console, scenario: Scenario, directory: RunDirectory, quick: bool) -> None:
+        self._title = f"{scenario.title}{_quickly(quick)}"
+        self._directory = directory
+        self._waiting = [variant.name for variant in scenario.variants]
+        self._done: list[VariantSummary] = []
+        self._current: Current | None = None
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._due = 0.0
+
+    def __enter__(self) -> "LiveView":
+        self._live.start()
+        self._draw()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def variant_begins(self, variant: Variant, prediction: Prediction, fold: Fold) -> None:
+        self._waiting.remove(variant.name)
+        self._current = Current(variant, prediction, fold)
+        self._draw()
+
+    def record(self, record: Record | Latency) -> None:
+        if isinstance(record, Interval | Sample) and monotonic() >= self._due:
+            self._due = monotonic() + REFRESH_S
+            self._draw()
+
+    def variant_ends(self, summary: VariantSummary) -> None:
+        self._done.append(summary)
+        self._current = None
+        self._draw()
+
+    def _draw(self) -> None:
+        self._live.update(self._picture(), refresh=True)
+
+    def _picture(self) -> RenderableType:
+        rows: list[RenderableType] = [
+            Text(self._title, style="bold"),
+            Text(str(self._directory.path), style="dim"),
+        ]
+        for summary in self._done:
+            good = summary.passed and summary.valid and summary.exact
+            mark = Text("✔ ", style="green") if good else Text("✘ ", style="red")
+            rows.append(Text.assemble(mark, (summary.name, "bold"), "  ", summary.verdict))
+        if self._current is not None:
+            rows.append(_panel(self._current))
+        if self._waiting:
+            rows.append(Text(f"  then {', '.join(self._waiting)}", style="dim"))
+        return Group(*rows)
+
+
+def _panel(current: Current) -> RenderableType:
+    """The variant under way."""
+    ports = current.fold.ports
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", justify="right")
+    grid.add_column()
+    elapsed = (
+        f"{current.elapsed_s:.1f} s, {current.left_s:.0f} s left" if current.fold.intervals else "starting"
+    )
+    grid.add_row(
+        Text(f"▶ {current.variant.name}", style="bold not dim"),
+        _beside(
+            ProgressBar(current.duration_s, min(current.elapsed_s, current.duration_s), width=40), elapsed
+        ),
+    )
+    grid.add_row("rate", f"{current.rate():,.0f} connections/s, offered {current.offered()}")
+    for side in Side:
+        held = current.time_wait(side)
+        style = "red" if held > ports / 2 else "yellow"
+        bar = ProgressBar(ports, min(held, ports), width=40, complete_style=style, finished_style="red")
+        grid.add_row(f"TIME-WAIT {side}", _beside(bar, f"{held:,} of {ports:,} ports"))
+    errors = current.errors()
+    grid.add_row("errors", Text(errors, style="red") if errors else Text("none", style="dim"))
+    return grid
+
+
+def _beside(bar: ProgressBar, text: str) -> RenderableType:
+    row = Table.grid(padding=(0, 2))
+    row.add_row(bar, text)
+    return row
+
+
+def _quickly(quick: bool) -> str:
+    return " (--quick: fewer ports, shorter)" if quick else ""

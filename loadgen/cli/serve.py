@@ -1,0 +1,81 @@
+"""`churn serve`: one of the bundled servers, by hand."""
+
+import click
+
+from loadgen.cli.exits import Exit, fail
+from loadgen.tcp import CloseMethod, Closer
+
+
+class _Unit(click.ParamType[int]):
+    """An option written as scenarios write it: `30s`, `1KiB`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from loadgen.units import ByteSize, Duration, UnitError
+
+        kind = Duration if self.name == "duration" else ByteSize
+        try:
+            return kind.parse(str(value))
+        except UnitError as error:
+            self.fail(error.message, param, ctx)
+
+
+@click.command()
+@click.option("--kind", type=click.Choice(["protocol", "aiohttp"]), default="protocol", show_default=True)
+@click.option("--host", "hosts", multiple=True, default=["127.0.0.1"], show_default=True, help="Repeatable.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one."
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--backlog", type=click.IntRange(1, 65535), default=4096, show_default=True)
+@click.option(
+    "--closer",
+    type=click.Choice(list(Closer)),
+    default=Closer.SERVER,
+    show_default=True,
+    help="Who closes first.",
+)
+@click.option(
+    "--close", type=click.Choice(list(CloseMethod)), default=CloseMethod.FIN, show_default=True, help="How."
+)
+@click.option(
+    "--requests", type=click.IntRange(1), default=1, show_default=True, help="Exchanges on a connection."
+)
+@click.option("--response", type=_Unit("size"), default="128B", show_default=True, help="Body of a response.")
+@click.option(
+    "--delay", type=_Unit("duration"), default="0s", show_default=True, help="Before each response."
+)
+@click.option("--idle-timeout", type=_Unit("duration"), default="60s", show_default=True)
+def serve(
+    kind: str,
+    hosts: tuple[str, ...],
+    port: int,
+    workers: int,
+    backlog: int,
+    closer: str,
+    close: str,
+    requests: int,
+    response: int,
+    delay: int,
+    idle_timeout: int,
+) -> None:
+    """Serve HTTP with a given way of closing, until Ctrl-C. Prints JSON lines, the totals last."""
+    from servers.behaviour import Behaviour
+    from servers.lines import Line, to_json
+    from servers.plan import Kind, Plan
+    from servers.serve import WorkersLostError, serve_blocking
+
+    def say(line: Line) -> None:
+        click.echo(to_json(line))
+
+    try:
+        behaviour = Behaviour(Closer(closer), requests, CloseMethod(close), delay, idle_timeout, response)
+        serve_blocking(Plan(Kind(kind), behaviour, hosts, port, workers, backlog), say)
+    except ValueError as error:
+        fail(Exit.USAGE, str(error))
+    except OSError as error:
+        fail(Exit.USAGE, f"cannot listen: {error}")
+    except WorkersLostError:
+        fail(Exit.BUG, "all workers were lost; their last words are above")

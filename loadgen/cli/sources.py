@@ -1,0 +1,96 @@
+"""From what a person names to files: scenarios by path or bundled name, runs by path, id or `last`."""
+
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from loadgen.cli.exits import Exit, fail
+
+if TYPE_CHECKING:
+    from loadgen.rundir import RunDirectory
+    from loadgen.scenario import Scenario
+
+RUNS = Path("runs")
+LAST = "last"
+
+
+def bundled() -> dict[str, Path]:
+    """The gallery: scenario files by name."""
+    folder = Path(str(files("scenarios")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def scenario_path(name: str) -> Path:
+    """The file of a scenario. Exits with USAGE where there is none."""
+    gallery = bundled()
+    if name in gallery and not Path(name).is_file():
+        return gallery[name]
+    path = Path(name)
+    # `churn run scenarios/http10.yaml` is the same job wherever one stands.
+    if not path.exists() and path.parent == Path("scenarios") and path.stem in gallery:
+        return gallery[path.stem]
+    if not path.exists() and not path.suffix:
+        known = ", ".join(gallery)
+        fail(Exit.USAGE, f"{name}: no such file, and no such scenario in the gallery ({known})")
+    return path
+
+
+def read_scenario(
+    name: str, *, overrides: Sequence[str] = (), variants: Sequence[str] = (), quick: bool = False
+) -> "tuple[Path, Scenario]":
+    """A scenario, ready to run. Exits with BAD_SCENARIO, every problem told."""
+    from loadgen.fold import metric_names
+    from loadgen.scenario import ScenarioError, load_scenario
+
+    path = scenario_path(name)
+    try:
+        return path, load_scenario(
+            path, overrides=overrides, variants=variants, quick=quick, metrics=metric_names()
+        )
+    except ScenarioError as error:
+        fail(Exit.BAD_SCENARIO, str(error))
+
+
+def run_directory(name: str, runs: Path) -> "RunDirectory":
+    """A run by path, by id within `runs`, or the newest one there. Exits with USAGE where there is none."""
+    from loadgen.rundir import RUN_FILE, RunDirectory
+
+    if name == LAST:
+        found = sorted(path.parent for path in runs.glob(f"*/{RUN_FILE}"))
+        if not found:
+            fail(Exit.USAGE, f"{runs}: no runs here yet; `churn run http10 --quick` makes one")
+        return RunDirectory(found[-1])
+    for path in (Path(name), runs / name):
+        if (path / RUN_FILE).is_file():
+            return RunDirectory(path)
+    return fail(Exit.USAGE, f"{name}: not a run directory, nor the id of a run in {runs}")
+
+
+runs_option = click.option(
+    "-o",
+    "--output",
+    "runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=RUNS,
+    show_default=True,
+    help="The folder of run directories.",
+)
+
+
+def scenario_arguments(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument and options that name a scenario and narrow it, alike wherever one is read."""
+    for decorate in (
+        click.option("--quick", is_flag=True, help="Fewer ports, shorter: the same story in half a minute."),
+        click.option(
+            "--variant", "variants", metavar="NAME", multiple=True, help="Only this variant; repeatable."
+        ),
+        click.option(
+            "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key in every variant."
+        ),
+        click.argument("scenario"),
+    ):
+        command = decorate(command)
+    return command

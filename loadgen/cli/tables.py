@@ -1,0 +1,220 @@
+"""What a person reads at the end: verdicts, tables, ticks and crosses. On stdout."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from loadgen.caveats import Caveat
+from loadgen.model import Prediction
+from loadgen.rundir import RunDirectory
+from loadgen.scenario import OpenLoop, Scenario, Variant
+from loadgen.summary import Compared, VariantSummary, run_verdict
+
+PIPE_COLUMNS = 120
+_NONE = "–"
+
+
+def print_predictions(
+    scenario: Scenario, predictions: Sequence[tuple[Variant, Prediction]], path: Path
+) -> None:
+    """The variants of a scenario and what the model expects of each."""
+    console = _console()
+    console.print(Text.assemble((scenario.title, "bold"), (f"  {path}", "dim")))
+    if scenario.question:
+        console.print(scenario.question, markup=False)
+    console.print()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    _columns(table, "variant", "closes first", "load")
+    _columns(table, "conn/s", "knee", "ports gone", "ceiling", "TW client", "TW server", numeric=True)
+    for variant, prediction in predictions:
+        table.add_row(
+            variant.name,
+            closing(variant),
+            loading(variant),
+            f"{prediction.rate_per_s:,.0f}",
+            _at(prediction.time_to_knee_s),
+            _at(prediction.time_to_exhaustion_s),
+            _NONE if prediction.ceiling_per_s is None else f"{prediction.ceiling_per_s:,.0f}/s",
+            f"{prediction.time_wait_client:,}",
+            f"{prediction.time_wait_server:,}",
+        )
+    console.print(table)
+    for assumption in dict.fromkeys(text for _, prediction in predictions for text in prediction.assumptions):
+        console.print(Text(f"  assumed: {assumption}", style="dim"))
+
+
+def print_report(
+    scenario: Scenario, summaries: Sequence[VariantSummary], directory: RunDirectory, figures: Sequence[Path]
+) -> None:
+    """The whole answer: one verdict, then what it rests on."""
+    console = _console()
+    variants = {variant.name: variant for variant in scenario.variants}
+    console.print(Text(run_verdict(summaries), style="bold"))
+    for summary in summaries:
+        console.print(Text.assemble("  ", (summary.name, "bold"), ": ", summary.verdict))
+    console.print()
+    console.print(_overview(summaries, variants))
+    console.print()
+    _print_expectations(console, summaries)
+    _print_audit(console, summaries)
+    _print_compared(console, summaries)
+    _print_caveats(console, summaries)
+    console.print(Text("records   ", style="bold"), Text(str(directory.path)), sep="")
+    for path in figures:
+        if path.suffix == ".png":
+            console.print(Text("figure    ", style="bold"), Text(str(path)), sep="")
+
+
+def closing(variant: Variant) -> str:
+    """Who closes, how, after how many requests."""
+    connection = variant.connection
+    return f"{connection.closer} {connection.close.upper()} ×{connection.requests}"
+
+
+def loading(variant: Variant) -> str:
+    loop = variant.load.loop
+    offered = (
+        f"{loop.rate} {loop.arrivals}" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
+    )
+    return f"{offered}, {variant.load.duration}"
+
+
+def _overview(summaries: Sequence[VariantSummary], variants: dict[str, Variant]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    _columns(table, "variant", "closes first")
+    _columns(
+        table,
+        "conn/s",
+        "TIME-WAIT client",
+        "server",
+        "connect p50",
+        "p99",
+        "response p99",
+        "errors",
+        numeric=True,
+    )
+    for summary in summaries:
+        metrics = summary.metrics
+        table.add_row(
+            summary.name,
+            closing(variants[summary.name]),
+            _count(metrics.get("rate.mean")),
+            _count(metrics.get("client.time_wait.max")),
+            _count(metrics.get("server.time_wait.max")),
+            _time(metrics.get("connect.p50_ns")),
+            _time(metrics.get("connect.p99_ns")),
+            _time(metrics.get("response.p99_ns")),
+            _count(metrics.get("errors.total")),
+        )
+    return table
+
+
+def _print_expectations(console: Console, summaries: Sequence[VariantSummary]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for summary in summaries:
+        for item in summary.expectations:
+            table.add_row(_mark(item.verdict.passed), f"{summary.name}: {item.text}", item.verdict.reason)
+    if table.row_count:
+        console.print(Text("expectations", style="bold"))
+        console.print(Padding(table, (0, 0, 1, 2)))
+
+
+def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
+    """Where every count agrees one line says so; where one differs, it is shown."""
+    console.print(Text("audit: churn's counts against the kernel's", style="bold"))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    _columns(table, "", "variant", "counted")
+    _columns(table, "churn", "kernel", numeric=True)
+    _columns(table, "source")
+    for summary in summaries:
+        differing = [line for line in summary.audit if not line.exact]
+        connected = next((line for line in summary.audit if "PassiveOpens" in line.source), None)
+        if not summary.audit:
+            table.add_row(_mark(False), summary.name, "nothing was sampled")
+        elif not differing and connected is not None:
+            counts = f"{len(summary.audit)} counts, {connected.what} among them"
+            table.add_row(_mark(True), summary.name, counts, f"{connected.ours:,}", f"{connected.theirs:,}")
+        for line in differing:
+            table.add_row(
+                _mark(False), summary.name, line.what, f"{line.ours:,}", f"{line.theirs:,}", line.source
+            )
+    console.print(Padding(table, (0, 0, 1, 2)))
+
+
+def _print_compared(console: Console, summaries: Sequence[VariantSummary]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    _columns(table, "variant", "quantity")
+    _columns(table, "predicted", "measured", "error", numeric=True)
+    for summary in summaries:
+        for number, row in enumerate(summary.compared):
+            error = _NONE if row.error is None else f"{row.error:+.1%}"
+            table.add_row(
+                "" if number else summary.name,
+                row.name,
+                _quantity(row, row.predicted),
+                _quantity(row, row.measured),
+                Text(f"{error} (assumed rate)" if row.assumed and row.error else error),
+            )
+    console.print(Text("prediction beside measurement", style="bold"))
+    console.print(Padding(table, (0, 0, 1, 2)))
+
+
+def _print_caveats(console: Console, summaries: Sequence[VariantSummary]) -> None:
+    told: dict[Caveat, list[str]] = {}
+    for summary in summaries:
+        for caveat in summary.caveats:
+            told.setdefault(caveat, []).append(summary.name)
+    for caveat, names in sorted(told.items(), key=lambda item: not item[0].invalidates):
+        label, style = ("INVALID", "bold red") if caveat.invalidates else ("caveat", "yellow")
+        console.print(Text.assemble((f"{label}: ", style), f"{', '.join(names)}: {caveat.cause}"))
+        console.print(Text(f"    {caveat.remedy}", style="dim"))
+    if told:
+        console.print()
+
+
+def _console() -> Console:
+    """Pipes and logs have no width of their own: there, nothing is folded that a review would quote."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)
+
+
+def _columns(table: Table, *headings: str, numeric: bool = False) -> None:
+    for heading in headings:
+        table.add_column(
+            heading,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=heading in ("variant", "closes first"),
+        )
+
+
+def _mark(passed: bool) -> Text:
+    return Text("✔", style="green") if passed else Text("✘", style="red")
+
+
+def _count(value: float | None) -> str:
+    return _NONE if value is None else f"{value:,.0f}"
+
+
+def _at(seconds: float | None) -> str:
+    return _NONE if seconds is None else f"{seconds:.1f} s"
+
+
+def _quantity(row: Compared, value: float | None) -> str:
+    if value is None:
+        return _NONE
+    return f"{value:.2f} s" if row.unit == "s" else f"{value:,.0f}{row.unit if row.unit == '/s' else ''}"
+
+
+def _time(value_ns: float | None) -> str:
+    """Nanoseconds in the unit that suits, three digits."""
+    if value_ns is None:
+        return _NONE
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if value_ns >= size:
+            return f"{value_ns / size:.3g} {unit}"
+    return f"{value_ns:.0f} ns"

@@ -1,0 +1,263 @@
+"""What casts doubt on a variant's result: one function a doubt, each of the fold alone.
+
+Pure. A doubt that changes the answer to the question invalidates; one that merely bounds what
+may be read off the result does not.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from loadgen.audit import AuditLine
+from loadgen.caveats import Caveat, CaveatKind
+from loadgen.fold import Fold
+from loadgen.lab.spec import Topology
+from loadgen.scenario import Variant
+from loadgen.tcp import Closer, Fault, Side, State
+
+SATURATED = 0.95
+"""The share of a core at which a process has no headroom left."""
+LATE_STARTS = 0.01
+"""The share of starts that may be later than the scenario's bound: more moves the 99th percentile."""
+LATE_SAMPLES = 0.05
+"""The share of samples that may be late before the timeline has visible gaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a doubt looks at."""
+
+    variant: Variant
+    fold: Fold
+    metrics: Mapping[str, float]
+    audit: Sequence[AuditLine]
+
+    def kernel(self, side: Side, counter: str) -> int:
+        return self.fold.kernel()[side].get(counter, 0)
+
+
+def doubts(
+    variant: Variant, fold: Fold, metrics: Mapping[str, float], audit: Sequence[AuditLine]
+) -> list[Caveat]:
+    """All caveats of a variant, those that invalidate first."""
+    case = Case(variant, fold, metrics, audit)
+    found = [caveat for doubt in _DOUBTS for caveat in doubt(case)]
+    return sorted(found, key=lambda caveat: not caveat.invalidates)
+
+
+def _records(case: Case) -> Iterator[Caveat]:
+    if not case.fold.intervals or not case.fold.samples:
+        yield Caveat(
+            CaveatKind.NO_RECORDS,
+            "the variant ended before there was anything to measure",
+            "look at its events.jsonl, and run it again",
+            invalidates=True,
+        )
+
+
+def _interrupted(case: Case) -> Iterator[Caveat]:
+    if case.fold.event("interrupted"):
+        yield Caveat(
+            CaveatKind.INTERRUPTED,
+            f"interrupted after {case.fold.load_end_ns() / 1e9:.1f} s of {case.variant.load.duration}",
+            "run it to its end for maxima and means that can be compared",
+        )
+
+
+def _died(case: Case) -> Iterator[Caveat]:
+    for event in case.fold.events:
+        if event.kind == "process_died":
+            yield Caveat(
+                CaveatKind.PROCESS_DIED,
+                f"the {event.data['what']} ended before its time, {event.data['how']}",
+                "see what it wrote last in events.jsonl; dmesg tells of the out-of-memory killer",
+                invalidates=True,
+            )
+
+
+def _audit(case: Case) -> Iterator[Caveat]:
+    differing = [line for line in case.audit if not line.exact]
+    if differing:
+        told = "; ".join(f"{line.what}: {line.ours:,}, {line.source} {line.theirs:,}" for line in differing)
+        yield Caveat(
+            CaveatKind.AUDIT_DIFFERS,
+            f"churn's counts are not the kernel's ({told})",
+            "look for resets, refusals or a server that died; without a cause it is a bug worth reporting",
+            invalidates=True,
+        )
+
+
+def _sample_check(case: Case) -> Iterator[Caveat]:
+    for event in case.fold.events:
+        if event.kind == "sample_check":
+            for side, found in event.data["sides"].items():
+                if found["sockstat"] != found["dump"]:
+                    yield Caveat(
+                        CaveatKind.SAMPLE_DIFFERS,
+                        f"{side}: sockstat tells {found['sockstat']:,} TIME-WAIT, a full dump {found['dump']:,}",
+                        "something else used the namespace, or this kernel counts otherwise (K17): report it",
+                        invalidates=True,
+                    )
+
+
+def _host(case: Case) -> Iterator[Caveat]:
+    if case.variant.lab.topology is Topology.HOST:
+        yield Caveat(
+            CaveatKind.HOST_LOOPBACK,
+            "ran on the host's own loopback, where TIME-WAIT ports are reused after a second (K12) and"
+            " other programs' connections count",
+            "allow namespaces (`churn doctor` tells how) and use `topology: pair`",
+            invalidates=True,
+        )
+
+
+def _loopback(case: Case) -> Iterator[Caveat]:
+    recycled = case.kernel(Side.CLIENT, "TWRecycled")
+    if case.variant.lab.topology is Topology.LOOPBACK and recycled:
+        yield Caveat(
+            CaveatKind.LOOPBACK_REUSE,
+            f"{recycled:,} TIME-WAIT ports were reused: tcp_tw_reuse=2 does so on loopback alone (K12)",
+            "use `topology: pair` for what a network shows, or set net.ipv4.tcp_tw_reuse to 0",
+        )
+
+
+def _leftovers(case: Case) -> Iterator[Caveat]:
+    first = case.fold.samples[0] if case.fold.samples else None
+    left = sum(side.count(State.TIME_WAIT) for side in first.sides.values()) if first else 0
+    if left:
+        yield Caveat(
+            CaveatKind.LEFTOVERS,
+            f"{left:,} TIME-WAITs of earlier connections stood before the first packet",
+            "wait a minute and run again, or use a lab with its own namespaces",
+            invalidates=True,
+        )
+
+
+def _lateness(case: Case) -> Iterator[Caveat]:
+    late, started = case.fold.count("late"), case.fold.count("started")
+    loop = case.variant.load.open_loop
+    if loop is not None and late > LATE_STARTS * started:
+        yield Caveat(
+            CaveatKind.STARTS_LATE,
+            f"{late:,} of {started:,} starts were later than {loop.late}: the load was not the one asked for",
+            "lower the rate, or free the machine's cores",
+            invalidates=True,
+        )
+
+
+def _dropped(case: Case) -> Iterator[Caveat]:
+    dropped, offered = case.fold.count("dropped"), case.fold.count("offered")
+    loop = case.variant.load.open_loop
+    if loop is not None and dropped:
+        yield Caveat(
+            CaveatKind.STARTS_DROPPED,
+            f"{dropped:,} of {offered:,} starts were dropped, {loop.connections:,} connections being open",
+            "raise load.open_loop.connections, or take it as what the server cannot hold",
+        )
+
+
+def _saturated(case: Case) -> Iterator[Caveat]:
+    for side, kind, cores in (
+        (Side.CLIENT, CaveatKind.GENERATOR_SATURATED, 1),
+        (Side.SERVER, CaveatKind.SERVER_SATURATED, case.variant.server.workers),
+    ):
+        share = busy(case.fold, side) / cores
+        if share < SATURATED:
+            continue
+        if side is Side.CLIENT:
+            cause = (
+                f"the load worker used {share:.0%} of its core: the rate is its limit, the states are not"
+            )
+            remedy = "read the rate as a lower bound; a cheaper driver or an open loop leaves headroom"
+        else:
+            cause = f"the server used {share:.0%} of each of its {cores} cores: the rate is its limit"
+            remedy = "raise server.workers where the machine has cores"
+        yield Caveat(kind, cause, remedy)
+
+
+def busy(fold: Fold, side: Side) -> float:
+    """Cores that a side's processes used while under load."""
+    end_ns = fold.load_end_ns()
+    samples = [sample for sample in fold.samples if 0 <= sample.t_ns <= end_ns]
+    if len(samples) < 2:
+        return 0.0
+    first, last = samples[0].sides[side], samples[-1].sides[side]
+    used_ns = last.cpu_user_ns + last.cpu_system_ns - first.cpu_user_ns - first.cpu_system_ns
+    return used_ns / (samples[-1].t_ns - samples[0].t_ns)
+
+
+def _sampler(case: Case) -> Iterator[Caveat]:
+    samples = case.fold.samples
+    late = sum(sample.late for sample in samples)
+    if late > LATE_SAMPLES * len(samples):
+        yield Caveat(
+            CaveatKind.SAMPLER_LATE,
+            f"{late:,} of {len(samples):,} samples were late by more than half a period",
+            "free the machine's cores, or sample less often (sample.every)",
+        )
+
+
+def _softnet(case: Case) -> Iterator[Caveat]:
+    samples = case.fold.samples
+    dropped = samples[-1].softnet_dropped - samples[0].softnet_dropped if samples else 0
+    if dropped:
+        yield Caveat(
+            CaveatKind.SOFTNET_DROPS,
+            f"the host dropped {dropped:,} packets in softnet (host-wide, K26): they were sent again",
+            "raise net.core.netdev_max_backlog on the host, or lower the rate",
+        )
+
+
+def _cookies(case: Case) -> Iterator[Caveat]:
+    sent = case.kernel(Side.SERVER, "SyncookiesSent")
+    if sent:
+        yield Caveat(
+            CaveatKind.COOKIES_SENT,
+            f"the server's SYN queue was full: {sent:,} SYN cookies sent (K15)",
+            "raise server.backlog and net.ipv4.tcp_max_syn_backlog",
+        )
+
+
+def _overflow(case: Case) -> Iterator[Caveat]:
+    for side in Side:
+        destroyed = case.kernel(side, "TCPTimeWaitOverflow")
+        if destroyed:
+            yield Caveat(
+                CaveatKind.TIME_WAIT_OVERFLOW,
+                f"{side}: {destroyed:,} TIME-WAITs destroyed at once, tcp_max_tw_buckets being reached (K14)",
+                "raise net.ipv4.tcp_max_tw_buckets: overflow raises the apparent capacity",
+            )
+
+
+def _closer(case: Case) -> Iterator[Caveat]:
+    closes = case.fold.closes
+    closer = case.variant.connection.closer
+    cut = sum(count for failure, count in case.fold.errors.items() if failure.kind == Fault.CUT)
+    by_client = closes.client_fin + closes.client_rst - cut
+    by_server = closes.server_fin + closes.server_rst
+    other = by_server if closer is Closer.CLIENT else by_client
+    if other > 0:
+        yield Caveat(
+            CaveatKind.CLOSER_DIFFERS,
+            f"{other:,} of {closes.total:,} connections were not ended by the {closer}, as the scenario says",
+            "look at the errors, at server.idle_timeout and at load.timeouts",
+        )
+
+
+_DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
+    _records,
+    _interrupted,
+    _died,
+    _audit,
+    _sample_check,
+    _host,
+    _leftovers,
+    _lateness,
+    _dropped,
+    _loopback,
+    _closer,
+    _saturated,
+    _sampler,
+    _softnet,
+    _cookies,
+    _overflow,
+)

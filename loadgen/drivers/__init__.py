@@ -1,0 +1,1 @@
+"""The drivers: what makes connections, each behind one small interface."""

@@ -1,0 +1,142 @@
+"""A load worker: its plan on stdin, records as JSON lines on stdout.
+
+    > plan                        one JSON line (`Plan`)
+    < {"type": "ready"}
+    > {"origin_ns": ...}          CLOCK_MONOTONIC of the instant the load begins
+    < {"type": "interval", ...}   ten a second, and {"type": "latency", ...} beside each
+    > stop                        optional: end the load now
+    < {"type": "load_ends", "t_ns": ...}   nothing more is begun
+    < {"type": "quiet"}           no exchange is under way; idle connections wait for the server
+    < {"type": "over"}            no connection is left, all is counted
+
+End of file on stdin means stop.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from time import monotonic_ns
+from typing import Any
+
+import uvloop
+
+from loadgen.choices import Driver
+from loadgen.drivers.attempt import Client
+from loadgen.drivers.load import load_of
+from loadgen.drivers.plan import Plan
+from loadgen.drivers.tally import Tally
+from loadgen.records import plain
+
+SWEEP_S = 0.05
+"""How often deadlines are looked at: one sweep over all attempts costs less than a timer for each."""
+
+
+def client_of(plan: Plan, tally: Tally) -> Client:
+    match plan.driver:
+        case Driver.PROTOCOL:
+            from loadgen.drivers.protocol import ProtocolClient
+
+            return ProtocolClient(plan, tally)
+        case Driver.AIOHTTP:
+            from loadgen.drivers.aiohttp_client import AiohttpClient
+
+            return AiohttpClient(plan, tally)
+
+
+def emit(kind: str, data: Mapping[str, Any] | None = None) -> None:
+    sys.stdout.write(json.dumps({"type": kind, **(data or {})}, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+class Worker:
+    """Runs one plan to its end."""
+
+    def __init__(self, plan: Plan, lines: asyncio.StreamReader) -> None:
+        self._plan = plan
+        self._lines = lines
+        self._tally = Tally()
+        self._client = client_of(plan, self._tally)
+        self._client.load = self._load = load_of(plan, self._tally, self._client.connect)
+        self._stop = asyncio.Event()
+        self._taken_ns = 0
+
+    async def run(self) -> None:
+        emit("ready")
+        origin_ns: int = json.loads(await self._lines.readline())["origin_ns"]
+        await asyncio.sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
+        self._load.begin()
+        async with asyncio.TaskGroup() as group:
+            helpers = [
+                group.create_task(self._listen()),
+                group.create_task(self._sweep()),
+                group.create_task(self._report(origin_ns)),
+            ]
+            await self._conduct(origin_ns)
+            for helper in helpers:
+                helper.cancel()
+        self._take(origin_ns)
+        emit("over")
+
+    async def _conduct(self, origin_ns: int) -> None:
+        """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
+        timeouts = self._plan.timeouts
+        await _within(self._stop, self._plan.duration_ns)
+        self._load.end()
+        emit("load_ends", {"t_ns": monotonic_ns() - origin_ns})
+        await _within(self._load.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
+        emit("quiet")
+        await _within(self._load.over, timeouts.close_ns)
+        self._client.cut()
+        await _within(self._load.over, timeouts.close_ns)
+
+    async def _listen(self) -> None:
+        await self._lines.readline()
+        self._stop.set()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self._client.sweep()
+
+    async def _report(self, origin_ns: int) -> None:
+        """Take an interval at every multiple of its length; one that comes late is longer, and says so."""
+        length_ns = self._plan.interval_ns
+        while True:
+            elapsed_ns = monotonic_ns() - origin_ns
+            await asyncio.sleep((length_ns - elapsed_ns % length_ns) / 1e9)
+            self._take(origin_ns)
+
+    def _take(self, origin_ns: int) -> None:
+        start_ns, self._taken_ns = self._taken_ns, monotonic_ns() - origin_ns
+        interval, latencies = self._tally.take(start_ns, self._taken_ns)
+        emit("interval", plain(interval))
+        for counts in latencies:
+            emit("latency", plain(counts))
+
+
+async def _within(event: asyncio.Event, limit_ns: int) -> None:
+    """Wait for the event, but no longer than the limit."""
+    try:
+        async with asyncio.timeout(limit_ns / 1e9):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+async def _stdin() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    return reader
+
+
+async def work() -> None:
+    lines = await _stdin()
+    await Worker(Plan.from_json((await lines.readline()).decode()), lines).run()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work())

@@ -1,0 +1,212 @@
+"""The `aiohttp` driver: the client that people use, with the close taken into our own hands.
+
+aiohttp closes a connection as soon as it has read the last response, and so would often be the active
+closer where the scenario names the server. Each socket is therefore duplicated as it is made: as
+long as the duplicate is open, aiohttp's close() sends no FIN. Who closes, when and how is then
+decided on the duplicate, with nothing but aiohttp's public interface.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+from enum import Enum, auto
+from typing import Any
+
+import aiohttp
+
+from loadgen.drivers.attempt import NEVER_NS, BaseAttempt, Client, failure_of
+from loadgen.drivers.plan import Plan
+from loadgen.drivers.response import Response
+from loadgen.drivers.sockets import reset_on_close
+from loadgen.drivers.tally import Tally
+from loadgen.kernel.tcp_info import state_of
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase, State
+
+_NO_SYN = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENETUNREACH, errno.EACCES, errno.EPERM})
+"""What connect() answers before it sends anything; aiohttp does not show the call itself."""
+_CLOSED_BY_PEER = {State.CLOSE_WAIT: CloseMethod.FIN, State.CLOSED: CloseMethod.RST}
+
+
+class _Wake(Enum):
+    """What ends the idleness of a kept connection."""
+
+    EXCHANGE = auto()
+    FINISH = auto()
+    PEER = auto()
+
+
+class AiohttpClient(Client):
+    """Opens connections that are one ClientSession each, so that a socket and its attempt are one."""
+
+    def __init__(self, plan: Plan, tally: Tally) -> None:
+        super().__init__(plan, tally)
+        self.loop = asyncio.get_running_loop()
+        host = plan.destinations[0]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{plan.port}/"
+        self.version = aiohttp.HttpVersion10 if plan.http == "1.0" else aiohttp.HttpVersion11
+
+    def connect(self, intended_ns: int) -> None:
+        AiohttpAttempt(self, intended_ns).begin()
+
+
+class AiohttpAttempt(BaseAttempt):
+    """An attempt as one task that reads like a user's code."""
+
+    __slots__ = ("_host", "_ours", "_task", "_wake")
+
+    def __init__(self, host: AiohttpClient, intended_ns: int) -> None:
+        super().__init__(host, intended_ns)
+        self._host = host
+        self._ours: socket.socket | None = None
+        self._wake: asyncio.Future[_Wake] = host.loop.create_future()
+
+    def begin(self) -> None:
+        self._task = self._host.loop.create_task(self._live())
+
+    def exchange(self, intended_ns: int) -> None:
+        self._start(intended_ns)
+        self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
+        self._rouse(_Wake.EXCHANGE)
+
+    def finish(self) -> None:
+        self._ending = (Closer.CLIENT, self._host.plan.close)
+        self.deadline_ns = NEVER_NS
+        self._rouse(_Wake.FINISH)
+
+    def fail(self, failure: Failure) -> None:
+        self._note(failure)
+        self._task.cancel()
+
+    async def _live(self) -> None:
+        try:
+            async with self._session() as session:
+                await self._exchanges(session)
+            if self._ending is None and self._failure is None:
+                await self._server_close()
+        except asyncio.CancelledError:
+            if self._failure is None:
+                raise
+        finally:
+            await self._leave()
+
+    def _session(self) -> aiohttp.ClientSession:
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(self._on_established)
+        trace.on_request_headers_sent.append(self._on_requested)
+        connector = aiohttp.TCPConnector(limit=1, socket_factory=self._make_socket, happy_eyeballs_delay=None)
+        return aiohttp.ClientSession(
+            connector=connector,
+            version=self._host.version,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None),
+            trace_configs=[trace],
+        )
+
+    async def _exchanges(self, session: aiohttp.ClientSession) -> None:
+        """Request after request, until none is left or the connection is."""
+        try:
+            while True:
+                response = await self._get(session)
+                if not self._count(response):
+                    self._note(Failure(Phase.RECEIVE, f"HTTP_{response.status}"))
+                    return
+                if not self._remaining or response.closes:
+                    if self._host.plan.closer is Closer.CLIENT:
+                        self.finish()
+                    return
+                if await self._idle() is not _Wake.EXCHANGE:
+                    return
+        except aiohttp.ClientConnectorError as error:
+            if error.errno not in _NO_SYN and self.phase is Phase.CONNECT:
+                self._opened()
+            self._note(failure_of(self.phase, error.os_error))
+        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            self._note_peer()
+        except aiohttp.ClientError:
+            self._note(Failure(Phase.RECEIVE, Fault.MALFORMED))
+
+    async def _get(self, session: aiohttp.ClientSession) -> Response:
+        # Asking for the close entitles the server to it: only where it is the one to close.
+        asks = self._remaining == 1 and self._host.plan.closer is Closer.SERVER
+        headers = {"Connection": "close"} if asks else None
+        async with session.get(self._host.url, headers=headers, allow_redirects=False) as response:
+            body = await response.read()
+            options = response.headers.get("Connection", "").lower()
+            closes = options == "close" or (response.version == (1, 0) and options != "keep-alive")
+            return Response(response.status, len(body), closes)
+
+    async def _idle(self) -> _Wake:
+        """Wait for what comes next on the kept connection."""
+        self._wake = self._host.loop.create_future()
+        ours = self._socket()
+        self._host.loop.add_reader(ours, self._rouse, _Wake.PEER)
+        self._client.load.idle(self)
+        try:
+            wake = await self._wake
+        finally:
+            self._host.loop.remove_reader(ours)
+        if wake is _Wake.PEER:
+            self._note_peer()
+        return wake
+
+    async def _server_close(self) -> None:
+        """aiohttp has let go of the connection; the server closes it."""
+        self._enter(Phase.CLOSE, self._host.plan.timeouts.close_ns)
+        ours = self._socket()
+        self._wake = self._host.loop.create_future()
+        self._host.loop.add_reader(ours, self._rouse, _Wake.PEER)
+        try:
+            await self._wake
+        finally:
+            self._host.loop.remove_reader(ours)
+        self._note_peer()
+
+    async def _leave(self) -> None:
+        """Close the duplicate, the last descriptor: this is the close that the network sees."""
+        ours = self._ours
+        if ours is not None:
+            if self._failure is not None or self._ending == (Closer.CLIENT, CloseMethod.RST):
+                with contextlib.suppress(OSError):
+                    reset_on_close(ours)
+            ours.close()
+            # aiohttp's own descriptor goes in the loop's next round.
+            await asyncio.sleep(0)
+        self._over()
+
+    def _make_socket(self, _address: Any) -> socket.socket:
+        """aiohttp's socket factory: one socket an attempt, so that no failure is tried again unseen."""
+        if self._ours is not None:
+            raise ConnectionResetError(errno.ECONNRESET, "the attempt's connection is gone")
+        sock, _ = self._host.sockets.make()
+        self._ours = sock.dup()
+        self._connecting()
+        return sock
+
+    async def _on_established(self, *_: object) -> None:
+        self._opened()
+        self._established()
+
+    async def _on_requested(self, *_: object) -> None:
+        self._requested()
+
+    def _rouse(self, wake: _Wake) -> None:
+        if not self._wake.done():
+            self._wake.set_result(wake)
+
+    def _note(self, failure: Failure) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self.deadline_ns = NEVER_NS
+
+    def _note_peer(self) -> None:
+        """The connection ended or spoke unasked: the kernel's state tells which."""
+        method = _CLOSED_BY_PEER.get(state_of(self._socket()))
+        if method is None:
+            self._note(Failure(self.phase, Fault.MALFORMED))
+        else:
+            self._closed_by_server(method)
+
+    def _socket(self) -> socket.socket:
+        assert self._ours is not None
+        return self._ours

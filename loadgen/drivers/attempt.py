@@ -1,0 +1,201 @@
+"""One attempt, from connect to close: what every driver counts alike, whatever moves the bytes.
+
+The life of an attempt is a row of phases, each with a deadline. It ends once, through `_over`, with
+one outcome: success or a `Failure`; and where it was established, with one ending: who closed
+first, and how.
+"""
+
+import errno
+from time import monotonic_ns
+
+from loadgen.drivers.load import Load
+from loadgen.drivers.plan import OpenLoop, Plan
+from loadgen.drivers.response import Response
+from loadgen.drivers.sockets import Sockets
+from loadgen.drivers.tally import Ending, Tally
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+
+NEVER_NS = 1 << 62
+PEER_RESET = frozenset({errno.ECONNRESET, errno.EPIPE})
+"""What a socket answers once its peer has reset it: to a read, and to a write after that."""
+GIVEN_UP: Ending = (Closer.CLIENT, CloseMethod.RST)
+"""How a client ends what has failed. A FIN would look like a close that the scenario asked for, and
+leave a TIME-WAIT that no scenario counts on; a reset leaves nothing (K4)."""
+
+
+class Client:
+    """What the attempts of one worker share: the plan, the counts, the load, and those alive."""
+
+    def __init__(self, plan: Plan, tally: Tally) -> None:
+        self.plan = plan
+        self.tally = tally
+        self.sockets = Sockets(plan)
+        self.live: dict[BaseAttempt, None] = {}
+        self.load: Load
+        self.late_ns = plan.loop.late_ns if isinstance(plan.loop, OpenLoop) else NEVER_NS
+        self._keeping, self._closing = _requests(plan)
+
+    def connect(self, intended_ns: int) -> None:
+        """Begin an attempt whose first exchange was meant for `intended_ns`."""
+        raise NotImplementedError
+
+    def request(self, remaining: int) -> bytes:
+        """The request to send when `remaining` exchanges are left, this one counted."""
+        return self._closing if remaining == 1 else self._keeping
+
+    def sweep(self) -> None:
+        """Fail the attempts whose phase has outlived its deadline."""
+        now_ns = monotonic_ns()
+        for attempt in [attempt for attempt in self.live if attempt.deadline_ns <= now_ns]:
+            attempt.fail(Failure(attempt.phase, Fault.TIMEOUT))
+
+    def cut(self) -> None:
+        """Give up all that still live: the run ends."""
+        for attempt in list(self.live):
+            attempt.fail(Failure(attempt.phase, Fault.CUT))
+
+
+class BaseAttempt:
+    """The counting half of an attempt. A driver's half moves bytes and calls the methods in turn:
+
+    `_opened`, `_established`, then for each exchange `_requested` and `_responded`; `_over` last.
+    It offers `exchange`, `finish` and `fail`.
+    """
+
+    __slots__ = (
+        "_begun_ns",
+        "_client",
+        "_connected",
+        "_ending",
+        "_failure",
+        "_intended_ns",
+        "_remaining",
+        "_started_ns",
+        "deadline_ns",
+        "phase",
+    )
+
+    def __init__(self, client: Client, intended_ns: int) -> None:
+        self._client = client
+        self._connected = False
+        self._ending: Ending | None = None
+        self._failure: Failure | None = None
+        self._remaining = client.plan.requests
+        self.phase = Phase.BIND
+        self.deadline_ns = NEVER_NS
+        client.live[self] = None
+        client.tally.attempts += 1
+        client.tally.in_flight += 1
+        self._start(intended_ns)
+
+    def exchange(self, intended_ns: int) -> None:
+        """Begin the next exchange on the idle connection."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Close the idle connection first, by the scenario's method."""
+        raise NotImplementedError
+
+    def fail(self, failure: Failure) -> None:
+        """End the attempt here; where the connection still stands, by RST."""
+        raise NotImplementedError
+
+    def _start(self, intended_ns: int) -> None:
+        """An exchange begins that was meant for `intended_ns`."""
+        tally = self._client.tally
+        self._intended_ns = intended_ns
+        self._started_ns = monotonic_ns()
+        tally.started += 1
+        if self._started_ns - intended_ns > self._client.late_ns:
+            tally.late += 1
+
+    def _connecting(self) -> None:
+        """connect() is about to be called."""
+        self._enter(Phase.CONNECT, self._client.plan.timeouts.connect_ns)
+        self._begun_ns = monotonic_ns()
+
+    def _opened(self) -> None:
+        """connect() has sent a SYN."""
+        self._client.tally.opened += 1
+
+    def _established(self) -> None:
+        tally = self._client.tally
+        tally.connected += 1
+        tally.connect_ns.append(monotonic_ns() - self._begun_ns)
+        self._connected = True
+        self._enter(Phase.SEND, self._client.plan.timeouts.send_ns)
+
+    def _requested(self) -> None:
+        """The request is written."""
+        self._enter(Phase.RECEIVE, self._client.plan.timeouts.response_ns)
+
+    def _responded(self, response: Response) -> None:
+        """A response is whole: count it, then go on, wait for the server's close, or close."""
+        if not self._count(response):
+            self.fail(Failure(Phase.RECEIVE, f"HTTP_{response.status}"))
+        elif self._remaining and not response.closes:
+            self._client.load.idle(self)
+        elif self._client.plan.closer is Closer.CLIENT:
+            self.finish()
+        else:
+            self._enter(Phase.CLOSE, self._client.plan.timeouts.close_ns)
+
+    def _count(self, response: Response) -> bool:
+        """Count a whole response, which ends its exchange. False where it tells an error."""
+        if response.status >= 400:
+            return False
+        now_ns = monotonic_ns()
+        tally = self._client.tally
+        tally.exchanges += 1
+        tally.service_ns.append(now_ns - self._started_ns)
+        tally.response_ns.append(now_ns - self._intended_ns)
+        self._remaining -= 1
+        self.phase, self.deadline_ns = Phase.CLOSE, NEVER_NS
+        return True
+
+    def _closed_by_server(self, method: CloseMethod) -> None:
+        """The server ended the connection before the client did."""
+        if self._ending is not None:
+            return
+        self._ending = (Closer.SERVER, method)
+        plan = self._client.plan
+        as_told = method is CloseMethod.FIN or (plan.closer, plan.close) == self._ending
+        if self._failure is None and not (self.phase is Phase.CLOSE and as_told):
+            kind = Fault.SHORT if method is CloseMethod.FIN else errno.errorcode[errno.ECONNRESET]
+            self._failure = Failure(self.phase, kind)
+
+    def _over(self) -> None:
+        """Nothing is left of the connection on this side: count the outcome."""
+        client = self._client
+        del client.live[self]
+        tally = client.tally
+        tally.in_flight -= 1
+        if self._connected:
+            tally.endings[self._ending or GIVEN_UP] += 1
+        if self._failure is None:
+            tally.succeeded += 1
+        else:
+            tally.errors[self._failure] += 1
+        client.load.ended(self)
+
+    def _enter(self, phase: Phase, timeout_ns: int) -> None:
+        self.phase = phase
+        self.deadline_ns = monotonic_ns() + timeout_ns
+
+
+def failure_of(phase: Phase, error: OSError) -> Failure:
+    """The failure that an OSError is: its errno's name."""
+    return Failure(phase, errno.errorcode.get(error.errno or 0, type(error).__name__))
+
+
+def _requests(plan: Plan) -> tuple[bytes, bytes]:
+    """The request that wants the connection kept, and the last one on it.
+
+    The last asks for a close only where the server is to close first: asking would entitle it to.
+    """
+    keep, close = ("Connection: keep-alive\r\n", "") if plan.http == "1.0" else ("", "Connection: close\r\n")
+    host = plan.destinations[0]
+    authority = f"[{host}]" if ":" in host else host
+    head = f"GET / HTTP/{plan.http}\r\nHost: {authority}:{plan.port}\r\nUser-Agent: churn\r\n"
+    last = close if plan.closer is Closer.SERVER else keep
+    return f"{head}{keep}\r\n".encode(), f"{head}{last}\r\n".encode()

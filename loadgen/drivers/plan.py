@@ -1,0 +1,79 @@
+"""What a load worker is told: one JSON line on its stdin."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.choices import Arrivals, Driver
+from loadgen.records import plain
+from loadgen.tcp import CloseMethod, Closer
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLoop:
+    """Arrivals at a rate: `rate` requests a second over at most `connections` connections.
+
+    A start later than `late_ns` after its intended instant is counted as late.
+    """
+
+    rate: float
+    arrivals: Arrivals
+    connections: int
+    late_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLoop:
+    """A fixed number of connections in flight."""
+
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long each phase of an attempt may take, in ns."""
+
+    connect_ns: int
+    send_ns: int
+    response_ns: int
+    close_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One worker's load. Connections go round-robin over `sources` x `destinations`."""
+
+    driver: Driver
+    sources: tuple[str, ...]
+    destinations: tuple[str, ...]
+    port: int
+    http: str
+    requests: int
+    closer: Closer
+    close: CloseMethod
+    think_ns: int
+    loop: ClosedLoop | OpenLoop
+    duration_ns: int
+    interval_ns: int
+    timeouts: Timeouts
+    seed: int
+
+    def to_json(self) -> str:
+        return json.dumps({**plain(self), "open": isinstance(self.loop, OpenLoop)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        parsed: dict[str, Any] = json.loads(text)
+        loop: dict[str, Any] = parsed["loop"]
+        if parsed.pop("open"):
+            loop["arrivals"] = Arrivals(loop["arrivals"])
+            parsed["loop"] = OpenLoop(**loop)
+        else:
+            parsed["loop"] = ClosedLoop(**loop)
+        parsed["driver"] = Driver(parsed["driver"])
+        parsed["sources"] = tuple(parsed["sources"])
+        parsed["destinations"] = tuple(parsed["destinations"])
+        parsed["closer"] = Closer(parsed["closer"])
+        parsed["close"] = CloseMethod(parsed["close"])
+        parsed["timeouts"] = Timeouts(**parsed["timeouts"])
+        return cls(**parsed)

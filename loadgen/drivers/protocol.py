@@ -1,0 +1,160 @@
+"""The `protocol` driver: asyncio Protocols on uvloop, over sockets of our own making."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from typing import cast
+
+from loadgen.drivers.attempt import NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
+from loadgen.drivers.plan import Plan
+from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
+from loadgen.drivers.sockets import reset_on_close
+from loadgen.drivers.tally import Tally
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+
+
+class ProtocolClient(Client):
+    """Opens connections that are one transport and one Protocol each."""
+
+    def __init__(self, plan: Plan, tally: Tally) -> None:
+        super().__init__(plan, tally)
+        self.loop = asyncio.get_running_loop()
+        self.memo: dict[bytes, Response] = {}
+
+    def connect(self, intended_ns: int) -> None:
+        ProtocolAttempt(self, intended_ns).connect()
+
+
+class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
+    """An attempt as an asyncio Protocol. Until the transport stands, the socket is handled bare:
+    on a near path connect() leaves it established, and the request can go out at once (K32)."""
+
+    __slots__ = ("_host", "_reader", "_sock", "_task", "_transport")
+
+    def __init__(self, host: ProtocolClient, intended_ns: int) -> None:
+        super().__init__(host, intended_ns)
+        self._host = host
+        self._reader = ResponseReader(host.memo)
+        self._sock: socket.socket | None = None
+        self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[object] | None = None
+
+    def connect(self) -> None:
+        try:
+            self._sock, address = self._host.sockets.make()
+        except OSError as error:
+            self.fail(failure_of(Phase.BIND, error))
+            return
+        self._connecting()
+        try:
+            self._sock.connect(address)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self.fail(failure_of(Phase.CONNECT, error))
+            return
+        self._opened()
+        try:
+            self._sock.getpeername()
+        except OSError:
+            self._host.loop.add_writer(self._sock, self._handshaken)
+        else:
+            self._send_first()
+
+    def _handshaken(self) -> None:
+        """The handshake has come to an end, one way or the other."""
+        sock = self._sock
+        assert sock is not None
+        self._host.loop.remove_writer(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self.fail(failure_of(Phase.CONNECT, OSError(code, os.strerror(code))))
+        else:
+            self._send_first()
+
+    def _send_first(self) -> None:
+        self._established()
+        sock = self._sock
+        assert sock is not None
+        try:
+            sock.send(self._host.request(self._remaining))
+        except OSError as error:
+            if error.errno in PEER_RESET:
+                self._closed_by_server(CloseMethod.RST)
+            self.fail(failure_of(Phase.SEND, error))
+            return
+        self._requested()
+        # The task is kept by the attempt: the loop itself holds only weak references to tasks.
+        self._task = self._host.loop.create_task(self._host.loop.create_connection(lambda: self, sock=sock))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._failure is not None:
+            self._abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self.phase is not Phase.RECEIVE:
+            self.fail(Failure(self.phase, Fault.MALFORMED))
+            return
+        try:
+            response = self._reader.feed(data)
+        except MalformedResponseError:
+            self.fail(Failure(Phase.RECEIVE, Fault.MALFORMED))
+            return
+        if response is not None:
+            self._responded(response)
+
+    def eof_received(self) -> None:
+        """The server's FIN. Returning None lets the transport close, which answers it by ours."""
+        if self.phase is Phase.RECEIVE:
+            with contextlib.suppress(ShortResponseError):
+                self._count(self._reader.feed_eof())
+        self._closed_by_server(CloseMethod.FIN)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, OSError) and self._failure is None:
+            if exc.errno in PEER_RESET:
+                self._closed_by_server(CloseMethod.RST)
+            else:
+                self._failure = failure_of(self.phase, exc)
+        self._over()
+
+    def exchange(self, intended_ns: int) -> None:
+        self._start(intended_ns)
+        self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
+        self._open_transport().write(self._host.request(self._remaining))
+        self._requested()
+
+    def finish(self) -> None:
+        method = self._host.plan.close
+        self._ending = (Closer.CLIENT, method)
+        self.deadline_ns = NEVER_NS
+        if method is CloseMethod.RST:
+            self._abort()
+        else:
+            self._open_transport().close()
+
+    def fail(self, failure: Failure) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self.deadline_ns = NEVER_NS
+        if self._sock is None:
+            self._over()
+        elif self._transport is not None:
+            self._abort()
+        elif self._task is None:
+            self._host.loop.remove_writer(self._sock)
+            reset_on_close(self._sock)
+            self._sock.close()
+            self._over()
+        # Else the transport is about to stand, and connection_made() aborts it.
+
+    def _abort(self) -> None:
+        assert self._sock is not None
+        reset_on_close(self._sock)
+        self._open_transport().abort()
+
+    def _open_transport(self) -> asyncio.Transport:
+        assert self._transport is not None
+        return self._transport

@@ -1,0 +1,128 @@
+"""Reading HTTP responses without I/O: bytes in, whole responses out.
+
+h11 does the reading. Before it stands a memo, because a server under load sends the same bytes again
+and again: a response that arrives in one piece, byte for byte like one that h11 has read before,
+is that response.
+"""
+
+from dataclasses import dataclass
+
+import h11
+
+_MEMO_ENTRIES = 64
+_MEMO_BYTES = 64 * 1024
+
+
+class MalformedResponseError(Exception):
+    """The bytes are no HTTP response, or more came than was asked for."""
+
+
+class ShortResponseError(Exception):
+    """The connection ended inside a response, or before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What matters of a response: its status, its body's length, and whether the server will close."""
+
+    status: int
+    length: int
+    closes: bool
+
+
+class ResponseReader:
+    """Reads the response to one GET after the other; a memo may serve the readers of many connections."""
+
+    __slots__ = ("_connection", "_head", "_length", "_memo", "_pristine")
+
+    def __init__(self, memo: dict[bytes, Response]) -> None:
+        self._memo = memo
+        self._begin()
+
+    def _begin(self) -> None:
+        self._connection: h11.Connection | None = None
+        self._head: h11.Response | None = None
+        self._length = 0
+
+    def feed(self, data: bytes) -> Response | None:
+        """Take what arrived. Returns the response once it is whole, None before.
+
+        Raises MalformedResponseError.
+        """
+        if self._connection is None:
+            known = self._memo.get(data)
+            if known is not None:
+                return known
+            self._connection = _awaiting_response()
+            response = self._advance(data)
+            if response is not None and len(data) <= _MEMO_BYTES:
+                if len(self._memo) >= _MEMO_ENTRIES:
+                    self._memo.clear()
+                self._memo[data] = response
+            return response
+        return self._advance(data)
+
+    def feed_eof(self) -> Response:
+        """The server has closed. Returns the response that its end completes.
+
+        Raises ShortResponseError where it completes none.
+        """
+        if self._connection is not None:
+            try:
+                response = self._advance(b"")
+            except MalformedResponseError as error:
+                raise ShortResponseError(str(error)) from None
+            if response is not None:
+                return response
+        raise ShortResponseError("the connection ended before the response")
+
+    def _advance(self, data: bytes) -> Response | None:
+        connection = self._connection
+        assert connection is not None
+        try:
+            connection.receive_data(data)
+            while True:
+                event = connection.next_event()
+                match event:
+                    case h11.Response():
+                        self._head = event
+                    case h11.Data():
+                        self._length += len(event.data)
+                    case h11.EndOfMessage():
+                        return self._finish(connection)
+                    case h11.InformationalResponse():
+                        pass
+                    case _:
+                        return None
+        except h11.RemoteProtocolError as error:
+            raise MalformedResponseError(str(error)) from None
+
+    def _finish(self, connection: h11.Connection) -> Response:
+        head = self._head
+        assert head is not None
+        # The reader serves requests sent one by one: bytes behind a response belong to none.
+        if connection.trailing_data[0]:
+            raise MalformedResponseError("more bytes than the response has")
+        response = Response(head.status_code, self._length, _closes(head))
+        self._begin()
+        return response
+
+
+def _awaiting_response() -> h11.Connection:
+    connection = h11.Connection(h11.CLIENT)
+    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "churn")]))
+    connection.send(h11.EndOfMessage())
+    return connection
+
+
+def _closes(head: h11.Response) -> bool:
+    """Whether the server will close after this response (RFC 9112, section 9.3)."""
+    options = {
+        option.strip().lower()
+        for name, value in head.headers
+        if name == b"connection"
+        for option in value.split(b",")
+    }
+    if b"close" in options:
+        return True
+    return head.http_version < b"1.1" and b"keep-alive" not in options

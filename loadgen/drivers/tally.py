@@ -1,0 +1,100 @@
+"""What a driver counts: one interval's worth at a time, every attempt in exactly one place.
+
+The identities that hold at the end of a load, and that the audit builds on:
+attempts = succeeded + errors, and connected = closes by client or server, by FIN or RST.
+"""
+
+from array import array
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.latency import Counts, Tag
+from loadgen.records import Closes, Interval
+from loadgen.tcp import CloseMethod, Closer, Failure
+
+Ending = tuple[Closer, CloseMethod]
+"""Which side ended an established connection first, and how."""
+
+
+class Tally:
+    """Counts since the last `take`. Attributes are those of `Interval`, and are added to directly."""
+
+    __slots__ = (
+        "attempts",
+        "connect_ns",
+        "connected",
+        "dropped",
+        "endings",
+        "errors",
+        "exchanges",
+        "in_flight",
+        "late",
+        "offered",
+        "opened",
+        "response_ns",
+        "service_ns",
+        "started",
+        "succeeded",
+    )
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self.offered = self.started = self.late = self.dropped = 0
+        self.attempts = self.opened = self.connected = self.exchanges = self.succeeded = 0
+        self.endings: Counter[Ending] = Counter()
+        self.errors: Counter[Failure] = Counter()
+        self.connect_ns = array("q")
+        self.response_ns = array("q")
+        self.service_ns = array("q")
+
+    def take(self, start_ns: int, end_ns: int) -> tuple[Interval, list[Counts]]:
+        """The interval that ends now, with its latencies; counting starts anew."""
+        arrays = {
+            Tag.CONNECT: np.frombuffer(self.connect_ns, np.int64),
+            Tag.RESPONSE: np.frombuffer(self.response_ns, np.int64),
+            Tag.SERVICE: np.frombuffer(self.service_ns, np.int64),
+        }
+        connect_p50_ns, connect_p99_ns = _quantiles(arrays[Tag.CONNECT])
+        response_p50_ns, response_p99_ns = _quantiles(arrays[Tag.RESPONSE])
+        interval = Interval(
+            start_ns=start_ns,
+            end_ns=end_ns,
+            offered=self.offered,
+            started=self.started,
+            late=self.late,
+            dropped=self.dropped,
+            attempts=self.attempts,
+            opened=self.opened,
+            connected=self.connected,
+            exchanges=self.exchanges,
+            succeeded=self.succeeded,
+            in_flight=self.in_flight,
+            closes=Closes(
+                client_fin=self.endings[Closer.CLIENT, CloseMethod.FIN],
+                client_rst=self.endings[Closer.CLIENT, CloseMethod.RST],
+                server_fin=self.endings[Closer.SERVER, CloseMethod.FIN],
+                server_rst=self.endings[Closer.SERVER, CloseMethod.RST],
+            ),
+            errors=dict(self.errors),
+            connect_p50_ns=connect_p50_ns,
+            connect_p99_ns=connect_p99_ns,
+            response_p50_ns=response_p50_ns,
+            response_p99_ns=response_p99_ns,
+        )
+        counts = [Counts.of(tag, values) for tag, values in arrays.items() if len(values)]
+        self._clear()
+        return interval, counts
+
+
+def _quantiles(values: NDArray[np.int64]) -> tuple[int | None, int | None]:
+    """Median and 99th percentile, nearest rank."""
+    if not len(values):
+        return None, None
+    ranks = (len(values) // 2, min(len(values) - 1, len(values) * 99 // 100))
+    ordered = np.partition(values, ranks)
+    return int(ordered[ranks[0]]), int(ordered[ranks[1]])

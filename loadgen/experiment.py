@@ -1,0 +1,167 @@
+"""A whole run: every variant of a scenario in turn, kept in a run directory as it happens."""
+
+import asyncio
+import os
+import platform
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from loadgen import plans
+from loadgen.fold import Fold
+from loadgen.latency import Latency
+from loadgen.model import Prediction, predict
+from loadgen.records import Record, plain
+from loadgen.run import run_variant
+from loadgen.rundir import RunDirectory, RunError, Status
+from loadgen.scenario import Scenario, Topology, Variant, resolved, restore
+from loadgen.summary import VariantSummary, summarise, summary_document
+
+
+class Watcher(Protocol):
+    """Someone who looks on while a run goes: the live view, or plain lines; entered for that long."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def variant_begins(self, variant: Variant, prediction: Prediction, fold: Fold) -> None: ...
+
+    def record(self, record: Record | Latency) -> None: ...
+
+    def variant_ends(self, summary: VariantSummary) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run as it ended."""
+
+    directory: RunDirectory
+    summaries: Sequence[VariantSummary]
+    interrupted: bool
+
+
+def create_directory(parent: Path, source: Path) -> RunDirectory:
+    """A new run directory, named by the instant and the scenario. Raises OSError."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in range(100):
+        path = parent / (f"{stamp}-{source.stem}" + (f"-{number + 1}" if number else ""))
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return RunDirectory(path)
+    raise FileExistsError(f"{parent}: too many runs of {source.stem} in one second")
+
+
+async def run_scenario(
+    scenario: Scenario, directory: RunDirectory, watcher: Watcher, stop: asyncio.Event, *, quick: bool
+) -> Outcome:
+    """Run every variant. What was recorded is on disk at any time; run.json tells how it ended.
+
+    Raises LabUnavailable, SysctlRefused, ChildDiedError and OSError, with the records kept.
+    """
+    predictions = {variant.name: predict(plans.situation(variant)) for variant in scenario.variants}
+    info = _info(scenario, directory, predictions, quick)
+    directory.write_info(info)
+    summaries: list[VariantSummary] = []
+    status = Status.FAILED
+    try:
+        for variant in scenario.variants:
+            if stop.is_set():
+                break
+            summary = await _run_one(variant, predictions[variant.name], directory, watcher, stop)
+            summaries.append(summary)
+            directory.write_summary(summary_document(directory.id, summaries))
+            watcher.variant_ends(summary)
+        status = Status.INTERRUPTED if stop.is_set() else Status.FINISHED
+    except asyncio.CancelledError:
+        status = Status.INTERRUPTED
+        raise
+    finally:
+        directory.write_info({**info, "status": status})
+    return Outcome(directory, summaries, stop.is_set())
+
+
+async def _run_one(
+    variant: Variant, prediction: Prediction, directory: RunDirectory, watcher: Watcher, stop: asyncio.Event
+) -> VariantSummary:
+    fold = Fold(plans.ports(variant))
+    watcher.variant_begins(variant, prediction, fold)
+    with directory.writer(variant.name, time.time()) as writer:
+
+        def emit(record: Record | Latency) -> None:
+            writer.append(record)
+            fold.add(record)
+            watcher.record(record)
+
+        await run_variant(variant, emit, stop)
+    return summarise(variant, prediction, fold)
+
+
+def _info(
+    scenario: Scenario, directory: RunDirectory, predictions: Mapping[str, Prediction], quick: bool
+) -> dict[str, Any]:
+    """run.json: everything that was known before the first packet."""
+    now = time.time()
+    return {
+        "id": directory.id,
+        "status": Status.RUNNING,
+        "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+        "quick": quick,
+        "scenario": resolved(scenario),
+        "environment": environment(),
+        "variants": {name: {"prediction": plain(prediction)} for name, prediction in predictions.items()},
+    }
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the programs that a result depends on."""
+    return {
+        "churn": version("churn"),
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "uid": os.geteuid(),
+        "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "libraries": {name: version(name) for name in ("aiohttp", "h11", "hdrhistogram", "numpy", "uvloop")},
+    }
+
+
+def on_host(scenario: Scenario) -> Scenario:
+    """The scenario on the host's own loopback, for a machine that allows no namespaces (K12)."""
+    variants = [
+        variant.model_copy(
+            update={
+                "lab": variant.lab.model_copy(
+                    update={"topology": Topology.HOST, "sysctl": type(variant.lab.sysctl)()}
+                )
+            }
+        )
+        for variant in scenario.variants
+    ]
+    return scenario.model_copy(update={"variants": tuple(variants)})
+
+
+def reread(directory: RunDirectory) -> list[VariantSummary]:
+    """A run's summaries, made anew from its records. Raises RunError."""
+    info = directory.info()
+    scenario = restore(info["scenario"])
+    summaries: list[VariantSummary] = []
+    for variant in scenario.variants:
+        if variant.name not in directory.variants():
+            continue
+        fold = Fold(plans.ports(variant))
+        for record in directory.records(variant.name):
+            fold.add(record)
+        prediction = Prediction.from_json(info["variants"][variant.name]["prediction"])
+        summaries.append(summarise(variant, prediction, fold))
+    if not summaries:
+        raise RunError(f"{directory.path}: no variant has any records")
+    return summaries

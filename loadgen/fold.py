@@ -1,0 +1,200 @@
+"""The fold: records in, what a variant has shown so far out; the same for live view, table and figures.
+
+Pure. Records may come in any order of kinds, each kind in its own order, as they are made or as
+a run directory gives them back.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import fields
+
+from loadgen.audit import Counted
+from loadgen.knee import Knee, exhaustion_ns, knee, rate
+from loadgen.latency import Distribution, Latency, Tag
+from loadgen.records import Closes, Event, Interval, Record, Sample
+from loadgen.tcp import Failure, Side, State
+
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+
+_COUNTS = (
+    "offered",
+    "started",
+    "late",
+    "dropped",
+    "attempts",
+    "opened",
+    "connected",
+    "exchanges",
+    "succeeded",
+)
+
+_CLOSES = tuple(field.name for field in fields(Closes))
+
+
+def metric_names() -> list[str]:
+    """Every metric that a fold can give, `errors.KIND` apart."""
+    sides = [
+        f"{side}.{name}"
+        for side in Side
+        for name in (*(f"{state.key}.{end}" for state in State for end in ("max", "end")), "cpu_ns")
+    ]
+    closes = [f"closes.{name}" for name in _CLOSES]
+    latencies = [f"{tag}.{name}_ns" for tag in Tag for name in (*QUANTILES, "max")]
+    return [
+        *_COUNTS,
+        *closes,
+        *sides,
+        *latencies,
+        "client.ports",
+        "client.ports_held.max",
+        "client.ports_held.end",
+        "rate.mean",
+        "rate.max",
+        "rate.end",
+        "knee.ports",
+        "knee.time_ns",
+        "knee.rate_before",
+        "knee.rate_after",
+        "exhaustion.time_ns",
+        "load.time_ns",
+    ]
+
+
+class Fold:
+    """What the records of one variant add up to. `ports` are the client's, over all its paths."""
+
+    def __init__(self, ports: int) -> None:
+        self.ports = ports
+        self.intervals: list[Interval] = []
+        self.samples: list[Sample] = []
+        self.events: list[Event] = []
+        self.errors: Counter[Failure] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._closes: Counter[str] = Counter()
+        self._latencies = {tag: Distribution() for tag in Tag}
+
+    def add(self, record: Record | Latency) -> None:
+        match record:
+            case Interval():
+                self.intervals.append(record)
+                self.errors.update(record.errors)
+                self._counts.update({name: getattr(record, name) for name in _COUNTS})
+                self._closes.update({name: getattr(record.closes, name) for name in _CLOSES})
+            case Sample():
+                self.samples.append(record)
+            case Event():
+                self.events.append(record)
+            case Latency():
+                self._latencies[record.tag].add(record)
+
+    @property
+    def counted(self) -> Counted:
+        """The driver's totals, as the audit takes them."""
+        return Counted(
+            attempts=self._counts["attempts"],
+            opened=self._counts["opened"],
+            connected=self._counts["connected"],
+            succeeded=self._counts["succeeded"],
+            failed=self.errors.total(),
+            closes=Closes(**self._closes),
+        )
+
+    @property
+    def closes(self) -> Closes:
+        return Closes(**self._closes)
+
+    def count(self, name: str) -> int:
+        """A total of the intervals, by the field's name."""
+        return self._counts[name]
+
+    def event(self, kind: str) -> Event | None:
+        """The first event of a kind."""
+        return next((event for event in self.events if event.kind == kind), None)
+
+    def kernel(self) -> Mapping[Side, Mapping[str, int]]:
+        """Each side's kernel counters: the last sample's less the baseline's, empty without samples."""
+        if not self.samples:
+            return {side: {} for side in Side}
+        first, last = self.samples[0], self.samples[-1]
+        return {
+            side: {
+                name: value - first.sides[side].counters.get(name, 0)
+                for name, value in last.sides[side].counters.items()
+            }
+            for side in last.sides
+        }
+
+    def load_end_ns(self) -> int:
+        """When the load ended: the event, or where it is missing the last interval."""
+        ends = self.event("load_ends")
+        if ends is not None:
+            return ends.t_ns
+        return self.intervals[-1].end_ns if self.intervals else 0
+
+    def under_load(self) -> list[Interval]:
+        """The intervals that lie under load for more than their half: the tail is left out."""
+        end_ns = self.load_end_ns()
+        loaded = [one for one in self.intervals if (one.start_ns + one.end_ns) // 2 < end_ns]
+        return loaded or self.intervals
+
+    def knee(self) -> Knee | None:
+        return knee(self.under_load(), self.samples)
+
+    def metrics(self) -> dict[str, float]:
+        """Every metric that was measured, by name; one that was not is absent, and is not 0."""
+        found: dict[str, float] = {"client.ports": self.ports}
+        if self.intervals:
+            found |= self._load_metrics()
+        if self.samples:
+            found |= self._state_metrics()
+        for tag, distribution in self._latencies.items():
+            for name, quantile in QUANTILES.items():
+                value_ns = distribution.quantile_ns(quantile)
+                if value_ns is not None:
+                    found[f"{tag}.{name}_ns"] = value_ns
+            if distribution.count:
+                found[f"{tag}.max_ns"] = distribution.max_ns
+        return found
+
+    def _load_metrics(self) -> dict[str, float]:
+        found: dict[str, float] = {name: self._counts[name] for name in _COUNTS}
+        found |= {f"closes.{name}": count for name, count in self._closes.items()}
+        found["errors.total"] = self.errors.total()
+        for failure, count in self.errors.items():
+            found[f"errors.{failure.kind}"] = found.get(f"errors.{failure.kind}", 0) + count
+        loaded = self.under_load()
+        length_ns = loaded[-1].end_ns - loaded[0].start_ns
+        found["load.time_ns"] = length_ns
+        if length_ns > 0:
+            found["rate.mean"] = sum(interval.connected for interval in loaded) * 1e9 / length_ns
+            found["rate.max"] = max(map(rate, loaded))
+            found["rate.end"] = rate(loaded[-1])
+        fallen = self.knee()
+        if fallen is not None:
+            found["knee.ports"] = fallen.ports
+            found["knee.time_ns"] = fallen.time_ns
+            found["knee.rate_before"] = fallen.rate_before
+            found["knee.rate_after"] = fallen.rate_after
+        gone_ns = exhaustion_ns(self.intervals)
+        if gone_ns is not None:
+            found["exhaustion.time_ns"] = gone_ns
+        return found
+
+    def _state_metrics(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        first, last = self.samples[0], self.samples[-1]
+        for side in last.sides:
+            for state in State:
+                found[f"{side}.{state.key}.max"] = max(
+                    sample.sides[side].count(state) for sample in self.samples
+                )
+                found[f"{side}.{state.key}.end"] = last.sides[side].count(state)
+            found[f"{side}.cpu_ns"] = _cpu_ns(last, side) - _cpu_ns(first, side)
+        held = [sample.sides[Side.CLIENT].ports_held for sample in self.samples]
+        found["client.ports_held.max"] = max(held)
+        found["client.ports_held.end"] = held[-1]
+        return found
+
+
+def _cpu_ns(sample: Sample, side: Side) -> int:
+    return sample.sides[side].cpu_user_ns + sample.sides[side].cpu_system_ns

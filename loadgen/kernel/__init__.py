@@ -1,0 +1,1 @@
+"""Reading the kernel: one source a module, parsing apart from opening."""

@@ -1,0 +1,39 @@
+"""Why a lab could not be had: the machine does not allow one, or a sysctl was refused."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from loadgen.tcp import Side
+
+
+class Part(StrEnum):
+    """A part of a lab, in the order in which they are made."""
+
+    NAMESPACES = "namespaces"
+    SYSCTLS = "sysctls"
+    LINKS = "links"
+
+
+@dataclass(eq=False)
+class LabUnavailable(Exception):  # noqa: N818 (said as it is: the lab is unavailable)
+    """This machine allows no such lab: the part that failed, why, and what to do about it."""
+
+    part: Part
+    cause: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"no lab: {self.cause}"
+
+
+@dataclass(eq=False)
+class SysctlRefused(Exception):  # noqa: N818
+    """A sysctl that the scenario asks for cannot be set; `answer` is the kernel's, or churn's own rule."""
+
+    side: Side
+    key: str
+    value: str
+    answer: str
+
+    def __str__(self) -> str:
+        return f"{self.side}: {self.key} = {self.value!r}: {self.answer}"

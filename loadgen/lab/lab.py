@@ -1,0 +1,113 @@
+"""A lab that stands: where its sides are, and how to start a process on one.
+
+    with open_lab(LabSpec()) as lab:
+        server = await lab.spawn(Side.SERVER, [sys.executable, "-m", "servers"])
+
+A lab is held by this process's descriptors and by the processes inside. When both are gone, even
+by SIGKILL, the kernel takes everything back (K25): there is nothing to clean up.
+"""
+
+import asyncio
+import os
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+from loadgen.lab import namespaces, sysctls
+from loadgen.lab.exchange import Built, Descriptors, request
+from loadgen.lab.spec import Family, LabSpec, Topology
+from loadgen.tcp import Side
+
+LINE_BYTES = 1 << 24
+"""The longest line that may be read from a process: latencies of an interval come in one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A place with two sides.
+
+    `user` and `networks` are descriptors of the namespaces: pass them to a process that enters by
+    itself, with `namespaces.enter_user` and `enter_network`. `sysctls` are in force on each side,
+    by their dotted names. `notes` are sentences that a run records.
+    """
+
+    topology: Topology
+    family: Family
+    addresses: Mapping[Side, tuple[str, ...]]
+    sysctls: Mapping[Side, Mapping[str, str]]
+    notes: tuple[str, ...]
+    user: int
+    networks: Mapping[Side, int]
+
+    async def spawn(
+        self,
+        side: Side,
+        argv: Sequence[str],
+        *,
+        stdin: int | IO[Any] | None = DEVNULL,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
+        pass_fds: Collection[int] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Start a command on a side. Its process is killed by the kernel when the calling thread ends.
+
+        That holds for the process itself. A command that forks may leave its children behind after a
+        SIGKILL of churn, unless it is started by `unshare --pid --fork --kill-child -- COMMAND`.
+        It gets a session of its own: Ctrl-C at the terminal reaches churn alone, which then decides.
+        Raises FileNotFoundError or PermissionError for a command that cannot be started.
+        """
+        parent = os.getpid()
+
+        def enter() -> None:
+            namespaces.enter_user(self.user)
+            namespaces.enter_network(self.networks[side])
+            namespaces.die_with(parent)
+
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=pass_fds,
+            env=env,
+            preexec_fn=enter,
+            start_new_session=True,
+            limit=LINE_BYTES,
+        )
+
+
+@contextmanager
+def open_lab(spec: LabSpec) -> Generator[Lab]:
+    """The lab that was asked for, for as long as the block lasts. Blocks for a fraction of a second.
+
+    After the block it lasts as long as a process inside. Raises LabUnavailable where the machine
+    allows no such lab, SysctlRefused for a setting that cannot be had.
+    """
+    built, descriptors = _on_host(spec) if spec.topology is Topology.HOST else request(spec)
+    try:
+        yield Lab(
+            topology=spec.topology,
+            family=spec.family,
+            addresses={side: spec.addresses(side) for side in Side},
+            sysctls=built.sysctls,
+            notes=built.notes,
+            user=descriptors.user,
+            networks=descriptors.networks,
+        )
+    finally:
+        descriptors.close()
+
+
+def _on_host(spec: LabSpec) -> tuple[Built, Descriptors]:
+    """The namespaces we are in, looking like a lab's: to enter them does nothing, and is allowed."""
+    sysctls.settings(spec)
+    in_force = sysctls.read_all(sysctls.REPORTED)
+    notes = ["plain loopback on the host: not private, and a port in TIME-WAIT is reused after 1 s (K12)"]
+    first, last = spec.ports
+    if in_force[sysctls.PORT_RANGE] != f"{first} {last}":
+        notes.append(f"the host's port range stays: {in_force[sysctls.PORT_RANGE]}, not {first} {last}")
+    built = Built(dict.fromkeys(Side, in_force), tuple(notes))
+    return built, Descriptors(namespaces.open_user(), {side: namespaces.open_network() for side in Side})

@@ -1,0 +1,58 @@
+"""Links and addresses, by rtnetlink. Only the build process imports this module: pyroute2 is slow to load."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Any
+
+from pyroute2 import IPRoute  # pyright: ignore[reportMissingTypeStubs]
+from pyroute2.netlink.exceptions import NetlinkError  # pyright: ignore[reportMissingTypeStubs]
+
+from loadgen.lab.errors import LabUnavailable, Part
+
+LINK = "lab0"
+"""The veth end's name, in both namespaces."""
+
+_IFA_F_NODAD = 0x02
+"""No duplicate address detection: nobody else is on the link, and it would take a second."""
+
+# The two sides' addresses share one on-link prefix (see `loadgen.lab.spec`), so no routes are needed.
+_LINK_PREFIX = {4: 15, 6: 48}
+_LOOPBACK_PREFIX = {4: 8, 6: 128}
+
+
+def join(peer_network: int) -> None:
+    """Make a veth pair between this namespace and the one behind the descriptor. Raises LabUnavailable."""
+    with _route("a veth pair", "load the kernel's veth module, as root: modprobe veth") as route:
+        peer = {"ifname": LINK, "net_ns_fd": peer_network}
+        route.link("add", ifname=LINK, kind="veth", peer=peer)
+
+
+def furnish_link(addresses: Sequence[str]) -> None:
+    """Give this namespace's end of the link its addresses, and take it up. Raises LabUnavailable."""
+    _furnish(LINK, addresses, _LINK_PREFIX)
+
+
+def furnish_loopback(addresses: Sequence[str] = ()) -> None:
+    """Take this namespace's `lo` up, with addresses beside those it has by itself. Raises LabUnavailable."""
+    _furnish("lo", addresses, _LOOPBACK_PREFIX)
+
+
+def _furnish(name: str, addresses: Sequence[str], prefixes: dict[int, int]) -> None:
+    with _route(
+        f"{name} with its addresses", "see that the kernel has the scenario's address family"
+    ) as route:
+        (index,) = route.link_lookup(ifname=name)
+        route.link("set", index=index, state="up")
+        for address in addresses:
+            prefix = prefixes[ip_address(address).version]
+            route.addr("replace", index=index, address=address, prefixlen=prefix, flags=_IFA_F_NODAD)
+
+
+@contextmanager
+def _route(what: str, remedy: str) -> Generator[Any]:
+    try:
+        with IPRoute() as route:
+            yield route
+    except (NetlinkError, OSError) as error:
+        raise LabUnavailable(Part.LINKS, f"{what} cannot be made: {error}", remedy) from error

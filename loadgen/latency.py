@@ -1,0 +1,136 @@
+"""Latency histograms: HdrHistogram V2, kept per tag and second, in the HdrHistogram log format.
+
+hdrhistogram's codec is used as it is. Its log writer is not: it drops tags and misformats times, so
+the lines are written here. The log opens in any HdrHistogram tool (format 1.3, maxima in
+milliseconds).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TextIO
+
+import numpy as np
+from hdrh.histogram import HdrHistogram  # pyright: ignore[reportMissingTypeStubs]
+from numpy.typing import NDArray
+
+LOWEST_NS = 1_000
+"""Finer than a microsecond no clock in user space tells anything about a connection."""
+HIGHEST_NS = 3_600_000_000_000
+"""One hour: the longest that a scenario may last."""
+DIGITS = 3
+
+
+class Tag(StrEnum):
+    """What a latency spans."""
+
+    CONNECT = "connect"
+    """From the call of connect() to ESTABLISHED."""
+    RESPONSE = "response"
+    """From the intended start of a request to its whole response: what a user waits."""
+    SERVICE = "service"
+    """From the actual start to the whole response: what the server and the network take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Latencies of one tag as they leave a driver: distinct values and how often each was seen.
+
+    The values are rounded down to 12 significant bits, finer than the histogram's three digits. A
+    driver sends these and not a histogram because filling one costs it milliseconds of its loop.
+    """
+
+    tag: Tag
+    values_ns: Sequence[int]
+    counts: Sequence[int]
+
+    @classmethod
+    def of(cls, tag: Tag, values_ns: NDArray[np.int64]) -> "Counts":
+        clipped = np.clip(values_ns, LOWEST_NS, HIGHEST_NS)
+        shift = np.maximum(np.floor(np.log2(clipped)).astype(np.int64) - 11, 0)
+        values, counts = np.unique((clipped >> shift) << shift, return_counts=True)
+        return cls(tag, values.tolist(), counts.tolist())
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Counts":
+        return cls(Tag(data["tag"]), data["values_ns"], data["counts"])
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The histogram of one tag over one stretch of time, encoded (HdrHistogram V2, base64)."""
+
+    tag: Tag
+    start_ns: int
+    end_ns: int
+    max_ns: int
+    histogram: str
+
+    def line(self) -> str:
+        """This histogram as a line of a HdrHistogram log."""
+        start_s, length_s = self.start_ns / 1e9, (self.end_ns - self.start_ns) / 1e9
+        return f"Tag={self.tag},{start_s:.3f},{length_s:.3f},{self.max_ns / 1e6:.3f},{self.histogram}"
+
+    @classmethod
+    def parse(cls, line: str) -> "Latency":
+        """Read a tagged log line back. Raises ValueError where it is none."""
+        tag, start, length, maximum, histogram = line.strip().split(",")
+        start_ns = round(float(start) * 1e9)
+        return cls(
+            tag=Tag(tag.removeprefix("Tag=")),
+            start_ns=start_ns,
+            end_ns=start_ns + round(float(length) * 1e9),
+            max_ns=round(float(maximum) * 1e6),
+            histogram=histogram,
+        )
+
+
+def write_header(file: TextIO, start_wall_s: float) -> None:
+    """Open a log: its times count from `start_wall_s`, seconds since the epoch."""
+    file.write("#[Histogram log format version 1.3]\n")
+    file.write(f"#[StartTime: {start_wall_s:.3f} (seconds since epoch)]\n")
+    file.write(f"#[BaseTime: {start_wall_s:.3f} (seconds since epoch)]\n")
+    file.write('"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n')
+
+
+def read_log(lines: Iterable[str]) -> Iterator[Latency]:
+    """The histograms of a log. A last line that a killed run left unfinished is passed over."""
+    for line in lines:
+        if line.startswith("Tag=") and line.endswith("\n"):
+            yield Latency.parse(line)
+
+
+class Distribution:
+    """A growing histogram of nanoseconds. Values beyond an hour count as an hour."""
+
+    def __init__(self) -> None:
+        self._histogram: Any = HdrHistogram(LOWEST_NS, HIGHEST_NS, DIGITS)
+
+    @property
+    def count(self) -> int:
+        return int(self._histogram.total_count)
+
+    @property
+    def max_ns(self) -> int:
+        return int(self._histogram.get_max_value())
+
+    def quantile_ns(self, quantile: float) -> int | None:
+        """The value at `quantile` (0 to 1), None where nothing was recorded."""
+        return int(self._histogram.get_value_at_percentile(100 * quantile)) if self.count else None
+
+    def record(self, counts: "Counts") -> None:
+        for value_ns, count in zip(counts.values_ns, counts.counts, strict=True):
+            self._histogram.record_value(value_ns, count)
+
+    def add(self, latency: Latency) -> None:
+        """Merge an encoded histogram."""
+        self._histogram.decode_and_add(latency.histogram.encode())
+
+    def take(self, tag: Tag, start_ns: int, end_ns: int) -> Latency | None:
+        """What was recorded since the last take, encoded; None where that is nothing."""
+        if not self.count:
+            return None
+        encoded: bytes = self._histogram.encode()
+        taken = Latency(tag, start_ns, end_ns, self.max_ns, encoded.decode())
+        self._histogram.reset()
+        return taken

@@ -1,0 +1,199 @@
+"""One variant: its lab, its three processes, and the records they make.
+
+The order of events is the order of `_Conductor.conduct`. What goes wrong with the experiment is
+data, and is recorded; what goes wrong with churn itself is raised.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from time import monotonic_ns
+from typing import Any
+
+from loadgen import plans
+from loadgen.child import Child, ChildDiedError
+from loadgen.lab.lab import Lab, open_lab
+from loadgen.latency import Counts, Distribution, Latency, Tag
+from loadgen.records import Event, Interval, Record, Sample
+from loadgen.scenario import Variant
+from loadgen.tcp import Side
+
+LEAD_NS = 250_000_000
+"""From the instant that all are ready to the load's begin: time for the baseline sample."""
+
+HISTOGRAM_NS = 1_000_000_000
+"""The stretch of time that one histogram of the latency log spans."""
+
+Emit = Callable[[Record | Latency], None]
+
+
+async def run_variant(variant: Variant, emit: Emit, stop: asyncio.Event) -> None:
+    """Run one variant; every record goes to `emit` as it is made.
+
+    `stop` ends the load early, in order: what is under way is finished, counted and recorded.
+    Cancelling ends everything at once. Raises LabUnavailable, SysctlRefused, and ChildDiedError
+    where a process dies before the load began.
+    """
+    with open_lab(plans.lab_spec(variant)) as lab:
+        async with _children(variant, lab) as (server, driver, sampler):
+            await _Conductor(variant, lab, emit, server, driver, sampler).conduct(stop)
+
+
+@asynccontextmanager
+async def _children(variant: Variant, lab: Lab) -> AsyncGenerator[tuple[Child, Child, Child]]:
+    """The processes, started together, and gone when the block ends."""
+    started: list[Child] = []
+
+    async def start(side: Side, what: str, module: str, plan: str, *descriptors: int) -> Child:
+        child = await Child.start(lab, side, what, module, plan, descriptors)
+        started.append(child)
+        return child
+
+    to_driver = plans.driver_plan(variant, lab).to_json()
+    try:
+        yield (
+            await start(Side.SERVER, "server", "servers", plans.server_plan(variant, lab).to_json()),
+            await start(Side.CLIENT, "load worker", "loadgen.drivers", to_driver),
+            await start(
+                Side.CLIENT,
+                "sampler",
+                "loadgen.sampler",
+                plans.sampler_plan(variant, lab).to_json(),
+                lab.user,
+                *lab.networks.values(),
+            ),
+        )
+    except BaseException:
+        for child in started:
+            child.kill()
+        raise
+    finally:
+        for child in started:
+            await child.end()
+
+
+class _Conductor:
+    """Brings the processes through one variant, and their words into records."""
+
+    def __init__(
+        self, variant: Variant, lab: Lab, emit: Emit, server: Child, driver: Child, sampler: Child
+    ) -> None:
+        self._variant = variant
+        self._lab = lab
+        self._emit = emit
+        self._server = server
+        self._driver = driver
+        self._sampler = sampler
+        self._histograms = Histograms(emit)
+        self._origin_ns = 0
+        self._server_asked = False
+
+    async def conduct(self, stop: asyncio.Event) -> None:
+        listening = await self._server.expect("listening")
+        await self._driver.expect("ready")
+        await self._sampler.expect("ready")
+        self._origin_ns = monotonic_ns() + LEAD_NS
+        pids = {Side.SERVER: listening["pids"], Side.CLIENT: [self._driver.pid]}
+        self._note("lab", addresses=self._lab.addresses, sysctls=self._lab.sysctls, notes=self._lab.notes)
+        self._note("processes", server=self._server.pid, workers=listening["pids"], driver=self._driver.pid)
+        self._sampler.tell(json.dumps({"origin_ns": self._origin_ns, "pids": pids}))
+        self._sample(await self._sampler.expect("sample"))
+        self._driver.tell(json.dumps({"origin_ns": self._origin_ns}))
+        async with asyncio.TaskGroup() as group:
+            server = group.create_task(self._hear_server())
+            sampler = group.create_task(self._hear_sampler())
+            stopper = group.create_task(self._heed(stop))
+            await self._hear_driver()
+            stopper.cancel()
+            self._end_server()
+            await server
+            self._sampler.tell("stop")
+            await sampler
+        self._histograms.flush()
+
+    async def _heed(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._note("interrupted")
+        self._driver.tell("stop")
+
+    async def _hear_driver(self) -> None:
+        async for line in self._driver.lines():
+            match line.pop("type"):
+                case "interval":
+                    interval = Interval.from_json(line)
+                    self._emit(interval)
+                    self._histograms.advance(interval.end_ns)
+                case "latency":
+                    self._histograms.add(Counts.from_json(line))
+                case "load_ends":
+                    self._emit(Event(line["t_ns"], "load_ends"))
+                case "quiet":
+                    # Connections that idle are the server's to close: its end makes it.
+                    self._end_server()
+                case "over":
+                    return
+                case other:
+                    raise RuntimeError(f"the load worker said {other!r}")
+        self._note_death(await self._driver.died())
+
+    async def _hear_server(self) -> None:
+        async for line in self._server.lines():
+            self._note(line.pop("type"), **line)
+        if not self._server_asked:
+            self._note_death(await self._server.died())
+
+    async def _hear_sampler(self) -> None:
+        async for line in self._sampler.lines():
+            match line.pop("type"):
+                case "sample":
+                    self._sample(line)
+                case "sample_check":
+                    self._emit(Event(line["t_ns"], "sample_check", {"sides": line["sides"]}))
+                case "over":
+                    return
+                case other:
+                    raise RuntimeError(f"the sampler said {other!r}")
+        self._note_death(await self._sampler.died())
+
+    def _end_server(self) -> None:
+        if not self._server_asked:
+            self._server_asked = True
+            self._server.terminate()
+
+    def _sample(self, line: dict[str, Any]) -> None:
+        line.pop("type", None)
+        self._emit(Sample.from_json(line))
+
+    def _note(self, kind: str, **data: Any) -> None:
+        self._emit(Event(monotonic_ns() - self._origin_ns, kind, data))
+
+    def _note_death(self, death: ChildDiedError) -> None:
+        self._note("process_died", what=death.what, how=death.how, stderr=death.stderr)
+
+
+class Histograms:
+    """Gathers latencies into one histogram a tag and second."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._gathering = {tag: Distribution() for tag in Tag}
+        self._start_ns = 0
+        self._end_ns = 0
+
+    def add(self, counts: Counts) -> None:
+        self._gathering[counts.tag].record(counts)
+
+    def advance(self, end_ns: int) -> None:
+        """An interval ended, whose latencies are still to come: those before it may be complete."""
+        if self._end_ns - self._start_ns >= HISTOGRAM_NS:
+            self.flush()
+        self._end_ns = end_ns
+
+    def flush(self) -> None:
+        """Emit what was gathered."""
+        for tag, distribution in self._gathering.items():
+            latency = distribution.take(tag, self._start_ns, self._end_ns)
+            if latency is not None:
+                self._emit(latency)
+        self._start_ns = self._end_ns

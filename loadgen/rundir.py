@@ -1,0 +1,143 @@
+"""The directory of a run: where its records are appended, and how they are read back.
+
+runs/20261120T213005Z-http10/
+  run.json            what was asked, predicted, and on what machine; `status` tells how it ended
+  <variant>/          samples.jsonl, intervals.jsonl, events.jsonl, latency.hlog
+  summary.json        made from the records, as are the figures/
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from loadgen.latency import Latency, read_log, write_header
+from loadgen.records import SCHEMA_VERSION, Event, Interval, Record, Sample, to_json
+
+RUN_FILE = "run.json"
+SUMMARY_FILE = "summary.json"
+_FILES: Mapping[type, str] = {
+    Sample: "samples.jsonl",
+    Interval: "intervals.jsonl",
+    Event: "events.jsonl",
+    Latency: "latency.hlog",
+}
+
+
+class RunError(Exception):
+    """A run directory that cannot be read: says which file, and why."""
+
+
+class Status(StrEnum):
+    """How a run stands. One found `running` with nobody running it was killed."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class VariantWriter:
+    """Appends one variant's records to its files, each line flushed as it is written."""
+
+    def __init__(self, directory: Path, start_wall_s: float) -> None:
+        directory.mkdir(parents=True)
+        self._files = {kind: (directory / name).open("a") for kind, name in _FILES.items()}
+        write_header(self._files[Latency], start_wall_s)
+
+    def append(self, record: Record | Latency) -> None:
+        file = self._files[type(record)]
+        line = record.line() if isinstance(record, Latency) else to_json(record)
+        file.write(line + "\n")
+        file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """One run on disk. Reading tolerates a last line that a killed run left unfinished."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    def info(self) -> dict[str, Any]:
+        """run.json. Raises RunError where it is missing, broken, or of another schema."""
+        return self._document(RUN_FILE)
+
+    def summary(self) -> dict[str, Any]:
+        """summary.json. Raises RunError where it is missing, broken, or of another schema."""
+        return self._document(SUMMARY_FILE)
+
+    def write_info(self, info: Mapping[str, Any]) -> None:
+        self._write(RUN_FILE, info)
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        self._write(SUMMARY_FILE, summary)
+
+    def variants(self) -> list[str]:
+        """The names of the variants that have records, in the order of the scenario."""
+        return [name for name in self.info()["variants"] if (self.path / name).is_dir()]
+
+    def writer(self, variant: str, start_wall_s: float) -> VariantWriter:
+        return VariantWriter(self.path / variant, start_wall_s)
+
+    def records(self, variant: str) -> Iterator[Record | Latency]:
+        """One variant's records: events, samples, intervals, then latencies, each in its own order."""
+        directory = self.path / variant
+        yield from _lines(directory / _FILES[Event], Event.from_json)
+        yield from _lines(directory / _FILES[Sample], Sample.from_json)
+        yield from _lines(directory / _FILES[Interval], Interval.from_json)
+        path = directory / _FILES[Latency]
+        if path.exists():
+            with path.open() as file:
+                yield from read_log(file)
+
+    def _document(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            document: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise RunError(f"{path}: not found; is {self.path} a run directory?") from None
+        except ValueError as error:
+            raise RunError(f"{path}: not JSON ({error})") from None
+        if document.get("schema_version") != SCHEMA_VERSION:
+            found = document.get("schema_version")
+            raise RunError(f"{path}: schema_version {found!r}, but this churn reads {SCHEMA_VERSION}")
+        return document
+
+    def _write(self, name: str, document: Mapping[str, Any]) -> None:
+        """Replace a document whole: a reader never sees half of it."""
+        part = self.path / f".{name}.part"
+        part.write_text(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2) + "\n")
+        part.replace(self.path / name)
+
+
+def _lines(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterator[Record]:
+    if not path.exists():
+        return
+    with path.open() as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield parse(json.loads(line))
+            except (ValueError, TypeError, KeyError) as error:
+                raise RunError(f"{path}:{number}: not a record ({error})") from None

@@ -1,0 +1,222 @@
+"""The sampler: the TCP state of every side at one instant, again and again, from a process of its own.
+
+Run as `python -m loadgen.sampler`. It enters every side once, opens what it reads there, and keeps the
+descriptors (K21): no reading needs a namespace any more.
+
+    > plan                       one JSON line (`Plan`); the namespaces' descriptors are inherited
+    < {"type": "ready"}
+    > {"origin_ns": ..., "pids": {side: [...]}}      the first sample is taken at once
+    < {"type": "sample", ...}    at every multiple of the period since the origin
+    > stop                       or end of file: sample on until the sides are quiet, then
+    < {"type": "sample_check", ...}, {"type": "over"}
+"""
+
+import json
+import select
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from socket import AddressFamily
+from time import monotonic_ns
+from typing import Any
+
+from loadgen.kernel import netstat, snmp, sockstat, softnet
+from loadgen.kernel.process import CpuClock
+from loadgen.kernel.sock_diag import SockDiag, SocketTable
+from loadgen.lab import namespaces
+from loadgen.records import Sample, SideSample, plain
+from loadgen.tcp import Side, State
+
+SETTLE_NS = 2_000_000_000
+"""How long, after the load, connections may take to leave the states that pass by themselves."""
+
+SLOW = frozenset({State.TIME_WAIT})
+"""Left out of a dump: there can be tens of thousands, and sockstat counts them for nothing (K17, K20)."""
+ALL = frozenset(State)
+RESTING = frozenset({State.LISTEN, State.TIME_WAIT, State.FIN_WAIT_2})
+"""States that may last after a load: FIN-WAIT-2 as an orphan does for tcp_fin_timeout (K5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to sample. Where `shared`, both sides are in one namespace and are told apart by `port`.
+
+    `user` and `networks` are descriptors of namespaces; `ports` is the client's ephemeral range.
+    """
+
+    port: int
+    ports: tuple[int, int]
+    shared: bool
+    every_ns: int
+    user: int
+    networks: Mapping[Side, int]
+
+    def to_json(self) -> str:
+        return json.dumps(plain(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        parsed: dict[str, Any] = json.loads(text)
+        parsed["ports"] = tuple(parsed["ports"])
+        parsed["networks"] = {Side(side): descriptor for side, descriptor in parsed["networks"].items()}
+        return cls(**parsed)
+
+
+class Namespace:
+    """The kernel's sources of one network namespace, opened while this process is inside."""
+
+    def __init__(self) -> None:
+        self._diag = SockDiag()
+        self._sockstat = sockstat.open()
+        self._snmp = snmp.open()
+        self._netstat = netstat.open()
+
+    def counters(self) -> dict[str, int]:
+        return {**self._snmp.read(), **self._netstat.read()}
+
+    def time_wait(self, table: SocketTable) -> int:
+        """TIME-WAIT by sockstat, less the minisockets of FIN-WAIT-2 that it counts among them (K17)."""
+        return self._sockstat.read().time_wait(table.fin_wait_2_minisockets())
+
+    def dump(self, states: frozenset[State]) -> SocketTable:
+        return self._diag.dump(AddressFamily.AF_UNSPEC, states)
+
+
+class Sides:
+    """Both sides, read at one instant."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        namespaces.enter_user(plan.user)
+        self._namespaces: dict[Side, Namespace] = {}
+        for side, network in plan.networks.items():
+            namespaces.enter_network(network)
+            self._namespaces[side] = Namespace()
+        self._softnet = softnet.open()
+        self._clocks: dict[Side, list[CpuClock]] = {side: [] for side in Side}
+
+    def watch(self, pids: Mapping[str, Sequence[int]]) -> None:
+        """Take these processes' CPU time for their side's."""
+        for side in Side:
+            self._clocks[side] = [CpuClock(pid) for pid in pids.get(side, ())]
+
+    def sample(self, origin_ns: int, due_ns: int) -> Sample:
+        begun_ns = monotonic_ns()
+        sides = self._shared() if self._plan.shared else self._apart()
+        return Sample(
+            t_ns=begun_ns - origin_ns,
+            cost_ns=monotonic_ns() - begun_ns,
+            late=begun_ns - due_ns > self._plan.every_ns // 2,
+            full=self._plan.shared,
+            sides=sides,
+            softnet_dropped=self._softnet.read(),
+        )
+
+    def check(self) -> dict[Side, dict[str, int]]:
+        """TIME-WAIT both ways: as sockstat has it, and counted in a full dump."""
+        found: dict[Side, dict[str, int]] = {}
+        for side, namespace in self._namespaces.items():
+            table = namespace.dump(ALL)
+            found[side] = {
+                "sockstat": namespace.time_wait(table),
+                "dump": table.counts().get(State.TIME_WAIT, 0),
+            }
+        return found
+
+    def _apart(self) -> dict[Side, SideSample]:
+        """A namespace a side: TIME-WAIT need not be dumped."""
+        sides: dict[Side, SideSample] = {}
+        for side, namespace in self._namespaces.items():
+            table = namespace.dump(ALL - SLOW)
+            counts = table.counts()
+            time_wait = namespace.time_wait(table)
+            if time_wait:
+                counts[State.TIME_WAIT] = time_wait
+            held = self._in_range(table) + time_wait if side is Side.CLIENT else 0
+            sides[side] = self._side(side, counts, held, namespace.counters())
+        return sides
+
+    def _shared(self) -> dict[Side, SideSample]:
+        """One namespace for both: every socket has to be looked at, for its ports tell whose it is."""
+        namespace = self._namespaces[Side.CLIENT]
+        table = namespace.dump(ALL)
+        client = table.select(remote_port=self._plan.port)
+        server = table.select(local_port=self._plan.port)
+        counters = namespace.counters()
+        return {
+            Side.CLIENT: self._side(Side.CLIENT, client.counts(), self._in_range(client), counters),
+            Side.SERVER: self._side(Side.SERVER, server.counts(), 0, counters),
+        }
+
+    def _in_range(self, table: SocketTable) -> int:
+        low, high = self._plan.ports
+        return int(((table.local_port >= low) & (table.local_port <= high)).sum())
+
+    def _side(
+        self, side: Side, states: Mapping[State, int], held: int, counters: Mapping[str, int]
+    ) -> SideSample:
+        times = [clock.read() for clock in self._clocks[side]]
+        return SideSample(
+            states=states,
+            ports_held=held,
+            counters=counters,
+            cpu_user_ns=sum(time.user_ns for time in times),
+            cpu_system_ns=sum(time.system_ns for time in times),
+        )
+
+
+@dataclass(slots=True)
+class Clock:
+    """The instants at which samples are due: multiples of the period since the origin, none twice."""
+
+    origin_ns: int
+    every_ns: int
+    due_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.due_ns = self.origin_ns
+
+    def advance(self, now_ns: int) -> None:
+        """The next instant still to come; those missed are skipped, as the lateness of one told."""
+        periods = (max(now_ns, self.due_ns) - self.origin_ns) // self.every_ns
+        self.due_ns = self.origin_ns + (periods + 1) * self.every_ns
+
+
+def is_quiet(sample: Sample) -> bool:
+    """Whether only states are left that last."""
+    return all(state in RESTING for side in sample.sides.values() for state in side.states)
+
+
+def emit(kind: str, data: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"type": kind, **data}, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def run() -> None:
+    plan = Plan.from_json(sys.stdin.readline())
+    sides = Sides(plan)
+    emit("ready", {})
+    go: dict[str, Any] = json.loads(sys.stdin.readline())
+    sides.watch(go["pids"])
+    clock = Clock(go["origin_ns"], plan.every_ns)
+    # The baseline: what the counters and states are before the first packet.
+    emit("sample", plain(sides.sample(clock.origin_ns, monotonic_ns())))
+    stop_ns: int | None = None
+    while True:
+        wait_ns = clock.due_ns - monotonic_ns()
+        if wait_ns > 0 and stop_ns is None and select.select([sys.stdin], [], [], wait_ns / 1e9)[0]:
+            stop_ns = monotonic_ns()
+        elif wait_ns > 0 and stop_ns is not None:
+            select.select([], [], [], wait_ns / 1e9)
+        else:
+            sample = sides.sample(clock.origin_ns, clock.due_ns)
+            emit("sample", plain(sample))
+            clock.advance(monotonic_ns())
+            if stop_ns is not None and (is_quiet(sample) or monotonic_ns() - stop_ns > SETTLE_NS):
+                break
+    emit("sample_check", {"t_ns": monotonic_ns() - clock.origin_ns, "sides": plain(sides.check())})
+    emit("over", {})
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,112 @@
+"""Merging, on nodes: whatever a variant ends up with still knows the place where it was written.
+
+From weakest to strongest: the top level, a variant, a cell of the matrix, `quick`, `--set`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from loadgen.problem import Mark, Problem, ScenarioError, did_you_mean, quote
+from loadgen.scenario.models import LabClient
+from loadgen.units import Duration, PortRange, UnitError
+from loadgen.yaml import Entry, Mapping, Node, Scalar, compose, find
+
+QUICK_PORTS = 12_000
+"""Ports left by --quick where a scenario has no `quick` of its own: they run out in seconds (K7, K8)."""
+QUICK_DURATION = Duration.parse("6s")
+
+_T = TypeVar("_T")
+
+# Naming one loop drops an inherited other: a load has exactly one.
+_RIVALS = {"open_loop": "closed_loop", "closed_loop": "open_loop"}
+
+
+def overlay(base: Mapping, over: Mapping) -> Mapping:
+    """`over` merged over `base`, in its place: mappings merge, scalars and sequences replace."""
+    entries = {
+        key: entry
+        for key, entry in base.entries.items()
+        if not (_RIVALS.get(key) in over.entries and key not in over.entries)
+    }
+    for key, entry in over.entries.items():
+        below = base.get(key)
+        if isinstance(below, Mapping) and isinstance(entry.value, Mapping):
+            entry = Entry(entry.key, overlay(below, entry.value))
+        entries[key] = entry
+    return Mapping(base.mark, entries)
+
+
+def part(mapping: Mapping, keys: Iterable[str]) -> Mapping:
+    """The entries of a mapping under `keys`, in its own order."""
+    wanted = frozenset(keys)
+    return Mapping(mapping.mark, {key: entry for key, entry in mapping.entries.items() if key in wanted})
+
+
+def split_path(path: str) -> tuple[str, ...]:
+    """The keys of a dotted path. A sysctl's name, dotted itself, is one key: lab.sysctl.client.net.ipv4.x."""
+    keys = path.split(".")
+    if keys[:2] == ["lab", "sysctl"] and len(keys) > 3:
+        keys[3:] = [".".join(keys[3:])]
+    return tuple(keys)
+
+
+def at_path(path: str, mark: Mark, value: Node) -> Mapping:
+    """The mappings that hold nothing but `value` at `path`, all of them placed at `mark`."""
+    node = value
+    for key in reversed(split_path(path)):
+        node = Mapping(mark, {key: Entry(Scalar(mark, key), node)})
+    assert isinstance(node, Mapping)  # a path has at least one key
+    return node
+
+
+def read_override(argument: str, roots: Iterable[str]) -> Mapping:
+    """The settings of one `--set a.b=value`, the value in YAML. Raises ScenarioError."""
+    source = f"--set {argument}"
+    mark = Mark(source)
+    path, equals, text = argument.partition("=")
+    path = path.strip()
+    if not equals or not path:
+        raise ScenarioError([Problem(mark, "", "expected a key and a value", "write --set load.duration=5s")])
+    problem = path_problem(path, mark, roots)
+    if problem:
+        raise ScenarioError([problem])
+    value = compose(text, source, positions=False) if text.strip() else Scalar(mark, "")
+    return at_path(path, mark, value)
+
+
+def path_problem(path: str, mark: Mark, roots: Iterable[str]) -> Problem | None:
+    """What is wrong with a dotted path to a setting of variants, if anything."""
+    keys = split_path(path)
+    if len(keys) > 8 or not all(keys):
+        return Problem(mark, "", f"{quote(path)} is not a dotted key", "write for example load.duration")
+    roots = list(roots)
+    root = path.partition(".")[0]
+    if root not in roots:
+        hint = did_you_mean(root, roots) or f"keys of variants begin with {', '.join(roots)}"
+        return Problem(mark, path, "is not a setting of variants", hint)
+    return None
+
+
+def quick_defaults(settings: Mapping) -> Mapping:
+    """What --quick narrows where a scenario does not say: the port range and the duration, each only down."""
+    mark = Mark("--quick")
+    quick = Mapping(mark, {})
+    ports = _read(settings, "lab.client.ports", PortRange.parse) or LabClient().ports
+    if ports.count > QUICK_PORTS:
+        narrowed = PortRange(ports.first, ports.first + QUICK_PORTS - 1)
+        quick = overlay(quick, at_path("lab.client.ports", mark, Scalar(mark, str(narrowed))))
+    duration = _read(settings, "load.duration", Duration.parse)
+    if duration is None or duration > QUICK_DURATION:
+        quick = overlay(quick, at_path("load.duration", mark, Scalar(mark, str(QUICK_DURATION))))
+    return quick
+
+
+def _read(settings: Mapping, path: str, parse: Callable[[str], _T]) -> _T | None:
+    """The value at a path; None where there is none, or none that can be read (validation will say so)."""
+    node = find(settings, split_path(path))
+    if not isinstance(node, Scalar):
+        return None
+    try:
+        return parse(node.text)
+    except UnitError:
+        return None

@@ -1,0 +1,146 @@
+"""Validation of nodes: what pydantic finds wrong, said in a person's words at the place where it stands."""
+
+import re
+from collections.abc import Sequence as SequenceOf
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from loadgen.problem import Mark, Problem, ScenarioError, did_you_mean, quote
+from loadgen.units import UnitError
+from loadgen.yaml import Mapping, Node, Scalar, Sequence, describe
+
+MAX_PROBLEMS = 100
+"""Problems told of one validation: a file with more is no scenario, and wording thousands takes a while."""
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def validate(model: type[_M], node: Mapping) -> _M:
+    """The model that a mapping describes. Raises ScenarioError with everything that is wrong."""
+    try:
+        return model.model_validate(to_data(node))
+    except ValidationError as error:
+        raise ScenarioError(_problem(model, node, detail) for detail in _details(error)) from None
+
+
+def validate_layer(model: type[BaseModel], node: Mapping) -> None:
+    """The same for one layer of several, where a missing key is no problem: another layer may bring it."""
+    try:
+        model.model_validate(to_data(node))
+    except ValidationError as error:
+        details = [detail for detail in _details(error) if detail["type"] != "missing"]
+        if details:
+            raise ScenarioError(_problem(model, node, detail) for detail in details) from None
+
+
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False)[:MAX_PROBLEMS]
+
+
+def to_data(node: Node) -> Any:
+    """Plain data of a node: dict, list, the text of a scalar, None where nothing was written."""
+    match node:
+        case Mapping():
+            return {key: to_data(entry.value) for key, entry in node.entries.items()}
+        case Sequence():
+            return [to_data(item) for item in node.items]
+        case Scalar():
+            return None if node.empty else node.text
+
+
+def _problem(model: type[BaseModel], root: Mapping, detail: ErrorDetails) -> Problem:
+    loc = detail["loc"]
+    key_error = detail["type"] == "value_error" and loc[-1] == "[key]"  # of a mapping with any keys
+    if key_error:
+        loc = loc[:-1]
+    mark, key_mark, node = _find(root, loc)
+    path = ".".join(str(part) for part in loc)
+    known = _keys(model, loc[:-1])
+    match detail["type"]:
+        case "extra_forbidden":
+            return Problem(key_mark, path, "unknown key", _unknown_key_hint(model, str(loc[-1]), known))
+        case "missing":
+            return Problem(mark, path, "is required", f"add {loc[-1]}: to this mapping")
+        case "loops" if isinstance(node, Mapping):  # it is one, or pydantic had said so first
+            loops = [e.key.mark for e in node.entries.values() if e.key.text in ("closed_loop", "open_loop")]
+            return Problem(loops[-1], path, detail["msg"], "write closed_loop: {connections: 64}")
+        case "enum":
+            values: list[str] = re.findall("'([^']*)'", detail["ctx"]["expected"]) if "ctx" in detail else []
+            message = f"expected {' or '.join(values)}, got {describe(node)}"
+            return Problem(mark, path, message, _nothing(node) or _alike(node, values))
+        case "value_error":
+            error: Any = detail.get("ctx", {}).get("error")
+            assert isinstance(error, UnitError)  # no field raises another
+            if key_error:
+                return Problem(key_mark, path, error.message, error.hint)
+            is_text = isinstance(node, Scalar) and not node.empty
+            message = error.message if is_text else f"{error.message}, got {describe(node)}"
+            return Problem(mark, path, message, error.hint or _nothing(node))
+        case "tuple_type":
+            message = f"expected a list such as [a, b], got {describe(node)}"
+            return Problem(mark, path, message, _nothing(node))
+        case _:
+            # What is left are parts (model_type, dict_type) that are no mapping.
+            return Problem(mark, path, f"expected a mapping, got {describe(node)}", _nothing(node))
+
+
+def _find(root: Mapping, loc: SequenceOf[int | str]) -> tuple[Mark, Mark, Node]:
+    """The place of the value at `loc`, of its key, and the value; where it is missing, of what holds it."""
+    node: Node = root
+    key_mark = root.mark
+    for part in loc:
+        if isinstance(node, Mapping) and isinstance(part, str) and part in node.entries:
+            entry = node.entries[part]
+            key_mark, node = entry.key.mark, entry.value
+        elif isinstance(node, Sequence) and isinstance(part, int):
+            node = node.items[part]
+            key_mark = node.mark
+    return node.mark, key_mark, node
+
+
+def _nothing(node: Node) -> str:
+    return "remove the key to keep its default" if isinstance(node, Scalar) and node.empty else ""
+
+
+def _alike(node: Node, values: SequenceOf[str]) -> str:
+    return did_you_mean(node.text, values) if isinstance(node, Scalar) else ""
+
+
+def _part_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    """The model of a field that is one, as `Load` or `OpenLoop | None`."""
+    field = model.model_fields.get(key)
+    candidates = (field.annotation, *get_args(field.annotation)) if field else ()
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def _keys(model: type[BaseModel], loc: SequenceOf[int | str]) -> list[str]:
+    """The keys that may stand in the mapping at `loc`."""
+    part: type[BaseModel] | None = model
+    for key in loc:
+        part = _part_of(part, str(key)) if part else None
+    return list(part.model_fields) if part else []
+
+
+def unknown_key_hint(model: type[BaseModel], key: str) -> str:
+    """What a person may have meant by a key that the model lacks."""
+    return _unknown_key_hint(model, key, list(model.model_fields))
+
+
+def _unknown_key_hint(model: type[BaseModel], key: str, known: list[str]) -> str:
+    elsewhere = [path for path in _paths(model) if path.rpartition(".")[2] == key]
+    if elsewhere:
+        return f"did you mean {quote(elsewhere[0])}?"
+    return did_you_mean(key, known) or f"known here: {', '.join(known)}"
+
+
+def _paths(model: type[BaseModel]) -> list[str]:
+    """The dotted path of every key of a model and its parts."""
+    paths: list[str] = []
+    for key in model.model_fields:
+        paths.append(key)
+        part = _part_of(model, key)
+        if part:
+            paths.extend(f"{key}.{path}" for path in _paths(part))
+    return paths

@@ -1,0 +1,213 @@
+"""What a variant showed: metrics, audit, caveats, expectations, and the prediction beside the measurement.
+
+Pure functions of a fold and of what was asked. The terminal, summary.json and the figures all take
+their numbers from here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.audit import AuditLine, audit
+from loadgen.caveats import Caveat
+from loadgen.doubts import doubts
+from loadgen.expectation import Verdict
+from loadgen.fold import Fold
+from loadgen.lab.spec import Topology
+from loadgen.model import Prediction
+from loadgen.records import plain
+from loadgen.scenario import Variant
+from loadgen.tcp import CloseMethod, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A predicted quantity beside the measured one. None means: not expected, or not seen.
+
+    `assumed` tells that it rests on an assumed rate, so that its error judges the assumption.
+    """
+
+    name: str
+    unit: str
+    predicted: float | None
+    measured: float | None
+    assumed: bool
+
+    @property
+    def error(self) -> float | None:
+        """Relative error of the prediction, None where one of the two is missing or nothing was measured."""
+        if self.predicted is None or self.measured is None:
+            return None
+        if self.predicted == self.measured:
+            return 0.0
+        return self.predicted / self.measured - 1 if self.measured else None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An expectation and what became of it."""
+
+    text: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSummary:
+    """One variant's answer. `verdict` is a sentence."""
+
+    name: str
+    metrics: dict[str, float]
+    audit: Sequence[AuditLine]
+    caveats: Sequence[Caveat]
+    expectations: Sequence[Expected]
+    compared: Sequence[Compared]
+    verdict: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether the audit found every count the same as the kernel's."""
+        return bool(self.audit) and all(line.exact for line in self.audit)
+
+    @property
+    def valid(self) -> bool:
+        return not any(caveat.invalidates for caveat in self.caveats)
+
+    @property
+    def passed(self) -> bool:
+        return all(expected.verdict.passed for expected in self.expectations)
+
+
+def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
+    """The summary of one variant, whole or cut short."""
+    metrics = fold.metrics()
+    lines = audit(fold.counted, fold.kernel(), shared=is_shared(variant)) if fold.samples else []
+    return VariantSummary(
+        name=variant.name,
+        metrics=metrics,
+        audit=lines,
+        caveats=doubts(variant, fold, metrics, lines),
+        expectations=[Expected(item.text, item.evaluate(metrics)) for item in variant.expect],
+        compared=compare(variant, prediction, metrics),
+        verdict=verdict(variant, metrics),
+    )
+
+
+def is_shared(variant: Variant) -> bool:
+    """Whether both sides live in one namespace."""
+    return variant.lab.topology is not Topology.PAIR
+
+
+def compare(variant: Variant, prediction: Prediction, metrics: dict[str, float]) -> list[Compared]:
+    """The model's numbers beside the run's, those that the closer makes meaningful."""
+    closed_loop = variant.load.open_loop is None
+    rows = [
+        Compared("rate before the knee", "/s", prediction.rate_per_s, _rate_before(metrics), closed_loop),
+        Compared(
+            "TIME-WAIT, client",
+            "",
+            prediction.time_wait_client,
+            metrics.get("client.time_wait.max"),
+            closed_loop,
+        ),
+        Compared(
+            "TIME-WAIT, server",
+            "",
+            prediction.time_wait_server,
+            metrics.get("server.time_wait.max"),
+            closed_loop,
+        ),
+    ]
+    to_knee_s = prediction.time_to_knee_s
+    if to_knee_s is not None or "knee.ports" in metrics:
+        ports = prediction.knee_ports if to_knee_s is not None else None
+        rows.append(Compared("knee", "ports", ports, metrics.get("knee.ports"), False))
+        rows.append(
+            Compared(
+                "time to the knee",
+                "s",
+                prediction.time_to_knee_s,
+                _seconds(metrics, "knee.time_ns"),
+                closed_loop,
+            )
+        )
+    if prediction.time_to_exhaustion_s is not None or "exhaustion.time_ns" in metrics:
+        seen_s = _seconds(metrics, "exhaustion.time_ns")
+        rows.append(Compared("time to exhaustion", "s", prediction.time_to_exhaustion_s, seen_s, closed_loop))
+    return rows
+
+
+def _rate_before(metrics: dict[str, float]) -> float | None:
+    return metrics.get("knee.rate_before", metrics.get("rate.mean"))
+
+
+def _seconds(metrics: dict[str, float], name: str) -> float | None:
+    return metrics[name] / 1e9 if name in metrics else None
+
+
+def verdict(variant: Variant, metrics: dict[str, float]) -> str:
+    """One sentence: who held TIME-WAIT, and what that did to throughput."""
+    if not metrics.get("connected"):
+        return f"No connection was established; {metrics.get('errors.total', 0):,.0f} attempts failed."
+    parts = [_who_holds(variant, metrics)]
+    if "knee.ports" in metrics:
+        parts.append(
+            f"throughput falls from {metrics['knee.rate_before']:,.0f}/s to {metrics['knee.rate_after']:,.0f}/s"
+            f" at {metrics['knee.ports']:,.0f} of {metrics['client.ports']:,.0f} ports"
+        )
+    else:
+        parts.append(f"throughput is {metrics.get('rate.mean', 0):,.0f} connections/s")
+    if "exhaustion.time_ns" in metrics:
+        parts.append(f"and no port is left from {metrics['exhaustion.time_ns'] / 1e9:.1f} s on")
+    return ", ".join(parts) + "."
+
+
+def _who_holds(variant: Variant, metrics: dict[str, float]) -> str:
+    held = {side: metrics.get(f"{side}.time_wait.max", 0) for side in Side}
+    holders = [side for side in Side if held[side]]
+    closer = variant.connection.closer
+    if not holders:
+        how = "by RST " if variant.connection.close is CloseMethod.RST else ""
+        return f"The {closer} closes first {how}and nobody holds TIME-WAIT"
+    if len(holders) == len(Side):
+        both = " and ".join(f"the {side} {held[side]:,.0f}" for side in holders)
+        return f"The {closer} closes first; TIME-WAIT stands on both sides ({both})"
+    (side,) = holders
+    only = "pays" if side.value == closer.value else "pays, though it closes second"
+    return f"The {side} {only}: {held[side]:,.0f} TIME-WAIT there, none on the other side"
+
+
+def summary_document(run: str, summaries: Sequence[VariantSummary]) -> dict[str, Any]:
+    """summary.json: the schema is in docs/files.md. What was not measured is absent, never null or nan."""
+    return {
+        "run": run,
+        "valid": all(summary.valid for summary in summaries),
+        "passed": all(summary.passed for summary in summaries),
+        "verdict": run_verdict(summaries),
+        "variants": {summary.name: _document(summary) for summary in summaries},
+    }
+
+
+def run_verdict(summaries: Sequence[VariantSummary]) -> str:
+    """One sentence over all variants."""
+    expected = [item.verdict.passed for summary in summaries for item in summary.expectations]
+    inexact = [summary.name for summary in summaries if not summary.exact]
+    invalid = [summary.name for summary in summaries if not summary.valid]
+    parts = [
+        f"{sum(expected)} of {len(expected)} expectations hold" if expected else "Nothing was expected",
+        f"the audit differs in {', '.join(inexact)}" if inexact else "every count agrees with the kernel's",
+    ]
+    if invalid:
+        parts.append(f"the measurement is invalid in {', '.join(invalid)}")
+    return "; ".join(parts) + "."
+
+
+def _document(summary: VariantSummary) -> dict[str, Any]:
+    return {
+        "verdict": summary.verdict,
+        "valid": summary.valid,
+        "metrics": summary.metrics,
+        "audit": [{**plain(line), "exact": line.exact} for line in summary.audit],
+        "caveats": plain(summary.caveats),
+        "expectations": [{"text": item.text, **plain(item.verdict)} for item in summary.expectations],
+        "compared": [{**plain(row), "error": row.error} for row in summary.compared],
+    }

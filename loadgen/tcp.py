@@ -1,0 +1,118 @@
+"""The vocabulary of connection churn: states, sides, who closes, and how a try to connect can end.
+
+No I/O happens here and nothing here knows a kernel number (those are in `loadgen.kernel.sock_diag`).
+Names are those of RFC 9293.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """A state of the TCP connection state machine (RFC 9293, section 3.3.2)."""
+
+    LISTEN = "LISTEN"
+    SYN_SENT = "SYN-SENT"
+    SYN_RECEIVED = "SYN-RECEIVED"
+    ESTABLISHED = "ESTABLISHED"
+    FIN_WAIT_1 = "FIN-WAIT-1"
+    FIN_WAIT_2 = "FIN-WAIT-2"
+    CLOSE_WAIT = "CLOSE-WAIT"
+    CLOSING = "CLOSING"
+    LAST_ACK = "LAST-ACK"
+    TIME_WAIT = "TIME-WAIT"
+    CLOSED = "CLOSED"
+
+    @property
+    def key(self) -> str:
+        """The name as metrics spell it: `TIME-WAIT` is `time_wait`."""
+        return self.value.lower().replace("-", "_")
+
+
+class Side(StrEnum):
+    """An end of the connections under study."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Closer(StrEnum):
+    """The side that closes first: the active closer, which a FIN leaves in TIME-WAIT (K1)."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class CloseMethod(StrEnum):
+    """How the closer ends the connection: an orderly FIN, or an abortive RST (SO_LINGER {1, 0}, K4)."""
+
+    FIN = "fin"
+    RST = "rst"
+
+
+class Phase(StrEnum):
+    """The part of an attempt's life in which it ended."""
+
+    BIND = "bind"
+    CONNECT = "connect"
+    SEND = "send"
+    RECEIVE = "receive"
+    CLOSE = "close"
+
+
+class Fault(StrEnum):
+    """Endings that carry no errno of their own."""
+
+    TIMEOUT = "TIMEOUT"
+    """Nothing came within the phase's time limit."""
+    MALFORMED = "MALFORMED"
+    """The peer's bytes are not the response that was asked for."""
+    SHORT = "SHORT"
+    """The connection ended inside a response."""
+    CUT = "CUT"
+    """The run ended first: churn itself gave the attempt up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an attempt failed: in which phase, and by which errno name or `Fault`.
+
+    Written `phase:kind`, as in `connect:EADDRNOTAVAIL`.
+    """
+
+    phase: Phase
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.phase}:{self.kind}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Failure":
+        """Read `phase:kind` back. Raises ValueError for an unknown phase."""
+        phase, _, kind = text.partition(":")
+        return cls(Phase(phase), kind)
+
+    @property
+    def limit(self) -> str:
+        """Whose limit it was, in words; empty where the failure alone does not tell."""
+        return _LIMITS.get((self.phase, self.kind)) or _LIMITS.get((None, self.kind), "")
+
+
+# Whose limit a failure shows (law 3 of the design: these are different things). K10 and K11 tell
+# the two port errors apart, K15 and K28 name what an unanswered SYN can mean.
+_LIMITS: dict[tuple[Phase | None, str], str] = {
+    (Phase.CONNECT, "EADDRNOTAVAIL"): "the client's ephemeral ports: none is free towards this destination",
+    (Phase.BIND, "EADDRNOTAVAIL"): "the client's addresses: the source address is not its own",
+    (None, "EADDRINUSE"): "the client's ephemeral ports, bound before connect and so exclusive",
+    (None, "EMFILE"): "this process's descriptors (RLIMIT_NOFILE)",
+    (None, "ENFILE"): "the host's descriptors (fs.file-max)",
+    (None, "ENOBUFS"): "the host's memory for sockets",
+    (None, "ENOMEM"): "the host's memory for sockets",
+    (Phase.CONNECT, "ECONNREFUSED"): "the server: nothing listens there",
+    (Phase.CONNECT, Fault.TIMEOUT): "the server's backlog or the path: the SYN stayed unanswered",
+    (Phase.RECEIVE, Fault.TIMEOUT): "the server: no full response in time",
+    (None, "ECONNRESET"): "the peer: it reset the connection",
+    (None, Fault.SHORT): "the server: it closed inside a response",
+    (None, Fault.MALFORMED): "the server: it sent something else than was asked for",
+    (None, Fault.CUT): "the run: it ended first",
+}

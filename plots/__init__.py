@@ -1,0 +1,1 @@
+"""Figures: records to columns, columns to one Figure a module."""

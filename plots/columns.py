@@ -1,0 +1,216 @@
+"""A variant's records as columns: one numpy array a quantity, one row a record.
+
+Seconds count from the instant the load began; rates are per second. What was not measured is nan,
+never zero.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.records import Event, Interval, Sample
+from loadgen.tcp import Failure, Fault, Side, State
+
+Floats = NDArray[np.float64]
+
+ROUNDING_S = 1e-6
+"""Instants that differ by less are the same: halves of floats do not add up exactly."""
+GAP_STEPS = 5
+"""So many typical steps without a row are a gap: late rows stay joined, lost ones do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The driver's intervals, shape (n,) each: counts over the interval's real length.
+
+    `t_s` is the middle of an interval and `length_s` its length. `errors` are per second by
+    `phase:kind`, the most frequent first. `cut` counts the attempts that the end of the run gave
+    up: they are no errors.
+    """
+
+    t_s: Floats
+    length_s: Floats
+    offered: Floats
+    attempts: Floats
+    connected: Floats
+    exchanges: Floats
+    connect_p50_s: Floats
+    connect_p99_s: Floats
+    errors: Mapping[str, Floats]
+    cut: int
+
+    def total(self, rate: Floats) -> float:
+        """How many there were, all intervals together."""
+        return float(np.sum(rate * self.length_s))
+
+    def mean(self, rate: Floats, from_s: float, to_s: float) -> float | None:
+        """The mean rate over the intervals that lie inside [from_s, to_s]; None where none does."""
+        half_s = self.length_s / 2 - ROUNDING_S
+        inside = (self.t_s - half_s >= from_s) & (self.t_s + half_s <= to_s)
+        if not inside.any():
+            return None
+        return float(np.sum((rate * self.length_s)[inside]) / np.sum(self.length_s[inside]))
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The samples, shape (n,) each: sockets by side and state, for every state that occurs.
+
+    TIME-WAIT is there for every side that was sampled, so that its absence shows as a zero.
+    """
+
+    t_s: Floats
+    counts: Mapping[Side, Mapping[State, Floats]]
+    ports_held: Floats
+
+    def peak(self, side: Side, state: State) -> float:
+        """The largest count; 0 where the state never occurs."""
+        column = self.counts.get(side, {}).get(state)
+        return 0.0 if column is None else float(np.nanmax(column))
+
+    @property
+    def most_ports(self) -> float:
+        """The most ports that the client held; 0 where that was never sampled."""
+        return float(np.max(self.ports_held, initial=0.0, where=np.isfinite(self.ports_held)))
+
+    def ports_at(self, t_s: Floats) -> Floats:
+        """Ports held at other instants, between the samples around each; nan outside and in gaps.
+
+        Ports fill at up to thousands a sample: the nearest sample would be off by half of that.
+        """
+        known = np.isfinite(self.ports_held)
+        at_s, held = self.t_s[known], self.ports_held[known]
+        if not at_s.size:
+            return np.full(t_s.shape, np.nan)
+        ports = np.interp(t_s, at_s, held, left=np.nan, right=np.nan)
+        after = np.clip(np.searchsorted(at_s, t_s), 1, max(at_s.size - 1, 1))
+        if at_s.size > 1:
+            ports[at_s[after] - at_s[after - 1] > gap_s(at_s)] = np.nan
+        return ports
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """All that figures draw of one variant. `load_end_s` is None where the run did not come so far."""
+
+    rates: Rates
+    sockets: Sockets
+    events: tuple[Event, ...]
+    sysctls: Mapping[Side, Mapping[str, str]]
+    load_end_s: float | None
+
+    @property
+    def empty(self) -> bool:
+        return not self.rates.t_s.size and not self.sockets.t_s.size
+
+    @property
+    def last_s(self) -> float:
+        """The last instant that is known of, 0 where there is none."""
+        ends = np.concatenate([self.sockets.t_s, self.rates.t_s + self.rates.length_s / 2])
+        return float(ends.max()) if ends.size else 0.0
+
+
+def gap_s(t_s: Floats) -> float:
+    """The longest step between two rows that still joins them."""
+    return GAP_STEPS * float(np.median(np.diff(t_s))) if t_s.size > 1 else 0.0
+
+
+def columns_of(records: Iterable[object]) -> Columns:
+    """Fold one variant's records, in any order. Latency histograms are passed over."""
+    intervals: list[Interval] = []
+    samples: list[Sample] = []
+    events: list[Event] = []
+    for record in records:
+        match record:
+            case Interval():
+                intervals.append(record)
+            case Sample():
+                samples.append(record)
+            case Event():
+                events.append(record)
+            case _:
+                pass
+    events.sort(key=lambda event: event.t_ns)
+    return Columns(
+        rates=_rates(sorted(intervals, key=lambda interval: interval.start_ns)),
+        sockets=_sockets(sorted(samples, key=lambda sample: sample.t_ns)),
+        events=tuple(events),
+        sysctls=_sysctls(events),
+        load_end_s=next((event.t_ns / 1e9 for event in events if event.kind == "load_ends"), None),
+    )
+
+
+def _rates(intervals: list[Interval]) -> Rates:
+    # An interval of no length has no rate, whatever it counted.
+    kept = [interval for interval in intervals if interval.end_ns > interval.start_ns]
+    start_s = _floats(interval.start_ns / 1e9 for interval in kept)
+    end_s = _floats(interval.end_ns / 1e9 for interval in kept)
+    length_s = end_s - start_s
+
+    def rate(counts: Iterable[int]) -> Floats:
+        return _floats(counts) / length_s
+
+    totals: dict[Failure, int] = {}
+    for interval in kept:
+        for failure, count in interval.errors.items():
+            if count and failure.kind != Fault.CUT:
+                totals[failure] = totals.get(failure, 0) + count
+    ends = (end for interval in intervals for end in interval.errors.items())
+    cut = sum(count for failure, count in ends if failure.kind == Fault.CUT)
+    return Rates(
+        t_s=(start_s + end_s) / 2,
+        length_s=length_s,
+        offered=rate(interval.offered for interval in kept),
+        attempts=rate(interval.attempts for interval in kept),
+        connected=rate(interval.connected for interval in kept),
+        exchanges=rate(interval.exchanges for interval in kept),
+        connect_p50_s=_seconds(interval.connect_p50_ns for interval in kept),
+        connect_p99_s=_seconds(interval.connect_p99_ns for interval in kept),
+        errors={
+            str(failure): rate(interval.errors.get(failure, 0) for interval in kept)
+            for failure in sorted(totals, key=lambda failure: (-totals[failure], str(failure)))
+        },
+        cut=cut,
+    )
+
+
+def _sockets(samples: list[Sample]) -> Sockets:
+    counts: dict[Side, dict[State, Floats]] = {}
+    for side in Side:
+        sides = [sample.sides.get(side) for sample in samples]
+        seen = {state for row in sides if row for state, count in row.states.items() if count}
+        if any(sides):
+            counts[side] = {
+                state: _floats(row.count(state) if row else np.nan for row in sides)
+                for state in State
+                if state in seen or state is State.TIME_WAIT
+            }
+    clients = [sample.sides.get(Side.CLIENT) for sample in samples]
+    return Sockets(
+        t_s=_floats(sample.t_ns / 1e9 for sample in samples),
+        counts=counts,
+        ports_held=_floats(row.ports_held if row else np.nan for row in clients),
+    )
+
+
+def _sysctls(events: list[Event]) -> dict[Side, dict[str, str]]:
+    """The sysctls in force by side, as the lab read them back, under their names' last part."""
+    sides: Mapping[str, Mapping[str, Any]] = {}
+    for event in events:
+        if event.kind == "lab":
+            sides = event.data.get("sysctls", {})
+    return {
+        Side(side): {name.rpartition(".")[2]: " ".join(str(value).split()) for name, value in values.items()}
+        for side, values in sides.items()
+    }
+
+
+def _floats(values: Iterable[float]) -> Floats:
+    return np.fromiter(values, dtype=np.float64)
+
+
+def _seconds(values_ns: Iterable[int | None]) -> Floats:
+    return _floats(np.nan if value is None else value / 1e9 for value in values_ns)

@@ -1,0 +1,120 @@
+"""What a figure says beside the curves: one variant's facts, from run.json and summary.json."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.rundir import Status
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all variants of a run have in common."""
+
+    id: str
+    title: str
+    question: str
+    status: str
+    quick: bool
+    kernel: str
+    churn: str
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the run ended before its time, and knew it: a killed one is still `running`."""
+        return self.status in (Status.INTERRUPTED, Status.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one variant; None where it was not predicted, or not measured.
+
+    `ports` are all that the client has, `knee_ports` and `ceiling_per_s` the model's prediction;
+    the `measured_` ones come from the summary. `invalid` and `caveats` are causes, in words.
+    """
+
+    run: Run
+    variant: str
+    connection: str
+    load: str
+    ports: float | None
+    knee_ports: float | None
+    ceiling_per_s: float | None
+    measured_knee_ports: float | None
+    measured_knee_s: float | None
+    measured_exhaustion_s: float | None
+    invalid: tuple[str, ...]
+    caveats: tuple[str, ...]
+
+    @property
+    def configuration(self) -> str:
+        return "; ".join(part for part in (self.connection, self.load) if part)
+
+
+def run_of(run_id: str, info: Document) -> Run:
+    """The facts of a run from its run.json."""
+    scenario, environment = info.get("scenario", {}), info.get("environment", {})
+    return Run(
+        id=run_id,
+        title=scenario.get("title") or run_id,
+        question=scenario.get("question") or "",
+        status=info.get("status", ""),
+        quick=bool(info.get("quick")),
+        kernel=str(environment.get("kernel", "")),
+        churn=str(environment.get("churn", "")),
+    )
+
+
+def facts_of(run: Run, variant: str, info: Document, summary: Document) -> Facts:
+    """The facts of a variant. `summary` is empty where none was made."""
+    scenario = info.get("scenario", {}).get("variants", {}).get(variant, {})
+    prediction: Document = info.get("variants", {}).get(variant, {}).get("prediction") or {}
+    outcome = summary.get("variants", {}).get(variant, {})
+    metrics = outcome.get("metrics", {})
+    caveats: list[Document] = outcome.get("caveats", [])
+    ports = _number(prediction.get("ports"))
+    return Facts(
+        run=run,
+        variant=variant,
+        connection=_connection(scenario.get("connection", {})),
+        load=_load(scenario.get("load", {})),
+        ports=_number(metrics.get("client.ports")) if ports is None else ports,
+        knee_ports=_number(prediction.get("knee_ports")),
+        ceiling_per_s=_number(prediction.get("ceiling_per_s")),
+        measured_knee_ports=_number(metrics.get("knee.ports")),
+        measured_knee_s=_number(metrics.get("knee.time")),
+        measured_exhaustion_s=_number(metrics.get("exhaustion.time")),
+        invalid=tuple(str(caveat["cause"]) for caveat in caveats if caveat.get("invalidates")),
+        caveats=tuple(str(caveat["cause"]) for caveat in caveats if not caveat.get("invalidates")),
+    )
+
+
+def _number(value: object) -> float | None:
+    """A finite number, or None."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _connection(connection: Document) -> str:
+    """Who closes, how, and after how many requests."""
+    parts: list[str] = []
+    if "closer" in connection:
+        parts.append(f"{connection['closer']} closes by {str(connection.get('close', 'fin')).upper()}")
+    if "requests" in connection:
+        count = connection["requests"]
+        parts.append(f"{count} request{'' if count == 1 else 's'} per connection")
+    if "http" in connection:
+        parts.append(f"HTTP/{connection['http']}")
+    return ", ".join(parts)
+
+
+def _load(load: Document) -> str:
+    closed, open_ = load.get("closed_loop"), load.get("open_loop")
+    if closed:
+        return f"closed loop, {closed.get('connections')} in flight"
+    if open_:
+        rate = open_.get("rate")
+        return f"open loop, {rate if isinstance(rate, str) else f'{rate:,}/s'} offered"
+    return ""

@@ -1,0 +1,104 @@
+"""The headline of a figure: what a variant's records and summary show, in one sentence."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from loadgen.tcp import Side, State
+from plots.columns import Columns, Rates
+from plots.facts import Facts
+from plots.words import count, rate, seconds, significant
+
+
+def finding(columns: Columns, facts: Facts) -> str:
+    """The strongest thing that can be said; the measured knee first, then ports, errors, the rate."""
+    if columns.empty:
+        return "Nothing was recorded"
+    if not columns.rates.t_s.size:
+        return "The driver recorded nothing: only the sockets are known"
+    return _knee(columns, facts) or _exhaustion(columns, facts) or _errors(columns.rates) or _steady(columns)
+
+
+def _knee(columns: Columns, facts: Facts) -> str:
+    knee_s, knee_ports, out_s = facts.measured_knee_s, facts.measured_knee_ports, facts.measured_exhaustion_s
+    if knee_s is None or knee_ports is None:
+        return ""
+    rates, end_s = columns.rates, _end_s(columns)
+    before = rates.mean(rates.connected, 0.0, knee_s)
+    after = rates.mean(rates.connected, knee_s, end_s if out_s is None else out_s)
+    if before is None or after is None or after >= before:
+        return ""
+    of = "" if facts.ports is None else f" of {count(facts.ports)}"
+    out = "" if out_s is None else f"; none left after {seconds(out_s)}"
+    return f"Throughput falls from {rate(before)} to {rate(after)} at {count(knee_ports)}{of} ports{out}"
+
+
+def _exhaustion(columns: Columns, facts: Facts) -> str:
+    if facts.measured_exhaustion_s is None:
+        return ""
+    rates = columns.rates
+    after = rates.mean(rates.connected, facts.measured_exhaustion_s, _end_s(columns))
+    ports = "ports" if facts.ports is None else f"{count(facts.ports)} ports"
+    left = "" if after is None else f", and {rate(after)} remain" if after > 0 else ", and nothing connects"
+    return f"The client is out of its {ports} after {seconds(facts.measured_exhaustion_s)}{left}"
+
+
+def _errors(rates: Rates) -> str:
+    """Said where more than one attempt in a hundred failed."""
+    totals = {kind: rates.total(per_s) for kind, per_s in rates.errors.items()}
+    attempts, failed = rates.total(rates.attempts), sum(totals.values())
+    if not failed or failed <= 0.01 * attempts:
+        return ""
+    worst = next(iter(totals))
+    if not rates.connected.any():
+        mostly = "" if len(totals) == 1 else "mostly "
+        return f"No attempt of {count(max(attempts, failed))} connects: {mostly}{worst}"
+    others = "" if len(totals) == 1 else f", most of them {worst}"
+    kind = f" with {worst}" if len(totals) == 1 else ""
+    return f"{count(failed)} of {count(max(attempts, failed))} attempts fail{kind}{others}"
+
+
+def _steady(columns: Columns) -> str:
+    rates = columns.rates
+    length_s = rates.total(np.ones_like(rates.t_s))
+    connected, exchanges = rates.total(rates.connected) / length_s, rates.total(rates.exchanges) / length_s
+    if not connected:
+        return "Nothing connected"
+    # Only where connections are kept is a request rate other news than the connection rate.
+    requests = f" carry {significant(exchanges)} requests/s" if exchanges > 1.5 * connected else ""
+    head = f"{significant(connected)} connections/s{requests}"
+    peaks = {side: columns.sockets.peak(side, State.TIME_WAIT) for side in columns.sockets.counts}
+    side = max(peaks, key=lambda side: peaks[side], default=None)
+    if side is None:
+        return head
+    if not peaks[side]:
+        return f"{head}; no side collects TIME-WAIT"
+    other = Side.SERVER if side is Side.CLIENT else Side.CLIENT
+    rest = "none" if not peaks.get(other) else count(peaks[other])
+    return f"{head}; the {side} collects up to {count(peaks[side])} TIME-WAITs, the {other} {rest}"
+
+
+def _end_s(columns: Columns) -> float:
+    """The end of the load; after all records where that never came."""
+    return np.inf if columns.load_end_s is None else columns.load_end_s
+
+
+def comparison(variants: Sequence[Facts]) -> str:
+    """What sets the variants of a run apart: whose ports ran out, whose only slowed down. May be empty."""
+    out = [facts for facts in variants if facts.measured_exhaustion_s is not None]
+    slow = [facts for facts in variants if facts.measured_knee_s is not None and facts not in out]
+    parts = [
+        f"{_names(those, len(variants))} {one if len(those) == 1 else many}"
+        for those, one, many in (
+            (out, "runs out of ports", "run out of ports"),
+            (slow, "slows down at the knee", "slow down at the knee"),
+        )
+        if those
+    ]
+    return "; ".join(parts)
+
+
+def _names(those: Sequence[Facts], of: int) -> str:
+    if len(those) > 2:
+        return f"{len(those)} of {of} variants"
+    return " and ".join(facts.variant for facts in those)

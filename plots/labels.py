@@ -1,0 +1,189 @@
+# matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
+# pyright: reportUnknownMemberType=false
+"""Labels that stand at what they name, and never on one another.
+
+A line is named at its right end, a limit in the same column, a place on the x axis in a strip above
+the panels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import offset_copy
+
+from plots.columns import Floats
+from plots.series import drawable, lone
+from plots.style import INK, LIMIT, TEXT, WIDTH, Stroke
+
+END = "end-label"
+"""The gid of labels that `settle` may move."""
+SIZE = TEXT - 1
+PITCH = 1.25 * SIZE
+"""Points from one label's middle to the next one's."""
+ADVANCE = 0.62 * SIZE
+"""The mean width of a character, rounded up, in points."""
+INDENT = 10.0
+"""Points between a panel and its end labels."""
+ROW = 1.5 * SIZE
+STRIP = 0.62 * WIDTH * 72
+"""The least width of a strip, in points: what the end labels and the y ticks leave of a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A named place on the x axis; `strong` where it is more than an event."""
+
+    x: float
+    text: str
+    strong: bool = False
+
+
+def draw_line(axes: Axes, t_s: Floats, y: Floats, stroke: Stroke, label: str) -> None:
+    """A line named at its end; points that stand alone get a dot. Nothing where all is missing."""
+    if not np.isfinite(y).any():
+        return
+    t_s, y = drawable(t_s, y)
+    axes.plot(t_s, y, **stroke.keywords())
+    alone = lone(y)
+    if alone.any():
+        axes.plot(
+            t_s[alone],
+            y[alone],
+            linestyle="none",
+            marker="o",
+            markersize=3,
+            color=stroke.color,
+            clip_on=False,
+        )
+    last = np.flatnonzero(np.isfinite(y))[-1]
+    name_end(axes, float(t_s[last]), float(y[last]), label, stroke.color)
+
+
+def draw_limit(axes: Axes, y: float, label: str) -> None:
+    """A horizontal limit line, named at the right."""
+    axes.axhline(y, **LIMIT.keywords(), zorder=1.5)
+    name_end(axes, None, y, label, INK)
+
+
+def name_end(axes: Axes, x: float | None, y: float, text: str, color: str) -> None:
+    """Put `text` right of the panel and join it to (x, y); to the panel's edge where x is None."""
+    if not text:
+        return
+    column = offset_copy(axes.transAxes, axes.get_figure(root=True), x=INDENT, units="points")
+    axes.annotate(
+        text,
+        (1.0 if x is None else x, y),
+        xycoords=axes.get_yaxis_transform() if x is None else "data",
+        xytext=(1.0, 0.5),
+        textcoords=column,
+        annotation_clip=False,
+        arrowprops={
+            "arrowstyle": "-",
+            "color": color,
+            "linewidth": 0.5,
+            "shrinkA": 1,
+            "shrinkB": 0,
+            "relpos": (0, 0.5),
+        },
+        color=color,
+        size=SIZE,
+        va="center",
+        gid=END,
+    )
+
+
+def draw_marks(strip: Axes, panels: Sequence[Axes], marks: Sequence[Mark], rows: Sequence[int]) -> None:
+    """Vertical lines through the panels, named in the strip above them at the given `rows`."""
+    height = max(rows, default=0) + 1
+    strip.set_ylim(0, height)
+    strip.axis("off")
+    for mark, row in zip(marks, rows, strict=True):
+        width, color = (1.1, INK) if mark.strong else (0.7, "#777777")
+        for panel in panels:
+            panel.axvline(mark.x, color=color, linewidth=width, linestyle=(0, (2, 2)), zorder=1.4)
+        if not mark.text:
+            continue
+        strip.plot([mark.x, mark.x], [0, row + 0.85], color=color, linewidth=width, clip_on=False)
+        strip.annotate(
+            mark.text,
+            (mark.x, row + 0.5),
+            xytext=(3, 0),
+            textcoords="offset points",
+            annotation_clip=False,
+            size=SIZE,
+            color=color,
+            weight="bold" if mark.strong else "normal",
+            va="center",
+        )
+
+
+def strip_height(rows: Sequence[int]) -> float:
+    """The height of a strip of marks, in inches."""
+    return ROW / 72 * (max(rows, default=-1) + 1) + 0.01
+
+
+def mark_rows(marks: Sequence[Mark], span: float) -> list[int]:
+    """The strip's row of each mark, 0 the lowest; marks come in order of x.
+
+    `span` is the x axis', in its own unit.
+
+    A label runs to the right of its line. So an earlier one goes above all later ones that begin
+    beneath it, and no line crosses a label.
+    """
+    starts = [mark.x / span * STRIP for mark in marks]
+    rows = [0] * len(marks)
+    for index in reversed(range(len(marks))):
+        end = starts[index] + ADVANCE * len(marks[index].text) * (1.1 if marks[index].strong else 1) + 6
+        under = [
+            rows[later] for later in range(index + 1, len(marks)) if starts[later] < end and marks[later].text
+        ]
+        rows[index] = max(under, default=-1) + 1
+    return rows
+
+
+def settle(figure: Figure) -> Figure:
+    """Lay the figure out, then move the end labels of each panel apart. Returns the figure."""
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        labels = [text for text in axes.texts if isinstance(text, Annotation) and text.get_gid() == END]
+        height = axes.get_window_extent().height / figure.dpi * 72
+        wanted = [_fraction(axes, label) * height for label in labels]
+        for label, y in zip(labels, spread(wanted, PITCH, 0.0, height), strict=True):
+            label.set_position((1.0, y / height))
+    return figure
+
+
+def spread(wanted: Sequence[float], pitch: float, low: float, high: float) -> list[float]:
+    """Positions at least `pitch` apart inside [low, high], as near to the wanted ones as can be.
+
+    Least squares, by pooling neighbours that touch (isotonic regression). Where they cannot all fit,
+    they share the room evenly.
+    """
+    count = len(wanted)
+    if count > 1:
+        pitch = min(pitch, (high - low) / (count - 1))
+    order = sorted(range(count), key=lambda index: wanted[index])
+    pools: list[tuple[float, int]] = []
+    for rank, index in enumerate(order):
+        total, size = wanted[index] - rank * pitch, 1
+        while pools and pools[-1][0] / pools[-1][1] >= total / size:
+            total, size = total + pools[-1][0], size + pools[-1][1]
+            pools.pop()
+        pools.append((total, size))
+    bases = [total / size for total, size in pools for _ in range(size)]
+    top = max(low, high - (count - 1) * pitch)
+    placed = [0.0] * count
+    for rank, index in enumerate(order):
+        placed[index] = min(max(bases[rank], low), top) + rank * pitch
+    return placed
+
+
+def _fraction(axes: Axes, label: Annotation) -> float:
+    """How high in the panel the named point is, 0 to 1."""
+    pixel = axes.transData.transform((axes.get_xlim()[0], label.xy[1]))[1]
+    box = axes.get_window_extent()
+    return min(max(float((pixel - box.y0) / box.height), 0.0), 1.0)

@@ -1,0 +1,157 @@
+# matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
+# pyright: reportUnknownMemberType=false
+"""All variants of a run side by side: rate above TIME-WAIT, every row on one scale."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from loadgen.tcp import Side, State
+from plots.columns import Columns
+from plots.facts import Facts, Run
+from plots.finding import comparison
+from plots.labels import ADVANCE, SIZE, draw_line, settle
+from plots.page import Frame, footer, nothing_page, page
+from plots.panels import WIDE, count_axis, differ, log_axis, top_of
+from plots.states import IN_SIGHT
+from plots.style import ALARM, FIRST, INK, LIMIT, QUIET, SECOND, SIDES, WIDTH, house_style, say
+from plots.words import count
+
+Variant = tuple[Columns, Facts]
+
+ACROSS = 4
+"""Columns before a new pair of rows begins."""
+HEIGHT = 1.3
+"""A panel's, in inches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What all panels share: one time axis, one axis a row."""
+
+    first_s: float
+    last_s: float
+    top_rate: float
+    low_rate: float
+    """0 for a linear axis, else the floor of a log one."""
+    top_sockets: float
+    exchanges: bool
+    """Whether exchanges are another rate than connections anywhere: then they are drawn everywhere."""
+
+
+def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
+    """A column a variant, `ACROSS` a row, in the order of the scenario."""
+    with house_style():
+        frame = _frame(run, [facts for _, facts in variants])
+        if all(columns.empty for columns, _ in variants):
+            return nothing_page(frame)
+        scale = _scale(variants)
+        across = min(len(variants), ACROSS)
+        blocks = [variants[start : start + across] for start in range(0, len(variants), across)]
+        names = [_name(facts, across) for _, facts in variants]
+        lines = max(name.count("\n") for name in names) + 4
+        figure = page(frame, len(blocks) * (2 * HEIGHT + lines * 1.4 * SIZE / 72 + 0.5) + 0.3)
+        grid = figure.add_gridspec(2 * len(blocks), across)
+        for row, block in enumerate(blocks):
+            for column, (variant, facts) in enumerate(block):
+                above = figure.add_subplot(grid[2 * row, column])
+                below = figure.add_subplot(grid[2 * row + 1, column], sharex=above)
+                named = column == across - 1
+                _draw_rate(above, variant, scale, named)
+                _draw_sockets(below, variant, facts, scale, named)
+                _head(above, facts, names[row * across + column])
+                above.set_xlim(scale.first_s, scale.last_s)
+                above.tick_params(labelbottom=False)
+                for axes, label in ((above, "per second"), (below, "TIME-WAIT sockets")):
+                    axes.tick_params(labelleft=column == 0)
+                    axes.set_ylabel(label if column == 0 else "")
+                under = row == len(blocks) - 1 or column >= len(blocks[row + 1])
+                below.set_xlabel("seconds since the load began" if under else "")
+        return settle(figure)
+
+
+def _draw_rate(axes: Axes, columns: Columns, scale: Scale, named: bool) -> None:
+    rates = columns.rates
+    if not rates.t_s.size:
+        say(axes, "no intervals")
+    if scale.exchanges:
+        draw_line(axes, rates.t_s, rates.exchanges, SECOND, "exchanges" if named else "")
+    draw_line(axes, rates.t_s, rates.connected, FIRST, "connections" if named else "")
+    if scale.low_rate:
+        log_axis(axes, scale.low_rate, scale.top_rate)
+    else:
+        count_axis(axes, scale.top_rate)
+
+
+def _draw_sockets(axes: Axes, columns: Columns, facts: Facts, scale: Scale, named: bool) -> None:
+    sockets = columns.sockets
+    if not sockets.counts:
+        say(axes, "no samples")
+    for side, states in sockets.counts.items():
+        draw_line(axes, sockets.t_s, states[State.TIME_WAIT], SIDES[side], side.value if named else "")
+    count_axis(axes, scale.top_sockets)
+    if facts.ports is not None and facts.ports <= scale.top_sockets:
+        axes.axhline(facts.ports, **LIMIT.keywords(), zorder=1.5)
+        axes.annotate(
+            f"all {count(facts.ports)} client ports",
+            (0, facts.ports),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(3, 2),
+            textcoords="offset points",
+            size=SIZE - 0.5,
+            color=QUIET,
+        )
+
+
+def _scale(variants: Sequence[Variant]) -> Scale:
+    drawn = [columns for columns, _ in variants if not columns.empty]
+    exchanges = any(differ(columns.rates.connected, columns.rates.exchanges) for columns in drawn)
+    rates = [columns.rates.connected for columns in drawn]
+    rates += [columns.rates.exchanges for columns in drawn] if exchanges else []
+    means = [float(rate.mean()) for rate in rates if rate.any()]
+    log = bool(means) and max(means) > WIDE * min(means)
+    peaks = [columns.sockets.peak(side, State.TIME_WAIT) for columns in drawn for side in Side]
+    walls = [facts.ports for _, facts in variants if facts.ports and max(peaks) >= IN_SIGHT * facts.ports]
+    return Scale(
+        first_s=min([0.0, *(float(columns.sockets.t_s.min(initial=0.0)) for columns in drawn)]),
+        last_s=max([columns.last_s for columns in drawn]) or 1.0,
+        top_rate=1.4 * top_of(rates) if log else top_of(rates),
+        low_rate=min(means) / 10 if log else 0.0,
+        # Room for the limit's name above its line.
+        top_sockets=max([1.0, 1.08 * max(peaks), *(1.22 * wall for wall in walls)]),
+        exchanges=exchanges,
+    )
+
+
+def _name(facts: Facts, across: int) -> str:
+    """A variant's name in lines that fit its column, under the mark of a measurement that is none."""
+    width = int(0.78 * WIDTH * 72 / across / ADVANCE)
+    mark = ["INVALID"] if facts.invalid else []
+    return "\n".join([*mark, *textwrap.wrap(facts.variant.replace(",", ", "), width)])
+
+
+def _head(axes: Axes, facts: Facts, name: str) -> None:
+    """Name and connection above a column: the title keeps blank lines free for the connection."""
+    connection = facts.connection.split(", ")
+    axes.set_title(name + "\n" * len(connection), size=SIZE, color=ALARM if facts.invalid else INK)
+    axes.annotate(
+        "\n".join(connection),
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 4),
+        textcoords="offset points",
+        size=SIZE,
+        color=QUIET,
+    )
+
+
+def _frame(run: Run, variants: Sequence[Facts]) -> Frame:
+    subtitle = f"{run.title}. {run.question}" if run.question else run.title
+    found = comparison(variants)
+    alarms = [f"INVALID, {facts.variant}: {cause}" for facts in variants for cause in facts.invalid]
+    if run.broken_off:
+        alarms.append(f"CUT SHORT: the run was {run.status}")
+    return Frame(found or run.title, subtitle if found else run.question, alarms, footer(run, []))

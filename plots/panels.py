@@ -1,0 +1,127 @@
+# matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
+# pyright: reportUnknownMemberType=false
+"""The panels of what the driver counted: rates, connect time, errors. Each draws over seconds."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from plots.columns import Floats, Rates
+from plots.labels import draw_line
+from plots.style import ERRORS, FIRST, FOURTH, SECOND, THIRD, say
+from plots.words import count, duration, si
+
+DIFFERENT = 0.05
+"""Rates that differ by less, mean against mean, are one line: what is in flight makes that much."""
+WIDE = 30
+"""Quantities further apart than this factor need a log axis to be seen together."""
+
+MANY = 300
+"""On an axis that spans more than this factor, ticks between the powers of ten would crowd."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel of a figure: its height in inches, and what draws it."""
+
+    height: float
+    draw: Callable[[Axes], None]
+
+
+def rate_panel(rates: Rates) -> Panel:
+    """Connections established; exchanges, attempts and offered requests where they are other rates."""
+
+    def draw(axes: Axes) -> None:
+        axes.set_title("Rates, per second")
+        if not rates.t_s.size:
+            return say(axes, "no intervals were recorded")
+        shown = [("connections established", rates.connected, FIRST)]
+        for label, rate, stroke in (
+            ("exchanges", rates.exchanges, SECOND),
+            ("attempts", rates.attempts, FOURTH),
+            ("offered", rates.offered, THIRD),
+        ):
+            if rate.any() and all(differ(rate, other) for _, other, _ in shown):
+                shown.append((label, rate, stroke))
+        for label, rate, stroke in shown:
+            draw_line(axes, rates.t_s, rate, stroke, label)
+        means = [float(rate.mean()) for _, rate, _ in shown if rate.any()]
+        if means and max(means) > WIDE * min(means):
+            some = np.concatenate([rate[rate > 0] for _, rate, _ in shown])
+            log_axis(axes, float(some.min()) / 1.5, 1.5 * float(some.max()))
+        else:
+            count_axis(axes, top_of(rate for _, rate, _ in shown))
+        return None
+
+    return Panel(1.45, draw)
+
+
+def connect_panel(rates: Rates) -> Panel:
+    """Quantiles of the connect time of each interval."""
+
+    def draw(axes: Axes) -> None:
+        axes.set_title("Connect time, from connect() to established")
+        known = np.concatenate([rates.connect_p50_s, rates.connect_p99_s])
+        known = known[known > 0]
+        if not known.size:
+            return say(axes, "nothing was established" if rates.t_s.size else "no intervals were recorded")
+        axes.set_yscale("log")
+        draw_line(axes, rates.t_s, rates.connect_p99_s, SECOND, "p99")
+        draw_line(axes, rates.t_s, rates.connect_p50_s, FIRST, "p50")
+        # Whole decades, so that there are always two ticks at least.
+        low, high = np.floor(np.log10(0.9 * known.min())), np.ceil(np.log10(known.max()))
+        axes.set_ylim(10**low, 10 ** max(high, low + 1))
+        axes.yaxis.set_major_formatter(lambda value, _: duration(value))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        return None
+
+    return Panel(1.2, draw)
+
+
+def error_panel(rates: Rates) -> Panel:
+    """Errors by kind; one line of text where there were none."""
+
+    def draw(axes: Axes) -> None:
+        axes.set_title("Errors, per second")
+        kinds = list(rates.errors)
+        if not kinds:
+            cut = f"; the end of the run cut {count(rates.cut)} attempts" if rates.cut else ""
+            return say(axes, f"no errors{cut}" if rates.t_s.size else "no intervals were recorded")
+        for kind, stroke in zip(kinds, ERRORS, strict=False):
+            label = f"{count(rates.total(rates.errors[kind]))} {kind}"
+            draw_line(axes, rates.t_s, rates.errors[kind], stroke, label)
+        if kinds[len(ERRORS) :]:
+            axes.set_title(f"and {len(kinds) - len(ERRORS)} rarer kinds", loc="right", weight="normal")
+        count_axis(axes, top_of(rates.errors.values()))
+        return None
+
+    return Panel(1.0 if rates.errors else 0.45, draw)
+
+
+def log_axis(axes: Axes, low: float, high: float) -> None:
+    """A log axis of rates, in sight from `low` to `high`: a rate of zero runs to the floor."""
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < MANY * low else (1,)))
+    axes.yaxis.set_major_formatter(lambda value, _: si(value))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def count_axis(axes: Axes, top: float, ticks: int = 4) -> None:
+    """A linear axis from zero, with ticks at round numbers."""
+    axes.set_ylim(0, top)
+    axes.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(lambda value, _: si(value))
+
+
+def differ(rate: Floats, other: Floats) -> bool:
+    """Whether two rates are worth two lines."""
+    return bool(rate.size) and np.abs(rate - other).mean() > DIFFERENT * max(rate.mean(), other.mean())
+
+
+def top_of(rates: Iterable[Floats]) -> float:
+    """Where a linear axis of these rates ends."""
+    return 1.08 * max((float(rate.max()) for rate in rates if rate.size), default=0.0) or 1.0

@@ -1,0 +1,125 @@
+# matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
+# pyright: reportUnknownMemberType=false
+"""The panels of what the sampler saw: sockets by state, a panel a side, against the limits."""
+
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+
+from loadgen.tcp import Side, State
+from plots.columns import Columns, Sockets
+from plots.facts import Facts
+from plots.labels import draw_limit, draw_line, name_end
+from plots.panels import Panel, count_axis
+from plots.series import crest
+from plots.style import STATES, Stroke, say
+from plots.words import count, seconds, si
+
+IN_SIGHT = 0.25
+"""A limit is drawn once a quarter of it is reached: before, it would only flatten the curves."""
+MINOR = 0.05
+"""States that never reach this part of the panel would lie on its floor: they get a panel of their own."""
+MOST = 6
+"""So many lines share the panel of minor states; the others are counted above it."""
+CRESTS = 60
+"""These states come and go between two samples. Their outline can be read, their flicker cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One state of one side, and the most sockets that were in it."""
+
+    side: Side
+    state: State
+    peak: float
+
+
+def state_panels(columns: Columns, facts: Facts) -> list[Panel]:
+    """The client's panel, the server's, both on one scale, and one for the states too few to see there."""
+    sockets = columns.sockets
+    if not sockets.counts:
+        return [Panel(0.45, _draw_nothing)]
+    curves = [
+        Curve(side, state, sockets.peak(side, state))
+        for side in sockets.counts
+        for state in STATES
+        if state in sockets.counts[side]
+    ]
+    limits = {side: limits_of(columns, facts, side) for side in sockets.counts}
+    top = 1.08 * max([1.0, *(c.peak for c in curves), *(y for ys in limits.values() for y, _ in ys)])
+    minor = [c for c in curves if c.state is not State.TIME_WAIT and c.peak < MINOR * top]
+    major = [c for c in curves if c not in minor]
+    panels = [
+        _side_panel(sockets, side, [c for c in major if c.side is side], limits[side], top)
+        for side in sockets.counts
+    ]
+    return [*panels, _minor_panel(sockets, minor)] if minor else panels
+
+
+def limits_of(columns: Columns, facts: Facts, side: Side) -> list[tuple[float, str]]:
+    """The limits of a side's sockets, with names, where they are in sight."""
+    waiting = columns.sockets.peak(side, State.TIME_WAIT)
+    held = columns.sockets.most_ports if side is Side.CLIENT else waiting
+    limits: list[tuple[float, float, str]] = []
+    if facts.ports is not None:
+        # A server holds at most one TIME-WAIT a client port: the port range bounds it too (K13).
+        name = "all" if side is Side.CLIENT else "as many as"
+        limits.append((held, facts.ports, f"{name} {count(facts.ports)} client ports"))
+    if facts.knee_ports is not None and side is Side.CLIENT:
+        limits.append((held, facts.knee_ports, f"predicted knee, {count(facts.knee_ports)}"))
+    buckets = columns.sysctls.get(side, {}).get("tcp_max_tw_buckets", "")
+    if buckets.isdecimal():
+        limits.append((waiting, float(buckets), f"tcp_max_tw_buckets, {count(float(buckets))}"))
+    return [(y, label) for reached, y, label in limits if y > 0 and reached >= IN_SIGHT * y]
+
+
+def _side_panel(
+    sockets: Sockets, side: Side, curves: list[Curve], limits: list[tuple[float, str]], top: float
+) -> Panel:
+    busy = any(curve.peak for curve in curves)
+
+    def draw(axes: Axes) -> None:
+        axes.set_title(f"{side.capitalize()}: sockets by state")
+        for curve in curves:
+            label = f"{curve.state}, peak {count(curve.peak)}" if curve.peak else f"no {curve.state}"
+            draw_line(axes, sockets.t_s, sockets.counts[side][curve.state], STATES[curve.state], label)
+        for y, label in limits:
+            draw_limit(axes, y, label)
+        count_axis(axes, top, ticks=4 if busy else 2)
+
+    return Panel(1.5 if busy else 0.6, draw)
+
+
+def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
+    """The few and the fleeting, of both sides, down to one socket; the server's lines are thinner."""
+    ordered = sorted(curves, key=lambda curve: -curve.peak)
+
+    def name(curve: Curve) -> str:
+        return f"{curve.side} {curve.state}, peak {count(curve.peak)}"
+
+    buckets = min(CRESTS, sockets.t_s.size // 3)
+    span_s = float(sockets.t_s[-1] - sockets.t_s[0])
+    each = f", the most in every {seconds(span_s / buckets)}" if buckets else ""
+
+    def draw(axes: Axes) -> None:
+        axes.set_title(f"Other states: sockets{each}")
+        for curve in ordered[:MOST]:
+            look = STATES[curve.state]
+            width = look.width * (1.0 if curve.side is Side.CLIENT else 0.6)
+            counts = sockets.counts[curve.side][curve.state]
+            t_s, counts = crest(sockets.t_s, counts, buckets) if buckets else (sockets.t_s, counts)
+            draw_line(axes, t_s, counts, Stroke(look.color, look.dashes, width), "")
+            # Most of these end at zero, when the load does: they are told apart by their height.
+            name_end(axes, None, curve.peak, name(curve), look.color)
+        if ordered[MOST:]:
+            axes.set_title(f"and {len(ordered) - MOST} smaller", loc="right", weight="normal")
+        axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylim(0, 1.5 * ordered[0].peak)
+        axes.yaxis.set_major_formatter(lambda value, _: si(value))
+
+    return Panel(1.1, draw)
+
+
+def _draw_nothing(axes: Axes) -> None:
+    axes.set_title("Sockets by state")
+    say(axes, "no samples were recorded")

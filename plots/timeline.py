@@ -1,0 +1,94 @@
+# matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
+# pyright: reportUnknownMemberType=false
+"""The timeline of a variant: rates, sockets, connect time and errors above one time axis."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from loadgen.records import Event
+from plots.columns import Columns
+from plots.facts import Facts
+from plots.finding import finding
+from plots.labels import Mark, draw_marks, mark_rows, settle, strip_height
+from plots.page import nothing_page, page, variant_frame
+from plots.panels import connect_panel, error_panel, rate_panel
+from plots.states import state_panels
+from plots.style import SHADE, house_style
+from plots.words import count, seconds
+
+STARTS = ("lab", "load_begins")
+"""Events that are the origin of the time axis itself."""
+
+
+def timeline(columns: Columns, facts: Facts) -> Figure:
+    """Stacked panels over seconds since the load began; shaded where there is no load."""
+    with house_style():
+        frame = variant_frame(columns, facts, finding(columns, facts))
+        if columns.empty:
+            return nothing_page(frame)
+        panels = [
+            rate_panel(columns.rates),
+            *state_panels(columns, facts),
+            connect_panel(columns.rates),
+            error_panel(columns.rates),
+        ]
+        first_s, last_s = _span(columns)
+        # A summary of other records than these may name instants that are not on the axis.
+        marks = [mark for mark in _marks(columns, facts) if first_s <= mark.x <= last_s]
+        rows = mark_rows(marks, last_s - first_s)
+        heights = [strip_height(rows), *(panel.height for panel in panels)]
+        figure = page(frame, sum(heights) + 0.16 * len(panels) + 0.4)
+        grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+        strip = figure.add_subplot(grid[0])
+        drawn = [figure.add_subplot(grid[row], sharex=strip) for row in range(1, len(heights))]
+        for axes, panel in zip(drawn, panels, strict=True):
+            panel.draw(axes)
+            axes.tick_params(labelbottom=axes is drawn[-1])
+        strip.set_xlim(first_s, last_s)
+        for axes in drawn:
+            _shade(axes, columns.load_end_s)
+        drawn[-1].set_xlabel("seconds since the load began (shaded: no load)")
+        draw_marks(strip, drawn, marks, rows)
+        return settle(figure)
+
+
+def _marks(columns: Columns, facts: Facts) -> list[Mark]:
+    """Measured findings and events, in order of time. Of many events of a kind the first is named."""
+    marks: list[Mark] = []
+    if facts.measured_knee_s is not None:
+        ports = facts.measured_knee_ports
+        held = "" if ports is None else f", {count(ports)} ports held"
+        marks.append(Mark(facts.measured_knee_s, f"knee {seconds(facts.measured_knee_s)}{held}", strong=True))
+    if facts.measured_exhaustion_s is not None:
+        text = f"no port left {seconds(facts.measured_exhaustion_s)}"
+        marks.append(Mark(facts.measured_exhaustion_s, text, strong=True))
+    kinds: dict[str, list[Event]] = {}
+    for event in columns.events:
+        if event.kind not in STARTS:
+            kinds.setdefault(event.kind, []).append(event)
+    for kind, events in kinds.items():
+        first_s = events[0].t_ns / 1e9
+        many = f" (first of {len(events)})" if len(events) > 1 else ""
+        marks.append(Mark(first_s, f"{kind.replace('_', ' ')} {seconds(first_s)}{many}"))
+        marks += [Mark(event.t_ns / 1e9, "") for event in events[1:]]
+    return sorted(marks, key=lambda mark: mark.x)
+
+
+def _span(columns: Columns) -> tuple[float, float]:
+    """The time axis: all that was recorded, and some room where that is a single instant."""
+    instants = [
+        0.0,
+        columns.last_s,
+        *columns.sockets.t_s[:1],
+        *(event.t_ns / 1e9 for event in columns.events),
+    ]
+    first_s, last_s = float(min(instants)), float(max(instants))
+    return (first_s, last_s) if last_s > first_s else (first_s - 0.5, last_s + 0.5)
+
+
+def _shade(axes: Axes, load_end_s: float | None) -> None:
+    first_s, last_s = axes.get_xlim()
+    if first_s < 0:
+        axes.axvspan(first_s, 0, color=SHADE, linewidth=0, zorder=0)
+    if load_end_s is not None and load_end_s < last_s:
+        axes.axvspan(load_end_s, last_s, color=SHADE, linewidth=0, zorder=0)

@@ -1,0 +1,44 @@
+"""Numbers as people read them: in axis ticks, in labels, in sentences. Never nan."""
+
+import math
+
+
+def count(value: float) -> str:
+    """A count in full: `14,116`."""
+    return f"{round(value):,}"
+
+
+def significant(value: float) -> str:
+    """Three significant digits, no exponent: `17,300`, `639`, `0.85`."""
+    if value == 0:
+        return "0"
+    digits = 2 - math.floor(math.log10(abs(value)))
+    rounded = round(value, digits)
+    if digits <= 0:
+        return f"{rounded:,.0f}"
+    return f"{rounded:,.{digits}f}".rstrip("0").rstrip(".")
+
+
+def rate(per_s: float) -> str:
+    return f"{significant(per_s)}/s"
+
+
+def seconds(value: float) -> str:
+    return f"{significant(value)} s"
+
+
+def si(value: float) -> str:
+    """An axis tick: `0`, `500`, `28k`, `1.5M`."""
+    for factor, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return f"{value / factor:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def duration(value_s: float) -> str:
+    """A time axis' tick in the unit that fits: `10 µs`, `1.5 ms`, `2 s`."""
+    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        # Within rounding: 1e-3 may come as 0.00099999.
+        if value_s >= factor * 0.9999:
+            return f"{value_s / factor:.3g} {unit}"
+    return f"{value_s / 1e-9:.3g} ns"

@@ -1,0 +1,1 @@
+"""The gallery: one question a file."""

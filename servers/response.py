@@ -1,0 +1,100 @@
+"""A request to its reply, and a reply to bytes. Pure, but for the clock of the Date header."""
+
+from email.utils import formatdate
+from http import HTTPStatus
+from time import time
+from typing import NamedTuple
+
+from loadgen.tcp import Closer
+from servers.behaviour import Behaviour
+from servers.request import Malformed, Message
+
+SERVER = "churn"
+CONTENT_TYPE = "text/plain"
+
+
+class Reply(NamedTuple):
+    """What is answered to one request; equal replies are equal bytes within a second.
+
+    `final` tells that the connection ends after it, whoever closes; `left` is the number of further
+    requests that the server takes on it, None where it does not say; `timeout_s` likewise for idling.
+    """
+
+    version: str
+    status: int
+    final: bool
+    length: int
+    body: bool
+    keep_alive: bool = False
+    left: int | None = None
+    timeout_s: int | None = None
+
+    @classmethod
+    def to(cls, message: Message, behaviour: Behaviour, served: int, stopping: bool) -> "Reply":
+        """The reply to `message`, the `served`-th exchange of its connection."""
+        if isinstance(message, Malformed):
+            return cls("1.1", HTTPStatus.BAD_REQUEST, final=True, length=0, body=False)
+        server_closes = behaviour.closer is Closer.SERVER
+        final = stopping or not message.persistent or (server_closes and served >= behaviour.requests)
+        found = message.method in ("GET", "HEAD")
+        keep_alive = message.keep_alive and not final
+        # A hint is given only where it is true: `max` where the server counts, `timeout` (whole
+        # seconds, rounded down: the server waits at least that long) where it watches the clock.
+        return cls(
+            version=message.version,
+            status=HTTPStatus.OK if found else HTTPStatus.METHOD_NOT_ALLOWED,
+            final=final,
+            length=behaviour.response_size if found else 0,
+            body=message.method == "GET",
+            keep_alive=keep_alive,
+            left=behaviour.requests - served if keep_alive and server_closes else None,
+            timeout_s=(behaviour.idle_timeout_ns // 1_000_000_000 or None) if keep_alive else None,
+        )
+
+    def headers(self) -> dict[str, str]:
+        """The header fields that depend on the reply; not Date, Server and Content-Length."""
+        fields = {"Content-Type": CONTENT_TYPE}
+        if self.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            fields["Allow"] = "GET, HEAD"
+        if self.final:
+            fields["Connection"] = "close"
+        elif self.keep_alive:
+            fields["Connection"] = "keep-alive"
+            hints = {"timeout": self.timeout_s, "max": self.left}
+            if told := [f"{name}={value}" for name, value in hints.items() if value is not None]:
+                fields["Keep-Alive"] = ", ".join(told)
+        return fields
+
+
+class Writer:
+    """Replies to bytes. Heads are prepared once a second, because of their Date."""
+
+    __slots__ = ("_body", "_heads", "_second")
+
+    def __init__(self, response_size: int) -> None:
+        self._body = b"x" * response_size
+        self._heads: dict[Reply, bytes] = {}
+        self._second = 0
+
+    def bytes_of(self, reply: Reply) -> bytes:
+        """The whole response in one piece, so that it leaves in as few segments as it can."""
+        second = int(time())
+        if second != self._second:
+            self._second = second
+            self._heads.clear()
+        head = self._heads.get(reply)
+        if head is None:
+            head = self._heads[reply] = _head(reply, second)
+        return head + self._body if reply.body and reply.length else head
+
+
+def _head(reply: Reply, second: int) -> bytes:
+    fields = {
+        "Server": SERVER,
+        "Date": formatdate(second, usegmt=True),
+        "Content-Length": str(reply.length),
+        **reply.headers(),
+    }
+    lines = [f"HTTP/{reply.version} {reply.status} {HTTPStatus(reply.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    return "\r\n".join([*lines, "", ""]).encode("ascii")

@@ -1,0 +1,95 @@
+"""One worker: a process with an event loop, its own listeners, and one kind of server."""
+
+import asyncio
+import errno
+import os
+import signal
+from collections.abc import Callable
+
+import uvloop
+
+from servers.connection import Connection, Service
+from servers.lines import AcceptError, Line, Listening, Served
+from servers.listener import Listener, listening_socket
+from servers.plan import Kind, Plan
+from servers.protocol import ProtocolConnection
+from servers.response import Writer
+
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+
+DRAIN_S = 2.0
+"""Once asked to stop, exchanges in hand may take so long; then their connections are reset."""
+
+SWEEPS_PER_TIMEOUT = 10
+SWEEP_MOST_S = 0.5
+SWEEP_LEAST_S = 0.01
+
+
+def run_worker(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
+    """Serve until a stop signal, which the caller has blocked; then drain. Raises OSError for the listeners.
+
+    Says `Listening` when ready, `AcceptError` as they come and `Served` at the end.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(plan, port, say))
+
+
+async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
+    loop = asyncio.get_running_loop()
+    served = Served()
+
+    def short() -> None:
+        name = errno.errorcode[errno.EMFILE]
+        served.accept_errors[name] = served.accept_errors.get(name, 0) + 1
+        say(AcceptError(os.getpid(), name))
+
+    def opened(descriptor: int) -> None:
+        listener.opened(descriptor)
+
+    service = Service(plan.behaviour, loop, served, Writer(plan.behaviour.response_size), opened)
+    make = await _connection_factory(plan.kind, service)
+    sockets = [listening_socket(host, port, plan.backlog) for host in plan.hosts]
+    listener = Listener(sockets, plan.backlog, make, short)
+
+    stop = asyncio.Event()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+    await listener.start()
+    say(Listening(port, (os.getpid(),)))
+
+    sweeping = loop.create_task(_sweep(service))
+    await stop.wait()
+    listener.close()
+    service.stop()
+    await _drain(service)
+    sweeping.cancel()
+    say(served)
+
+
+async def _connection_factory(kind: Kind, service: Service) -> Callable[[], Connection]:
+    if kind is Kind.AIOHTTP:
+        # Imported here: it takes longer than all the rest.
+        from servers.aiohttp_server import connection_factory
+
+        return await connection_factory(service)
+    return lambda: ProtocolConnection(service)
+
+
+async def _sweep(service: Service) -> None:
+    """End the connections whose time is up: one timer for all, not one each."""
+    period_s = min(max(service.idle_s / SWEEPS_PER_TIMEOUT, SWEEP_LEAST_S), SWEEP_MOST_S)
+    while True:
+        await asyncio.sleep(period_s)
+        service.sweep()
+
+
+async def _drain(service: Service) -> None:
+    """Wait for the last connections, then reset those that are left."""
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            await service.emptied.wait()
+    except TimeoutError:
+        service.reset()
+        await service.emptied.wait()

@@ -1,0 +1,604 @@
+"""Figures are tested by what they show: labels, limits, points, and by the bytes they are written as."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+from loadgen.records import Event, Interval, Record, Sample
+from loadgen.tcp import Failure, Fault, Phase, Side, State
+from plots.columns import Columns, Floats, columns_of
+from plots.facts import Facts, facts_of, run_of
+from plots.figures import draw
+from plots.finding import comparison, finding
+from plots.labels import END, Mark, mark_rows, spread
+from plots.multiples import multiples
+from plots.portrait import portrait
+from plots.series import broken, crest, drawable, lone, thinned
+from plots.timeline import timeline
+from plots.words import count, duration, rate, seconds, si, significant
+from tests.stories import (
+    KNEE,
+    NO_PORT,
+    PORTS,
+    S,
+    Story,
+    client_closes,
+    http10,
+    info_of,
+    kept,
+    load_events,
+    sample,
+    server_closes,
+    summary_of,
+    t_of,
+    told,
+    written,
+)
+
+
+def texts(figure: Figure) -> list[Text]:
+    """Every text that is to be seen."""
+    found = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    return [text for text in found if text.get_visible() and text.get_text().strip()]
+
+
+def words(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in texts(figure))
+
+
+def panel(figure: Figure, title: str) -> Axes:
+    return next(axes for axes in figure.axes if axes.get_title(loc="left").startswith(title))
+
+
+def points(line: Line2D) -> tuple[Floats, Floats]:
+    return np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
+
+
+def levels(axes: Axes) -> list[float]:
+    """Where horizontal lines are drawn across a panel."""
+    return sorted(float(y[0]) for x, y in map(points, axes.lines) if x.tolist() == [0, 1])
+
+
+def places(axes: Axes) -> list[float]:
+    """Where vertical lines are drawn through a panel."""
+    return sorted(float(x[0]) for x, y in map(points, axes.lines) if y.tolist() == [0, 1])
+
+
+def overlaps(found: Sequence[Text]) -> list[tuple[str, str]]:
+    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in found]
+    return [
+        (name, other)
+        for index, (name, box) in enumerate(boxes)
+        for other, beside in boxes[index + 1 :]
+        if min(box.x1, beside.x1) - max(box.x0, beside.x0) > 1
+        and min(box.y1, beside.y1) - max(box.y0, beside.y0) > 1
+    ]
+
+
+def assert_readable(figure: Figure) -> None:
+    """No label on another, none off the page, no nan."""
+    found = texts(figure)
+    labels = [text for text in found if text.get_gid() == END]
+    heads = [axes.title for axes in figure.axes if axes.title.get_text().strip()]
+    heads += [axes._left_title for axes in figure.axes if axes.get_title(loc="left").strip()]  # type: ignore[attr-defined]
+    strips = [text for axes in figure.axes if not axes.axison for text in axes.texts]
+    assert overlaps([*labels, *heads, *strips, *figure.texts]) == []
+    for text in found:
+        assert "nan" not in text.get_text().lower().split(), text
+        assert "inf" not in text.get_text().lower().split(), text
+    for text in [*labels, *heads, *strips, *figure.texts]:
+        box = Text.get_window_extent(text)
+        assert box.x0 >= 0, text
+        assert box.x1 <= figure.bbox.width, text
+        assert box.y0 >= 0, text
+        assert box.y1 <= figure.bbox.height, text
+
+
+# Columns
+
+
+def test_rates_are_counts_over_the_real_length() -> None:
+    rates = columns_of(
+        [Interval(0, S // 4, connected=50, exchanges=100), Interval(S // 4, S, connected=75)]
+    ).rates
+    assert rates.connected.tolist() == [200.0, 100.0]
+    assert rates.exchanges.tolist() == [400.0, 0.0]
+    assert rates.t_s.tolist() == [0.125, 0.625]
+    assert rates.total(rates.connected) == pytest.approx(125)
+    assert rates.mean(rates.connected, 0.0, 1.0) == pytest.approx(125)
+    assert rates.mean(rates.connected, 0.2, 1.0) == pytest.approx(100)
+    assert rates.mean(rates.connected, 0.3, 0.4) is None
+
+
+def test_an_interval_without_length_has_no_rate() -> None:
+    rates = columns_of([Interval(5, 5, connected=3, errors={NO_PORT: 2}), Interval(5, S, connected=1)]).rates
+    assert rates.connected.size == 1
+    assert rates.errors == {}
+
+
+def test_what_was_not_measured_is_a_gap() -> None:
+    measured = Interval(S, 2 * S, connected=1, connect_p50_ns=8_000, connect_p99_ns=1_450_000)
+    rates = columns_of([Interval(0, S), measured]).rates
+    assert rates.connect_p50_s.tolist() == pytest.approx([np.nan, 8e-6], nan_ok=True)
+    assert rates.connect_p99_s.tolist() == pytest.approx([np.nan, 1.45e-3], nan_ok=True)
+
+
+def test_a_side_that_was_not_sampled_is_absent_and_not_zero() -> None:
+    both = sample(0, {State.TIME_WAIT: 7}, {State.ESTABLISHED: 2}, 7)
+    server_only = Sample(S, 1, False, False, {Side.SERVER: both.sides[Side.SERVER]}, 0)
+    sockets = columns_of([both, server_only]).sockets
+    assert sockets.counts[Side.CLIENT][State.TIME_WAIT].tolist() == pytest.approx([7, np.nan], nan_ok=True)
+    assert sockets.counts[Side.SERVER][State.TIME_WAIT].tolist() == [0, 0]
+    assert sockets.ports_held.tolist() == pytest.approx([7, np.nan], nan_ok=True)
+    assert sockets.peak(Side.CLIENT, State.TIME_WAIT) == 7
+    assert sockets.peak(Side.CLIENT, State.CLOSING) == 0
+    assert sockets.most_ports == 7
+    assert State.CLOSING not in sockets.counts[Side.SERVER]
+
+
+def test_errors_come_by_frequency_and_the_end_of_the_run_is_none() -> None:
+    refused, cut = Failure(Phase.CONNECT, "ECONNREFUSED"), Failure(Phase.RECEIVE, Fault.CUT)
+    rates = columns_of([Interval(0, S // 2, errors={NO_PORT: 1, refused: 4, cut: 64})]).rates
+    assert {kind: rate.tolist() for kind, rate in rates.errors.items()} == {
+        "connect:ECONNREFUSED": [8.0],
+        "connect:EADDRNOTAVAIL": [2.0],
+    }
+    assert list(rates.errors) == ["connect:ECONNREFUSED", "connect:EADDRNOTAVAIL"]
+    assert rates.cut == 64
+
+
+def test_ports_are_taken_between_samples_and_never_beyond_them() -> None:
+    sockets = columns_of([sample(t * S, {}, {}, 1000 * t) for t in (0, 1, 2, 3, 20, 21)]).sockets
+    at_s = np.array([-0.5, 0.25, 1.0, 2.5, 10.0, 20.5, 22.0])
+    expected = [np.nan, 250, 1000, 2500, np.nan, 20_500, np.nan]
+    assert sockets.ports_at(at_s).tolist() == pytest.approx(expected, nan_ok=True)
+    one = columns_of([sample(S, {}, {}, 5)]).sockets
+    assert one.ports_at(np.array([0.5, 1.0, 1.5])).tolist() == pytest.approx([np.nan, 5, np.nan], nan_ok=True)
+    assert np.isnan(columns_of([]).sockets.ports_at(at_s)).all()
+
+
+def test_columns_do_not_depend_on_the_order_of_records() -> None:
+    records = client_closes(3).records
+    forward, backward = columns_of(records), columns_of(reversed(records))
+    assert forward.rates.connected.tolist() == backward.rates.connected.tolist()
+    assert forward.sockets.ports_held.tolist() == backward.sockets.ports_held.tolist()
+    assert forward.load_end_s == backward.load_end_s == 3.0
+    assert forward.sysctls[Side.CLIENT]["ip_local_port_range"] == "32768 60999"
+
+
+# What is drawn of a series
+
+
+def test_a_long_series_is_thinned_and_keeps_its_spikes() -> None:
+    y = np.zeros(36_000)
+    y[17_123], y[30_001], y[5_000] = 99.0, -5.0, np.nan
+    kept = thinned(y)
+    assert kept.size <= 3 * 600 + 2
+    assert {0, 17_123, 30_001, 5_000, 35_999} <= set(kept.tolist())
+    assert thinned(np.zeros(1000)).size == 1000
+    assert thinned(np.zeros(0)).size == 0
+
+
+def test_a_line_is_broken_where_rows_are_lost_and_not_where_they_are_late() -> None:
+    t_s = np.array([0.0, 1.0, 2.0, 3.0, 6.0, 7.0, 17.0, 18.0])
+    _, y = drawable(t_s, np.arange(8.0))
+    assert np.flatnonzero(np.isnan(y)).tolist() == [6]
+    broken_s, _ = broken(t_s, np.arange(8.0), 2.0)
+    assert broken_s[4] == 4.5
+    assert lone(np.array([1.0, np.nan, 2.0, np.nan, 3.0, 4.0])).tolist() == [
+        True,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_a_crest_is_the_most_of_each_stretch() -> None:
+    t_s, y = crest(np.array([0.0, 1.0, 2.0, 3.0, 8.0]), np.array([0.0, 5.0, 1.0, 0.0, 2.0]), 4)
+    assert t_s.tolist() == [1.0, 3.0, 5.0, 7.0]
+    assert y.tolist() == pytest.approx([5.0, 1.0, np.nan, 2.0], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (si(0), "0"),
+        (si(500), "500"),
+        (si(28_000), "28k"),
+        (si(1_500_000), "1.5M"),
+        (si(0.25), "0.25"),
+        (count(14_116), "14,116"),
+        (rate(17_342), "17,300/s"),
+        (rate(637.4), "637/s"),
+        (rate(0), "0/s"),
+        (seconds(0.851), "0.851 s"),
+        (seconds(22.5), "22.5 s"),
+        (seconds(25), "25 s"),
+        (seconds(3600), "3,600 s"),
+        (significant(9_996), "10,000"),
+        (significant(0.0123), "0.0123"),
+        (significant(-4.0), "-4"),
+        (duration(1e-5), "10 µs"),
+        (duration(1e-3), "1 ms"),
+        (duration(0.00145), "1.45 ms"),
+        (duration(2), "2 s"),
+        (duration(1e-7), "100 ns"),
+    ],
+)
+def test_numbers_are_written_for_people(said: str, expected: str) -> None:
+    assert said == expected
+
+
+# Labels
+
+
+@given(st.lists(st.floats(0, 100), max_size=15), st.floats(0.1, 20))
+def test_spread_labels_keep_apart_in_order_and_inside(wanted: list[float], pitch: float) -> None:
+    placed = spread(wanted, pitch, 0.0, 100.0)
+    room = min(pitch, 100.0 / max(len(wanted) - 1, 1))
+    ordered = sorted(placed)
+    assert all(later - earlier >= room - 1e-6 for earlier, later in pairwise(ordered))
+    assert all(-1e-6 <= y <= 100 + 1e-6 for y in placed)
+    assert [placed[i] for i in sorted(range(len(wanted)), key=lambda i: wanted[i])] == ordered
+
+
+def test_labels_that_do_not_touch_stay() -> None:
+    assert spread([10.0, 90.0, 50.0], 10.0, 0.0, 100.0) == [10.0, 90.0, 50.0]
+    assert spread([50.0, 50.0], 10.0, 0.0, 100.0) == [45.0, 55.0]
+    assert spread([], 10.0, 0.0, 100.0) == []
+
+
+def test_no_mark_runs_through_the_label_of_another() -> None:
+    near = [Mark(0.0, "knee 0.00 s"), Mark(0.1, "server exited"), Mark(0.2, ""), Mark(9.0, "load ends")]
+    assert mark_rows(near, 10.0) == [1, 0, 0, 0]
+    assert mark_rows([], 10.0) == []
+
+
+# Findings
+
+
+def test_findings_say_what_the_records_show() -> None:
+    knee = finding(*told(client_closes()))
+    assert re.fullmatch(
+        r"Throughput falls from 17,\d00/s to 6\d\d/s at 14,131 of 28,232 ports; none left after 22.5 s", knee
+    )
+    steady = finding(*told(server_closes()))
+    assert re.fullmatch(
+        r"20,\d00 connections/s; the server collects up to 28,232 TIME-WAITs, the client none", steady
+    )
+    assert "requests/s; the client collects up to 9,500 TIME-WAITs" in finding(*told(kept("client")))
+
+
+@pytest.mark.parametrize(
+    ("records", "metrics", "expected"),
+    [
+        ([], {}, "Nothing was recorded"),
+        ([sample(0, {}, {}, 0)], {}, "The driver recorded nothing: only the sockets are known"),
+        ([Interval(0, S)], {}, "Nothing connected"),
+        ([Interval(0, S, connected=10)], {}, "10 connections/s"),
+        (
+            [Interval(0, S, connected=10), sample(0, {}, {}, 0)],
+            {},
+            "10 connections/s; no side collects TIME-WAIT",
+        ),
+        (
+            [Interval(0, S, attempts=9, errors={NO_PORT: 9})],
+            {},
+            "No attempt of 9 connects: connect:EADDRNOTAVAIL",
+        ),
+        (
+            [Interval(0, S, attempts=90, connected=81, errors={NO_PORT: 9})],
+            {},
+            "9 of 90 attempts fail with connect:EADDRNOTAVAIL",
+        ),
+        (
+            [Interval(0, S, connected=10), Interval(S, 2 * S)],
+            {"exhaustion.time": 1.0},
+            "The client is out of its 28,232 ports after 1 s, and nothing connects",
+        ),
+        # A knee beyond the records, or without a fall, is not a finding.
+        ([Interval(0, S, connected=10)], {"knee.time": 5.0, "knee.ports": 9}, "10 connections/s"),
+    ],
+)
+def test_findings_of_little(records: list[Record], metrics: dict[str, float], expected: str) -> None:
+    assert finding(*told(Story(records, metrics=metrics))) == expected
+
+
+def test_a_comparison_names_who_ran_out() -> None:
+    _, out = told(client_closes(), "one")
+    _, fine = told(server_closes(), "two")
+    assert comparison([out, fine]) == "one runs out of ports"
+    assert comparison([fine]) == ""
+    assert comparison([out, out, out, fine]) == "3 of 4 variants run out of ports"
+
+
+# Figures
+
+
+def test_the_timeline_of_the_client_that_closes() -> None:
+    figure = timeline(*told(client_closes(), quick=True))
+    assert_readable(figure)
+    shown = words(figure)
+    assert "client closes by FIN, 1 request per connection, HTTP/1.0; closed loop, 64 in flight" in shown
+    assert "knee 0.85 s, 14,131 ports held" in shown
+    assert "no port left 22.5 s" in shown
+    assert "load ends 25 s" in shown
+    assert "TIME-WAIT, peak 28,232" in shown
+    assert "all 28,232 client ports" in shown
+    assert "predicted knee, 14,116" in shown
+    assert "no TIME-WAIT" in shown
+    footer = " ".join(text.get_text() for text in figure.texts)
+    for part in ("20261120T213005Z-http10", "churn 0.1.0", "kernel 6.18.5", "--quick", "tcp_tw_reuse 2"):
+        assert part in footer
+    assert levels(panel(figure, "Client")) == [KNEE, PORTS]
+    assert levels(panel(figure, "Server")) == []
+    for axes in figure.axes[1:]:
+        assert places(axes) == [0.85, 22.5, 25.0]
+    client, server = panel(figure, "Client"), panel(figure, "Server")
+    assert client.get_ylim() == server.get_ylim()
+    t_s, time_wait = points(client.lines[0])
+    assert t_s.size == 265
+    assert time_wait.max() == PORTS
+    t_s, errors = points(panel(figure, "Errors").lines[0])
+    assert errors[t_s < 22].max() == 0
+    assert errors[t_s > 24].min() > 200
+
+
+def test_the_timeline_of_the_server_that_closes() -> None:
+    figure = timeline(*told(server_closes()))
+    assert_readable(figure)
+    shown = words(figure)
+    assert "no errors; the end of the run cut 64 attempts" in shown
+    assert "as many as 28,232 client ports" in shown
+    assert "client CLOSE-WAIT, peak 3" in shown
+    assert levels(panel(figure, "Client")) == []
+    assert levels(panel(figure, "Server")) == [PORTS]
+
+
+def test_exchanges_get_a_line_where_they_are_another_rate() -> None:
+    short, long = (panel(timeline(*told(story)), "Rates") for story in (client_closes(3), kept("client", 3)))
+    assert [text.get_text() for text in short.texts] == ["connections established"]
+    assert [text.get_text() for text in long.texts] == ["connections established", "exchanges"]
+    assert short.get_yscale() == "linear"
+    assert long.get_yscale() == "log"
+
+
+def test_a_silent_overflow_of_the_bucket_limit_is_drawn() -> None:
+    lab = {"sysctls": {"server": {"net.ipv4.tcp_max_tw_buckets": "8192"}}}
+    waiting = [sample(t * S, {}, {State.TIME_WAIT: min(4000 * t, 8192)}, 0) for t in range(5)]
+    figure = timeline(*told(Story([Event(0, "lab", lab), *waiting])))
+    assert "tcp_max_tw_buckets, 8,192" in words(figure)
+    assert 8192 in levels(panel(figure, "Server"))
+
+
+def test_doubts_are_plain_to_see() -> None:
+    caveats = [
+        {"kind": "audit", "cause": "the counts disagree", "remedy": "", "invalidates": True},
+        {"kind": "late", "cause": "3 samples were late", "remedy": "", "invalidates": False},
+    ]
+    columns, facts = told(replace(client_closes(3, ends=False), caveats=caveats))
+    for figure in (timeline(columns, facts), portrait(columns, facts)):
+        lines = [text.get_text() for text in figure.texts]
+        assert "INVALID: the counts disagree" in lines
+        assert "CUT SHORT: the records end at 3.0 s" in lines
+        assert any("note: 3 samples were late" in line for line in lines)
+    overview = multiples(facts.run, [(columns, facts)])
+    assert "INVALID, short-client-closes: the counts disagree" in words(overview)
+
+
+def test_the_portrait_shows_knee_wall_and_ceiling() -> None:
+    columns, facts = told(client_closes())
+    figure = portrait(columns, facts)
+    assert_readable(figure)
+    axes = figure.axes[1]
+    assert axes.get_yscale() == "log"
+    assert places(axes) == [KNEE, 14_131, PORTS]
+    assert levels(axes) == [pytest.approx(PORTS / 61)]
+    shown = words(figure)
+    for part in ("predicted knee 14,116", "measured knee 14,131", "all 28,232 ports", "ports / T = 463/s"):
+        assert part in shown
+    assert "nothing established" in shown
+    points = next(item for item in axes.collections if isinstance(item, PathCollection))
+    ports, per_s = np.asarray(points.get_offsets()).T
+    assert ports.size == columns.rates.t_s.size
+    assert per_s[ports < KNEE - 2000].min() > 10_000
+    assert per_s[ports > KNEE + 100].max() < 1_000
+    assert np.all(np.diff(np.asarray(points.get_array())) > 0)
+
+
+def test_the_portrait_of_a_client_that_holds_no_ports_keeps_the_wall_in_sight() -> None:
+    axes = portrait(*told(server_closes())).axes[1]
+    assert axes.get_yscale() == "linear"
+    assert axes.get_xlim()[1] > PORTS
+    assert places(axes) == [PORTS]
+
+
+def multiples_of(stories: Mapping[str, Story]) -> Figure:
+    document, summary = info_of(stories), summary_of(stories)
+    run = run_of(document["id"], document)
+    return multiples(
+        run,
+        [
+            (columns_of(story.records), facts_of(run, name, document, summary))
+            for name, story in stories.items()
+        ],
+    )
+
+
+def test_variants_share_their_axes() -> None:
+    figure = multiples_of(http10())
+    assert_readable(figure)
+    assert len(figure.axes) == 8
+    assert "short-client-closes runs out of ports" in words(figure)
+    assert "Which side collects TIME-WAIT" in words(figure)
+    assert len({axes.get_xlim() for axes in figure.axes}) == 1
+    assert len({axes.get_ylim() for axes in figure.axes}) == 2
+    titles = [axes.get_title(loc="left").strip() for axes in figure.axes]
+    assert [title for title in titles if title] == list(http10())
+    below = [axes for axes in figure.axes if axes.get_ylim()[0] == 0]
+    assert [levels(axes) for axes in below] == [[PORTS]] * 4
+
+
+def test_twelve_variants_with_long_names_wrap() -> None:
+    names = [
+        f"ports={ports},closer=client,requests={n},topology=pair,close=fin"
+        for ports in (28232, 900)
+        for n in range(6)
+    ]
+    stories = {name: client_closes(2) if index % 2 else kept("server", 2) for index, name in enumerate(names)}
+    stories[names[7]] = Story([])
+    figure = multiples_of(stories)
+    assert_readable(figure)
+    assert len(figure.axes) == 24
+    assert "no intervals" in words(figure)
+    assert_readable(multiples_of({"main": client_closes(2)}))
+    assert_readable(multiples_of({name: stories[name] for name in names[:5]}))
+
+
+def at(t_ns: int, like: Sample) -> Sample:
+    return replace(like, t_ns=t_ns)
+
+
+FAILING = [
+    Failure(Phase.CONNECT, kind)
+    for kind in ("ECONNREFUSED", "TIMEOUT", "EMFILE", "ENOBUFS", "EADDRINUSE", "X")
+]
+EVERY_STATE = {state: 10 * (rank + 1) for rank, state in enumerate(State)}
+NONE = sample(0, {}, {}, 0)
+FULL = client_closes(3).records
+UGLY: dict[str, list[Record]] = {
+    "no records": [],
+    "events only": [*load_events(3.0)],
+    "one sample": [sample(0, {State.TIME_WAIT: 3}, {}, 3)],
+    "one interval": [Interval(0, S, connected=3, connect_p50_ns=10_000, connect_p99_ns=10_000)],
+    "one of each": [sample(S // 2, {}, {}, 0), Interval(0, S)],
+    "no samples": [record for record in FULL if not isinstance(record, Sample)],
+    "no intervals": [record for record in FULL if not isinstance(record, Interval)],
+    "no length": [Interval(S, S, connected=4), sample(S, {}, {}, 0)],
+    "counts of zero": [
+        record for t in range(9) for record in (Interval(t * S, (t + 1) * S), at(t * S, NONE))
+    ],
+    "all failed": [
+        Interval(t * S, (t + 1) * S, attempts=60, errors=dict.fromkeys(FAILING, 10)) for t in range(9)
+    ],
+    "every state": [sample(t * S, EVERY_STATE, EVERY_STATE, 64) for t in range(9)],
+    "few of every state": [
+        sample(t * S, {**EVERY_STATE, State.TIME_WAIT: 28_000}, EVERY_STATE, 28_000) for t in range(90)
+    ],
+    "gaps": [record for record in client_closes(9, ends=False).records if not 4 * S < t_of(record) < 6 * S],
+    "only before": [sample(-S, {}, {}, 0), Interval(-S, -S // 2, connected=5)],
+    "many events": [*FULL, *(Event(t * S // 10, "port_flap") for t in range(30))],
+    "one side": [replace(at(t * S, NONE), sides={Side.SERVER: NONE.sides[Side.SERVER]}) for t in range(3)],
+}
+
+
+def every_figure(columns: Columns, facts: Facts) -> list[Figure]:
+    return [timeline(columns, facts), portrait(columns, facts), multiples(facts.run, [(columns, facts)])]
+
+
+@pytest.mark.parametrize("name", UGLY)
+def test_ugly_cases_are_drawn_and_say_so(name: str) -> None:
+    columns, facts = told(Story(UGLY[name]))
+    for figure in (
+        timeline(columns, facts),
+        portrait(columns, facts),
+        multiples(facts.run, [(columns, facts)]),
+    ):
+        assert_readable(figure)
+        assert figure.texts
+
+
+def test_a_figure_without_anything_says_so() -> None:
+    columns, facts = told(Story([]))
+    for figure in (
+        timeline(columns, facts),
+        portrait(columns, facts),
+        multiples(facts.run, [(columns, facts)]),
+    ):
+        assert "nothing to draw" in words(figure)
+
+
+def test_an_hour_is_thinned_to_a_page() -> None:
+    noise = np.random.default_rng(4).integers(30, 60, 36_000)
+    step = S // 10
+    records: list[Record] = [
+        Interval(t * step, (t + 1) * step, connected=int(n), connect_p50_ns=int(n) * 1000)
+        for t, n in enumerate(noise)
+    ]
+    records += [sample(t * step, {State.TIME_WAIT: int(n)}, {}, int(n)) for t, n in enumerate(noise)]
+    columns, facts = told(Story(records))
+    for figure in (timeline(columns, facts), portrait(columns, facts)):
+        sizes = [points(line)[0].size for axes in figure.axes for line in axes.lines]
+        sizes += [
+            np.asarray(item.get_offsets()).shape[0] for axes in figure.axes for item in axes.collections
+        ]
+        assert max(sizes) <= 1300
+
+
+# Files
+
+
+def test_the_figures_of_a_run_are_written_and_are_the_same_every_time(tmp_path: Path) -> None:
+    stories = {"short-client-closes": client_closes(3), "kept-server-closes": kept("server", 3)}
+    first, second = (written(tmp_path / name, stories) for name in ("a", "b"))
+    paths, again = draw(first), draw(second)
+    stems = ["variants"] + [f"{kind}-{name}" for name in stories for kind in ("timeline", "portrait")]
+    assert [path.name for path in paths] == [
+        f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "png")
+    ]
+    assert [path.parent for path in paths] == [first.figures] * len(paths)
+    for path, other in zip(paths, again, strict=True):
+        assert path.read_bytes() == other.read_bytes(), path.name
+    svg = paths[0].read_text()
+    assert "<dc:date>" not in svg
+    assert "<text" not in svg
+    assert str(tmp_path) not in svg
+
+
+def test_some_figures_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    run = written(tmp_path, {"a": client_closes(2, ends=False)})
+    (run.path / "summary.json").unlink()
+    assert [path.name for path in draw(run, ["portrait-a"])] == ["portrait-a.svg", "portrait-a.png"]
+    with pytest.raises(
+        ValueError, match="no such figure: portrait-b; there are variants, timeline-a, portrait-a"
+    ):
+        draw(run, ["portrait-b"])
+
+
+def test_a_dollar_sign_is_a_dollar_sign(tmp_path: Path) -> None:
+    _, facts = told(client_closes(2))
+    run = replace(facts.run, title="what does $1 of $PORTS_{ buy?")
+    figure = multiples(run, [told(server_closes(2))])
+    assert "what does $1 of $PORTS_{ buy?" in words(figure)
+    figure.savefig(tmp_path / "figure.png")
+
+
+def test_drawing_leaves_matplotlib_as_it_was_and_heeds_no_setting_of_the_user(tmp_path: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    plain = draw(written(tmp_path / "plain", {"a": client_closes(2)}), ["timeline-a"])
+    assert dict(matplotlib.rcParams) == before
+    with matplotlib.rc_context({"lines.linewidth": 9, "font.family": "serif", "svg.fonttype": "none"}):
+        loud = draw(written(tmp_path / "loud", {"a": client_closes(2)}), ["timeline-a"])
+    assert [path.read_bytes() for path in plain] == [path.read_bytes() for path in loud]
+
+
+def test_importing_the_figures_does_not_import_matplotlib() -> None:
+    code = "import sys, plots.figures; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

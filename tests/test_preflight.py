@@ -1,0 +1,99 @@
+"""The checks tell what this machine has, and what it would lack if it did."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadgen import preflight
+from loadgen.lab import sysctls
+from loadgen.lab.errors import LabUnavailable, Part
+from loadgen.lab.lab import Lab
+from loadgen.lab.spec import LabSpec, Topology
+from loadgen.preflight import Check, Verdict
+from tests.unprivileged import as_ordinary_user
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_check_is_made_and_what_is_not_fine_has_a_remedy(tmp_path: Path) -> None:
+    made = preflight.checks(descriptors_needed=10, directory=tmp_path)
+    names = "kernel namespaces sysctls links TCP hash sock_diag IP_BIND_ADDRESS_NO_PORT IP_LOCAL_PORT_RANGE"
+    assert " ".join(check.name for check in made) == f"{names} descriptors CPUs disk"
+    assert all(check.found for check in made)
+    assert all(bool(check.remedy) == (check.verdict is not Verdict.OK) for check in made)
+    assert not [check for check in made if check.verdict is Verdict.FAIL]
+
+
+def test_an_ordinary_user_is_told_of_the_user_namespace() -> None:
+    script = """
+from loadgen.preflight import lab_checks
+for check in lab_checks():
+    print(check.verdict, check.found)
+"""
+    argv = as_ordinary_user([sys.executable, "-c", script])
+    shown = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, timeout=20, cwd=ROOT).stdout
+    assert shown.startswith("ok made through a user namespace\n")
+
+
+def test_the_part_of_a_lab_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: LabSpec) -> Lab:
+        raise LabUnavailable(Part.LINKS, "no veth", "load it")
+
+    monkeypatch.setattr(preflight, "open_lab", refuse)
+    assert preflight.lab_checks() == [
+        Check("namespaces", Verdict.OK, "made"),
+        Check("sysctls", Verdict.OK, "made"),
+        Check("links", Verdict.FAIL, "no veth", "load it"),
+    ]
+
+
+def test_a_shared_hash_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The host's own namespace stands in for an old kernel's: its hash is not the lab's.
+    monkeypatch.setattr(preflight, "LabSpec", lambda: LabSpec(Topology.HOST))
+    monkeypatch.setattr(sysctls, "CHILD_HASH_ENTRIES", "3")
+    assert preflight.lab_checks()[-1].verdict is Verdict.WARN
+
+
+def test_an_unknown_socket_option_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "_IP_LOCAL_PORT_RANGE", 250)
+    monkeypatch.setattr(preflight, "_IP_BIND_ADDRESS_NO_PORT", 250)
+    assert "K8" in preflight.local_port_range_check().found
+    assert "K10" in preflight.bind_address_no_port_check().found
+
+
+def test_descriptors_are_counted_against_the_hard_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert preflight.descriptors_check(hard).verdict is Verdict.OK
+    lacking = preflight.descriptors_check(hard + 1)
+    assert lacking.verdict is Verdict.FAIL
+    assert str(hard + 1) in lacking.remedy
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard - 1, hard))
+    try:
+        assert preflight.raise_descriptor_limit() == hard
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_single_cpu_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert preflight.cpus_check().verdict is Verdict.WARN
+
+
+def test_the_disk_is_that_of_a_directory_that_may_not_exist_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert str(tmp_path) in preflight.disk_check(tmp_path / "runs" / "today").found
+    assert preflight.disk_check(Path("/proc/sys")).verdict is Verdict.FAIL
+    monkeypatch.setattr(preflight, "LEAST_DISK_BYTES", 1 << 80)
+    assert preflight.disk_check(tmp_path).verdict is Verdict.WARN
+
+
+def test_elsewhere_than_on_linux_that_is_all_there_is_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    (check,) = preflight.checks(descriptors_needed=1, directory=Path())
+    assert check.verdict is Verdict.FAIL
