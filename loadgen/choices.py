@@ -1,6 +1,9 @@
-"""Choices that a scenario offers and a load worker carries out: quick to import, for both."""
+"""Choices that a scenario offers and others carry out: pure, and quick to import for all of them."""
 
 from enum import StrEnum
+
+MOST_ADDRESSES = 250
+"""Addresses a side can have: as many give the client seven million ports towards one server port (K7)."""
 
 
 class Driver(StrEnum):
@@ -19,3 +22,21 @@ class Arrivals(StrEnum):
     """One every 1/rate seconds."""
     POISSON = "poisson"
     """Independent of each other, as from many users: exponential gaps with mean 1/rate."""
+
+
+class Topology(StrEnum):
+    """Where the two sides stand."""
+
+    PAIR = "pair"
+    """A namespace each, joined by a veth pair: this shows what production shows (K12)."""
+    LOOPBACK = "loopback"
+    """One namespace for both, on its own `lo`."""
+    HOST = "host"
+    """No namespace: the caller's loopback, for machines that allow nothing else."""
+
+
+class Family(StrEnum):
+    """The address family of the connections."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from loadgen.audit import AuditLine
 from loadgen.caveats import Caveat, CaveatKind
+from loadgen.choices import Topology
 from loadgen.fold import Fold
-from loadgen.lab.spec import Topology
 from loadgen.scenario import Variant
 from loadgen.tcp import Closer, Fault, Side, State
 
@@ -93,7 +93,7 @@ def _sample_check(case: Case) -> Iterator[Caveat]:
                 if found["sockstat"] != found["dump"]:
                     yield Caveat(
                         CaveatKind.SAMPLE_DIFFERS,
-                        f"{side}: sockstat tells {found['sockstat']:,} TIME-WAIT, a full dump {found['dump']:,}",
+                        f"{side}: TIME-WAIT is {found['sockstat']:,} by sockstat, {found['dump']:,} by a dump",
                         "something else used the namespace, or this kernel counts otherwise (K17): report it",
                         invalidates=True,
                     )
@@ -164,9 +164,7 @@ def _saturated(case: Case) -> Iterator[Caveat]:
         if share < SATURATED:
             continue
         if side is Side.CLIENT:
-            cause = (
-                f"the load worker used {share:.0%} of its core: the rate is its limit, the states are not"
-            )
+            cause = f"the load worker used {share:.0%} of its core: the rate is its limit, the states are not"
             remedy = "read the rate as a lower bound; a cheaper driver or an open loop leaves headroom"
         else:
             cause = f"the server used {share:.0%} of each of its {cores} cores: the rate is its limit"

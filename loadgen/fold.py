@@ -51,6 +51,7 @@ def metric_names() -> list[str]:
         "rate.mean",
         "rate.max",
         "rate.end",
+        "rate.requests",
         "knee.ports",
         "knee.time_ns",
         "knee.rate_before",
@@ -167,6 +168,7 @@ class Fold:
         found["load.time_ns"] = length_ns
         if length_ns > 0:
             found["rate.mean"] = sum(interval.connected for interval in loaded) * 1e9 / length_ns
+            found["rate.requests"] = sum(interval.exchanges for interval in loaded) * 1e9 / length_ns
             found["rate.max"] = max(map(rate, loaded))
             found["rate.end"] = rate(loaded[-1])
         fallen = self.knee()

@@ -1,9 +1,10 @@
 """From a variant to what each process is told, and to what the model predicts from."""
 
 from loadgen import sampler
+from loadgen.choices import Topology
 from loadgen.drivers import plan as driver
 from loadgen.lab.lab import Lab
-from loadgen.lab.spec import LabSpec, Topology
+from loadgen.lab.spec import LabSpec
 from loadgen.model import Costs, Situation
 from loadgen.scenario import Driver, OpenLoop, Variant
 from loadgen.tcp import Side

@@ -6,6 +6,7 @@ descriptors (K21): no reading needs a namespace any more.
     > plan                       one JSON line (`Plan`); the namespaces' descriptors are inherited
     < {"type": "ready"}
     > {"origin_ns": ..., "pids": {side: [...]}}      the first sample is taken at once
+    < {"type": "sample", ...}, {"type": "sample_check", ...}
     < {"type": "sample", ...}    at every multiple of the period since the origin
     > stop                       or end of file: sample on until the sides are quiet, then
     < {"type": "sample_check", ...}, {"type": "over"}
@@ -201,6 +202,7 @@ def run() -> None:
     clock = Clock(go["origin_ns"], plan.every_ns)
     # The baseline: what the counters and states are before the first packet.
     emit("sample", plain(sides.sample(clock.origin_ns, monotonic_ns())))
+    _check(sides, clock)
     stop_ns: int | None = None
     while True:
         wait_ns = clock.due_ns - monotonic_ns()
@@ -214,8 +216,13 @@ def run() -> None:
             clock.advance(monotonic_ns())
             if stop_ns is not None and (is_quiet(sample) or monotonic_ns() - stop_ns > SETTLE_NS):
                 break
-    emit("sample_check", {"t_ns": monotonic_ns() - clock.origin_ns, "sides": plain(sides.check())})
+    _check(sides, clock)
     emit("over", {})
+
+
+def _check(sides: Sides, clock: Clock) -> None:
+    """Compare the shortcut with a full dump: before the load and after it, when nothing moves."""
+    emit("sample_check", {"t_ns": monotonic_ns() - clock.origin_ns, "sides": plain(sides.check())})
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from typing import Any
 
 from loadgen.audit import AuditLine, audit
 from loadgen.caveats import Caveat
+from loadgen.choices import Topology
 from loadgen.doubts import doubts
 from loadgen.expectation import Verdict
 from loadgen.fold import Fold
-from loadgen.lab.spec import Topology
 from loadgen.model import Prediction
 from loadgen.records import plain
 from loadgen.scenario import Variant
@@ -151,7 +151,8 @@ def verdict(variant: Variant, metrics: dict[str, float]) -> str:
     parts = [_who_holds(variant, metrics)]
     if "knee.ports" in metrics:
         parts.append(
-            f"throughput falls from {metrics['knee.rate_before']:,.0f}/s to {metrics['knee.rate_after']:,.0f}/s"
+            f"throughput falls from {metrics['knee.rate_before']:,.0f}/s"
+            f" to {metrics['knee.rate_after']:,.0f}/s"
             f" at {metrics['knee.ports']:,.0f} of {metrics['client.ports']:,.0f} ports"
         )
     else:

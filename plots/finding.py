@@ -60,9 +60,11 @@ def _errors(rates: Rates) -> str:
 
 def _steady(columns: Columns) -> str:
     rates = columns.rates
-    length_s = rates.total(np.ones_like(rates.t_s))
-    connected, exchanges = rates.total(rates.connected) / length_s, rates.total(rates.exchanges) / length_s
-    if not connected:
+    # Where no interval lies inside the load, all count.
+    inside = rates.mean(rates.connected, 0.0, _end_s(columns)) is not None
+    span = (0.0, _end_s(columns)) if inside else (-np.inf, np.inf)
+    connected, exchanges = rates.mean(rates.connected, *span), rates.mean(rates.exchanges, *span)
+    if not connected or exchanges is None:
         return "Nothing connected"
     # Only where connections are kept is a request rate other news than the connection rate.
     requests = f" carry {significant(exchanges)} requests/s" if exchanges > 1.5 * connected else ""

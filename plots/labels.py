@@ -127,28 +127,29 @@ def strip_height(rows: Sequence[int]) -> float:
 
 
 def mark_rows(marks: Sequence[Mark], span: float) -> list[int]:
-    """The strip's row of each mark, 0 the lowest; marks come in order of x.
-
-    `span` is the x axis', in its own unit.
+    """The strip's row of each mark, 0 the lowest; marks come in order of x, as wide an axis as `span`.
 
     A label runs to the right of its line. So an earlier one goes above all later ones that begin
     beneath it, and no line crosses a label.
     """
     starts = [mark.x / span * STRIP for mark in marks]
     rows = [0] * len(marks)
-    for index in reversed(range(len(marks))):
+    named = [index for index, mark in enumerate(marks) if mark.text]
+    for index in reversed(named):
         end = starts[index] + ADVANCE * len(marks[index].text) * (1.1 if marks[index].strong else 1) + 6
-        under = [
-            rows[later] for later in range(index + 1, len(marks)) if starts[later] < end and marks[later].text
-        ]
+        under = [rows[later] for later in named if later > index and starts[later] < end]
         rows[index] = max(under, default=-1) + 1
     return rows
 
 
 def settle(figure: Figure) -> Figure:
-    """Lay the figure out, then move the end labels of each panel apart. Returns the figure."""
+    """Lay the figure out for good, then move the end labels of each panel apart. Returns the figure."""
     figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for axes in figure.axes:
+        # The layout's solver leaves the last bits of a position to chance, and files would show it.
+        left, bottom, width, height = axes.get_position(original=True).bounds
+        axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
         labels = [text for text in axes.texts if isinstance(text, Annotation) and text.get_gid() == END]
         height = axes.get_window_extent().height / figure.dpi * 72
         wanted = [_fraction(axes, label) * height for label in labels]

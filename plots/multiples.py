@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadgen.tcp import Side, State
+from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Columns
 from plots.facts import Facts, Run
 from plots.finding import comparison
 from plots.labels import ADVANCE, SIZE, draw_line, settle
 from plots.page import Frame, footer, nothing_page, page
-from plots.panels import WIDE, count_axis, differ, log_axis, top_of
+from plots.panels import differ
 from plots.states import IN_SIGHT
 from plots.style import ALARM, FIRST, INK, LIMIT, QUIET, SECOND, SIDES, WIDTH, house_style, say
 from plots.words import count

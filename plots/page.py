@@ -17,6 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from loadgen.tcp import Side
 from plots.columns import Columns
 from plots.facts import Facts, Run
+from plots.labels import settle
 from plots.style import ALARM, INK, QUIET, SMALL, TEXT, TITLE, WIDTH, house_style, say
 
 MARGIN = 12.0
@@ -108,7 +109,7 @@ def nothing_page(frame: Frame, why: str = "There are no samples and no intervals
     axes = figure.add_subplot()
     axes.axis("off")
     say(axes, why)
-    return figure
+    return settle(figure)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -2,25 +2,21 @@
 # pyright: reportUnknownMemberType=false
 """The panels of what the driver counted: rates, connect time, errors. Each draws over seconds."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
+from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Floats, Rates
 from plots.labels import draw_line
 from plots.style import ERRORS, FIRST, FOURTH, SECOND, THIRD, say
-from plots.words import count, duration, si
+from plots.words import count, duration
 
 DIFFERENT = 0.05
 """Rates that differ by less, mean against mean, are one line: what is in flight makes that much."""
-WIDE = 30
-"""Quantities further apart than this factor need a log axis to be seen together."""
-
-MANY = 300
-"""On an axis that spans more than this factor, ticks between the powers of ten would crowd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +97,6 @@ def error_panel(rates: Rates) -> Panel:
     return Panel(1.0 if rates.errors else 0.45, draw)
 
 
-def log_axis(axes: Axes, low: float, high: float) -> None:
-    """A log axis of rates, in sight from `low` to `high`: a rate of zero runs to the floor."""
-    axes.set_yscale("log", nonpositive="clip")
-    axes.set_ylim(low, high)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < MANY * low else (1,)))
-    axes.yaxis.set_major_formatter(lambda value, _: si(value))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def count_axis(axes: Axes, top: float, ticks: int = 4) -> None:
-    """A linear axis from zero, with ticks at round numbers."""
-    axes.set_ylim(0, top)
-    axes.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(lambda value, _: si(value))
-
-
 def differ(rate: Floats, other: Floats) -> bool:
     """Whether two rates are worth two lines."""
     return bool(rate.size) and np.abs(rate - other).mean() > DIFFERENT * max(rate.mean(), other.mean())
-
-
-def top_of(rates: Iterable[Floats]) -> float:
-    """Where a linear axis of these rates ends."""
-    return 1.08 * max((float(rate.max()) for rate in rates if rate.size), default=0.0) or 1.0

@@ -13,19 +13,18 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from plots.axes import WIDE, count_axis, log_axis
 from plots.columns import Columns, Floats, gap_s
 from plots.facts import Facts
 from plots.finding import finding
 from plots.labels import SIZE, Mark, draw_limit, draw_marks, mark_rows, name_end, settle, strip_height
 from plots.page import nothing_page, page, variant_frame
-from plots.panels import WIDE, count_axis, log_axis
 from plots.series import broken, thinned
 from plots.style import HALO, INK, QUIET, house_style
 from plots.words import count, rate, si
 
 LIGHTEST = 0.88
 """The colour map's end is left out: its yellow is hard to see on white."""
-
 MOST, SPIKES = 900, 150
 """So many points are drawn of a long run at most, and the extremes of so many stretches of it."""
 
@@ -39,7 +38,7 @@ def portrait(columns: Columns, facts: Facts) -> Figure:
             return nothing_page(frame, "No interval of the load lies between two samples: nothing to draw")
         # The wall is in sight in any case: how far away it is, is the finding.
         right = 1.06 * max(float(ports.max()), facts.ports or 1.0)
-        marks = _marks(facts)
+        marks = [mark for mark in _marks(facts) if mark.x <= right]
         rows = mark_rows(marks, right)
         figure = page(frame, 4.6 + strip_height(rows))
         grid = figure.add_gridspec(2, 1, height_ratios=[strip_height(rows), 4.6])
@@ -50,6 +49,7 @@ def portrait(columns: Columns, facts: Facts) -> Figure:
         if floor and not per_s.all():
             name_end(axes, None, floor, "nothing established", QUIET)
         if facts.ceiling_per_s:
+            # Above it the ports of today are lent from the next 61 s (K2, K7).
             draw_limit(
                 axes, facts.ceiling_per_s, f"sustained ceiling, ports / T = {rate(facts.ceiling_per_s)}"
             )

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from loadgen.tcp import Side, State
+from plots.axes import count_axis
 from plots.columns import Columns, Sockets
 from plots.facts import Facts
 from plots.labels import draw_limit, draw_line, name_end
-from plots.panels import Panel, count_axis
+from plots.panels import Panel
 from plots.series import crest
 from plots.style import STATES, Stroke, say
 from plots.words import count, seconds, si

@@ -13,6 +13,7 @@ Idle timeouts are the connection's too, for aiohttp's own would not say that it 
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -29,8 +30,8 @@ class AiohttpConnection(Connection):
 
     __slots__ = ("_door", "_inner")
 
-    def __init__(self, service: Service, inner: asyncio.Protocol) -> None:
-        super().__init__(service)
+    def __init__(self, service: Service, sock: socket.socket, inner: asyncio.Protocol) -> None:
+        super().__init__(service, sock)
         self._inner = inner
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,8 +110,8 @@ class _Response(web.Response):
         self._connection.answered(self._reply)
 
 
-async def connection_factory(service: Service) -> Callable[[], AiohttpConnection]:
-    """Start the application; what is returned makes the connections."""
+async def connection_factory(service: Service) -> Callable[[socket.socket], AiohttpConnection]:
+    """Start the application; what is returned makes a connection of an accepted socket."""
     delay_s = service.behaviour.delay_ns / 1e9
     body = b"x" * service.behaviour.response_size
 
@@ -133,4 +134,4 @@ async def connection_factory(service: Service) -> Callable[[], AiohttpConnection
     await runner.setup()
     server = runner.server
     assert server is not None
-    return lambda: AiohttpConnection(service, server())
+    return lambda sock: AiohttpConnection(service, sock, server())

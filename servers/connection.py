@@ -10,16 +10,14 @@ import fcntl
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import cast
 
 from loadgen.tcp import CloseMethod, Closer
 from servers.behaviour import Behaviour
 from servers.lines import Served
 from servers.request import Malformed, Memo, Message, RequestReader
-from servers.response import Reply, Writer
+from servers.response import MALFORMED, Reply, Writer
 
 LINGER_S = 2.0
 """After its own FIN the server waits so long for the client's; then the kernel is alone with it (K5)."""
@@ -47,17 +45,15 @@ class Service:
     loop: asyncio.AbstractEventLoop
     served: Served
     writer: Writer
-    opened: Callable[[int], None]
-    """Told the descriptor of each new connection."""
+    idle_s: float = field(init=False)
     memo: Memo = field(default_factory=Memo)
     connections: set["Connection"] = field(default_factory=set["Connection"])
     stopping: bool = False
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last connection is gone after `stop`."""
 
-    @property
-    def idle_s(self) -> float:
-        return self.behaviour.idle_timeout_ns / 1e9 or NEVER
+    def __post_init__(self) -> None:
+        self.idle_s = self.behaviour.idle_timeout_ns / 1e9 or NEVER
 
     def stop(self) -> None:
         """Close what is idle; the others close after their response in hand."""
@@ -103,8 +99,9 @@ class Connection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, sock: socket.socket) -> None:
         self.service = service
+        self.sock = sock
         self.queue: deque[Message] = deque()
         """Requests that were read and not yet taken."""
         self.deadline = NEVER
@@ -129,21 +126,26 @@ class Connection(asyncio.Protocol):
 
     def take(self) -> Reply:
         """The reply to the next request, which is then in hand. Raises IndexError if there is none."""
+        service = self.service
         message = self.queue.popleft()
         self._in_hand = True
         self._taken += 1
         if isinstance(message, Malformed):
-            self.service.served.malformed += 1
-        return Reply.to(message, self.service.behaviour, self._taken, self.service.stopping)
+            service.served.malformed += 1
+        reply = Reply.to(message, service.behaviour, self._taken, service.stopping)
+        if self._closes_after(reply) and service.behaviour.close is CloseMethod.FIN:
+            # The end of the response waits in the kernel for the FIN and leaves in one segment with it.
+            # A client that closes as soon as it has the response would otherwise often be first.
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        return reply
 
     def answered(self, reply: Reply) -> None:
         """The response is with the transport: now the connection goes on, or ends."""
         service = self.service
         self._in_hand = False
-        malformed = reply.status == HTTPStatus.BAD_REQUEST
-        if not malformed:
+        if reply.status != MALFORMED:
             service.served.exchanges += 1
-        if reply.final and (malformed or service.stopping or service.behaviour.closer is Closer.SERVER):
+        if self._closes_after(reply):
             self.close_first()
         elif not self.queue:
             if self._peer_closed:
@@ -153,20 +155,19 @@ class Connection(asyncio.Protocol):
             else:
                 self.deadline = service.loop.time() + self._idle_s
 
+    def _closes_after(self, reply: Reply) -> bool:
+        if not reply.final:
+            return False
+        service = self.service
+        return service.behaviour.closer is Closer.SERVER or service.stopping or reply.status == MALFORMED
+
     # What the event loop says.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        service = self.service
         self.transport = cast(asyncio.Transport, transport)
-        descriptor: int = transport.get_extra_info("socket").fileno()
-        # A second view of the transport's descriptor, never closed: uvloop's own cannot shutdown(). The
-        # family given is not looked at by what is called here; without one, Python would ask for it.
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, descriptor)
-        service.served.accepted += 1
-        service.connections.add(self)
-        service.opened(descriptor)
-        self.deadline = service.loop.time() + self._idle_s
-        if service.stopping:
+        self.service.connections.add(self)
+        self.deadline = self.service.loop.time() + self._idle_s
+        if self.service.stopping:
             self.close_first()
 
     def data_received(self, data: bytes) -> None:
@@ -187,7 +188,6 @@ class Connection(asyncio.Protocol):
         return self.busy and not self.closing
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.sock.detach()
         service = self.service
         service.connections.discard(self)
         if service.stopping and not service.connections:
@@ -222,6 +222,9 @@ class Connection(asyncio.Protocol):
         self.closing = True
         self.queue.clear()
         self.deadline = NEVER
+        if self._peer_closed:
+            self.transport.close()
+            return
         # A client that was slow to read may have had its reading paused; its FIN must be seen.
         self.transport.resume_reading()
         self._flush_until = self.service.loop.time() + FLUSH_S

@@ -1,72 +1,73 @@
-"""Accepting connections, and stopping in time.
+"""Accepting connections.
 
-uvloop accepts, which costs half of what a Python loop of accept() does. But where descriptors run out, libuv
-accepts the waiting connections and closes them, unseen by anybody. So it is not let come to that: with
-few descriptors left the listener pauses, says so, and the connections wait in the backlog.
+The listener is our own for two reasons. uvloop's hides a lack of descriptors: libuv then accepts the
+waiting connections and closes them, unseen. And here each connection's socket object is at hand: its
+closing needs shutdown() and socket options.
 """
 
 import asyncio
-import resource
+import errno
 import socket
 from collections.abc import Callable
 from typing import Final
 
-RESERVE: Final = 16
-"""Descriptors kept free. The kernel hands out the lowest free one, so a high one tells that few are left."""
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Trying again at once would fail again."""
+PAUSE_S = 1.0
+"""How long to stop then, as asyncio's own servers do (K30)."""
 
-PAUSE_S: Final = 1.0
-"""How long to accept nothing then, as asyncio's own servers do (K30)."""
+BATCH = 64
+"""Connections accepted before those already open have their turn."""
 
 
 class Listener:
-    """Accepts on listening sockets from `start` to `close`; `short` is called at each pause."""
+    """Accepts on one listening socket from `start` to `close`.
+
+    `accepted` gets each new socket, `failed` each error of accept().
+    """
 
     def __init__(
         self,
-        sockets: list[socket.socket],
-        backlog: int,
-        make: Callable[[], asyncio.Protocol],
-        short: Callable[[], None],
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        accepted: Callable[[socket.socket], None],
+        failed: Callable[[OSError], None],
     ) -> None:
-        self._sockets = sockets
-        self._backlog = backlog
-        self._make = make
-        self._short = short
-        self._servers: list[asyncio.Server] = []
-        self._highest = 0
-        self._resuming: asyncio.Task[None] | None = None
+        self._sock = sock
+        self._loop = loop
+        self._accepted = accepted
+        self._failed = failed
+        self._pause: asyncio.TimerHandle | None = None
 
-    async def start(self) -> None:
-        self._highest = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVE
-        loop = asyncio.get_running_loop()
-        for sock in self._sockets:
-            # A duplicate: closing the server closes it, yet the queue of waiting connections lives on.
-            server = await loop.create_server(self._make, sock=sock.dup(), backlog=self._backlog)
-            self._servers.append(server)
+    def start(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._sock, self._accept)
 
-    def opened(self, descriptor: int) -> None:
-        """A connection got this descriptor: pause if few are left."""
-        if descriptor >= self._highest and self._servers:
-            self._stop()
-            self._short()
-            self._resuming = asyncio.get_running_loop().create_task(self._resume())
-
-    async def _resume(self) -> None:
-        await asyncio.sleep(PAUSE_S)
-        await self.start()
-
-    def _stop(self) -> None:
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+    def _accept(self) -> None:
+        for _ in range(BATCH):
+            try:
+                sock, _address = self._sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # The others (ECONNABORTED, network errors) are the fault of one connection: accept(2).
+                self._failed(error)
+                if error.errno in EXHAUSTED:
+                    self._loop.remove_reader(self._sock)
+                    self._pause = self._loop.call_later(PAUSE_S, self.start)
+                    return
+            else:
+                self._accepted(sock)
 
     def close(self) -> None:
-        """Close for good. Connections not yet accepted are reset by that (K29)."""
-        if self._resuming is not None:
-            self._resuming.cancel()
-        self._stop()
-        for sock in self._sockets:
-            sock.close()
+        """Accept what already waits, for closing the listener would reset it (K29); then close."""
+        if self._pause is None:
+            self._accept()
+        if self._pause is None:
+            self._loop.remove_reader(self._sock)
+        else:
+            self._pause.cancel()
+        self._sock.close()
 
 
 def listening_socket(host: str, port: int, backlog: int) -> socket.socket:

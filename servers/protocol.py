@@ -1,6 +1,7 @@
 """The fast server: a bare asyncio.Protocol, prepared responses."""
 
 import asyncio
+import socket
 
 from servers.connection import Connection, Service
 
@@ -10,8 +11,8 @@ class ProtocolConnection(Connection):
 
     __slots__ = ("_delay_s", "_paused", "_timer", "_writer")
 
-    def __init__(self, service: Service) -> None:
-        super().__init__(service)
+    def __init__(self, service: Service, sock: socket.socket) -> None:
+        super().__init__(service, sock)
         self._delay_s = service.behaviour.delay_ns / 1e9
         self._writer = service.writer
         self._paused = False

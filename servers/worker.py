@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import signal
+import socket
 from collections.abc import Callable
 
 import uvloop
@@ -37,44 +38,51 @@ def run_worker(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
 async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
     loop = asyncio.get_running_loop()
     served = Served()
+    service = Service(plan.behaviour, loop, served, Writer(plan.behaviour.response_size))
+    make = await _connection_factory(plan.kind, service)
+    openings: set[asyncio.Task[object]] = set()
 
-    def short() -> None:
-        name = errno.errorcode[errno.EMFILE]
+    def accepted(sock: socket.socket) -> None:
+        served.accepted += 1
+        # uvloop makes the socket non-blocking itself.
+        opening = loop.create_task(loop.connect_accepted_socket(lambda: make(sock), sock))
+        openings.add(opening)
+        opening.add_done_callback(openings.discard)
+
+    def failed(error: OSError) -> None:
+        name = errno.errorcode.get(error.errno or 0, str(error))
         served.accept_errors[name] = served.accept_errors.get(name, 0) + 1
         say(AcceptError(os.getpid(), name))
-
-    def opened(descriptor: int) -> None:
-        listener.opened(descriptor)
-
-    service = Service(plan.behaviour, loop, served, Writer(plan.behaviour.response_size), opened)
-    make = await _connection_factory(plan.kind, service)
-    sockets = [listening_socket(host, port, plan.backlog) for host in plan.hosts]
-    listener = Listener(sockets, plan.backlog, make, short)
 
     stop = asyncio.Event()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
-    await listener.start()
+    sockets = [listening_socket(host, port, plan.backlog) for host in plan.hosts]
+    listeners = [Listener(sock, loop, accepted, failed) for sock in sockets]
+    for listener in listeners:
+        listener.start()
     say(Listening(port, (os.getpid(),)))
 
     sweeping = loop.create_task(_sweep(service))
     await stop.wait()
-    listener.close()
+    for listener in listeners:
+        listener.close()
+    await asyncio.gather(*openings, return_exceptions=True)
     service.stop()
     await _drain(service)
     sweeping.cancel()
     say(served)
 
 
-async def _connection_factory(kind: Kind, service: Service) -> Callable[[], Connection]:
+async def _connection_factory(kind: Kind, service: Service) -> Callable[[socket.socket], Connection]:
     if kind is Kind.AIOHTTP:
         # Imported here: it takes longer than all the rest.
         from servers.aiohttp_server import connection_factory
 
         return await connection_factory(service)
-    return lambda: ProtocolConnection(service)
+    return lambda sock: ProtocolConnection(service, sock)
 
 
 async def _sweep(service: Service) -> None:

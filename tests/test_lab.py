@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import uvloop
 
+from loadgen.choices import MOST_ADDRESSES, Family, Topology
 from loadgen.lab import namespaces, sysctls
 from loadgen.lab.errors import Part, SysctlRefused
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.lab.spec import MOST_ADDRESSES, Family, LabSpec, Topology
+from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Closer, Side
 from tests.unprivileged import as_ordinary_user
 

@@ -556,7 +556,7 @@ def test_an_hour_is_thinned_to_a_page() -> None:
 
 
 def test_the_figures_of_a_run_are_written_and_are_the_same_every_time(tmp_path: Path) -> None:
-    stories = {"short-client-closes": client_closes(3), "kept-server-closes": kept("server", 3)}
+    stories = {"a": kept("server", 2)}
     first, second = (written(tmp_path / name, stories) for name in ("a", "b"))
     paths, again = draw(first), draw(second)
     stems = ["variants"] + [f"{kind}-{name}" for name in stories for kind in ("timeline", "portrait")]

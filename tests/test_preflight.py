@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from loadgen import preflight
+from loadgen.choices import Topology
 from loadgen.lab import sysctls
 from loadgen.lab.errors import LabUnavailable, Part
 from loadgen.lab.lab import Lab
-from loadgen.lab.spec import LabSpec, Topology
+from loadgen.lab.spec import LabSpec
 from loadgen.preflight import Check, Verdict
 from tests.unprivileged import as_ordinary_user
 

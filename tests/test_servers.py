@@ -275,9 +275,38 @@ def test_a_late_byte_does_not_turn_the_fin_into_a_reset(kind: Kind) -> None:
         assert server.stop() == Served(accepted=1, exchanges=1, fin=1)
 
 
+def test_a_client_that_never_closes_is_let_go() -> None:
+    with serving(Kind.PROTOCOL, SERVER_FIN) as server:
+        (pid,) = server.pids
+        at_rest = open_sockets(pid)
+        client = Client(server.port)
+        assert client.ask(GET).status == 200
+        assert client.end() == "fin"
+        until(lambda: open_sockets(pid) == at_rest)
+        client.close()
+        assert server.stop() == Served(accepted=1, exchanges=1, fin=1)
+
+
 @both_kinds
-def test_half_closed_clients_get_their_responses(kind: Kind) -> None:
-    behaviour = replace(CLIENT_FIN, delay_ns=30_000_000)
+@pytest.mark.parametrize("close", CloseMethod)
+def test_a_client_that_closes_at_the_last_byte_is_second(kind: Kind, close: CloseMethod) -> None:
+    # The FIN travels with the last byte. A RST cannot: there a fast client may be first.
+    with serving(kind, replace(SERVER_FIN, close=close)) as server:
+        for _ in range(50):
+            client = Client(server.port)
+            assert client.ask(GET_CLOSE).status == 200
+            client.close()
+        if close is CloseMethod.FIN:
+            until(lambda: time_waits(server.port) == (50, 0))
+        served = server.stop()
+    assert served.fin == (50 if close is CloseMethod.FIN else 0)
+    assert served.fin + served.rst + served.peer_fin == 50
+
+
+@both_kinds
+@pytest.mark.parametrize("closer", Closer)
+def test_half_closed_clients_get_their_responses(kind: Kind, closer: Closer) -> None:
+    behaviour = Behaviour(closer, 2, CloseMethod.RST, delay_ns=30_000_000)
     with serving(kind, behaviour) as server:
         client = Client(server.port)
         client.send(GET + GET_CLOSE)

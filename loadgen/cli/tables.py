@@ -86,23 +86,15 @@ def loading(variant: Variant) -> str:
 def _overview(summaries: Sequence[VariantSummary], variants: dict[str, Variant]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     _columns(table, "variant", "closes first")
-    _columns(
-        table,
-        "conn/s",
-        "TIME-WAIT client",
-        "server",
-        "connect p50",
-        "p99",
-        "response p99",
-        "errors",
-        numeric=True,
-    )
+    _columns(table, "conn/s", "req/s", "TW client", "TW server", numeric=True)
+    _columns(table, "connect p50", "p99", "response p99", "errors", numeric=True)
     for summary in summaries:
         metrics = summary.metrics
         table.add_row(
             summary.name,
             closing(variants[summary.name]),
             _count(metrics.get("rate.mean")),
+            _count(metrics.get("rate.requests")),
             _count(metrics.get("client.time_wait.max")),
             _count(metrics.get("server.time_wait.max")),
             _time(metrics.get("connect.p50_ns")),

@@ -6,9 +6,10 @@ because who has entered one cannot come back. `loadgen.lab.exchange` says how it
 
 from collections.abc import Mapping
 
+from loadgen.choices import Family, Topology
 from loadgen.lab import links, namespaces, sysctls
 from loadgen.lab.exchange import Built, Descriptors, answer
-from loadgen.lab.spec import Family, LabSpec, Topology
+from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Side
 
 

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
+from loadgen.choices import Family, Topology
 from loadgen.lab import namespaces, sysctls
 from loadgen.lab.exchange import Built, Descriptors, request
-from loadgen.lab.spec import Family, LabSpec, Topology
+from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Side
 
 LINE_BYTES = 1 << 24

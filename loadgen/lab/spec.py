@@ -2,32 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any
 
+from loadgen.choices import MOST_ADDRESSES, Family, Topology
 from loadgen.tcp import Side
-
-MOST_ADDRESSES = 250
-"""Addresses a side can have: as many give the client seven million ports towards one server port (K7)."""
-
-
-class Topology(StrEnum):
-    """Where the two sides stand."""
-
-    PAIR = "pair"
-    """A namespace each, joined by a veth pair: this shows what production shows (K12)."""
-    LOOPBACK = "loopback"
-    """One namespace for both, on its own `lo`."""
-    HOST = "host"
-    """No namespace: the caller's loopback, for machines that allow nothing else."""
-
-
-class Family(StrEnum):
-    """The address family of the connections."""
-
-    IPV4 = "ipv4"
-    IPV6 = "ipv6"
 
 
 @dataclass(frozen=True, slots=True)

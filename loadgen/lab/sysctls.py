@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadgen.choices import Topology
 from loadgen.lab.errors import LabUnavailable, Part, SysctlRefused
-from loadgen.lab.spec import LabSpec, Topology
+from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Side
 
 PORT_RANGE = "net.ipv4.ip_local_port_range"

@@ -10,8 +10,7 @@ read      from a file to a `Scenario`
 schema    the file as JSON Schema, and a scenario as plain data and back
 """
 
-from loadgen.choices import Arrivals, Driver
-from loadgen.lab.spec import Family, Topology
+from loadgen.choices import Arrivals, Driver, Family, Topology
 from loadgen.problem import Mark, Problem, ScenarioError
 from loadgen.scenario.models import (
     ClosedLoop,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loadgen.lab.spec import Family, Topology
+from loadgen.choices import Family, Topology
 from loadgen.problem import Problem, ScenarioError
 from loadgen.scenario.models import Settings
 from loadgen.scenario.wording import validate

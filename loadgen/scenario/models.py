@@ -21,9 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from loadgen.choices import Arrivals, Driver
+from loadgen.choices import MOST_ADDRESSES, Arrivals, Driver, Family, Topology
 from loadgen.expectation import Expectation
-from loadgen.lab.spec import MOST_ADDRESSES, Family, Topology
 from loadgen.problem import Mark
 from loadgen.scenario import fields
 from loadgen.tcp import CloseMethod, Closer

@@ -1,0 +1,1 @@
+"""Benchmarks: churn beside other tools, in the same lab, judged by the same kernel counters, as ratios."""
