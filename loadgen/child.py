@@ -15,6 +15,8 @@ from loadgen.tcp import Side
 
 KEPT_LINES = 20
 """How much of a process's stderr is kept: the end of a traceback."""
+SILENCE_S = 30.0
+"""How long a process that has something to say ten times a second may be silent before it is given up."""
 GRACE_S = 10.0
 """How long a process may take to end once it was asked to; the kernel ends it then."""
 
@@ -43,7 +45,8 @@ class Child:
         cls, lab: Lab, side: Side, what: str, module: str, plan: str, pass_fds: Sequence[int] = ()
     ) -> Self:
         """Start `python -m module` and tell it its plan; `what` names it for people."""
-        argv = [sys.executable, "-m", module]
+        # -P: our modules, and never those of the directory that the user is in.
+        argv = [sys.executable, "-P", "-m", module]
         process = await lab.spawn(side, argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=pass_fds)
         child = cls(what, process)
         child.tell(plan)
@@ -56,7 +59,7 @@ class Child:
     def tell(self, line: str) -> None:
         """Send one line. A process that is gone hears nothing; its end shows in `lines`."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        if not self._process.stdin.is_closing():
             self._process.stdin.write(line.encode() + b"\n")
 
     def terminate(self) -> None:
@@ -64,10 +67,21 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
 
-    async def lines(self) -> AsyncIterator[dict[str, Any]]:
-        """What it says, object by object, until it ends."""
+    async def lines(self, patience_s: float | None = SILENCE_S) -> AsyncIterator[dict[str, Any]]:
+        """What it says, object by object, until it ends; a last line that it could not finish is left out.
+
+        Once it has been silent for `patience_s` it is killed.
+        """
         assert self._process.stdout is not None
-        async for line in self._process.stdout:
+        while True:
+            try:
+                async with asyncio.timeout(patience_s):
+                    line = await self._process.stdout.readline()
+            except TimeoutError:
+                self.kill()
+                continue
+            if not line.endswith(b"\n"):
+                return
             yield json.loads(line)
 
     async def expect(self, kind: str) -> dict[str, Any]:

@@ -34,6 +34,11 @@ class Topology(StrEnum):
     HOST = "host"
     """No namespace: the caller's loopback, for machines that allow nothing else."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether both sides live in one namespace."""
+        return self is not Topology.PAIR
+
 
 class Family(StrEnum):
     """The address family of the connections."""

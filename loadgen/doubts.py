@@ -7,12 +7,13 @@ may be read off the result does not.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from loadgen.audit import AuditLine
+from loadgen.audit import AuditLine, missing
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.choices import Topology
 from loadgen.fold import Fold
+from loadgen.records import plain
 from loadgen.scenario import Variant
-from loadgen.tcp import Closer, Fault, Side, State
+from loadgen.tcp import Fault, Phase, Side, State
 
 SATURATED = 0.95
 """The share of a core at which a process has no headroom left."""
@@ -72,6 +73,31 @@ def _died(case: Case) -> Iterator[Caveat]:
                 "see what it wrote last in events.jsonl; dmesg tells of the out-of-memory killer",
                 invalidates=True,
             )
+        if event.kind == "worker_exited":
+            yield Caveat(
+                CaveatKind.PROCESS_DIED,
+                f"a worker of the server ended before its time, with status {event.data['status']}",
+                "look for what killed it: dmesg tells of the out-of-memory killer",
+                invalidates=True,
+            )
+
+
+def _unaudited(case: Case) -> Iterator[Caveat]:
+    if case.fold.samples and not case.fold.complete:
+        yield Caveat(
+            CaveatKind.NOT_AUDITED,
+            f"the records end at {case.fold.load_end_ns() / 1e9:.1f} s of {case.variant.load.duration}:"
+            " the counts could not be compared with the kernel's",
+            "read it up to that moment only, and run it again: it was killed, or a process of it was",
+            invalidates=True,
+        )
+    lacking = missing(case.fold.kernel()) if case.audit else []
+    if lacking:
+        yield Caveat(
+            CaveatKind.AUDIT_INCOMPLETE,
+            f"this kernel does not count {', '.join(lacking)}: what rests on it was not audited",
+            "run it on a kernel that counts all of them, or take those counts on churn's word",
+        )
 
 
 def _audit(case: Case) -> Iterator[Caveat]:
@@ -93,7 +119,7 @@ def _sample_check(case: Case) -> Iterator[Caveat]:
                 if found["sockstat"] != found["dump"]:
                     yield Caveat(
                         CaveatKind.SAMPLE_DIFFERS,
-                        f"{side}: TIME-WAIT is {found['sockstat']:,} by sockstat, {found['dump']:,} by a dump",
+                        f"{side}: {found['sockstat']:,} TIME-WAIT by sockstat, {found['dump']:,} by a dump",
                         "something else used the namespace, or this kernel counts otherwise (K17): report it",
                         invalidates=True,
                     )
@@ -111,8 +137,9 @@ def _host(case: Case) -> Iterator[Caveat]:
 
 
 def _loopback(case: Case) -> Iterator[Caveat]:
-    recycled = case.kernel(Side.CLIENT, "TWRecycled")
-    if case.variant.lab.topology is Topology.LOOPBACK and recycled:
+    lab, recycled = case.variant.lab, case.kernel(Side.CLIENT, "TWRecycled")
+    asked_for = "net.ipv4.tcp_tw_reuse" in {**lab.sysctl.client, **lab.sysctl.server}
+    if lab.topology is Topology.LOOPBACK and recycled and not asked_for:
         yield Caveat(
             CaveatKind.LOOPBACK_REUSE,
             f"{recycled:,} TIME-WAIT ports were reused: tcp_tw_reuse=2 does so on loopback alone (K12)",
@@ -156,31 +183,25 @@ def _dropped(case: Case) -> Iterator[Caveat]:
 
 
 def _saturated(case: Case) -> Iterator[Caveat]:
-    for side, kind, cores in (
-        (Side.CLIENT, CaveatKind.GENERATOR_SATURATED, 1),
-        (Side.SERVER, CaveatKind.SERVER_SATURATED, case.variant.server.workers),
-    ):
-        share = busy(case.fold, side) / cores
-        if share < SATURATED:
-            continue
-        if side is Side.CLIENT:
-            cause = f"the load worker used {share:.0%} of its core: the rate is its limit, the states are not"
-            remedy = "read the rate as a lower bound; a cheaper driver or an open loop leaves headroom"
-        else:
-            cause = f"the server used {share:.0%} of each of its {cores} cores: the rate is its limit"
-            remedy = "raise server.workers where the machine has cores"
-        yield Caveat(kind, cause, remedy)
-
-
-def busy(fold: Fold, side: Side) -> float:
-    """Cores that a side's processes used while under load."""
-    end_ns = fold.load_end_ns()
-    samples = [sample for sample in fold.samples if 0 <= sample.t_ns <= end_ns]
-    if len(samples) < 2:
-        return 0.0
-    first, last = samples[0].sides[side], samples[-1].sides[side]
-    used_ns = last.cpu_user_ns + last.cpu_system_ns - first.cpu_user_ns - first.cpu_system_ns
-    return used_ns / (samples[-1].t_ns - samples[0].t_ns)
+    share = case.fold.busy(Side.CLIENT)
+    if share >= SATURATED:
+        closed = case.variant.load.open_loop is None
+        limit = "the rate is its limit, the states are not" if closed else "latencies hold its own waits"
+        yield Caveat(
+            CaveatKind.GENERATOR_SATURATED,
+            f"the load worker used {share:.0%} of its core: {limit}",
+            "read the rate as a lower bound; an open loop of a lower rate leaves headroom"
+            if closed
+            else "lower the rate before reading latencies",
+        )
+    workers = case.variant.server.workers
+    share = case.fold.busy(Side.SERVER) / workers
+    if share >= SATURATED:
+        yield Caveat(
+            CaveatKind.SERVER_SATURATED,
+            f"the server used {share:.0%} of each of its {workers} cores: the rate is its limit",
+            "raise server.workers where the machine has cores",
+        )
 
 
 def _sampler(case: Case) -> Iterator[Caveat]:
@@ -215,6 +236,17 @@ def _cookies(case: Case) -> Iterator[Caveat]:
         )
 
 
+def _listener(case: Case) -> Iterator[Caveat]:
+    dropped = case.kernel(Side.SERVER, "ListenOverflows")
+    if dropped:
+        yield Caveat(
+            CaveatKind.LISTEN_OVERFLOWS,
+            f"the server's accept queue was full: {dropped:,} times a SYN was dropped, which costs its client"
+            " a second or more (K15)",
+            "raise server.backlog and net.core.somaxconn, or server.workers",
+        )
+
+
 def _overflow(case: Case) -> Iterator[Caveat]:
     for side in Side:
         destroyed = case.kernel(side, "TCPTimeWaitOverflow")
@@ -227,16 +259,22 @@ def _overflow(case: Case) -> Iterator[Caveat]:
 
 
 def _closer(case: Case) -> Iterator[Caveat]:
-    closes = case.fold.closes
-    closer = case.variant.connection.closer
-    cut = sum(count for failure, count in case.fold.errors.items() if failure.kind == Fault.CUT)
-    by_client = closes.client_fin + closes.client_rst - cut
-    by_server = closes.server_fin + closes.server_rst
-    other = by_server if closer is Closer.CLIENT else by_client
+    connection, closes = case.variant.connection, case.fold.closes
+    ended: dict[str, int] = plain(closes)
+    # What the end of the run cut off was reset by churn itself, and is told by its errors.
+    ended["client_rst"] -= sum(
+        count
+        for failure, count in case.fold.errors.items()
+        if failure.kind == Fault.CUT and failure.phase not in (Phase.BIND, Phase.CONNECT)
+    )
+    other = sum(
+        count for ending, count in ended.items() if ending != f"{connection.closer}_{connection.close}"
+    )
     if other > 0:
         yield Caveat(
             CaveatKind.CLOSER_DIFFERS,
-            f"{other:,} of {closes.total:,} connections were not ended by the {closer}, as the scenario says",
+            f"{other:,} of {closes.total:,} connections were not ended by the {connection.closer}'s"
+            f" {connection.close.upper()}, as the scenario says",
             "look at the errors, at server.idle_timeout and at load.timeouts",
         )
 
@@ -245,6 +283,7 @@ _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _records,
     _interrupted,
     _died,
+    _unaudited,
     _audit,
     _sample_check,
     _host,
@@ -257,5 +296,6 @@ _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _sampler,
     _softnet,
     _cookies,
+    _listener,
     _overflow,
 )

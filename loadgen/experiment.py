@@ -18,8 +18,9 @@ from loadgen.model import Prediction, predict
 from loadgen.records import Record, plain
 from loadgen.run import run_variant
 from loadgen.rundir import RunDirectory, RunError, Status
-from loadgen.scenario import Scenario, Topology, Variant, resolved, restore
+from loadgen.scenario import Family, Lab, Scenario, Topology, Variant, resolved, restore
 from loadgen.summary import VariantSummary, summarise, summary_document
+from loadgen.tcp import Side
 
 
 class Watcher(Protocol):
@@ -137,22 +138,28 @@ def environment() -> dict[str, Any]:
 def on_host(scenario: Scenario) -> Scenario:
     """The scenario on the host's own loopback, for a machine that allows no namespaces (K12)."""
     variants = [
-        variant.model_copy(
-            update={
-                "lab": variant.lab.model_copy(
-                    update={"topology": Topology.HOST, "sysctl": type(variant.lab.sysctl)()}
-                )
-            }
-        )
-        for variant in scenario.variants
+        variant.model_copy(update={"lab": _lab_on_host(variant.lab)}) for variant in scenario.variants
     ]
     return scenario.model_copy(update={"variants": tuple(variants)})
+
+
+def _lab_on_host(lab: Lab) -> Lab:
+    changes: dict[str, Any] = {"topology": Topology.HOST, "sysctl": type(lab.sysctl)()}
+    if lab.family is Family.IPV6:  # ::1 is the only one there
+        changes |= {side: getattr(lab, side).model_copy(update={"addresses": 1}) for side in Side}
+    return lab.model_copy(update=changes)
 
 
 def reread(directory: RunDirectory) -> list[VariantSummary]:
     """A run's summaries, made anew from its records. Raises RunError."""
     info = directory.info()
-    scenario = restore(info["scenario"])
+    try:
+        scenario = restore(info["scenario"])
+        predictions = {
+            name: Prediction.from_json(known["prediction"]) for name, known in info["variants"].items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{directory.path}: run.json does not tell what was run ({error!r})") from None
     summaries: list[VariantSummary] = []
     for variant in scenario.variants:
         if variant.name not in directory.variants():
@@ -160,8 +167,7 @@ def reread(directory: RunDirectory) -> list[VariantSummary]:
         fold = Fold(plans.ports(variant))
         for record in directory.records(variant.name):
             fold.add(record)
-        prediction = Prediction.from_json(info["variants"][variant.name]["prediction"])
-        summaries.append(summarise(variant, prediction, fold))
+        summaries.append(summarise(variant, predictions[variant.name], fold))
     if not summaries:
         raise RunError(f"{directory.path}: no variant has any records")
     return summaries

@@ -5,8 +5,9 @@ a run directory gives them back.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from statistics import median
 
 from loadgen.audit import Counted
 from loadgen.knee import Knee, exhaustion_ns, knee, rate
@@ -112,6 +113,11 @@ class Fold:
         """The first event of a kind."""
         return next((event for event in self.events if event.kind == kind), None)
 
+    @property
+    def complete(self) -> bool:
+        """Whether the records go to the end: the last sample came after the last count, so both compare."""
+        return self.event("sample_check") is not None
+
     def kernel(self) -> Mapping[Side, Mapping[str, int]]:
         """Each side's kernel counters: the last sample's less the baseline's, empty without samples."""
         if not self.samples:
@@ -137,6 +143,15 @@ class Fold:
         end_ns = self.load_end_ns()
         loaded = [one for one in self.intervals if (one.start_ns + one.end_ns) // 2 < end_ns]
         return loaded or self.intervals
+
+    def busy(self, side: Side) -> float:
+        """Cores that a side's processes used, on average, while under load."""
+        end_ns = self.load_end_ns()
+        samples = [sample for sample in self.samples if 0 <= sample.t_ns <= end_ns]
+        if len(samples) < 2:
+            return 0.0
+        first, last = samples[0], samples[-1]
+        return (_cpu_ns(last, side) - _cpu_ns(first, side)) / (last.t_ns - first.t_ns)
 
     def knee(self) -> Knee | None:
         return knee(self.under_load(), self.samples)
@@ -169,8 +184,9 @@ class Fold:
         if length_ns > 0:
             found["rate.mean"] = sum(interval.connected for interval in loaded) * 1e9 / length_ns
             found["rate.requests"] = sum(interval.exchanges for interval in loaded) * 1e9 / length_ns
-            found["rate.max"] = max(map(rate, loaded))
-            found["rate.end"] = rate(loaded[-1])
+            rates = [rate(interval) for interval in _whole(loaded)]
+            found["rate.max"] = max(rates)
+            found["rate.end"] = rates[-1]
         fallen = self.knee()
         if fallen is not None:
             found["knee.ports"] = fallen.ports
@@ -200,3 +216,9 @@ class Fold:
 
 def _cpu_ns(sample: Sample, side: Side) -> int:
     return sample.sides[side].cpu_user_ns + sample.sides[side].cpu_system_ns
+
+
+def _whole(intervals: Sequence[Interval]) -> list[Interval]:
+    """Those of about the usual length: one cut to a millisecond holds too few connections for a rate."""
+    least_ns = median(one.end_ns - one.start_ns for one in intervals) / 2
+    return [one for one in intervals if one.end_ns - one.start_ns >= least_ns]

@@ -1,18 +1,26 @@
 """Where throughput falls: the knee in a run's records, and the moment the ports are gone.
 
-Pure. The knee is found in the rate alone, so that it can refute the model: ports are read off only
-where the rate has told when.
+Pure. The knee is found in the rate and in connect()'s own time, so that it can refute the model: ports
+are read off only where these have told when.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import median
+
+import numpy as np
 
 from loadgen.records import Interval, Sample
 from loadgen.tcp import Failure, Phase, Side
 
 LEAST_FALL = 3.0
 """A knee is a fall of the rate to a third or less: noise on a shared machine stays well below."""
+LEAST_SLOWING = 2.0
+"""At a knee connect() itself becomes slow (K8), tens of times. It does not where the rate falls because
+a server stalls, or because connections are kept and few are opened."""
+LEAST_RATE = 100.0
+"""Connections/s below which a rate counts as this: ten an interval or fewer come and go by chance."""
 LASTING = 3
 """Intervals that the rate must stay down for: a pause of the machine is no knee."""
 
@@ -43,38 +51,66 @@ def rate(interval: Interval) -> float:
 
 
 def knee(intervals: Sequence[Interval], samples: Sequence[Sample]) -> Knee | None:
-    """The deepest lasting fall of the connection rate, None where there is none.
+    """The deepest lasting fall of the connection rate that connect() explains, None where there is none.
 
     The interval that holds the knee ran partly at the rate before and partly at the one after, so its
-    count tells when within it the rate changed: this is finer than the interval.
+    count tells when within it the rate changed: this is finer than the interval. A knee within the
+    very first interval has no rate before it, and is taken for its end or not found.
     """
-    rates = [rate(interval) for interval in intervals]
-    best: tuple[float, int] | None = None
-    for index in range(1, len(intervals) - LASTING):
-        after = rates[index + 1 : index + 1 + LASTING]
-        if any(EXHAUSTED & later.errors.keys() for later in intervals[index : index + 1 + LASTING]):
-            break
-        fall = rates[index - 1] / max(median(after), 1.0)
-        if max(after) * LEAST_FALL <= rates[index - 1] and (best is None or fall > best[0]):
-            best = fall, index
-    if best is None:
+    index = _fall(intervals)
+    if index is None:
         return None
-    index = best[1]
-    before, after = rates[index - 1], median(rates[index + 1 : index + 1 + LASTING])
+    before = median(map(rate, intervals[max(index - LASTING, 0) : index]))
+    after = median(map(rate, intervals[index + 1 : index + 1 + LASTING]))
     mixed = intervals[index]
     length_s = (mixed.end_ns - mixed.start_ns) / 1e9
     fast_s = min(max((mixed.connected - after * length_s) / (before - after), 0.0), length_s)
     time_ns = mixed.start_ns + round(fast_s * 1e9)
-    held = _held_at(mixed.start_ns, before, samples)
-    return None if held is None else Knee(time_ns, round(held + before * fast_s), before, after)
+    ports = _held(round(before * fast_s), mixed, intervals, samples)
+    return None if ports is None else Knee(time_ns, ports, before, after)
 
 
-def _held_at(time_ns: int, rate_before: float, samples: Sequence[Sample]) -> float | None:
-    """The client's ports held at an instant: the nearest sample before the fall, carried on at the rate."""
-    nearest = min(samples, key=lambda sample: abs(sample.t_ns - time_ns), default=None)
-    if nearest is None or Side.CLIENT not in nearest.sides:
+def _fall(intervals: Sequence[Interval]) -> int | None:
+    """The interval within which the rate falls the most and for good, None where it nowhere does."""
+    rates = [rate(interval) for interval in intervals]
+    deepest: tuple[float, int] | None = None
+    for index in range(1, len(intervals) - LASTING):
+        later = slice(index + 1, index + 1 + LASTING)
+        if any(EXHAUSTED & one.errors.keys() for one in intervals[index : later.stop]):
+            break
+        after = max(LEAST_RATE, *rates[later])
+        if median(rates[max(index - LASTING, 0) : index]) < after * LEAST_FALL:
+            continue
+        if not _slows(intervals[max(index - LASTING, 0) : index], intervals[later]):
+            continue
+        fall = rates[index - 1] / after
+        if deepest is None or fall > deepest[0]:
+            deepest = fall, index
+    return None if deepest is None else deepest[1]
+
+
+def _slows(before: Sequence[Interval], after: Sequence[Interval]) -> bool:
+    """Whether connect() takes longer from one stretch to the next."""
+    fast = [one.connect_p50_ns for one in before if one.connect_p50_ns is not None]
+    slow = [one.connect_p50_ns for one in after if one.connect_p50_ns is not None]
+    return bool(fast and slow) and median(slow) >= LEAST_SLOWING * median(fast)
+
+
+def _held(fast: int, mixed: Interval, intervals: Sequence[Interval], samples: Sequence[Sample]) -> int | None:
+    """The client's ports held when `fast` connections of the mixed interval were made.
+
+    They grow from the last sample before the interval to the first one after it, with each connection.
+    """
+    before = next((sample for sample in reversed(samples) if sample.t_ns <= mixed.start_ns), None)
+    after = next((sample for sample in samples if sample.t_ns >= mixed.end_ns), None)
+    if before is None or after is None:
         return None
-    return nearest.sides[Side.CLIENT].ports_held + rate_before * (time_ns - nearest.t_ns) / 1e9
+    times_ns = [intervals[0].start_ns, *(one.end_ns for one in intervals)]
+    opened = [0, *accumulate(one.connected for one in intervals)]
+    first, begun, last = np.interp([before.t_ns, mixed.start_ns, after.t_ns], times_ns, opened).tolist()
+    share = (begun + fast - first) / (last - first) if last > first else 0.0
+    held = [sample.sides[Side.CLIENT].ports_held for sample in (before, after)]
+    return round(held[0] + share * (held[1] - held[0]))
 
 
 def exhaustion_ns(intervals: Sequence[Interval]) -> int | None:

@@ -14,8 +14,8 @@ import numpy as np
 from hdrh.histogram import HdrHistogram  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
-LOWEST_NS = 1_000
-"""Finer than a microsecond no clock in user space tells anything about a connection."""
+LOWEST_NS = 1
+"""A coarser unit would cost the digits of what takes microseconds, as connect() does (K8)."""
 HIGHEST_NS = 3_600_000_000_000
 """One hour: the longest that a scenario may last."""
 DIGITS = 3

@@ -5,7 +5,7 @@ from rates seen on one machine; whatever follows from an assumed rate says so in
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loadgen.tcp import CloseMethod, Closer
@@ -37,12 +37,15 @@ class Costs:
 class Situation:
     """What a prediction starts from.
 
-    `ports` counts the client's ports over all its paths: range x sources x destinations (K7). `rate`
-    is what is asked for, in connections per second; None in a closed loop, where `connections` in flight
-    that rest `pause_s` in each connection's life, and `costs`, bound it.
+    `ports` counts the client's ports over all its `paths`: range x sources x destinations (K7). A
+    TIME-WAIT keeps its port from connect() for `hold_s`. `rate` is what is asked for, in connections per
+    second; None in a closed loop. `connections` in flight that rest `pause_s` in each connection's
+    life, and `costs`, bound it in either.
     """
 
     ports: int
+    paths: int
+    hold_s: float
     closer: Closer
     close: CloseMethod
     requests: int
@@ -58,7 +61,9 @@ class Situation:
 class Prediction:
     """What should happen. Rates are connections per second, times are seconds after the load begins.
 
-    ceiling_per_s         the rate that the client's ports can sustain, None where nothing holds them
+    rate_assumed          whether `rate_per_s` is the generator's, seen on one machine, and not the scenario's
+    past_knee_per_s       the rate once connect() is slow, None where the client's ports are not held
+    ceiling_per_s         the rate that the client's ports can sustain, None where they never run out
     knee_ports            the population at which connect() becomes slow (K8); `time_to_knee_s` when
     time_to_exhaustion_s  when no port is left
     time_wait_client      and `time_wait_server`: the largest population on each side
@@ -67,6 +72,8 @@ class Prediction:
 
     ports: int
     rate_per_s: float
+    rate_assumed: bool
+    past_knee_per_s: float | None
     ceiling_per_s: float | None
     knee_ports: int | None
     time_to_knee_s: float | None
@@ -84,24 +91,28 @@ class Prediction:
 
 def predict(situation: Situation) -> Prediction:
     """The prediction for one variant."""
-    rate, assumptions = _rate_before_knee(situation)
-    client_holds = situation.closer is Closer.CLIENT and situation.close is CloseMethod.FIN
-    server_holds = situation.closer is Closer.SERVER and situation.close is CloseMethod.FIN
-    if not client_holds:
-        opened = rate * min(situation.duration_s, TIME_WAIT_S)
-        server = min(distinct_ports(opened, situation.ports), situation.tw_buckets) if server_holds else 0
-        return Prediction(
-            ports=situation.ports,
-            rate_per_s=rate,
-            ceiling_per_s=None,
-            knee_ports=None,
-            time_to_knee_s=None,
-            time_to_exhaustion_s=None,
-            time_wait_client=0,
-            time_wait_server=server,
-            assumptions=assumptions,
-        )
-    return _client_holds(situation, rate, assumptions)
+    capacity = _capacity(situation)
+    assumed = situation.rate is None or situation.rate > capacity
+    rate = capacity if situation.rate is None else min(situation.rate, capacity)
+    why = "a closed loop's rate is not given" if situation.rate is None else "the generator makes no more"
+    nothing_held = Prediction(
+        ports=situation.ports,
+        rate_per_s=rate,
+        rate_assumed=assumed,
+        past_knee_per_s=None,
+        ceiling_per_s=None,
+        knee_ports=None,
+        time_to_knee_s=None,
+        time_to_exhaustion_s=None,
+        time_wait_client=0,
+        time_wait_server=0,
+        assumptions=(f"{rate:,.0f} connections/s before the knee: {why}",) if assumed else (),
+    )
+    if situation.close is CloseMethod.RST:
+        return nothing_held
+    if situation.closer is Closer.SERVER:
+        return replace(nothing_held, time_wait_server=_reopened(situation, rate))
+    return _client_holds(situation, nothing_held)
 
 
 def distinct_ports(opened: float, ports: int) -> int:
@@ -109,46 +120,59 @@ def distinct_ports(opened: float, ports: int) -> int:
 
     This bounds a server's TIME-WAITs, because a SYN reopens a tuple that the server still has in
     TIME-WAIT (K13). Ports of one parity are all that such a client ever takes (K8). Each walk
-    over them takes every `PORT_STRIDE`th, at random.
+    over them takes every `PORT_STRIDE`th, at random, and none twice.
     """
     half = ports / 2
-    walks = opened * PORT_STRIDE / half
-    return round(half * (1 - (1 - 1 / PORT_STRIDE) ** walks))
+    walks, part = divmod(opened * PORT_STRIDE / half, 1)
+    untouched = (1 - 1 / PORT_STRIDE) ** walks * (1 - part / PORT_STRIDE)
+    return round(half * (1 - untouched))
 
 
-def _client_holds(situation: Situation, rate: float, assumptions: tuple[str, ...]) -> Prediction:
-    """The client closes first: each connection leaves it one port less for `TIME_WAIT_S`."""
-    usable = min(situation.ports, situation.tw_buckets)
-    half = situation.ports // 2
-    window_s = min(situation.duration_s, TIME_WAIT_S)
+def _reopened(situation: Situation, rate: float) -> int:
+    """TIME-WAITs that stand where they keep no port from being taken again."""
+    opened = rate * min(situation.duration_s, TIME_WAIT_S)
+    return min(distinct_ports(opened, situation.ports), situation.tw_buckets)
+
+
+def _client_holds(situation: Situation, prediction: Prediction) -> Prediction:
+    """The client closes first: each connection leaves it one port less for `hold_s`.
+
+    Once the first ports come back they do so at the rate at which they went, so the population of
+    that moment is the largest, and what has not happened by then never does.
+    """
+    ports, rate = situation.ports, prediction.rate_per_s
+    half = ports // 2
+    scan_s = half / situation.paths * PORT_SCAN_S
+    slow_rate = min(rate, 1 / (situation.costs.per_connection_s(situation.requests) + scan_s))
+    window_s = min(situation.duration_s, situation.hold_s)
     to_knee_s = half / rate
-    cost_s = situation.costs.per_connection_s(situation.requests)
-    slow_rate = min(rate, 1 / (cost_s + half * PORT_SCAN_S))
-    to_end_s = to_knee_s + (situation.ports - half) / slow_rate
-    knee = half < usable and to_knee_s < window_s
-    exhausted = situation.ports <= usable and to_end_s < window_s
-    held = rate * window_s if not knee else half + slow_rate * (window_s - to_knee_s)
-    return Prediction(
-        ports=situation.ports,
-        rate_per_s=rate,
-        ceiling_per_s=situation.ports / TIME_WAIT_S,
+    to_end_s = to_knee_s + (ports - half) / slow_rate
+    # Beyond the buckets a TIME-WAIT is destroyed at once, and its port is free (K14).
+    knee = half < situation.tw_buckets and to_knee_s < window_s
+    exhausted = ports <= situation.tw_buckets and to_end_s < window_s
+    held = half + slow_rate * (window_s - to_knee_s) if knee else rate * window_s
+    reuse = situation.hold_s < TIME_WAIT_S
+    return replace(
+        prediction,
+        past_knee_per_s=slow_rate,
+        ceiling_per_s=ports / situation.hold_s if ports <= situation.tw_buckets else None,
         knee_ports=half,
         time_to_knee_s=to_knee_s if knee else None,
         time_to_exhaustion_s=to_end_s if exhausted else None,
-        time_wait_client=min(round(held), usable),
-        time_wait_server=0,
+        # Where ports are taken over, TIME-WAITs that no longer hold one stand beside those that do.
+        time_wait_client=max(
+            min(round(held), ports, situation.tw_buckets), _reopened(situation, rate) if reuse else 0
+        ),
         assumptions=(
-            *assumptions,
+            *prediction.assumptions,
             f"TIME-WAIT lasts {TIME_WAIT_S:g} s (K2)",
-            f"past the knee connect() takes {half * PORT_SCAN_S * 1e3:.2f} ms (K8)",
+            f"past the knee connect() takes {scan_s * 1e3:.2f} ms (K8)",
+            *((f"connect() takes a port over after {situation.hold_s:g} s (K12)",) if reuse else ()),
         ),
     )
 
 
-def _rate_before_knee(situation: Situation) -> tuple[float, tuple[str, ...]]:
-    capacity = 1 / situation.costs.per_connection_s(situation.requests)
-    if situation.rate is not None:
-        return min(situation.rate, capacity), ()
-    if situation.pause_s:
-        capacity = min(capacity, situation.connections / situation.pause_s)
-    return capacity, (f"{capacity:,.0f} connections/s before the knee: a closed loop's rate is not given",)
+def _capacity(situation: Situation) -> float:
+    """Connections per second that the generator can make while connect() is fast."""
+    cost_s = situation.costs.per_connection_s(situation.requests)
+    return min(1 / cost_s, situation.connections / (situation.pause_s + cost_s))

@@ -1,11 +1,10 @@
 """From a variant to what each process is told, and to what the model predicts from."""
 
 from loadgen import sampler
-from loadgen.choices import Topology
 from loadgen.drivers import plan as driver
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
-from loadgen.model import Costs, Situation
+from loadgen.model import TIME_WAIT_S, Costs, Situation
 from loadgen.scenario import Driver, OpenLoop, Variant
 from loadgen.tcp import Side
 from servers.behaviour import Behaviour
@@ -16,8 +15,11 @@ INTERVAL_NS = 100_000_000
 """The length of an interval: fine enough to see a knee pass, and a thousandth of a percent of work."""
 
 TW_BUCKETS = "net.ipv4.tcp_max_tw_buckets"
-DEFAULT_TW_BUCKETS = 131_072
-"""The kernel's default on a machine with memory to spare (K14)."""
+TW_REUSE = "net.ipv4.tcp_tw_reuse"
+TW_REUSE_DELAY = "net.ipv4.tcp_tw_reuse_delay"
+TIMESTAMPS = "net.ipv4.tcp_timestamps"
+_DEFAULTS = {TW_BUCKETS: 131_072, TW_REUSE: 2, TW_REUSE_DELAY: 1000, TIMESTAMPS: 1}
+"""What the kernel has where a scenario sets nothing, on a machine with memory to spare (K12, K14)."""
 
 _COSTS = {
     Driver.PROTOCOL: Costs(connection_s=1 / 18_000, exchange_s=1 / 60_000),
@@ -48,10 +50,11 @@ def situation(variant: Variant) -> Situation:
     """What the model predicts from."""
     connection, loop = variant.connection, variant.load.loop
     requests = connection.requests
-    side = variant.lab.sysctl.client if connection.closer == Side.CLIENT else variant.lab.sysctl.server
     pause_ns = requests * variant.server.delay + (requests - 1) * connection.think
     return Situation(
         ports=ports(variant),
+        paths=variant.lab.client.addresses * variant.lab.server.addresses,
+        hold_s=_hold_s(variant),
         closer=connection.closer,
         close=connection.close,
         requests=requests,
@@ -60,8 +63,26 @@ def situation(variant: Variant) -> Situation:
         rate=loop.rate / requests if isinstance(loop, OpenLoop) else None,
         connections=loop.connections,
         pause_s=pause_ns / 1e9,
-        tw_buckets=int(side.get(TW_BUCKETS, DEFAULT_TW_BUCKETS)),
+        tw_buckets=_sysctl(variant, Side(connection.closer), TW_BUCKETS),
     )
+
+
+def _hold_s(variant: Variant) -> float:
+    """How long a TIME-WAIT keeps its port from connect(): tcp_tw_reuse lets it be taken over (K12)."""
+    reuse = _sysctl(variant, Side.CLIENT, TW_REUSE)
+    stamped = all(_sysctl(variant, side, TIMESTAMPS) for side in Side)
+    if stamped and (reuse == 1 or (reuse == 2 and variant.lab.topology.shared)):
+        return _sysctl(variant, Side.CLIENT, TW_REUSE_DELAY) / 1e3
+    return TIME_WAIT_S
+
+
+def _sysctl(variant: Variant, side: Side, name: str) -> int:
+    """A setting as the scenario asks for it. What is no number counts as the default: the lab refuses it."""
+    asked = variant.lab.sysctl
+    of_side = {Side.CLIENT: asked.client, Side.SERVER: asked.server}
+    both = {**asked.client, **asked.server} if variant.lab.topology.shared else of_side[side]
+    value = both.get(name, "")
+    return int(value) if value.isdecimal() else _DEFAULTS[name]
 
 
 def server_plan(variant: Variant, lab: Lab) -> ServerPlan:
@@ -117,7 +138,7 @@ def sampler_plan(variant: Variant, lab: Lab) -> sampler.Plan:
     return sampler.Plan(
         port=variant.server.port,
         ports=(span.first, span.last),
-        shared=variant.lab.topology is not Topology.PAIR,
+        shared=variant.lab.topology.shared,
         every_ns=variant.sample.every,
         user=lab.user,
         networks=lab.networks,

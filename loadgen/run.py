@@ -12,7 +12,7 @@ from time import monotonic_ns
 from typing import Any
 
 from loadgen import plans
-from loadgen.child import Child, ChildDiedError
+from loadgen.child import GRACE_S, SILENCE_S, Child, ChildDiedError
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.latency import Counts, Distribution, Latency, Tag
 from loadgen.records import Event, Interval, Record, Sample
@@ -100,6 +100,14 @@ class _Conductor:
         self._sampler.tell(json.dumps({"origin_ns": self._origin_ns, "pids": pids}))
         self._sample(await self._sampler.expect("sample"))
         self._driver.tell(json.dumps({"origin_ns": self._origin_ns}))
+        try:
+            await self._hear_all(stop)
+        except ExceptionGroup as failures:
+            # One is enough: the first to fail took the others with it.
+            raise failures.exceptions[0] from None
+        self._histograms.flush()
+
+    async def _hear_all(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             server = group.create_task(self._hear_server())
             sampler = group.create_task(self._hear_sampler())
@@ -107,10 +115,13 @@ class _Conductor:
             await self._hear_driver()
             stopper.cancel()
             self._end_server()
+            _, late = await asyncio.wait({server}, timeout=GRACE_S)
+            if late:
+                self._server.kill()
+                self._note_death(await self._server.died())
             await server
             self._sampler.tell("stop")
             await sampler
-        self._histograms.flush()
 
     async def _heed(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -138,13 +149,14 @@ class _Conductor:
         self._note_death(await self._driver.died())
 
     async def _hear_server(self) -> None:
-        async for line in self._server.lines():
+        # It has nothing to say while all is well.
+        async for line in self._server.lines(patience_s=None):
             self._note(line.pop("type"), **line)
         if not self._server_asked:
             self._note_death(await self._server.died())
 
     async def _hear_sampler(self) -> None:
-        async for line in self._sampler.lines():
+        async for line in self._sampler.lines(SILENCE_S + self._variant.sample.every / 1e9):
             match line.pop("type"):
                 case "sample":
                     self._sample(line)

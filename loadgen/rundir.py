@@ -6,13 +6,14 @@ runs/20261120T213005Z-http10/
   summary.json        made from the records, as are the figures/
 """
 
+import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from loadgen.latency import Latency, read_log, write_header
 from loadgen.records import SCHEMA_VERSION, Event, Interval, Record, Sample, to_json
@@ -41,7 +42,10 @@ class Status(StrEnum):
 
 
 class VariantWriter:
-    """Appends one variant's records to its files, each line flushed as it is written."""
+    """Appends one variant's records to its files, each line flushed as it is written.
+
+    Raises OSError, with the name of the file, for what cannot be written.
+    """
 
     def __init__(self, directory: Path, start_wall_s: float) -> None:
         directory.mkdir(parents=True)
@@ -51,8 +55,9 @@ class VariantWriter:
     def append(self, record: Record | Latency) -> None:
         file = self._files[type(record)]
         line = record.line() if isinstance(record, Latency) else to_json(record)
-        file.write(line + "\n")
-        file.flush()
+        with _naming(file.name):
+            file.write(line + "\n")
+            file.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +66,9 @@ class VariantWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for file in self._files.values():
-            file.close()
+            # Every line was flushed: what cannot be written now was told then.
+            with contextlib.suppress(OSError):
+                file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +113,23 @@ class RunDirectory:
         yield from _lines(directory / _FILES[Sample], Sample.from_json)
         yield from _lines(directory / _FILES[Interval], Interval.from_json)
         path = directory / _FILES[Latency]
-        if path.exists():
-            with path.open() as file:
-                yield from read_log(file)
+        for number, line in _numbered(path):
+            try:
+                yield from read_log([line])
+            except ValueError as error:
+                raise RunError(f"{path}:{number}: not a histogram ({error})") from None
 
     def _document(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            document: dict[str, Any] = json.loads(path.read_text())
+            document: Any = json.loads(path.read_text())
         except FileNotFoundError:
             raise RunError(f"{path}: not found; is {self.path} a run directory?") from None
         except ValueError as error:
             raise RunError(f"{path}: not JSON ({error})") from None
+        if not isinstance(document, dict):
+            raise RunError(f"{path}: not a JSON object")
+        document = cast(dict[str, Any], document)
         if document.get("schema_version") != SCHEMA_VERSION:
             found = document.get("schema_version")
             raise RunError(f"{path}: schema_version {found!r}, but this churn reads {SCHEMA_VERSION}")
@@ -126,18 +138,33 @@ class RunDirectory:
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
         """Replace a document whole: a reader never sees half of it."""
         part = self.path / f".{name}.part"
-        part.write_text(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2) + "\n")
+        with _naming(part):
+            part.write_text(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2) + "\n")
         part.replace(self.path / name)
 
 
+@contextlib.contextmanager
+def _naming(path: object) -> Generator[None]:
+    """Name the file in what goes wrong: of a full disk, Python does not tell whose write it was."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def _lines(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterator[Record]:
-    if not path.exists():
-        return
-    with path.open() as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith("\n"):
-                return
-            try:
-                yield parse(json.loads(line))
-            except (ValueError, TypeError, KeyError) as error:
-                raise RunError(f"{path}:{number}: not a record ({error})") from None
+    for number, line in _numbered(path):
+        if not line.endswith("\n"):
+            return
+        try:
+            yield parse(json.loads(line))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RunError(f"{path}:{number}: not a record ({error})") from None
+
+
+def _numbered(path: Path) -> Iterator[tuple[int, str]]:
+    """A file's lines, counted from 1; of one that is missing, none."""
+    if path.exists():
+        # All that churn writes is ASCII: another byte makes its line a broken one, with a number.
+        with path.open(encoding="ascii", errors="backslashreplace") as file:
+            yield from enumerate(file, 1)

@@ -4,16 +4,16 @@ Pure functions of a fold and of what was asked. The terminal, summary.json and t
 their numbers from here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loadgen.audit import AuditLine, audit
 from loadgen.caveats import Caveat
-from loadgen.choices import Topology
 from loadgen.doubts import doubts
 from loadgen.expectation import Verdict
 from loadgen.fold import Fold
+from loadgen.knee import LEAST_FALL
 from loadgen.model import Prediction
 from loadgen.records import plain
 from loadgen.scenario import Variant
@@ -80,71 +80,66 @@ class VariantSummary:
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
     metrics = fold.metrics()
-    lines = audit(fold.counted, fold.kernel(), shared=is_shared(variant)) if fold.samples else []
+    lines = audit(fold.counted, fold.kernel(), shared=variant.lab.topology.shared) if fold.complete else []
     return VariantSummary(
         name=variant.name,
         metrics=metrics,
         audit=lines,
         caveats=doubts(variant, fold, metrics, lines),
         expectations=[Expected(item.text, item.evaluate(metrics)) for item in variant.expect],
-        compared=compare(variant, prediction, metrics),
+        compared=compare(prediction, metrics),
         verdict=verdict(variant, metrics),
     )
 
 
-def is_shared(variant: Variant) -> bool:
-    """Whether both sides live in one namespace."""
-    return variant.lab.topology is not Topology.PAIR
-
-
-def compare(variant: Variant, prediction: Prediction, metrics: dict[str, float]) -> list[Compared]:
-    """The model's numbers beside the run's, those that the closer makes meaningful."""
-    closed_loop = variant.load.open_loop is None
+def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compared]:
+    """The model's numbers beside the run's; knee and exhaustion where expected or seen."""
+    assumed = prediction.rate_assumed
+    client, server = metrics.get("client.time_wait.max"), metrics.get("server.time_wait.max")
     rows = [
-        Compared("rate before the knee", "/s", prediction.rate_per_s, _rate_before(metrics), closed_loop),
-        Compared(
-            "TIME-WAIT, client",
-            "",
-            prediction.time_wait_client,
-            metrics.get("client.time_wait.max"),
-            closed_loop,
-        ),
-        Compared(
-            "TIME-WAIT, server",
-            "",
-            prediction.time_wait_server,
-            metrics.get("server.time_wait.max"),
-            closed_loop,
-        ),
+        Compared("rate before the knee", "/s", prediction.rate_per_s, _rate_before(metrics), assumed),
+        Compared("TIME-WAIT, client", "", prediction.time_wait_client, client, assumed),
+        Compared("TIME-WAIT, server", "", prediction.time_wait_server, server, assumed),
     ]
-    to_knee_s = prediction.time_to_knee_s
-    if to_knee_s is not None or "knee.ports" in metrics:
-        ports = prediction.knee_ports if to_knee_s is not None else None
-        rows.append(Compared("knee", "ports", ports, metrics.get("knee.ports"), False))
-        rows.append(
-            Compared(
-                "time to the knee",
-                "s",
-                prediction.time_to_knee_s,
-                _seconds(metrics, "knee.time_ns"),
-                closed_loop,
-            )
-        )
-    if prediction.time_to_exhaustion_s is not None or "exhaustion.time_ns" in metrics:
+    falls = _falls(prediction)
+    if falls or "knee.ports" in metrics:
+        ports = prediction.knee_ports if falls else None
+        to_knee_s = prediction.time_to_knee_s if falls else None
+        past = prediction.past_knee_per_s if falls else None
+        rows += [
+            Compared("knee", "ports", ports, metrics.get("knee.ports"), False),
+            Compared("time to the knee", "s", to_knee_s, _seconds(metrics, "knee.time_ns"), assumed),
+            Compared("rate past the knee", "/s", past, metrics.get("knee.rate_after"), True),
+        ]
+    to_end_s = prediction.time_to_exhaustion_s
+    if to_end_s is not None or "exhaustion.time_ns" in metrics:
         seen_s = _seconds(metrics, "exhaustion.time_ns")
-        rows.append(Compared("time to exhaustion", "s", prediction.time_to_exhaustion_s, seen_s, closed_loop))
+        rows.append(Compared("time to exhaustion", "s", to_end_s, seen_s, assumed))
     return rows
 
 
-def _rate_before(metrics: dict[str, float]) -> float | None:
-    return metrics.get("knee.rate_before", metrics.get("rate.mean"))
+def _falls(prediction: Prediction) -> bool:
+    """Whether the knee should show: connect() is slow from there on, but a rate that is low need not fall."""
+    past = prediction.past_knee_per_s
+    return (
+        past is not None
+        and prediction.time_to_knee_s is not None
+        and past * LEAST_FALL <= prediction.rate_per_s
+    )
 
 
-def _seconds(metrics: dict[str, float], name: str) -> float | None:
+def _rate_before(metrics: Mapping[str, float]) -> float | None:
+    """The rate before the knee, or the mean where there was none; unknown where ports ran out without one."""
+    if "knee.rate_before" in metrics or "exhaustion.time_ns" in metrics:
+        return metrics.get("knee.rate_before")
+    return metrics.get("rate.mean")
+
+
+def _seconds(metrics: Mapping[str, float], name: str) -> float | None:
     return metrics[name] / 1e9 if name in metrics else None
 
 
-def verdict(variant: Variant, metrics: dict[str, float]) -> str:
+def verdict(variant: Variant, metrics: Mapping[str, float]) -> str:
     """One sentence: who held TIME-WAIT, and what that did to throughput."""
     if not metrics.get("connected"):
         return f"No connection was established; {metrics.get('errors.total', 0):,.0f} attempts failed."
@@ -162,7 +157,7 @@ def verdict(variant: Variant, metrics: dict[str, float]) -> str:
     return ", ".join(parts) + "."
 
 
-def _who_holds(variant: Variant, metrics: dict[str, float]) -> str:
+def _who_holds(variant: Variant, metrics: Mapping[str, float]) -> str:
     held = {side: metrics.get(f"{side}.time_wait.max", 0) for side in Side}
     holders = [side for side in Side if held[side]]
     closer = variant.connection.closer
@@ -191,12 +186,18 @@ def summary_document(run: str, summaries: Sequence[VariantSummary]) -> dict[str,
 def run_verdict(summaries: Sequence[VariantSummary]) -> str:
     """One sentence over all variants."""
     expected = [item.verdict.passed for summary in summaries for item in summary.expectations]
-    inexact = [summary.name for summary in summaries if not summary.exact]
+    inexact = [summary.name for summary in summaries if summary.audit and not summary.exact]
+    unaudited = [summary.name for summary in summaries if not summary.audit]
     invalid = [summary.name for summary in summaries if not summary.valid]
     parts = [
         f"{sum(expected)} of {len(expected)} expectations hold" if expected else "Nothing was expected",
-        f"the audit differs in {', '.join(inexact)}" if inexact else "every count agrees with the kernel's",
     ]
+    if inexact:
+        parts.append(f"the audit differs in {', '.join(inexact)}")
+    if unaudited:
+        parts.append(f"nothing is audited in {', '.join(unaudited)}")
+    if not inexact and not unaudited:
+        parts.append("every count agrees with the kernel's")
     if invalid:
         parts.append(f"the measurement is invalid in {', '.join(invalid)}")
     return "; ".join(parts) + "."
@@ -206,9 +207,18 @@ def _document(summary: VariantSummary) -> dict[str, Any]:
     return {
         "verdict": summary.verdict,
         "valid": summary.valid,
+        "passed": summary.passed,
+        "exact": summary.exact,
         "metrics": summary.metrics,
         "audit": [{**plain(line), "exact": line.exact} for line in summary.audit],
         "caveats": plain(summary.caveats),
-        "expectations": [{"text": item.text, **plain(item.verdict)} for item in summary.expectations],
-        "compared": [{**plain(row), "error": row.error} for row in summary.compared],
+        "expectations": [
+            _measured({"text": item.text, **plain(item.verdict)}) for item in summary.expectations
+        ],
+        "compared": [_measured({**plain(row), "error": row.error}) for row in summary.compared],
     }
+
+
+def _measured(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that have a value: what was not measured is absent."""
+    return {name: value for name, value in fields.items() if value is not None}

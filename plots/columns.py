@@ -4,8 +4,9 @@ Seconds count from the instant the load began; rates are per second. What was no
 never zero.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,7 @@ def columns_of(records: Iterable[object]) -> Columns:
 
 def _rates(intervals: list[Interval]) -> Rates:
     # An interval of no length has no rate, whatever it counted.
-    kept = [interval for interval in intervals if interval.end_ns > interval.start_ns]
+    kept = _joined([interval for interval in intervals if interval.end_ns > interval.start_ns])
     start_s = _floats(interval.start_ns / 1e9 for interval in kept)
     end_s = _floats(interval.end_ns / 1e9 for interval in kept)
     length_s = end_s - start_s
@@ -175,6 +176,25 @@ def _rates(intervals: list[Interval]) -> Rates:
         },
         cut=cut,
     )
+
+
+def _joined(intervals: list[Interval]) -> list[Interval]:
+    """The last interval ends when the load does: a short rest of one would show a rate of its own."""
+    if len(intervals) < 2:
+        return intervals
+    *rest, before, last = intervals
+    if last.end_ns - last.start_ns >= (before.end_ns - before.start_ns) / 2:
+        return intervals
+    both = replace(
+        before,
+        end_ns=last.end_ns,
+        offered=before.offered + last.offered,
+        attempts=before.attempts + last.attempts,
+        connected=before.connected + last.connected,
+        exchanges=before.exchanges + last.exchanges,
+        errors=Counter(before.errors) + Counter(last.errors),
+    )
+    return [*rest, both]
 
 
 def _sockets(samples: list[Sample]) -> Sockets:

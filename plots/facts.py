@@ -8,6 +8,7 @@ from typing import Any
 from loadgen.rundir import Status
 
 Document = Mapping[str, Any]
+_NOTHING: Document = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ def run_of(run_id: str, info: Document) -> Run:
 
 def facts_of(run: Run, variant: str, info: Document, summary: Document) -> Facts:
     """The facts of a variant. `summary` is empty where none was made."""
-    scenario = info.get("scenario", {}).get("variants", {}).get(variant, {})
+    asked: Document = info.get("scenario") or {}
+    variants: list[Document] = asked.get("variants") or []
+    scenario: Document = next((one for one in variants if one.get("name") == variant), _NOTHING)
     prediction: Document = info.get("variants", {}).get(variant, {}).get("prediction") or {}
     outcome = summary.get("variants", {}).get(variant, {})
     metrics = outcome.get("metrics", {})
@@ -85,8 +88,8 @@ def facts_of(run: Run, variant: str, info: Document, summary: Document) -> Facts
         knee_ports=_number(prediction.get("knee_ports")),
         ceiling_per_s=_number(prediction.get("ceiling_per_s")),
         measured_knee_ports=_number(metrics.get("knee.ports")),
-        measured_knee_s=_number(metrics.get("knee.time")),
-        measured_exhaustion_s=_number(metrics.get("exhaustion.time")),
+        measured_knee_s=_seconds(metrics.get("knee.time_ns")),
+        measured_exhaustion_s=_seconds(metrics.get("exhaustion.time_ns")),
         invalid=tuple(str(caveat["cause"]) for caveat in caveats if caveat.get("invalidates")),
         caveats=tuple(str(caveat["cause"]) for caveat in caveats if not caveat.get("invalidates")),
     )
@@ -95,6 +98,11 @@ def facts_of(run: Run, variant: str, info: Document, summary: Document) -> Facts
 def _number(value: object) -> float | None:
     """A finite number, or None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _seconds(value_ns: object) -> float | None:
+    number = _number(value_ns)
+    return None if number is None else number / 1e9
 
 
 def _connection(connection: Document) -> str:

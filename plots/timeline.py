@@ -16,8 +16,8 @@ from plots.states import state_panels
 from plots.style import SHADE, house_style
 from plots.words import count, seconds
 
-STARTS = ("lab", "load_begins")
-"""Events that are the origin of the time axis itself."""
+SILENT = frozenset({"lab", "load_begins", "processes", "listening", "served", "sample_check"})
+"""Events that every run has, at instants that the time axis shows anyway."""
 
 
 def timeline(columns: Columns, facts: Facts) -> Figure:
@@ -64,7 +64,7 @@ def _marks(columns: Columns, facts: Facts) -> list[Mark]:
         marks.append(Mark(facts.measured_exhaustion_s, text, strong=True))
     kinds: dict[str, list[Event]] = {}
     for event in columns.events:
-        if event.kind not in STARTS:
+        if event.kind not in SILENT:
             kinds.setdefault(event.kind, []).append(event)
     for kind, events in kinds.items():
         first_s = events[0].t_ns / 1e9

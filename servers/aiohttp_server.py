@@ -117,12 +117,12 @@ async def connection_factory(service: Service) -> Callable[[socket.socket], Aioh
 
     async def answer(request: web.Request) -> web.StreamResponse:
         door = request.transport
-        if not isinstance(door, _Door):
-            raise ConnectionResetError("the client is gone")
         async for _ in request.content.iter_any():
             pass
         if delay_s:
             await asyncio.sleep(delay_s)
+        if not isinstance(door, _Door) or door.is_closing():
+            raise ConnectionResetError("the client has gone meanwhile")
         reply = door.connection.take()
         return _Response(reply, door.connection, body[: reply.length])
 

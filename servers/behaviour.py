@@ -18,7 +18,8 @@ class Behaviour:
                      the Connection header say, but for idle_timeout_ns, malformed requests and its own
                      shutdown. The server: after `requests` exchanges, or sooner where HTTP says so.
     requests         exchanges on one connection after which the server closes, where it is the closer
-    close            how it closes
+    close            how it closes. A FIN leaves together with the last byte of the response. A RST would
+                     destroy that byte and follows it: a client that closes at once may then be first.
     delay_ns         before each response; the event loop keeps it to the millisecond
     idle_timeout_ns  a connection without a request for that long is closed by the server, whoever is
                      the closer; within a tenth of it. 0: never

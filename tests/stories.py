@@ -107,8 +107,8 @@ def client_closes(duration_s: float = 25.0, ends: bool = True) -> Story:
         metrics={
             "client.ports": PORTS,
             "knee.ports": 14_131,
-            "knee.time": 0.85,
-            "exhaustion.time": 22.5,
+            "knee.time_ns": 0.85e9,
+            "exhaustion.time_ns": 22.5e9,
             "rate.mean": 1130.0,
         },
         ceiling=PORTS / 61,
@@ -211,10 +211,10 @@ def info_of(stories: Mapping[str, Story], quick: bool = False, status: str = "fi
         "scenario": {
             "title": "HTTP/1.0: who closes first pays",
             "question": "Which side collects TIME-WAIT, and what does that do to throughput?",
-            "variants": {
-                name: {"lab": {}, "connection": story.connection, "load": load}
+            "variants": [
+                {"name": name, "lab": {}, "connection": story.connection, "load": load}
                 for name, story in stories.items()
-            },
+            ],
         },
         "environment": {"kernel": "6.18.5", "cpus": 2, "python": "3.12.3", "churn": "0.1.0"},
         "variants": {

@@ -310,11 +310,11 @@ def test_findings_say_what_the_records_show() -> None:
         ),
         (
             [Interval(0, S, connected=10), Interval(S, 2 * S)],
-            {"exhaustion.time": 1.0},
+            {"exhaustion.time_ns": 1.0e9},
             "The client is out of its 28,232 ports after 1 s, and nothing connects",
         ),
         # A knee beyond the records, or without a fall, is not a finding.
-        ([Interval(0, S, connected=10)], {"knee.time": 5.0, "knee.ports": 9}, "10 connections/s"),
+        ([Interval(0, S, connected=10)], {"knee.time_ns": 5.0e9, "knee.ports": 9}, "10 connections/s"),
     ],
 )
 def test_findings_of_little(records: list[Record], metrics: dict[str, float], expected: str) -> None:

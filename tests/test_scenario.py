@@ -99,7 +99,7 @@ load:
   duration: 1.5s
   timeouts: {connect: 1s, send: 2s, response: 3s, close: 4s}
   seed: 7
-connection: {http: 1.0, requests: 1e3, closer: client, close: rst, think: 10us}
+connection: {http: 1.0, requests: 1e3, closer: client, close: rst, think: 0}
 sample: {every: 50ms}
 """).variants
     assert resolved(Scenario(title="t", variants=(variant,)))["variants"] == [
@@ -135,7 +135,7 @@ sample: {every: 50ms}
                 "requests": 1000,
                 "closer": "client",
                 "close": "rst",
-                "think": "10us",
+                "think": "0",
             },
             "sample": {"every": "50ms"},
             "name": "main",
@@ -594,6 +594,11 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
         "title: t\nload: {duration: 1s}\nsample: {every: 2s}",
         "3:17",
         "does not fit into a load of 1s",
+    ),
+    "thinking in an open loop": (
+        "title: t\nload: {open_loop: {rate: 10/s}}\nconnection: {think: 1s}",
+        "3:21",
+        "connection.think: in an open loop requests come when they arrive",
     ),
     # Variants and the matrix
     "no variants": ("title: t\nvariants: {}", "2:11", "names no variant"),

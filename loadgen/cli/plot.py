@@ -26,7 +26,7 @@ def plot(names: tuple[str, ...], runs: Path) -> None:
         try:
             directory.write_summary(summary_document(directory.id, reread(directory)))
             drawn = draw(directory)
-        except RunError as error:
+        except (RunError, OSError) as error:
             fail(Exit.USAGE, str(error))
         for path in drawn:
             click.echo(path)

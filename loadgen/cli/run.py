@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LAB_CHECKS = frozenset({"namespaces", "sysctls", "links"})
 """The checks that a lab of its own stands on."""
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 SPARE_DESCRIPTORS = 64
 """What a process needs besides its connections: pipes, event loop, libraries."""
 
@@ -58,16 +60,18 @@ def run(
     asked = prepared(asked, runs)
     try:
         directory = create_directory(runs, path)
+    except OSError as error:
+        fail(Exit.USAGE, f"no run directory can be made: {error}; choose another place: -o DIR")
+    kept = f"What was recorded until then is kept in {directory.path}."
+    try:
         outcome = conduct(asked, directory, watcher_for(asked, directory, quick), quick)
         figures = [] if no_figures or not outcome.summaries else draw_figures(directory)
     except asyncio.CancelledError:
-        fail(Exit.INTERRUPTED, f"stopped at once; what was recorded is kept in {runs}")
+        fail(Exit.INTERRUPTED, f"Stopped at once. {kept}")
     except SysctlRefused as error:
         fail(Exit.BAD_SCENARIO, f"{path}: {error}")
-    except (ChildDiedError, LabUnavailable) as error:
-        fail(Exit.INVALID, f"{error}\nWhat was recorded until then is kept in {runs}.")
-    except OSError as error:
-        fail(Exit.INVALID, f"{error}\nWhat was recorded until then is kept in {runs}.")
+    except (ChildDiedError, LabUnavailable, OSError) as error:
+        fail(Exit.INVALID, f"{error}\n{kept}")
     if as_json:
         click.echo(json.dumps(summary_document(directory.id, outcome.summaries), indent=2))
     else:
@@ -110,9 +114,14 @@ def conduct(scenario: "Scenario", directory: "RunDirectory", watcher: "Watcher",
             stop.set()
 
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             loop.add_signal_handler(number, interrupt)
-        return await run_scenario(scenario, directory, watcher, stop, quick=quick)
+        try:
+            return await run_scenario(scenario, directory, watcher, stop, quick=quick)
+        finally:
+            # uvloop would keep them when it closes, and so swallow a Ctrl-C while figures are drawn.
+            for number in STOP_SIGNALS:
+                loop.remove_signal_handler(number)
 
     with watcher, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(go())

@@ -103,8 +103,9 @@ class Worker:
         """Take an interval at every multiple of its length; one that comes late is longer, and says so."""
         length_ns = self._plan.interval_ns
         while True:
-            elapsed_ns = monotonic_ns() - origin_ns
-            await asyncio.sleep((length_ns - elapsed_ns % length_ns) / 1e9)
+            left_ns = length_ns - (monotonic_ns() - origin_ns) % length_ns
+            # The loop's timers ring up to a millisecond early: the rest of that is no interval.
+            await asyncio.sleep((left_ns if left_ns > length_ns // 2 else left_ns + length_ns) / 1e9)
             self._take(origin_ns)
 
     def _take(self, origin_ns: int) -> None:

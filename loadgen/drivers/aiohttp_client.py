@@ -7,7 +7,6 @@ decided on the duplicate, with nothing but aiohttp's public interface.
 """
 
 import asyncio
-import contextlib
 import errno
 import socket
 from enum import Enum, auto
@@ -15,17 +14,15 @@ from typing import Any
 
 import aiohttp
 
-from loadgen.drivers.attempt import NEVER_NS, BaseAttempt, Client, failure_of
+from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.response import Response
-from loadgen.drivers.sockets import reset_on_close
+from loadgen.drivers.response import Response, closes
+from loadgen.drivers.sockets import closed_by_peer, reset_on_close
 from loadgen.drivers.tally import Tally
-from loadgen.kernel.tcp_info import state_of
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase, State
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
 _NO_SYN = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENETUNREACH, errno.EACCES, errno.EPERM})
 """What connect() answers before it sends anything; aiohttp does not show the call itself."""
-_CLOSED_BY_PEER = {State.CLOSE_WAIT: CloseMethod.FIN, State.CLOSED: CloseMethod.RST}
 
 
 class _Wake(Enum):
@@ -42,8 +39,6 @@ class AiohttpClient(Client):
     def __init__(self, plan: Plan, tally: Tally) -> None:
         super().__init__(plan, tally)
         self.loop = asyncio.get_running_loop()
-        host = plan.destinations[0]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{plan.port}/"
         self.version = aiohttp.HttpVersion10 if plan.http == "1.0" else aiohttp.HttpVersion11
 
     def connect(self, intended_ns: int) -> None:
@@ -53,11 +48,13 @@ class AiohttpClient(Client):
 class AiohttpAttempt(BaseAttempt):
     """An attempt as one task that reads like a user's code."""
 
-    __slots__ = ("_host", "_ours", "_task", "_wake")
+    __slots__ = ("_host", "_ours", "_source", "_task", "_url", "_wake")
 
     def __init__(self, host: AiohttpClient, intended_ns: int) -> None:
         super().__init__(host, intended_ns)
         self._host = host
+        self._source, there = host.sockets.pair()
+        self._url = f"http://{f'[{there}]' if ':' in there else there}:{host.plan.port}/"
         self._ours: socket.socket | None = None
         self._wake: asyncio.Future[_Wake] = host.loop.create_future()
 
@@ -70,11 +67,11 @@ class AiohttpAttempt(BaseAttempt):
         self._rouse(_Wake.EXCHANGE)
 
     def finish(self) -> None:
-        self._ending = (Closer.CLIENT, self._host.plan.close)
-        self.deadline_ns = NEVER_NS
         self._rouse(_Wake.FINISH)
 
     def fail(self, failure: Failure) -> None:
+        if self.phase is Phase.CONNECT and self._failure is None:
+            self._opened()
         self._note(failure)
         self._task.cancel()
 
@@ -82,7 +79,7 @@ class AiohttpAttempt(BaseAttempt):
         try:
             async with self._session() as session:
                 await self._exchanges(session)
-            if self._ending is None and self._failure is None:
+            if self._host.plan.closer is Closer.SERVER and not (self._ending or self._failure):
                 await self._server_close()
         except asyncio.CancelledError:
             if self._failure is None:
@@ -111,17 +108,19 @@ class AiohttpAttempt(BaseAttempt):
                 if not self._count(response):
                     self._note(Failure(Phase.RECEIVE, f"HTTP_{response.status}"))
                     return
-                if not self._remaining or response.closes:
-                    if self._host.plan.closer is Closer.CLIENT:
-                        self.finish()
+                if not self._remaining or response.closes or self._heed_peer():
                     return
                 if await self._idle() is not _Wake.EXCHANGE:
                     return
         except aiohttp.ClientConnectorError as error:
+            if self._connected:
+                # aiohttp wanted another connection, to try again: the one that there was is gone.
+                self._note_peer()
+                return
             if error.errno not in _NO_SYN and self.phase is Phase.CONNECT:
                 self._opened()
             self._note(failure_of(self.phase, error.os_error))
-        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+        except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError):
             self._note_peer()
         except aiohttp.ClientError:
             self._note(Failure(Phase.RECEIVE, Fault.MALFORMED))
@@ -130,11 +129,11 @@ class AiohttpAttempt(BaseAttempt):
         # Asking for the close entitles the server to it: only where it is the one to close.
         asks = self._remaining == 1 and self._host.plan.closer is Closer.SERVER
         headers = {"Connection": "close"} if asks else None
-        async with session.get(self._host.url, headers=headers, allow_redirects=False) as response:
+        async with session.get(self._url, headers=headers, allow_redirects=False) as response:
             body = await response.read()
-            options = response.headers.get("Connection", "").lower()
-            closes = options == "close" or (response.version == (1, 0) and options != "keep-alive")
-            return Response(response.status, len(body), closes)
+            options = response.headers.getall("Connection", ())
+            closing = closes(options, persistent=response.version != aiohttp.HttpVersion10)
+            return Response(response.status, len(body), closing)
 
     async def _idle(self) -> _Wake:
         """Wait for what comes next on the kept connection."""
@@ -164,22 +163,32 @@ class AiohttpAttempt(BaseAttempt):
 
     async def _leave(self) -> None:
         """Close the duplicate, the last descriptor: this is the close that the network sees."""
-        ours = self._ours
-        if ours is not None:
-            if self._failure is not None or self._ending == (Closer.CLIENT, CloseMethod.RST):
-                with contextlib.suppress(OSError):
-                    reset_on_close(ours)
-            ours.close()
-            # aiohttp's own descriptor goes in the loop's next round.
-            await asyncio.sleep(0)
-        self._over()
+        try:
+            if self._ours is not None:
+                self._end(self._ours)
+                # aiohttp's own descriptor goes in the loop's next round.
+                await asyncio.sleep(0)
+        finally:
+            self._over()
+
+    def _end(self, ours: socket.socket) -> None:
+        """Be the one who ends the connection, unless the server was: then its end is answered."""
+        if not self._heed_peer() and self._ending is None:
+            self._ending = GIVEN_UP if self._failure else (Closer.CLIENT, self._host.plan.close)
+        if self._ending == (Closer.CLIENT, CloseMethod.RST):
+            reset_on_close(ours)
+        ours.close()
 
     def _make_socket(self, _address: Any) -> socket.socket:
         """aiohttp's socket factory: one socket an attempt, so that no failure is tried again unseen."""
         if self._ours is not None:
             raise ConnectionResetError(errno.ECONNRESET, "the attempt's connection is gone")
-        sock, _ = self._host.sockets.make()
-        self._ours = sock.dup()
+        sock = self._host.sockets.make(self._source)
+        try:
+            self._ours = sock.dup()
+        except OSError:
+            sock.close()
+            raise
         self._connecting()
         return sock
 
@@ -201,11 +210,15 @@ class AiohttpAttempt(BaseAttempt):
 
     def _note_peer(self) -> None:
         """The connection ended or spoke unasked: the kernel's state tells which."""
-        method = _CLOSED_BY_PEER.get(state_of(self._socket()))
-        if method is None:
+        if not self._heed_peer():
             self._note(Failure(self.phase, Fault.MALFORMED))
-        else:
+
+    def _heed_peer(self) -> bool:
+        """Whether the server has ended the connection; it is counted as its end, then."""
+        method = closed_by_peer(self._socket())
+        if method is not None:
             self._closed_by_server(method)
+        return method is not None
 
     def _socket(self) -> socket.socket:
         assert self._ours is not None

@@ -13,14 +13,12 @@ from typing import Protocol
 from loadgen import arrivals
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.tally import Tally
+from loadgen.drivers.timer import Timer
 from loadgen.tcp import Closer
 
 START_BUDGET_NS = 1_000_000
 """How long connections are opened in one go before the loop may see to the others. A connect() that
 finds no port takes 3 to 4.5 ms of CPU (K8): 64 in a row would stop all else for a quarter of a second."""
-
-TIMER_NS = 1_000_000
-"""The resolution of uvloop's timers."""
 
 
 class Attempt(Protocol):
@@ -72,7 +70,8 @@ class Load:
         self._look_round()
 
     def end(self) -> None:
-        """Begin no more."""
+        """Begin no more than what is wanted already, and of that no more than the budget allows."""
+        self._open_wanted()
         self.ending = True
         self._tally.dropped += len(self._wanted)
         self._wanted.clear()
@@ -81,20 +80,20 @@ class Load:
         self._look_round()
 
     def _open(self, intended_ns: int) -> None:
+        """Have a connection opened; not here, for all that a round of the loop wants shares one budget."""
         self._wanted.append(intended_ns)
         if not self._opening:
-            self._open_wanted()
+            self._opening = True
+            self._loop.call_soon(self._open_wanted)
 
     def _open_wanted(self) -> None:
         """Open what is wanted, for as long as the budget lasts; the rest in the loop's next round."""
-        self._opening = True
         until_ns = monotonic_ns() + START_BUDGET_NS
         while self._wanted and monotonic_ns() < until_ns:
             self._connect(self._wanted.popleft())
-        if self._wanted:
+        self._opening = bool(self._wanted)
+        if self._opening:
             self._loop.call_soon(self._open_wanted)
-        else:
-            self._opening = False
 
     def _retire(self, attempt: Attempt) -> None:
         if self._plan.closer is Closer.CLIENT:
@@ -163,6 +162,7 @@ class OpenLoad(Load):
         )
         self._origin_ns = 0
         self._due_ns: int | None = None
+        self._timer = Timer(self._loop, self._arrive)
 
     def begin(self) -> None:
         self._origin_ns = monotonic_ns()
@@ -171,6 +171,7 @@ class OpenLoad(Load):
 
     def end(self) -> None:
         self._admit_due()
+        self._timer.close()
         super().end()
 
     def _advance(self) -> None:
@@ -178,16 +179,14 @@ class OpenLoad(Load):
         self._due_ns = None if offset_ns is None else self._origin_ns + offset_ns
 
     def _arrive(self) -> None:
-        if self.ending:
-            return
         self._admit_due()
         if self._due_ns is not None:
-            # The loop's timers count whole milliseconds: a shorter wait would spin.
-            wait_ns = max(self._due_ns - monotonic_ns(), TIMER_NS)
-            self._loop.call_later(wait_ns / 1e9, self._arrive)
+            self._timer.at(self._due_ns)
 
     def _admit_due(self) -> None:
-        while self._due_ns is not None and self._due_ns <= monotonic_ns():
+        # What becomes due meanwhile waits for the next round: else a high rate would hold the loop for good.
+        now_ns = monotonic_ns()
+        while self._due_ns is not None and self._due_ns <= now_ns:
             self._admit(self._due_ns)
             self._advance()
 

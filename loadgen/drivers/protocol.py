@@ -6,11 +6,11 @@ import os
 import socket
 from typing import cast
 
-from loadgen.drivers.attempt import NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
+from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
-from loadgen.drivers.sockets import reset_on_close
-from loadgen.drivers.tally import Tally
+from loadgen.drivers.sockets import closed_by_peer, reset_on_close
+from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
 
@@ -41,14 +41,16 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         self._task: asyncio.Task[object] | None = None
 
     def connect(self) -> None:
+        sockets = self._host.sockets
+        source, destination = sockets.pair()
         try:
-            self._sock, address = self._host.sockets.make()
+            self._sock = sockets.make(source)
         except OSError as error:
             self.fail(failure_of(Phase.BIND, error))
             return
         self._connecting()
         try:
-            self._sock.connect(address)
+            self._sock.connect((destination, self._host.plan.port))
         except BlockingIOError:
             pass
         except OSError as error:
@@ -91,7 +93,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         if self._failure is not None:
-            self._abort()
+            self._leave(GIVEN_UP)
 
     def data_received(self, data: bytes) -> None:
         if self.phase is not Phase.RECEIVE:
@@ -127,13 +129,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         self._requested()
 
     def finish(self) -> None:
-        method = self._host.plan.close
-        self._ending = (Closer.CLIENT, method)
-        self.deadline_ns = NEVER_NS
-        if method is CloseMethod.RST:
-            self._abort()
-        else:
-            self._open_transport().close()
+        self._leave((Closer.CLIENT, self._host.plan.close))
 
     def fail(self, failure: Failure) -> None:
         if self._failure is None:
@@ -142,17 +138,26 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         if self._sock is None:
             self._over()
         elif self._transport is not None:
-            self._abort()
+            self._leave(GIVEN_UP)
         elif self._task is None:
             self._host.loop.remove_writer(self._sock)
             reset_on_close(self._sock)
             self._sock.close()
             self._over()
-        # Else the transport is about to stand, and connection_made() aborts it.
+        # Else the transport is about to stand, and connection_made() ends it.
 
-    def _abort(self) -> None:
+    def _leave(self, ending: Ending) -> None:
+        """Be the one who ends the connection, unless the server was: then its end is answered."""
         assert self._sock is not None
-        reset_on_close(self._sock)
+        self.deadline_ns = NEVER_NS
+        method = closed_by_peer(self._sock)
+        if method is not None:
+            self._closed_by_server(method)
+        elif self._ending is None:
+            self._ending = ending
+        if self._ending == (Closer.CLIENT, CloseMethod.RST):
+            reset_on_close(self._sock)
+        # The whole request went out before the response came: there is nothing left to send.
         self._open_transport().abort()
 
     def _open_transport(self) -> asyncio.Transport:

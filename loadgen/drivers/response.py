@@ -5,7 +5,8 @@ and again: a response that arrives in one piece, byte for byte like one that h11
 is that response.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import h11
 
@@ -73,7 +74,7 @@ class ResponseReader:
             except MalformedResponseError as error:
                 raise ShortResponseError(str(error)) from None
             if response is not None:
-                return response
+                return replace(response, closes=True)
         raise ShortResponseError("the connection ended before the response")
 
     def _advance(self, data: bytes) -> Response | None:
@@ -103,7 +104,9 @@ class ResponseReader:
         # The reader serves requests sent one by one: bytes behind a response belong to none.
         if connection.trailing_data[0]:
             raise MalformedResponseError("more bytes than the response has")
-        response = Response(head.status_code, self._length, _closes(head))
+        options = [value.decode("latin-1") for name, value in head.headers if name == b"connection"]
+        closing = closes(options, persistent=head.http_version >= b"1.1")
+        response = Response(head.status_code, self._length, closing)
         self._begin()
         return response
 
@@ -115,14 +118,10 @@ def _awaiting_response() -> h11.Connection:
     return connection
 
 
-def _closes(head: h11.Response) -> bool:
-    """Whether the server will close after this response (RFC 9112, section 9.3)."""
-    options = {
-        option.strip().lower()
-        for name, value in head.headers
-        if name == b"connection"
-        for option in value.split(b",")
-    }
-    if b"close" in options:
-        return True
-    return head.http_version < b"1.1" and b"keep-alive" not in options
+def closes(options: Iterable[str], *, persistent: bool) -> bool:
+    """Whether the server will close after a response with these `Connection` fields (RFC 9112, section 9.3).
+
+    `persistent`: whether its HTTP version keeps connections unless told otherwise: 1.1 does, 1.0 does not.
+    """
+    said = {option.strip().lower() for field in options for option in field.split(",")}
+    return "close" in said or not (persistent or "keep-alive" in said)

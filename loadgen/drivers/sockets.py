@@ -1,9 +1,13 @@
 """Client sockets, made here so that every option on them is set knowingly."""
 
+import errno
 import socket
 import struct
+from itertools import cycle
 
 from loadgen.drivers.plan import Plan
+from loadgen.kernel.tcp_info import state_of
+from loadgen.tcp import CloseMethod, State
 
 IP_BIND_ADDRESS_NO_PORT = 24
 """<linux/in.h>; Python names it only from 3.12 on."""
@@ -11,23 +15,23 @@ _LINGER_0 = struct.pack("ii", 1, 0)
 
 
 class Sockets:
-    """Makes non-blocking client sockets, round-robin over all pairs of source and destination."""
+    """Makes non-blocking client sockets, for all pairs of source and destination in turn."""
 
     def __init__(self, plan: Plan) -> None:
         self._family = socket.AF_INET6 if ":" in plan.destinations[0] else socket.AF_INET
-        self._port = plan.port
-        self._pairs = [(source, destination) for destination in plan.destinations for source in plan.sources]
+        self._pairs = cycle([(source, there) for there in plan.destinations for source in plan.sources])
         # One source needs no bind: the kernel would pick the same address, and a port with it.
         self._binds = len(plan.sources) > 1
-        self._made = 0
 
-    def make(self) -> tuple[socket.socket, tuple[str, int]]:
-        """A socket, bound to its source where there are several, and the address to connect it to.
+    def pair(self) -> tuple[str, str]:
+        """The next connection's source and destination."""
+        return next(self._pairs)
+
+    def make(self, source: str) -> socket.socket:
+        """A socket, bound to its source where there are several.
 
         Raises OSError, for want of a descriptor or of the source address.
         """
-        source, destination = self._pairs[self._made % len(self._pairs)]
-        self._made += 1
         sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             # A request on a kept connection must not wait for the ACK of the one before it.
@@ -39,9 +43,23 @@ class Sockets:
         except OSError:
             sock.close()
             raise
-        return sock, (destination, self._port)
+        return sock
 
 
 def reset_on_close(sock: socket.socket) -> None:
     """Make close() abort the connection by RST: no TIME-WAIT on either side, unsent data lost (K4)."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+
+
+def closed_by_peer(sock: socket.socket) -> CloseMethod | None:
+    """How the peer has ended the connection; None where it stands. To be asked before we end it ourselves."""
+    match state_of(sock):
+        case State.CLOSE_WAIT:
+            return CloseMethod.FIN
+        case State.CLOSED:
+            # A reset that comes after the peer's FIN leaves another error than one alone: EPIPE
+            # (tcp_reset() in net/ipv4/tcp_input.c). Reading takes it, but at a FIN reading ends before.
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            return CloseMethod.FIN if code == errno.EPIPE else CloseMethod.RST
+        case _:
+            return None

@@ -50,8 +50,14 @@ def request(spec: LabSpec) -> tuple[Built, Descriptors]:
     Raises LabUnavailable or SysctlRefused; RuntimeError with the process's stderr where it crashed.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    argv = [sys.executable, "-m", "loadgen.lab.build"]
-    with ours, subprocess.Popen(argv, stdin=theirs.fileno(), stderr=subprocess.PIPE, text=True) as process:
+    argv = [sys.executable, "-P", "-m", "loadgen.lab.build"]  # -P: not the user's modules of our names
+    with (
+        ours,
+        # A session of its own: Ctrl-C at the terminal is for churn alone, which then decides.
+        subprocess.Popen(
+            argv, stdin=theirs.fileno(), stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as process,
+    ):
         theirs.close()
         ours.settimeout(_LIMIT_S)
         try:

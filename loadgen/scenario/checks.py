@@ -49,6 +49,12 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
             f"{load.closed_loop.connections:,} connections in flight exceed the client's {capacity:,} ports",
             "widen lab.client.ports, or add lab.client.addresses",
         )
+    if load.open_loop and settings.connection.think:
+        yield Conflict(
+            ("connection.think", "load.open_loop"),
+            "in an open loop requests come when they arrive, and no client thinks in between",
+            "leave connection.think out, or use load.closed_loop",
+        )
     if settings.sample.every > load.duration:
         yield Conflict(
             ("sample.every", "load.duration"),

@@ -1,0 +1,55 @@
+"""Records and variants made by hand, for tests of what is computed from them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from loadgen.records import Closes, Event, Interval, Sample, SideSample
+from loadgen.scenario import Variant
+from loadgen.tcp import Failure, Fault, Phase, Side, State
+
+S = 1_000_000_000
+STEP = S // 10
+NO_PORT = Failure(Phase.CONNECT, "EADDRNOTAVAIL")
+TIMEOUT = Failure(Phase.RECEIVE, Fault.TIMEOUT)
+COUNTERS = ("ActiveOpens", "PassiveOpens", "EstabResets", "TW", "TWKilled", "TCPTimeWaitOverflow")
+
+
+def variant(**parts: Any) -> Variant:
+    """A variant as a scenario's keys say, all else being the defaults."""
+    return Variant.model_validate({"name": "main", **parts})
+
+
+def side(
+    states: Mapping[State, int] | None = None,
+    ports_held: int = 0,
+    cpu_ns: int = 0,
+    counters: Mapping[str, int] | None = None,
+) -> SideSample:
+    """A side that has counted `counters`, and nothing of the audit's others."""
+    return SideSample(states or {}, ports_held, {**dict.fromkeys(COUNTERS, 0), **(counters or {})}, cpu_ns, 0)
+
+
+def sample(
+    t_ns: int, client: SideSample | None = None, server: SideSample | None = None, **told: Any
+) -> Sample:
+    values: dict[str, Any] = {"cost_ns": 400_000, "late": False, "full": False, "softnet_dropped": 0, **told}
+    return Sample(t_ns=t_ns, sides={Side.CLIENT: client or side(), Side.SERVER: server or side()}, **values)
+
+
+def interval(index: int, connected: int = 0, **told: Any) -> Interval:
+    """The interval of 100 ms that begins at `index` of them, with `connected` connections of one exchange."""
+    values: dict[str, Any] = {
+        **dict.fromkeys(("offered", "started", "attempts", "opened", "exchanges", "succeeded"), connected),
+        "closes": Closes(client_fin=connected),
+        **told,
+    }
+    return Interval(index * STEP, (index + 1) * STEP, connected=connected, **values)
+
+
+def ended(t_ns: int) -> list[Event]:
+    """What tells that a variant came to its end: the load's, and the sampler's."""
+    counted = {"sockstat": 0, "dump": 0}
+    return [
+        Event(t_ns, "load_ends"),
+        Event(t_ns + STEP, "sample_check", {"sides": {"client": counted, "server": counted}}),
+    ]

@@ -1,0 +1,84 @@
+"""Schedules: exact where they are constant, statistical where they are random, always repeatable."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from loadgen.arrivals import schedule
+from loadgen.choices import Arrivals
+
+SECOND_NS = 1_000_000_000
+
+BOTH = pytest.mark.parametrize("arrivals", Arrivals)
+
+
+def starts(arrivals: Arrivals, rate: float, duration_ns: int, seed: int = 1) -> list[int]:
+    return list(schedule(arrivals, rate, duration_ns, seed))
+
+
+def gaps(seed: int, rate: float = 1000.0, seconds: int = 20) -> NDArray[np.int64]:
+    return np.diff(np.array([0, *starts(Arrivals.POISSON, rate, seconds * SECOND_NS, seed)]))
+
+
+@pytest.mark.parametrize("rate", [0.5, 1, 3, 7.7, 999.9, 12_345])
+@pytest.mark.parametrize("seconds", [1, 4, 10])
+def test_constant_is_rate_times_duration_without_drift(rate: float, seconds: int) -> None:
+    found = starts(Arrivals.CONSTANT, rate, seconds * SECOND_NS)
+    # The one at 0 counts, the one at the end does not: where they do not meet, the last gap is begun.
+    assert len(found) == int(np.ceil(rate * seconds))
+    # Each within a nanosecond of its own place, however many came before.
+    assert max(abs(start - index / rate * 1e9) for index, start in enumerate(found)) <= 1
+
+
+@BOTH
+@pytest.mark.parametrize("rate", [0.1, 10, 50_000])
+def test_starts_ascend_within_the_duration(arrivals: Arrivals, rate: float) -> None:
+    found = starts(arrivals, rate, SECOND_NS)
+    assert all(0 <= start < SECOND_NS for start in found)
+    assert all(earlier <= later for earlier, later in pairwise(found))
+    assert all(isinstance(start, int) for start in found)
+
+
+@BOTH
+def test_no_time_no_arrivals(arrivals: Arrivals) -> None:
+    assert starts(arrivals, 1e6, 0) == []
+
+
+@BOTH
+def test_a_longer_load_begins_like_a_shorter_one(arrivals: Arrivals) -> None:
+    shorter, longer = (starts(arrivals, 9000, seconds * SECOND_NS) for seconds in (1, 2))
+    assert longer[: len(shorter)] == shorter
+    assert len(longer) > len(shorter)
+
+
+def test_the_seed_alone_decides_about_poisson() -> None:
+    assert np.array_equal(gaps(seed=5), gaps(seed=5))
+    assert not np.array_equal(gaps(seed=5)[:10], gaps(seed=6)[:10])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_poisson_gaps_are_exponential(seed: int) -> None:
+    """Five standard errors on every side: a right schedule fails once in two million."""
+    rate, found = 1000.0, gaps(seed)
+    mean_ns, count = 1e9 / rate, len(found)
+    tolerance = 5 / np.sqrt(count)
+    assert found.mean() == pytest.approx(mean_ns, rel=tolerance)
+    # Exponential: the deviation equals the mean, and exp(-x) of the gaps are longer than x means.
+    assert found.std() / found.mean() == pytest.approx(1, abs=2 * tolerance)
+    for means in (0.1, 1.0, 3.0):
+        assert (found > means * mean_ns).mean() == pytest.approx(np.exp(-means), abs=tolerance)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_poisson_gaps_do_not_depend_on_each_other(seed: int) -> None:
+    found = gaps(seed).astype(float)
+    assert np.corrcoef(found[:-1], found[1:])[0, 1] == pytest.approx(0, abs=5 / np.sqrt(len(found)))
+
+
+def test_poisson_counts_scatter_as_they_should() -> None:
+    """The number that arrives in a fixed time is Poisson: its variance is its mean."""
+    counts = np.array([len(starts(Arrivals.POISSON, 100, SECOND_NS, seed)) for seed in range(400)])
+    assert counts.mean() == pytest.approx(100, abs=5 * 10 / np.sqrt(400))
+    assert counts.var() / counts.mean() == pytest.approx(1, abs=5 * np.sqrt(2 / 400))

@@ -1,0 +1,136 @@
+"""The audit: every identity holds exactly or is told, and a counter that is absent is not zero."""
+
+import dataclasses
+
+import pytest
+
+from loadgen.audit import AuditLine, Counted, audit, missing
+from loadgen.records import Closes
+from loadgen.tcp import Side
+
+# 1,000 attempts: 10 sent no SYN, 20 more were refused, the other 970 were closed by either side (K1, K4).
+COUNTED = Counted(
+    attempts=1_000,
+    opened=990,
+    connected=970,
+    succeeded=900,
+    failed=100,
+    closes=Closes(client_fin=500, client_rst=50, server_fin=400, server_rst=20),
+)
+CLIENT = {
+    "ActiveOpens": 990,
+    "PassiveOpens": 0,
+    "EstabResets": 70,
+    "TW": 450,
+    "TWKilled": 30,
+    "TCPTimeWaitOverflow": 20,
+}
+SERVER = {
+    "ActiveOpens": 0,
+    "PassiveOpens": 970,
+    "EstabResets": 70,
+    "TW": 400,
+    "TWKilled": 0,
+    "TCPTimeWaitOverflow": 0,
+}
+BOTH = {name: CLIENT[name] + SERVER[name] for name in CLIENT}
+APART = {Side.CLIENT: CLIENT, Side.SERVER: SERVER}
+SHARED = {Side.CLIENT: BOTH, Side.SERVER: BOTH}
+RELEVANT = [
+    (Side.CLIENT, "ActiveOpens"),
+    (Side.CLIENT, "EstabResets"),
+    (Side.CLIENT, "TW"),
+    (Side.CLIENT, "TWKilled"),
+    (Side.CLIENT, "TCPTimeWaitOverflow"),
+    (Side.SERVER, "PassiveOpens"),
+    (Side.SERVER, "EstabResets"),
+    (Side.SERVER, "TW"),
+    (Side.SERVER, "TWKilled"),
+    (Side.SERVER, "TCPTimeWaitOverflow"),
+]
+
+
+def inexact(lines: list[AuditLine]) -> list[str]:
+    return [line.what for line in lines if not line.exact]
+
+
+def test_counts_that_agree_are_exact() -> None:
+    assert inexact(audit(COUNTED, APART, shared=False)) == []
+    assert len(audit(COUNTED, APART, shared=False)) == 8
+    assert inexact(audit(COUNTED, SHARED, shared=True)) == []
+    assert len(audit(COUNTED, SHARED, shared=True)) == 6
+
+
+@pytest.mark.parametrize("by", [-1, 1])
+@pytest.mark.parametrize(("side", "counter"), RELEVANT)
+def test_one_more_or_less_in_the_kernel_is_told(side: Side, counter: str, by: int) -> None:
+    changed = {**APART, side: {**APART[side], counter: APART[side][counter] + by}}
+    (line,) = [line for line in audit(COUNTED, changed, shared=False) if not line.exact]
+    assert counter in line.source
+    assert line.source.startswith(side)
+    assert line.theirs == line.ours + by
+
+
+@pytest.mark.parametrize("counter", sorted(BOTH))
+def test_one_more_is_told_where_both_sides_are_in_one_namespace(counter: str) -> None:
+    both = {**BOTH, counter: BOTH[counter] + 1}
+    (line,) = [
+        line for line in audit(COUNTED, {Side.CLIENT: both, Side.SERVER: both}, shared=True) if not line.exact
+    ]
+    assert counter in line.source
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("attempts", ["attempts, one outcome each"]),
+        ("succeeded", ["attempts, one outcome each"]),
+        ("failed", ["attempts, one outcome each"]),
+        ("opened", ["SYNs sent by the client"]),
+        ("connected", ["connections, one close each", "connections established"]),
+    ],
+)
+@pytest.mark.parametrize("shared", [False, True])
+def test_one_more_of_churns_own_is_told(field: str, told: list[str], shared: bool) -> None:
+    counted = dataclasses.replace(COUNTED, **{field: getattr(COUNTED, field) + 1})
+    assert inexact(audit(counted, SHARED if shared else APART, shared=shared)) == told
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Closes)])
+def test_a_close_booked_to_the_wrong_side_or_method_is_told(field: str) -> None:
+    for other in {one.name for one in dataclasses.fields(Closes)} - {field}:
+        closes = dataclasses.replace(
+            COUNTED.closes,
+            **{field: getattr(COUNTED.closes, field) - 1, other: getattr(COUNTED.closes, other) + 1},
+        )
+        lines = inexact(audit(dataclasses.replace(COUNTED, closes=closes), APART, shared=False))
+        # A reset is one at both ends, whoever sent it: EstabResets cannot tell (K19).
+        assert bool(lines) != ({field, other} == {"client_rst", "server_rst"})
+
+
+@pytest.mark.parametrize("counter", sorted(CLIENT))
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_counter_the_kernel_lacks_is_not_taken_for_zero(counter: str, shared: bool) -> None:
+    whole = SHARED if shared else APART
+    kernel = {
+        side: {name: count for name, count in counters.items() if name != counter}
+        for side, counters in whole.items()
+    }
+    lines = audit(COUNTED, kernel, shared=shared)
+    assert inexact(lines) == []
+    assert all(counter not in line.source for line in lines)
+    assert len(lines) < len(audit(COUNTED, whole, shared=shared))
+    assert missing(kernel) == [counter]
+
+
+def test_nothing_is_missing_where_all_is_counted() -> None:
+    assert missing(APART) == []
+
+
+def test_what_was_not_sampled_leaves_churns_own_identities() -> None:
+    nothing: dict[Side, dict[str, int]] = {side: {} for side in Side}
+    assert [line.what for line in audit(COUNTED, nothing, shared=False)] == [
+        "attempts, one outcome each",
+        "connections, one close each",
+    ]
+    assert inexact(audit(Counted(), {side: dict.fromkeys(CLIENT, 0) for side in Side}, shared=False)) == []

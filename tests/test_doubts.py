@@ -1,0 +1,340 @@
+"""Doubts: each fires exactly when it should, says why and what to do, and whether the result still stands."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadgen.audit import audit
+from loadgen.caveats import Caveat, CaveatKind
+from loadgen.doubts import doubts
+from loadgen.fold import Fold
+from loadgen.latency import Latency
+from loadgen.records import Closes, Event, Record, Sample
+from loadgen.scenario import Variant
+from loadgen.tcp import Failure, Fault, Phase, State
+from tests.made_records import STEP, TIMEOUT, S, ended, interval, sample, side, variant
+
+CLIENT_CLOSES = variant(connection={"closer": "client"})
+OPEN = {"open_loop": {"rate": "1000/s", "late": "10ms", "connections": 500}}
+OPEN_LOOP = variant(connection={"closer": "client"}, load=OPEN)
+LOOPBACK = variant(connection={"closer": "client"}, lab={"topology": "loopback"})
+HOST = variant(connection={"closer": "client"}, lab={"topology": "host"})
+
+Records = list[Record | Latency]
+
+
+def clean(
+    *,
+    client: dict[str, int] | None = None,
+    server: dict[str, int] | None = None,
+    client_cpu_ns: int = 0,
+    server_cpu_ns: int = 0,
+    **interval_told: Any,
+) -> Records:
+    """A run of one second that leaves no doubt: a thousand connections, all closed by the client."""
+    counted = {"ActiveOpens": 1_000, "TW": 1_000, **(client or {})}
+    accepted = {"PassiveOpens": 1_000, **(server or {})}
+    loads = [interval(index, 100) for index in range(10)]
+    loads[5] = dataclasses.replace(loads[5], **interval_told)
+    return [
+        sample(-STEP),
+        sample(0),
+        *loads,
+        sample(
+            S,
+            side({State.TIME_WAIT: 1_000}, 1_000, client_cpu_ns, counted),
+            side(cpu_ns=server_cpu_ns, counters=accepted),
+        ),
+        *ended(S),
+    ]
+
+
+def found(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -> list[Caveat]:
+    fold = Fold(28_232)
+    for record in records:
+        fold.add(record)
+    lines = audit(fold.counted, fold.kernel(), shared=asked.lab.topology.shared) if fold.complete else []
+    return doubts(asked, fold, fold.metrics(), lines)
+
+
+def only(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -> Caveat:
+    (caveat,) = found(records, asked)
+    assert caveat.cause
+    assert caveat.remedy
+    return caveat
+
+
+def kinds(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -> set[CaveatKind]:
+    return {caveat.kind for caveat in found(records, asked)}
+
+
+def resampled(records: Records, change: Callable[[Sample], Sample]) -> Records:
+    return [change(record) if isinstance(record, Sample) else record for record in records]
+
+
+def counting(record: Sample, change: Callable[[Mapping[str, int]], Mapping[str, int]]) -> Sample:
+    """The sample with other counters on both sides."""
+    sides = {
+        key: dataclasses.replace(one, counters=change(one.counters)) for key, one in record.sides.items()
+    }
+    return dataclasses.replace(record, sides=sides)
+
+
+def shared(records: Records, **more: int) -> Records:
+    """The same where both sides are in one namespace: at the end, both have the counters of both."""
+    both = {"ActiveOpens": 1_000, "TW": 1_000, "PassiveOpens": 1_000, **more}
+    return resampled(
+        records,
+        lambda one: counting(one, lambda counters: {**counters, **both}) if one.t_ns == S else one,
+    )
+
+
+def test_a_clean_run_leaves_none() -> None:
+    assert found(clean()) == []
+    assert found(clean(), OPEN_LOOP) == []
+    assert found(shared(clean()), LOOPBACK) == []
+
+
+# The run itself
+
+
+def test_a_run_without_samples_or_intervals_measured_nothing() -> None:
+    for records in ([], [Event(0, "load_ends")]):
+        assert only(records).kind is CaveatKind.NO_RECORDS
+        assert only(records).invalidates
+    assert CaveatKind.NO_RECORDS in kinds([sample(-STEP), sample(0), *ended(S)])
+    assert CaveatKind.NO_RECORDS in kinds([interval(0)])
+
+
+def test_an_interrupted_run_says_after_what_time() -> None:
+    caveat = only([*clean(), Event(S, "interrupted")])
+    assert caveat.kind is CaveatKind.INTERRUPTED
+    assert "1.0 s of 10s" in caveat.cause
+    assert not caveat.invalidates
+
+
+def test_a_killed_run_is_readable_but_was_not_audited() -> None:
+    killed = [record for record in clean() if not isinstance(record, Event)]
+    caveat = only(killed)
+    assert caveat.kind is CaveatKind.NOT_AUDITED
+    assert "1.0 s of 10s" in caveat.cause
+    assert caveat.invalidates
+
+
+def test_a_process_that_died_is_named() -> None:
+    died = Event(S // 2, "process_died", {"what": "server", "how": "killed by SIGKILL", "stderr": ""})
+    caveat = only([*clean(), died])
+    assert caveat.kind is CaveatKind.PROCESS_DIED
+    assert "the server ended before its time, killed by SIGKILL" in caveat.cause
+    assert caveat.invalidates
+
+
+def test_a_worker_of_the_server_that_died_is_told_with_its_status() -> None:
+    caveat = only([*clean(), Event(S // 2, "worker_exited", {"pid": 7, "status": -9})])
+    assert caveat.kind is CaveatKind.PROCESS_DIED
+    assert "a worker of the server ended before its time, with status -9" in caveat.cause
+    assert caveat.invalidates
+
+
+# The counts
+
+
+def test_a_count_that_differs_from_the_kernels_is_told_with_both() -> None:
+    caveat = only(clean(server={"PassiveOpens": 1_001}))
+    assert caveat.kind is CaveatKind.AUDIT_DIFFERS
+    assert "connections established: 1,000, server PassiveOpens 1,001" in caveat.cause
+    assert caveat.invalidates
+
+
+def test_counters_that_the_kernel_lacks_are_named() -> None:
+    def less(counters: Mapping[str, int]) -> dict[str, int]:
+        return {name: count for name, count in counters.items() if name != "TWKilled"}
+
+    lacking = resampled(clean(), lambda one: counting(one, less))
+    caveat = only(lacking)
+    assert caveat.kind is CaveatKind.AUDIT_INCOMPLETE
+    assert "TWKilled" in caveat.cause
+    assert not caveat.invalidates
+
+
+def test_a_sampler_that_counts_otherwise_than_a_dump_is_doubted() -> None:
+    sides = {"client": {"sockstat": 1_000, "dump": 999}, "server": {"sockstat": 0, "dump": 0}}
+    caveat = only([*clean()[:-1], Event(S, "sample_check", {"sides": sides})])
+    assert caveat.kind is CaveatKind.SAMPLE_DIFFERS
+    assert "client: 1,000 TIME-WAIT by sockstat, 999 by a dump" in caveat.cause
+    assert caveat.invalidates
+
+
+# The place
+
+
+def test_the_hosts_own_loopback_never_answers_the_question() -> None:
+    caveat = only(shared(clean()), HOST)
+    assert caveat.kind is CaveatKind.HOST_LOOPBACK
+    assert caveat.invalidates
+
+
+def test_reuse_on_loopback_is_told_where_it_happened_and_only_there() -> None:
+    recycled = shared(clean(), TWRecycled=7)
+    caveat = only(recycled, LOOPBACK)
+    assert caveat.kind is CaveatKind.LOOPBACK_REUSE
+    assert caveat.cause.startswith("7 TIME-WAIT ports")
+    assert not caveat.invalidates
+    asked_for = variant(
+        connection={"closer": "client"},
+        lab={"topology": "loopback", "sysctl": {"client": {"net.ipv4.tcp_tw_reuse": "1"}}},
+    )
+    assert found(recycled, asked_for) == []
+    assert found(clean(client={"TWRecycled": 7})) == []
+
+
+def test_leftovers_of_an_earlier_run_invalidate() -> None:
+    for sides in (
+        (side({State.TIME_WAIT: 3}), side()),
+        (side(), side({State.TIME_WAIT: 3})),
+    ):
+        caveat = only([sample(-STEP, *sides), *clean()[1:]])
+        assert caveat.kind is CaveatKind.LEFTOVERS
+        assert caveat.cause.startswith("3 TIME-WAITs")
+        assert caveat.invalidates
+    assert found([sample(-STEP, side({State.ESTABLISHED: 3})), *clean()[1:]]) == []
+
+
+# The load
+
+
+@pytest.mark.parametrize(("late", "doubted"), [(0, False), (10, False), (11, True), (1_000, True)])
+def test_more_than_a_hundredth_of_late_starts_invalidates_an_open_loop(late: int, doubted: bool) -> None:
+    records = clean(late=late)
+    assert kinds(records, OPEN_LOOP) == ({CaveatKind.STARTS_LATE} if doubted else set())
+    if doubted:
+        assert only(records, OPEN_LOOP).invalidates
+        assert f"{late:,} of 1,000 starts were later than 10ms" in only(records, OPEN_LOOP).cause
+    assert found(records, CLIENT_CLOSES) == []
+
+
+def test_starts_given_up_are_told_in_an_open_loop() -> None:
+    caveat = only(clean(dropped=5, offered=105), OPEN_LOOP)
+    assert caveat.kind is CaveatKind.STARTS_DROPPED
+    assert "5 of 1,005 starts were dropped" in caveat.cause
+    assert not caveat.invalidates
+    # What a closed loop still wanted to open when its time was up is no loss.
+    assert found(clean(dropped=5, offered=105), CLIENT_CLOSES) == []
+
+
+@pytest.mark.parametrize(("share", "doubted"), [(0.94, False), (0.95, True), (1.0, True)])
+def test_a_generator_at_its_limit_bounds_the_rate_and_not_the_states(share: float, doubted: bool) -> None:
+    records = clean(client_cpu_ns=round(share * S))
+    assert kinds(records) == ({CaveatKind.GENERATOR_SATURATED} if doubted else set())
+    if doubted:
+        assert "the rate is its limit, the states are not" in only(records).cause
+        assert not only(records).invalidates
+        # In an open loop lateness judges; what is left is its own share of the latencies.
+        assert "latencies" in only(records, OPEN_LOOP).cause
+        assert not only(records, OPEN_LOOP).invalidates
+
+
+def test_a_server_at_its_limit_is_measured_by_its_workers() -> None:
+    records = clean(server_cpu_ns=round(1.9 * S))
+    assert only(records).kind is CaveatKind.SERVER_SATURATED
+    two = variant(connection={"closer": "client"}, server={"workers": 2})
+    assert "95% of each of its 2 cores" in only(records, two).cause
+    three = variant(connection={"closer": "client"}, server={"workers": 3})
+    assert found(records, three) == []
+
+
+# Who closed
+
+
+@pytest.mark.parametrize(
+    ("closer", "close", "asked"),
+    [
+        ("client", "fin", "client_fin"),
+        ("client", "rst", "client_rst"),
+        ("server", "fin", "server_fin"),
+        ("server", "rst", "server_rst"),
+    ],
+)
+@pytest.mark.parametrize("ending", [field.name for field in dataclasses.fields(Closes)])
+def test_connections_that_ended_otherwise_are_counted(
+    closer: str, close: str, asked: str, ending: str
+) -> None:
+    records = [interval(0, 10, closes=Closes(**{ending: 10})), *ended(S)]
+    caveats = found(records, variant(connection={"closer": closer, "close": close}))
+    differs = [caveat for caveat in caveats if caveat.kind is CaveatKind.CLOSER_DIFFERS]
+    assert bool(differs) == (ending != asked)
+    for caveat in differs:
+        assert f"10 of 10 connections were not ended by the {closer}'s {close.upper()}" in caveat.cause
+        assert not caveat.invalidates
+
+
+def test_what_the_end_of_the_run_cut_off_is_not_held_against_the_closer() -> None:
+    server_closes = variant(connection={"closer": "server"})
+
+    def closer_doubted(cut_in: Phase, resets: int) -> bool:
+        errors = {Failure(cut_in, Fault.CUT): 10}
+        records = [interval(0, 100, closes=Closes(server_fin=90, client_rst=resets), errors=errors)]
+        return CaveatKind.CLOSER_DIFFERS in kinds(records, server_closes)
+
+    assert not closer_doubted(Phase.RECEIVE, 10)
+    assert closer_doubted(Phase.RECEIVE, 11)
+    # One cut off while it connected was never closed, and so excuses nothing.
+    assert closer_doubted(Phase.CONNECT, 10)
+
+
+def test_given_up_connections_are_told_even_where_the_client_closes() -> None:
+    # A timeout ends in a reset (K4): no TIME-WAIT, though the scenario counts on one.
+    records = [interval(0, 10, closes=Closes(client_fin=8, client_rst=2), errors={TIMEOUT: 2})]
+    assert CaveatKind.CLOSER_DIFFERS in kinds(records)
+
+
+# The machine
+
+
+@pytest.mark.parametrize(("late", "doubted"), [(0, False), (1, False), (2, True)])
+def test_more_than_a_twentieth_of_late_samples_is_told(late: int, doubted: bool) -> None:
+    more = [sample(STEP + index, late=index < late) for index in range(17)]
+    records = clean()
+    assert kinds([*records[:2], *more, *records[2:]]) == ({CaveatKind.SAMPLER_LATE} if doubted else set())
+
+
+def test_packets_dropped_by_the_host_during_the_run_are_told() -> None:
+    before = resampled(clean(), lambda one: dataclasses.replace(one, softnet_dropped=50))
+    assert found(before) == []
+    after = resampled(before, lambda one: dataclasses.replace(one, softnet_dropped=50 + 3 * (one.t_ns == S)))
+    caveat = only(after)
+    assert caveat.kind is CaveatKind.SOFTNET_DROPS
+    assert "dropped 3 packets" in caveat.cause
+
+
+@pytest.mark.parametrize(
+    ("of", "counter", "kind"),
+    [
+        ("server", "SyncookiesSent", CaveatKind.COOKIES_SENT),
+        ("server", "ListenOverflows", CaveatKind.LISTEN_OVERFLOWS),
+        ("client", "TCPTimeWaitOverflow", CaveatKind.TIME_WAIT_OVERFLOW),
+    ],
+)
+def test_limits_that_the_kernel_counted_are_told(of: str, counter: str, kind: CaveatKind) -> None:
+    counted = {counter: 12, **({"TW": 988} if counter == "TCPTimeWaitOverflow" else {})}
+    records = clean(client=counted) if of == "client" else clean(server=counted)
+    caveat = only(records)
+    assert caveat.kind is kind
+    assert "12" in caveat.cause
+    assert not caveat.invalidates
+
+
+def test_those_that_invalidate_come_first() -> None:
+    records = [*clean(client_cpu_ns=S, server={"PassiveOpens": 3}, late=1_000), Event(S, "interrupted")]
+    order = [caveat.invalidates for caveat in found(records, OPEN_LOOP)]
+    assert order == sorted(order, reverse=True)
+    assert order.count(True) == 2
+    assert order.count(False) == 2
+
+
+def test_every_kind_of_doubt_is_tested_here() -> None:
+    text = Path(__file__).read_text()
+    assert [kind.name for kind in CaveatKind if f"CaveatKind.{kind.name}" not in text] == []

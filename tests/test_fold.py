@@ -1,0 +1,248 @@
+"""The fold: the same at once and record by record, whole or cut short, and never a number that is none."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.fold import Fold, metric_names
+from loadgen.latency import Counts, Distribution, Latency, Tag
+from loadgen.records import Closes, Event, Interval, Record, Sample
+from loadgen.tcp import Failure, Fault, Phase, Side, State
+from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, interval, sample, side
+
+PORTS = 28_232
+
+
+def folded(records: Sequence[Record | Latency], ports: int = PORTS) -> Fold:
+    fold = Fold(ports)
+    for record in records:
+        fold.add(record)
+    return fold
+
+
+def latency(tag: Tag, *values_ns: int) -> Latency:
+    distribution = Distribution()
+    distribution.record(Counts.of(tag, np.array(values_ns)))
+    taken = distribution.take(tag, 0, S)
+    assert taken is not None
+    return taken
+
+
+# What is measured
+
+
+def test_nothing_gives_the_ports_and_no_more() -> None:
+    fold = Fold(PORTS)
+    assert fold.metrics() == {"client.ports": PORTS}
+    assert fold.counted.attempts == fold.counted.outcomes == fold.closes.total == 0
+    assert (fold.knee(), fold.complete, fold.busy(Side.CLIENT)) == (None, False, 0.0)
+    assert fold.kernel() == {side: {} for side in Side}
+
+
+def test_counts_add_up() -> None:
+    one = Interval(
+        0,
+        STEP,
+        offered=9,
+        started=8,
+        late=1,
+        dropped=1,
+        attempts=7,
+        opened=6,
+        connected=5,
+        exchanges=4,
+        succeeded=3,
+        closes=Closes(1, 1, 2, 1),
+        errors={NO_PORT: 1, TIMEOUT: 2, Failure(Phase.CONNECT, Fault.TIMEOUT): 1},
+    )
+    fold = folded([one, one])
+    metrics = fold.metrics()
+    assert {name: metrics[name] for name in ("offered", "started", "late", "dropped", "attempts")} == {
+        "offered": 18,
+        "started": 16,
+        "late": 2,
+        "dropped": 2,
+        "attempts": 14,
+    }
+    assert (metrics["errors.total"], metrics["errors.EADDRNOTAVAIL"], metrics["errors.TIMEOUT"]) == (8, 2, 6)
+    assert fold.closes == fold.counted.closes == Closes(2, 2, 4, 2)
+    assert (metrics["closes.server_fin"], fold.counted.succeeded, fold.counted.failed) == (4, 6, 8)
+
+
+def test_the_mean_rate_leaves_out_the_tail_after_the_load() -> None:
+    loaded = [interval(index, 100) for index in range(10)]
+    tail = [interval(index, 0) for index in range(10, 30)]
+    metrics = folded([*loaded, *tail, Event(S, "load_ends")]).metrics()
+    assert (metrics["rate.mean"], metrics["rate.end"], metrics["load.time_ns"]) == (1_000, 1_000, S)
+    assert metrics["connected"] == 1_000
+    # The interval in which the load ends counts where most of it was under load.
+    assert (
+        folded([*loaded, *tail, Event(S + STEP * 6 // 10, "load_ends")]).metrics()["load.time_ns"]
+        == 11 * STEP
+    )
+    assert folded([*loaded, *tail, Event(S + STEP * 4 // 10, "load_ends")]).metrics()["load.time_ns"] == S
+
+
+def test_an_interrupted_load_counts_to_its_last_interval() -> None:
+    fold = folded([interval(index, 100) for index in range(7)])
+    assert fold.load_end_ns() == 7 * STEP
+    assert fold.metrics()["rate.mean"] == 1_000
+    assert fold.event("load_ends") is None
+
+
+def test_a_load_that_ended_before_its_first_interval_still_has_one() -> None:
+    metrics = folded([interval(0, 3), Event(1, "load_ends")]).metrics()
+    assert metrics["rate.mean"] == 30
+
+
+def test_idle_intervals_lower_the_mean_and_not_the_maximum() -> None:
+    intervals = [interval(0, 100), interval(1, 0), interval(2, 0), interval(3, 100, exchanges=500)]
+    metrics = folded(intervals).metrics()
+    assert (metrics["rate.mean"], metrics["rate.max"], metrics["rate.requests"]) == (500, 1_000, 1_500)
+
+
+def test_an_interval_cut_short_gives_no_rate_of_its_own() -> None:
+    short = Interval(4 * STEP, 4 * STEP + S // 1_000, connected=5)
+    metrics = folded([*(interval(index, 100) for index in range(4)), short]).metrics()
+    assert (metrics["rate.max"], metrics["rate.end"]) == (1_000, 1_000)
+    assert metrics["rate.mean"] == pytest.approx(405 / 0.401)
+
+
+def test_an_interval_without_length_has_no_rate() -> None:
+    metrics = folded([Interval(0, 0, connected=5)]).metrics()
+    assert "rate.mean" not in metrics
+    assert metrics["connected"] == 5
+
+
+def test_states_are_the_largest_and_the_last() -> None:
+    records = [
+        sample(-STEP),
+        sample(0, side({State.TIME_WAIT: 10, State.ESTABLISHED: 64}, ports_held=74)),
+        sample(STEP, side({State.TIME_WAIT: 7}, ports_held=7), side({State.CLOSE_WAIT: 2}, cpu_ns=30)),
+    ]
+    metrics = folded(records).metrics()
+    assert (metrics["client.time_wait.max"], metrics["client.time_wait.end"]) == (10, 7)
+    assert (metrics["client.established.max"], metrics["client.established.end"]) == (64, 0)
+    assert (metrics["client.ports_held.max"], metrics["client.ports_held.end"]) == (74, 7)
+    assert (metrics["server.close_wait.end"], metrics["server.time_wait.max"]) == (2, 0)
+    assert (metrics["client.cpu_ns"], metrics["server.cpu_ns"]) == (0, 30)
+
+
+def test_counters_are_the_last_less_the_first() -> None:
+    before = side(counters={"TW": 100, "ActiveOpens": 5})
+    after = side(counters={"TW": 150, "ActiveOpens": 65})
+    kernel = folded([sample(-STEP, before), sample(S, after), *ended(S)]).kernel()
+    assert (kernel[Side.CLIENT]["TW"], kernel[Side.CLIENT]["ActiveOpens"]) == (50, 60)
+    assert "TWRecycled" not in kernel[Side.CLIENT]
+
+
+def test_latencies_are_merged_by_tag() -> None:
+    records = [
+        latency(Tag.CONNECT, 10_000, 20_000),
+        latency(Tag.CONNECT, 30_000),
+        latency(Tag.SERVICE, 5_000),
+    ]
+    metrics = folded(records).metrics()
+    assert metrics["connect.p50_ns"] == pytest.approx(20_000, abs=512)
+    assert metrics["connect.max_ns"] == pytest.approx(30_000, abs=512)
+    assert metrics["service.p999_ns"] == pytest.approx(5_000, abs=512)
+    assert not any(name.startswith("response.") for name in metrics)
+
+
+def test_busy_is_of_the_load_alone() -> None:
+    records = [
+        sample(-STEP, side(cpu_ns=0)),
+        sample(0, side(cpu_ns=S)),
+        sample(S, side(cpu_ns=S + S // 2)),
+        sample(2 * S, side(cpu_ns=9 * S)),
+        *ended(S),
+    ]
+    assert folded(records).busy(Side.CLIENT) == 0.5
+    assert folded(records).busy(Side.SERVER) == 0.0
+
+
+def test_knee_and_exhaustion_are_metrics_where_they_were_seen() -> None:
+    fast = [interval(index, 1_600, connect_p50_ns=15_000) for index in range(9)]
+    slow = [interval(index, 66, connect_p50_ns=600_000) for index in range(9, 30)]
+    held = [sample(index * STEP, side(ports_held=min(index, 9) * 1_600)) for index in range(-1, 32)]
+    metrics = folded([*fast, *slow, interval(30, 0, errors={NO_PORT: 28}), *held]).metrics()
+    assert metrics["knee.ports"] == pytest.approx(14_400, rel=0.01)
+    assert metrics["knee.time_ns"] == pytest.approx(9 * STEP, abs=STEP // 10)
+    assert metrics["exhaustion.time_ns"] == 30 * STEP
+
+
+# Whatever the records
+
+
+failures = st.builds(Failure, st.sampled_from(Phase), st.sampled_from(["EADDRNOTAVAIL", "EMFILE", *Fault]))
+small = st.integers(0, 5_000)
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> list[Record | Latency]:
+    """Records as any run may leave them: kinds mixed, each kind in its own order."""
+    records: list[Record | Latency] = []
+    for index in range(draw(st.integers(0, 12))):
+        counts: dict[str, Any] = {
+            name: draw(small) for name in ("offered", "started", "late", "dropped", "attempts", "exchanges")
+        }
+        errors = draw(st.dictionaries(failures, st.integers(1, 99), max_size=3))
+        connect = draw(st.none() | st.integers(1_000, 10_000_000))
+        records.append(interval(index, draw(small), **counts, errors=errors, connect_p50_ns=connect))
+    for index in range(draw(st.integers(0, 14))):
+        states = draw(st.dictionaries(st.sampled_from(State), small, max_size=4))
+        sides = [side(states, draw(small), index * draw(small), {"TW": draw(small)}) for _ in Side]
+        records.append(sample((index - 1) * STEP, *sides))
+    for tag in draw(st.lists(st.sampled_from(Tag), max_size=4)):
+        records.append(latency(tag, *draw(st.lists(st.integers(0, 10**13), min_size=1, max_size=4))))
+    if draw(st.booleans()):
+        records += ended(draw(st.integers(0, 2 * S)))
+    return records
+
+
+@settings(deadline=None)
+@given(runs())
+def test_every_metric_is_a_number_with_a_known_name(records: list[Record | Latency]) -> None:
+    metrics = folded(records).metrics()
+    known = set(metric_names())
+    assert {name for name in metrics if not name.startswith("errors.")} <= known
+    assert all(math.isfinite(value) for value in metrics.values())
+
+
+@settings(deadline=None)
+@given(runs())
+def test_looking_in_between_changes_nothing(records: list[Record | Latency]) -> None:
+    watched = Fold(PORTS)
+    for record in records:
+        watched.add(record)
+        watched.metrics()
+    assert watched.metrics() == folded(records).metrics()
+    assert watched.counted == folded(records).counted
+
+
+@settings(deadline=None)
+@given(runs(), st.randoms(use_true_random=False))
+def test_the_order_of_kinds_does_not_matter(records: list[Record | Latency], random: Any) -> None:
+    kinds: dict[type, list[Record | Latency]] = {}
+    for record in records:
+        kinds.setdefault(type(record), []).append(record)
+    shuffled: list[Record | Latency] = []
+    while any(kinds.values()):
+        shuffled.append(random.choice([queue for queue in kinds.values() if queue]).pop(0))
+    assert folded(shuffled).metrics() == folded(records).metrics()
+
+
+def test_metric_names_are_all_given_by_a_full_run() -> None:
+    fast = [interval(index, 1_600, connect_p50_ns=15_000) for index in range(9)]
+    slow = [interval(index, 66, connect_p50_ns=600_000) for index in range(9, 30)]
+    samples: list[Sample] = [sample(index * STEP) for index in range(-1, 32)]
+    latencies = [latency(tag, 5_000) for tag in Tag]
+    gone = interval(30, 0, errors={NO_PORT: 28})
+    metrics = folded([*fast, *slow, gone, *samples, *latencies, *ended(3 * S)]).metrics()
+    assert set(metric_names()) == {name for name in metrics if not name.startswith("errors.")}
+    assert len(metric_names()) == len(set(metric_names()))

@@ -1,0 +1,306 @@
+"""The plans: nothing that a scenario says is passed over, and each process is told what it needs."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from loadgen import plans, sampler
+from loadgen.drivers.plan import ClosedLoop, OpenLoop
+from loadgen.drivers.plan import Plan as DriverPlan
+from loadgen.lab.lab import Lab
+from loadgen.lab.spec import LabSpec
+from loadgen.model import TIME_WAIT_S, Situation, predict
+from loadgen.scenario import Variant, load_scenario
+from loadgen.scenario import models as scenario_models
+from loadgen.tcp import CloseMethod, Closer, Side
+from servers.plan import Plan as ServerPlan
+
+NOT_PLANNED = {
+    "name": "names the run's directory",
+    "expect": "is evaluated on the metrics, after the run",
+}
+"""The fields of a variant that no process is told of, and why."""
+
+CHANGES: dict[str, Any] = {
+    "lab.topology": "loopback",
+    "lab.family": "ipv6",
+    "lab.client.ports": "40000-41999",
+    "lab.client.addresses": 2,
+    "lab.server.addresses": 3,
+    "lab.sysctl.client": {"net.ipv4.tcp_tw_reuse": "1"},
+    "lab.sysctl.server": {"net.ipv4.tcp_max_tw_buckets": "5000"},
+    "server.kind": "aiohttp",
+    "server.port": 9090,
+    "server.workers": 2,
+    "server.backlog": 7,
+    "server.response": "1KiB",
+    "server.delay": "20ms",
+    "server.idle_timeout": "3s",
+    "connection.http": "1.0",
+    "connection.requests": 10,
+    "connection.closer": "client",
+    "connection.close": "rst",
+    "connection.think": "30ms",
+    "load.driver": "aiohttp",
+    "load.closed_loop.connections": 65,
+    "load.open_loop.rate": "200/s",
+    "load.open_loop.arrivals": "poisson",
+    "load.open_loop.connections": 12,
+    "load.open_loop.late": "5ms",
+    "load.duration": "11s",
+    "load.timeouts.connect": "1s",
+    "load.timeouts.send": "2s",
+    "load.timeouts.response": "3s",
+    "load.timeouts.close": "4s",
+    "load.seed": 7,
+    "sample.every": "50ms",
+}
+"""A value for every field of a variant that is not its default."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plans:
+    lab: LabSpec
+    server: ServerPlan
+    driver: DriverPlan
+    sampler: sampler.Plan
+
+
+def variant(tmp_path: Path, **parts: Any) -> Variant:
+    """The only variant of a scenario file that says so."""
+    path = tmp_path / "x.yaml"
+    with path.open("w") as file:
+        YAML(typ="safe").dump({"title": "t", **parts}, file)
+    (only,) = load_scenario(path).variants
+    return only
+
+
+def planned(asked: Variant) -> Plans:
+    """All plans, in a lab that stands only on paper."""
+    spec = plans.lab_spec(asked)
+    lab = Lab(
+        topology=spec.topology,
+        family=spec.family,
+        addresses={side: spec.addresses(side) for side in Side},
+        sysctls={side: {} for side in Side},
+        notes=(),
+        user=3,
+        networks={Side.CLIENT: 4, Side.SERVER: 5},
+    )
+    return Plans(
+        spec,
+        plans.server_plan(asked, lab),
+        plans.driver_plan(asked, lab),
+        plans.sampler_plan(asked, lab),
+    )
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    first, _, rest = path.partition(".")
+    return {first: nested(rest, value) if rest else value}
+
+
+def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    both = {**one, **other}
+    return {
+        key: merged(one[key], other[key])
+        if key in one and key in other and isinstance(one[key], dict)
+        else value
+        for key, value in both.items()
+    }
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The path of every field that holds no model itself."""
+    for name, field in model.model_fields.items():
+        inner = [
+            candidate
+            for candidate in (field.annotation, *getattr(field.annotation, "__args__", ()))
+            if isinstance(candidate, type) and issubclass(candidate, scenario_models.Model)
+        ]
+        if inner:
+            yield from fields(inner[0], f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def test_the_fields_of_a_variant_are_those_known_here() -> None:
+    assert set(fields(Variant)) == CHANGES.keys() | NOT_PLANNED.keys()
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_every_field_changes_what_some_process_is_told(tmp_path: Path, path: str) -> None:
+    base: dict[str, Any] = (
+        {"load": {"open_loop": {"rate": "100/s"}}} if path.startswith("load.open_loop") else {}
+    )
+    before = planned(variant(tmp_path, **base))
+    after = planned(variant(tmp_path, **merged(base, nested(path, CHANGES[path]))))
+    assert after != before
+
+
+def test_a_plain_scenario_in_full(tmp_path: Path) -> None:
+    plan = planned(variant(tmp_path))
+    assert plan.driver.sources == ("198.18.0.1",)
+    assert plan.driver.destinations == plan.server.hosts == ("198.19.0.1",)
+    assert plan.driver.port == plan.server.port == plan.sampler.port == 8080
+    assert plan.driver.loop == ClosedLoop(64)
+    assert (plan.driver.duration_ns, plan.driver.interval_ns) == (10_000_000_000, 100_000_000)
+    assert plan.lab.ports == plan.sampler.ports == (32768, 60999)
+    assert (plan.sampler.shared, plan.sampler.user, plan.sampler.networks) == (
+        False,
+        3,
+        {Side.CLIENT: 4, Side.SERVER: 5},
+    )
+    behaviour = plan.server.behaviour
+    assert (behaviour.closer, behaviour.close, behaviour.requests) == (Closer.SERVER, CloseMethod.FIN, 1)
+    assert (plan.driver.closer, plan.driver.close, plan.driver.requests) == (
+        Closer.SERVER,
+        CloseMethod.FIN,
+        1,
+    )
+
+
+def test_both_ends_are_told_the_same_of_who_closes(tmp_path: Path) -> None:
+    plan = planned(variant(tmp_path, connection={"closer": "client", "close": "rst", "requests": 7}))
+    behaviour = plan.server.behaviour
+    assert (plan.driver.closer, plan.driver.close, plan.driver.requests) == (
+        behaviour.closer,
+        behaviour.close,
+        behaviour.requests,
+    )
+
+
+def test_an_open_loop_in_full(tmp_path: Path) -> None:
+    loop = {"rate": "1.5k/s", "arrivals": "poisson", "connections": 99, "late": "3ms"}
+    plan = planned(variant(tmp_path, load={"open_loop": loop}))
+    assert isinstance(plan.driver.loop, OpenLoop)
+    assert (plan.driver.loop.rate, plan.driver.loop.connections, plan.driver.loop.late_ns) == (
+        1_500,
+        99,
+        3_000_000,
+    )
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_every_plan_survives_its_way_to_the_process(tmp_path: Path, path: str) -> None:
+    plan = planned(variant(tmp_path, **nested(path, CHANGES[path]) if "open_loop" not in path else {}))
+    assert DriverPlan.from_json(plan.driver.to_json()) == plan.driver
+    assert ServerPlan.from_json(plan.server.to_json()) == plan.server
+    assert sampler.Plan.from_json(plan.sampler.to_json()) == plan.sampler
+    assert "\n" not in plan.driver.to_json() + plan.server.to_json() + plan.sampler.to_json()
+    json.loads(plan.driver.to_json())
+
+
+# What the model is told
+
+
+def situation(tmp_path: Path, **parts: Any) -> Situation:
+    return plans.situation(variant(tmp_path, **parts))
+
+
+def test_ports_are_a_range_for_each_pair_of_addresses(tmp_path: Path) -> None:
+    found = situation(
+        tmp_path, lab={"client": {"ports": "40000-40999", "addresses": 2}, "server": {"addresses": 3}}
+    )
+    assert (found.ports, found.paths) == (6_000, 6)
+
+
+def test_an_open_loops_rate_is_of_requests_and_the_models_of_connections(tmp_path: Path) -> None:
+    loop = {"open_loop": {"rate": "1000/s", "connections": 50}}
+    found = situation(tmp_path, load=loop, connection={"requests": 10})
+    assert (found.rate, found.connections) == (100, 50)
+    assert situation(tmp_path).rate is None
+
+
+def test_pauses_are_the_servers_delays_and_the_closed_loops_thinking(tmp_path: Path) -> None:
+    parts: dict[str, Any] = {"connection": {"requests": 3, "think": "1s"}, "server": {"delay": "100ms"}}
+    assert situation(tmp_path, **parts).pause_s == pytest.approx(2.3)
+    # In an open loop the arrivals say when an exchange begins.
+    parts["connection"]["think"] = "0s"
+    loop = {"open_loop": {"rate": "1000/s"}}
+    assert situation(tmp_path, **parts, load=loop).pause_s == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("closer", "lab", "buckets"),
+    [
+        ("client", {}, 131_072),
+        ("client", {"sysctl": {"client": {"net.ipv4.tcp_max_tw_buckets": 5000}}}, 5_000),
+        ("server", {"sysctl": {"client": {"net.ipv4.tcp_max_tw_buckets": 5000}}}, 131_072),
+        ("server", {"sysctl": {"server": {"net.ipv4.tcp_max_tw_buckets": 5000}}}, 5_000),
+        (
+            "server",
+            {"topology": "loopback", "sysctl": {"client": {"net.ipv4.tcp_max_tw_buckets": 5000}}},
+            5_000,
+        ),
+        ("client", {"sysctl": {"client": {"net.ipv4.tcp_max_tw_buckets": "many"}}}, 131_072),
+    ],
+)
+def test_the_bucket_limit_is_that_of_the_closers_namespace(
+    tmp_path: Path, closer: str, lab: dict[str, Any], buckets: int
+) -> None:
+    assert situation(tmp_path, lab=lab, connection={"closer": closer}).tw_buckets == buckets
+
+
+@pytest.mark.parametrize(
+    ("topology", "client", "hold_s"),
+    [
+        ("pair", {}, TIME_WAIT_S),
+        ("pair", {"net.ipv4.tcp_tw_reuse": 1}, 1.0),
+        ("pair", {"net.ipv4.tcp_tw_reuse": 1, "net.ipv4.tcp_tw_reuse_delay": 250}, 0.25),
+        ("pair", {"net.ipv4.tcp_tw_reuse": 1, "net.ipv4.tcp_timestamps": 0}, TIME_WAIT_S),
+        ("loopback", {}, 1.0),
+        ("loopback", {"net.ipv4.tcp_tw_reuse": 0}, TIME_WAIT_S),
+        ("host", {}, 1.0),
+    ],
+)
+def test_a_time_wait_holds_its_port_until_it_may_be_reused(
+    tmp_path: Path, topology: str, client: dict[str, int], hold_s: float
+) -> None:
+    lab: dict[str, Any] = {"topology": topology, **({"sysctl": {"client": client}} if client else {})}
+    assert situation(tmp_path, lab=lab).hold_s == hold_s
+
+
+def test_a_driver_that_costs_more_is_predicted_to_do_less(tmp_path: Path) -> None:
+    protocol, aiohttp = (
+        predict(situation(tmp_path, load={"driver": driver})) for driver in ("protocol", "aiohttp")
+    )
+    assert protocol.rate_per_s > aiohttp.rate_per_s
+
+
+def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Path) -> None:
+    """What is left out decides nothing about ports: sizes, limits of patience, how one looks, and the
+    settings of a server that does not close."""
+    undecided = {
+        "lab.family",
+        "lab.sysctl.server",
+        "server.kind",
+        "server.port",
+        "server.workers",
+        "server.backlog",
+        "server.response",
+        "server.idle_timeout",
+        "connection.http",
+        "load.open_loop.arrivals",
+        "load.open_loop.late",
+        "load.timeouts.connect",
+        "load.timeouts.send",
+        "load.timeouts.response",
+        "load.timeouts.close",
+        "load.seed",
+        "sample.every",
+    }
+    base: dict[str, Any] = {"connection": {"closer": "client", "requests": 2}}
+    same: set[str] = set()
+    for path, value in CHANGES.items():
+        start = merged(base, {"load": {"open_loop": {"rate": "100/s"}}}) if "open_loop" in path else base
+        changed = nested(path, "server" if path == "connection.closer" else value)
+        if situation(tmp_path, **merged(start, changed)) == situation(tmp_path, **start):
+            same.add(path)
+    assert same == undecided

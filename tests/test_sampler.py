@@ -1,0 +1,302 @@
+"""Samples against `ss` and /proc, with connections held in known states on both sides of a lab."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from time import monotonic_ns
+from typing import Any
+
+import pytest
+
+from loadgen.child import Child
+from loadgen.lab.spec import LabSpec, Topology
+from loadgen.records import Sample, SideSample
+from loadgen.sampler import Clock, Plan, is_quiet
+from loadgen.tcp import Side, State
+from tests.driving import MS_NS, Bench, bench
+
+PORTS = (42_000, 42_099)
+
+# Each connection begins with a letter that tells the server what to do.
+SERVER = """
+import socket, sys
+listener = socket.create_server((sys.argv[1], 0), backlog=128)
+print(listener.getsockname()[1], flush=True)
+kept = []
+for _ in range(int(sys.argv[2])):
+    connection, _ = listener.accept()
+    kept.append(connection)
+    match connection.recv(1):
+        case b"e" | b"w" | b"o":
+            pass
+        case b"c":
+            assert connection.recv(1) == b""
+            connection.close()
+        case b"s":
+            connection.close()
+        case b"h":
+            connection.shutdown(socket.SHUT_WR)
+listener.listen(0)
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+CLIENT = """
+import socket, sys
+kept = []
+def connect(what):
+    connection = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)
+    kept.append(connection)
+    connection.send(what)
+    return connection
+for what in sys.argv[3].encode():
+    connection = connect(bytes([what]))
+    match bytes([what]):
+        case b"e" | b"h":
+            pass
+        case b"c" | b"o":
+            connection.close()
+        case b"s":
+            assert connection.recv(1) == b""
+            connection.close()
+        case b"w":
+            connection.shutdown(socket.SHUT_WR)
+sys.stdin.readline()
+# Nobody accepts any more: one waits in the accept queue, the next one's SYN gets no answer (K15).
+connect(b"")
+late = socket.socket()
+late.setblocking(False)
+late.connect_ex((sys.argv[1], int(sys.argv[2])))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+SCRIPT = "eeecccccsswwohh"
+"""ESTABLISHED (e); TIME-WAIT of the client (c), of the server (s); half closed by the client (w; o: an orphan)
+or by the server (h)."""
+HELD: dict[Side, dict[State, int]] = {
+    Side.CLIENT: {
+        State.ESTABLISHED: 4,
+        State.TIME_WAIT: 5,
+        State.FIN_WAIT_2: 3,
+        State.CLOSE_WAIT: 2,
+        State.SYN_SENT: 1,
+    },
+    Side.SERVER: {
+        State.LISTEN: 1,
+        State.ESTABLISHED: 4,
+        State.TIME_WAIT: 2,
+        State.CLOSE_WAIT: 3,
+        State.FIN_WAIT_2: 2,
+    },
+}
+SS_NAMES = {
+    "ESTAB": State.ESTABLISHED,
+    "FIN-WAIT-1": State.FIN_WAIT_1,
+    "FIN-WAIT-2": State.FIN_WAIT_2,
+    "SYN-RECV": State.SYN_RECEIVED,
+} | {state.value: state for state in State}
+
+both_topologies = pytest.mark.parametrize("at", [Topology.PAIR, Topology.LOOPBACK], indirect=True)
+
+
+@pytest.fixture
+def at(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with bench(LabSpec(topology=request.param, ports=PORTS)) as made:
+        yield made
+
+
+@asynccontextmanager
+async def holding(at: Bench) -> AsyncGenerator[int]:
+    """The connections of `SCRIPT`, held; gives the server's port."""
+
+    async def start(side: Side, script: str, *arguments: str) -> Process:
+        argv = [sys.executable, "-c", script, *arguments]
+        return await at.lab.spawn(side, argv, stdin=PIPE, stdout=PIPE)
+
+    async def line(process: Process) -> str:
+        assert process.stdout
+        return (await process.stdout.readline()).decode().strip()
+
+    address = at.lab.addresses[Side.SERVER][0]
+    server = await start(Side.SERVER, SERVER, address, str(len(SCRIPT)))
+    port = int(await line(server))
+    client = await start(Side.CLIENT, CLIENT, address, str(port), SCRIPT)
+    try:
+        assert await line(server) == "done"
+        assert client.stdin
+        client.stdin.write(b"\n")
+        assert await line(client) == "held"
+        yield port
+    finally:
+        for process in (client, server):
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def sampling(at: Bench, port: int, every_ns: int = 20 * MS_NS) -> AsyncGenerator[Child]:
+    """The sampler as a run uses it, told to begin."""
+    lab = at.lab
+    plan = Plan(port, PORTS, lab.topology is not Topology.PAIR, every_ns, lab.user, lab.networks)
+    descriptors = (lab.user, *lab.networks.values())
+    child = await Child.start(lab, Side.CLIENT, "sampler", "loadgen.sampler", plan.to_json(), descriptors)
+    try:
+        await child.expect("ready")
+        pids = {side: [os.getpid()] for side in Side}
+        child.tell(json.dumps({"origin_ns": monotonic_ns(), "pids": pids}))
+        yield child
+    finally:
+        child.kill()
+        await child.end()
+
+
+async def next_sample(child: Child) -> Sample:
+    async for line in child.lines():
+        if line.pop("type") == "sample":
+            return Sample.from_json(line)
+    raise await child.died()
+
+
+async def seen_by_ss(at: Bench, side: Side, port: int) -> Counter[State]:
+    """The side's sockets by state. On loopback the port tells the sides' sockets apart."""
+    column = 3 if side is Side.SERVER else 4
+    rows = [row.split() for row in (await at.output(side, "ss", "-tanH")).splitlines()]
+    return Counter(SS_NAMES[row[0]] for row in rows if row[column].endswith(f":{port}"))
+
+
+async def agrees(at: Bench, side: Side, port: int, sample: SideSample) -> bool:
+    """Whether `ss` and /proc say now what the sample says; what moves by itself may need another try."""
+    return sample.states == await seen_by_ss(at, side, port) and sample.counters == await at.counters(side)
+
+
+@both_topologies
+def test_a_sample_says_what_ss_and_proc_say(at: Bench) -> None:
+    async def main() -> None:
+        async with holding(at) as port, sampling(at, port) as child:
+            sample = await next_sample(child)
+            # SYNs are sent again, and counted: take the next sample until nothing moved meanwhile.
+            while not all([await agrees(at, side, port, sample.sides[side]) for side in Side]):
+                sample = await next_sample(child)
+            assert {side: dict(each.states) for side, each in sample.sides.items()} == HELD
+            client, server = sample.sides[Side.CLIENT], sample.sides[Side.SERVER]
+            # Every socket of the client is on one of its ports, whatever its state.
+            assert client.ports_held == sum(HELD[Side.CLIENT].values())
+            assert server.ports_held == 0
+            assert client.counters["ActiveOpens"] == len(SCRIPT) + 2
+            assert sample.full == (at.lab.topology is Topology.LOOPBACK)
+            assert sample.cost_ns > 0
+            assert client.cpu_user_ns + client.cpu_system_ns > 0
+            assert not is_quiet(sample)
+
+    at.run(main())
+
+
+@both_topologies
+def test_time_wait_is_checked_both_ways_at_the_end(at: Bench) -> None:
+    async def main() -> dict[str, Any]:
+        async with holding(at) as port, sampling(at, port) as child:
+            await next_sample(child)
+            child.tell("stop")
+            lines = [line async for line in child.lines()]
+        # Once before the load, and once after it.
+        assert [line["type"] for line in lines if line["type"] != "sample"] == 2 * ["sample_check"] + ["over"]
+        assert [line["type"] for line in lines[-2:]] == ["sample_check", "over"]
+        assert lines[0]["sides"] == lines[-2]["sides"]
+        return lines[-2]["sides"]
+
+    waiting = {side: HELD[side][State.TIME_WAIT] for side in Side}
+    if at.lab.topology is Topology.LOOPBACK:
+        # One namespace holds both.
+        waiting = dict.fromkeys(Side, sum(waiting.values()))
+    assert at.run(main()) == {side.value: {"sockstat": n, "dump": n} for side, n in waiting.items()}
+
+
+@pytest.mark.parametrize("at", [Topology.PAIR], indirect=True)
+def test_an_empty_lab_is_quiet_and_ends_at_once(at: Bench) -> None:
+    async def main() -> None:
+        async with sampling(at, 80) as child:
+            assert is_quiet(await next_sample(child))
+            child.tell("stop")
+            lines = [line async for line in child.lines()]
+            # One that was due, or had begun, and the one that finds it quiet.
+            assert sum(line["type"] == "sample" for line in lines) >= 1
+            assert lines[-1] == {"type": "over"}
+
+    at.run(main())
+
+
+@pytest.mark.parametrize("at", [Topology.PAIR], indirect=True)
+def test_a_sampler_that_was_held_up_says_so_and_goes_on(at: Bench) -> None:
+    every_ns = 20 * MS_NS
+
+    async def main() -> list[Sample]:
+        async with sampling(at, 80, every_ns) as child:
+            samples = [await next_sample(child)]
+            os.kill(child.pid, signal.SIGSTOP)
+            # It is the passing of time that is tested.
+            await asyncio.sleep(5 * every_ns / 1e9)
+            os.kill(child.pid, signal.SIGCONT)
+            while not samples[-1].late:
+                samples.append(await next_sample(child))
+            samples += [await next_sample(child) for _ in range(5)]
+            return samples
+
+    samples = at.run(main())
+    late = next(index for index, sample in enumerate(samples) if sample.late)
+    assert samples[late].t_ns - samples[late - 1].t_ns > 3 * every_ns
+    # Those missed are not made up for: one sample a period, at most.
+    periods = [sample.t_ns // every_ns for sample in samples[1:]]
+    assert all(earlier < later for earlier, later in pairwise(periods))
+
+
+# ---- pure
+
+
+def test_samples_are_due_at_multiples_of_the_period() -> None:
+    clock = Clock(origin_ns=1000, every_ns=100)
+    assert clock.due_ns == 1000
+    for now_ns, due_ns in [
+        (1000, 1100),  # on time
+        (1199, 1200),  # late, but within the period
+        (1200, 1300),  # so late that the next was due
+        (1777, 1800),  # several missed
+        (1750, 1900),  # woken early: the same instant is not due again
+    ]:
+        clock.advance(now_ns)
+        assert clock.due_ns == due_ns
+
+
+def test_before_the_load_the_origin_is_due() -> None:
+    clock = Clock(origin_ns=1000, every_ns=100)
+    clock.advance(300)
+    assert clock.due_ns == 1100
+
+
+@pytest.mark.parametrize(
+    ("state", "quiet"),
+    [
+        (State.LISTEN, True),
+        (State.TIME_WAIT, True),
+        (State.FIN_WAIT_2, True),
+        (State.ESTABLISHED, False),
+        (State.LAST_ACK, False),
+        (State.SYN_SENT, False),
+    ],
+)
+@pytest.mark.parametrize("side", Side)
+def test_quiet_is_when_only_lasting_states_are_left(side: Side, state: State, quiet: bool) -> None:
+    sides = {each: SideSample({state: 1} if each is side else {}, 0, {}, 0, 0) for each in Side}
+    assert is_quiet(Sample(0, 0, late=False, full=False, sides=sides, softnet_dropped=0)) == quiet
+
+
+def test_a_plan_survives_the_pipe() -> None:
+    plan = Plan(80, PORTS, shared=True, every_ns=7, user=3, networks={Side.CLIENT: 4, Side.SERVER: 5})
+    assert Plan.from_json(plan.to_json()) == plan

@@ -1,0 +1,352 @@
+"""The summary: a sentence for every shape of an answer, prediction beside measurement, a sound document."""
+
+import json
+from typing import Any
+
+import pytest
+
+from loadgen.expectation import Expectation
+from loadgen.fold import Fold
+from loadgen.latency import Latency
+from loadgen.model import Prediction, predict
+from loadgen.plans import situation
+from loadgen.problem import Mark
+from loadgen.records import Closes, Event, Record
+from loadgen.scenario import Variant
+from loadgen.summary import (
+    Compared,
+    VariantSummary,
+    compare,
+    run_verdict,
+    summarise,
+    summary_document,
+    verdict,
+)
+from loadgen.tcp import State
+from tests.made_records import NO_PORT, STEP, S, ended, interval, sample, side, variant
+
+CLIENT = variant(connection={"closer": "client"}, load={"duration": "3s"})
+SERVER = variant(connection={"closer": "server"})
+DIED = {"what": "server", "how": "killed by SIGKILL", "stderr": ""}
+
+
+def metrics(client: int = 0, server: int = 0, **more: float) -> dict[str, float]:
+    return {
+        "client.ports": 28_232,
+        "connected": 1_000,
+        "rate.mean": 1_234.5,
+        "client.time_wait.max": client,
+        "server.time_wait.max": server,
+        **{name.replace("__", "."): value for name, value in more.items()},
+    }
+
+
+# One sentence
+
+
+@pytest.mark.parametrize(
+    ("asked", "measured", "sentence"),
+    [
+        (
+            CLIENT,
+            metrics(client=8_000),
+            "The client pays: 8,000 TIME-WAIT there, none on the other side,"
+            " throughput is 1,234 connections/s.",
+        ),
+        (
+            SERVER,
+            metrics(server=14_116),
+            "The server pays: 14,116 TIME-WAIT there, none on the other side,"
+            " throughput is 1,234 connections/s.",
+        ),
+        (
+            SERVER,
+            metrics(client=12),
+            "The client pays, though it closes second: 12 TIME-WAIT there, none on the other side,"
+            " throughput is 1,234 connections/s.",
+        ),
+        (
+            CLIENT,
+            metrics(client=900, server=100),
+            "The client closes first; TIME-WAIT stands on both sides (the client 900 and the server 100),"
+            " throughput is 1,234 connections/s.",
+        ),
+        (
+            CLIENT,
+            metrics(),
+            "The client closes first and nobody holds TIME-WAIT, throughput is 1,234 connections/s.",
+        ),
+        (
+            variant(connection={"closer": "server", "close": "rst"}),
+            metrics(),
+            "The server closes first by RST and nobody holds TIME-WAIT, throughput is 1,234 connections/s.",
+        ),
+        (
+            CLIENT,
+            metrics(
+                client=28_232,
+                knee__ports=14_131,
+                knee__rate_before=16_000.4,
+                knee__rate_after=661.2,
+                exhaustion__time_ns=22.46 * S,
+            ),
+            "The client pays: 28,232 TIME-WAIT there, none on the other side,"
+            " throughput falls from 16,000/s to 661/s at 14,131 of 28,232 ports,"
+            " and no port is left from 22.5 s on.",
+        ),
+        (
+            CLIENT,
+            metrics(client=2_000, exhaustion__time_ns=0.3 * S),
+            "The client pays: 2,000 TIME-WAIT there, none on the other side,"
+            " throughput is 1,234 connections/s, and no port is left from 0.3 s on.",
+        ),
+        (
+            CLIENT,
+            {"client.ports": 28_232, "connected": 0, "errors.total": 1_500},
+            "No connection was established; 1,500 attempts failed.",
+        ),
+        (CLIENT, {"client.ports": 28_232}, "No connection was established; 0 attempts failed."),
+    ],
+    ids=[
+        "client",
+        "server",
+        "the wrong one",
+        "both",
+        "nobody",
+        "reset",
+        "knee and end",
+        "end",
+        "refused",
+        "nothing",
+    ],
+)
+def test_the_verdict_is_a_sentence(asked: Variant, measured: dict[str, float], sentence: str) -> None:
+    assert verdict(asked, measured) == sentence
+
+
+# Beside the prediction
+
+
+def rows(prediction: Prediction, measured: dict[str, float]) -> dict[str, Compared]:
+    return {row.name: row for row in compare(prediction, measured)}
+
+
+def test_a_knee_is_compared_where_both_have_it() -> None:
+    prediction = predict(situation(variant(connection={"closer": "client"}, load={"duration": "30s"})))
+    measured = metrics(
+        client=28_232,
+        knee__ports=14_000,
+        knee__time_ns=S,
+        knee__rate_before=14_116,
+        knee__rate_after=600,
+        exhaustion__time_ns=25 * S,
+    )
+    found = rows(prediction, measured)
+    assert list(found) == [
+        "rate before the knee",
+        "TIME-WAIT, client",
+        "TIME-WAIT, server",
+        "knee",
+        "time to the knee",
+        "rate past the knee",
+        "time to exhaustion",
+    ]
+    assert (found["knee"].predicted, found["knee"].measured) == (14_116, 14_000)
+    assert found["knee"].error == pytest.approx(14_116 / 14_000 - 1)
+    assert found["time to the knee"].measured == 1.0
+    assert found["rate before the knee"].measured == 14_116
+    assert found["rate past the knee"].predicted == pytest.approx(664, abs=5)
+    assert found["TIME-WAIT, client"].error == 0.0
+    # The knee's ports rest on nothing assumed; when it comes does.
+    assert not found["knee"].assumed
+    assert found["time to the knee"].assumed
+
+
+def test_what_was_expected_and_not_seen_or_seen_and_not_expected_has_no_error() -> None:
+    expected = predict(situation(variant(connection={"closer": "client"}, load={"duration": "30s"})))
+    found = rows(expected, metrics(client=28_232))
+    assert (found["knee"].predicted, found["knee"].measured, found["knee"].error) == (14_116, None, None)
+    assert found["time to exhaustion"].measured is None
+    unexpected = predict(situation(SERVER))
+    found = rows(
+        unexpected, metrics(knee__ports=50, knee__time_ns=S, knee__rate_before=9, knee__rate_after=1)
+    )
+    assert (found["knee"].predicted, found["knee"].measured, found["knee"].error) == (None, 50, None)
+    assert found["time to the knee"].predicted is None
+    assert "time to exhaustion" not in found
+
+
+def test_a_knee_that_a_low_rate_does_not_show_is_not_waited_for() -> None:
+    slow = variant(connection={"closer": "client"}, load={"open_loop": {"rate": "500/s"}, "duration": "50s"})
+    prediction = predict(situation(slow))
+    assert prediction.time_to_knee_s is not None
+    found = rows(prediction, metrics(client=25_000))
+    assert list(found) == ["rate before the knee", "TIME-WAIT, client", "TIME-WAIT, server"]
+    assert not any(row.assumed for row in found.values())
+
+
+def test_without_a_knee_the_mean_rate_counts_unless_the_ports_ran_out() -> None:
+    prediction = predict(situation(CLIENT))
+    assert rows(prediction, metrics())["rate before the knee"].measured == 1_234.5
+    assert rows(prediction, metrics(exhaustion__time_ns=S))["rate before the knee"].measured is None
+
+
+@pytest.mark.parametrize(
+    ("predicted", "measured", "error"),
+    [
+        (110.0, 100.0, 0.1),
+        (90.0, 100.0, -0.1),
+        (0, 0, 0.0),
+        (5, 0, None),
+        (None, 5, None),
+        (5, None, None),
+        (None, None, None),
+    ],
+)
+def test_an_error_is_relative_to_what_was_measured(
+    predicted: float | None, measured: float | None, error: float | None
+) -> None:
+    found = Compared("x", "", predicted, measured, False).error
+    assert found == (None if error is None else pytest.approx(error))
+
+
+# A whole variant
+
+
+def client_closes(interrupted: bool = False) -> list[Record | Latency]:
+    """Three seconds: 14,400 ports fast, a crawl, and then none."""
+    counts = [1_600] * 9 + [66] * 20 + [0]
+    loads = [
+        interval(
+            index,
+            count,
+            connect_p50_ns=(15_000 if count > 66 else 600_000) if count else None,
+            attempts=count or 28,
+            errors={} if count else {NO_PORT: 28},
+        )
+        for index, count in enumerate(counts)
+    ]
+    records: list[Record | Latency] = list(loads)
+    held = 0
+    for index, count in enumerate([*counts, 0]):
+        client = side(
+            {State.TIME_WAIT: held} if held else {}, held, counters={"ActiveOpens": held, "TW": held}
+        )
+        server = side({State.LISTEN: 1}, counters={"PassiveOpens": held})
+        if not index:
+            records.append(sample(-STEP, client, server))
+        records.append(sample(index * STEP, client, server))
+        held += count
+    return records[:-5] if interrupted else [*records, *ended(3 * S)]
+
+
+def summary_of(asked: Variant, records: list[Record | Latency]) -> VariantSummary:
+    fold = Fold(28_800)
+    for record in records:
+        fold.add(record)
+    return summarise(asked, predict(situation(asked)), fold)
+
+
+def expecting(asked: Variant, *texts: str) -> Variant:
+    return asked.model_copy(
+        update={"expect": tuple(Expectation.parse(text, Mark("x.yaml", 1, 1)) for text in texts)}
+    )
+
+
+def test_a_variant_is_summed_up() -> None:
+    asked = expecting(CLIENT, "client.time_wait.max > 15000", "errors.EADDRNOTAVAIL > 0")
+    summary = summary_of(asked, client_closes())
+    assert (summary.exact, summary.valid, summary.passed) == (True, True, True)
+    assert summary.caveats == []
+    assert summary.verdict == (
+        "The client pays: 15,720 TIME-WAIT there, none on the other side, throughput falls from 16,000/s to"
+        " 660/s at 14,400 of 28,800 ports, and no port is left from 2.9 s on."
+    )
+
+
+def test_one_expectation_that_fails_fails_the_variant() -> None:
+    asked = expecting(
+        CLIENT, "client.time_wait.max > 15000", "server.time_wait.max > 0", "connect.p99_ns > 0"
+    )
+    summary = summary_of(asked, client_closes())
+    assert [item.verdict.passed for item in summary.expectations] == [True, False, False]
+    assert not summary.passed
+    assert summary.valid
+
+
+def test_a_variant_cut_short_is_neither_exact_nor_valid_and_still_tells() -> None:
+    for records in (client_closes(interrupted=True), []):
+        summary = summary_of(CLIENT, records)
+        assert (list(summary.audit), summary.exact, summary.valid) == ([], False, False)
+        assert summary.verdict
+
+
+def test_an_audit_that_differs_makes_the_variant_invalid() -> None:
+    records = [*client_closes(), interval(30, 1, closes=Closes(server_fin=1))]
+    summary = summary_of(CLIENT, records)
+    assert (summary.exact, summary.valid) == (False, False)
+
+
+# A whole run
+
+
+def as_json(*summaries: VariantSummary) -> dict[str, Any]:
+    return json.loads(json.dumps(summary_document("20261120T213005Z-x", summaries), allow_nan=False))
+
+
+def nulls(value: Any) -> bool:
+    match value:
+        case dict():
+            return any(map(nulls, value.values()))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+        case list():
+            return any(map(nulls, value))  # pyright: ignore[reportUnknownArgumentType]
+        case _:
+            return value is None
+
+
+@pytest.mark.parametrize("records", [client_closes(), client_closes(interrupted=True), []])
+@pytest.mark.parametrize("asked", [CLIENT, SERVER])
+def test_the_document_is_json_without_nan_or_null(asked: Variant, records: list[Record | Latency]) -> None:
+    document = as_json(summary_of(expecting(asked, "connect.p99_ns > 0"), records))
+    assert not nulls(document)
+    (told,) = document["variants"].values()
+    assert set(told) == {
+        "verdict",
+        "valid",
+        "passed",
+        "exact",
+        "metrics",
+        "audit",
+        "caveats",
+        "expectations",
+        "compared",
+    }
+
+
+def test_true_is_good() -> None:
+    good = summary_of(expecting(CLIENT, "connected > 0"), client_closes())
+    bad = summary_of(expecting(CLIENT, "connected == 0"), [*client_closes(), Event(0, "process_died", DIED)])
+    document = as_json(good)
+    assert (document["passed"], document["valid"]) == (True, True)
+    assert document["variants"]["main"]["expectations"][0]["passed"] is True
+    assert all(line["exact"] for line in document["variants"]["main"]["audit"])
+    document = as_json(good, bad)
+    assert (document["passed"], document["valid"]) == (False, False)
+    told = document["variants"]["main"]
+    assert (told["passed"], told["valid"], told["exact"]) == (False, False, True)
+    assert told["caveats"][0]["invalidates"] is True
+
+
+def test_the_run_is_one_sentence() -> None:
+    good = summary_of(expecting(CLIENT, "connected > 0", "connected == 0"), client_closes())
+    plainly = summary_of(CLIENT, client_closes())
+    cut = summary_of(CLIENT, client_closes(interrupted=True))
+    inexact = summary_of(CLIENT, [*client_closes(), interval(30, 1)])
+    assert run_verdict([good]) == "1 of 2 expectations hold; every count agrees with the kernel's."
+    assert run_verdict([plainly]) == "Nothing was expected; every count agrees with the kernel's."
+    assert run_verdict([good, inexact]) == (
+        "1 of 2 expectations hold; the audit differs in main; the measurement is invalid in main."
+    )
+    assert run_verdict([cut]) == (
+        "Nothing was expected; nothing is audited in main; the measurement is invalid in main."
+    )

@@ -1,0 +1,439 @@
+"""Runs that go wrong: each ends all the same, says why, keeps what it had, and leaves nothing behind."""
+
+import asyncio
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadgen.child import Child
+from loadgen.experiment import reread
+from loadgen.lab.lab import Lab, open_lab
+from loadgen.lab.spec import LabSpec
+from loadgen.rundir import RunDirectory
+from loadgen.tcp import Side
+from tests.command import Done, Running, churn, document, lines, processes_with
+from tests.test_runs import SMALL, caveats, exact, run, shared_path, write
+
+__all__ = ["shared_path"]
+
+LONG = """
+title: long
+load: {closed_loop: {connections: 4}, duration: 20s}
+connection: {closer: client}
+variants: {a: {}, b: {}}
+"""
+LAST = "title: last\nload: {closed_loop: {connections: 4}, duration: 1500ms}\n"
+"""Long enough to be meddled with."""
+TENTH_NS = 100_000_000
+
+
+def start(folder: Path, text: str, *arguments: str, **options: Any) -> Running:
+    scenario = write(folder, text)
+    return Running("run", scenario, "--no-figures", *arguments, runs=folder / "runs", **options)
+
+
+def status(run: Running) -> str:
+    return json.loads((run.directory() / "run.json").read_text())["status"]
+
+
+def whole(directory: Path, variant: str) -> None:
+    """Every record of a variant can be read, and there are some of each kind that is made at once."""
+    kinds = {type(record).__name__ for record in RunDirectory(directory).records(variant)}
+    assert kinds >= {"Event", "Sample", "Interval"}
+
+
+def invalid(done: Done, kind: str) -> dict[str, Any]:
+    """The one variant of a run that ended with a caveat of this kind, without a traceback."""
+    assert done.code == 106, done.said
+    assert "Traceback" not in done.stderr, done.said
+    variant: dict[str, Any] = document(done.stdout)["variants"]["main"]
+    assert kind in caveats(variant)
+    return variant
+
+
+# ---- interrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_ends_the_variant_and_summarises(number: signal.Signals, tmp_path: Path) -> None:
+    with start(tmp_path, LONG) as running:
+        running.reaches(3 * TENTH_NS, "a")
+        running.process.send_signal(number)
+        done = running.finish()
+    assert done.code == 105, done.said
+    assert "The client pays" in done.stdout
+    assert "interrupted after" in done.stdout
+    directory = running.directory()
+    assert status(running) == "interrupted"
+    assert not (directory / "b").exists()
+    summary = document((directory / "summary.json").read_text())
+    assert list(summary["variants"]) == ["a"]
+    assert "interrupted" in caveats(summary["variants"]["a"])
+    assert exact(summary["variants"]["a"])
+    whole(directory, "a")
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    # Stopped workers let nobody finish: the first signal alone would wait for the timeouts.
+    with start(tmp_path, LONG) as running:
+        workers = running.event("processes", "a")["workers"]
+        running.reaches(3 * TENTH_NS, "a")
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        running.process.send_signal(signal.SIGINT)
+        running.event("interrupted", "a")
+        assert running.process.poll() is None
+        running.process.send_signal(signal.SIGINT)
+        done = running.finish()
+    assert done.code == 105, done.said
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert str(running.directory()) in done.stderr
+    assert status(running) == "interrupted"
+    whole(running.directory(), "a")
+
+
+def test_ctrl_c_reaches_the_whole_terminal_and_only_churn_heeds_it(tmp_path: Path) -> None:
+    # While the lab is built, for one: the process that builds it is not to die of it.
+    with start(tmp_path, LONG, start_new_session=True) as running:
+        assert any("begins" in line for line in running.stderr)
+        os.killpg(running.process.pid, signal.SIGINT)
+        done = running.finish()
+    assert done.code == 105, done.said
+    assert "Traceback" not in done.stderr
+    assert status(running) == "interrupted"
+    assert not (running.directory() / "b").exists()
+
+
+def test_ctrl_c_while_figures_are_drawn_is_no_bug(tmp_path: Path) -> None:
+    scenario = write(tmp_path, SMALL)
+    with Running("run", scenario, cwd=tmp_path, start_new_session=True) as running:
+        assert any("drawing" in line for line in running.stderr)
+        os.killpg(running.process.pid, signal.SIGINT)
+        done = running.finish()
+    assert done.code == 105, done.said
+    assert status(running) == "finished"
+
+
+def test_after_sigkill_nothing_is_left_but_records_that_can_be_read(tmp_path: Path) -> None:
+    links = socket.if_nameindex()
+    with start(tmp_path, LONG) as running:
+        driver = running.event("processes", "a")["driver"]
+        running.reaches(12 * TENTH_NS, "a")
+        network = Path(f"/proc/{driver}/ns/net").readlink()
+        assert len(processes_with(running.mark)) == 5  # churn; load worker, sampler; a server and its worker
+        running.process.kill()
+        running.finish()
+    assert network not in networks()
+    assert socket.if_nameindex() == links
+    assert status(running) == "running"
+    whole(running.directory(), "a")
+    (summary,) = reread(RunDirectory(running.directory()))
+    assert summary.name == "a"
+    assert summary.metrics["client.time_wait.max"] > 0
+    drawn = churn("plot", running.directory())
+    assert drawn.code == 0, drawn.said
+    assert all(Path(name).stat().st_size for name in drawn.stdout.split())
+
+
+def networks() -> set[Path]:
+    """The network namespaces that a process is in."""
+    found: set[Path] = set()
+    for process in Path("/proc").iterdir():
+        try:
+            found.add((process / "ns" / "net").readlink())
+        except OSError:  # No process, or one that just ended.
+            continue
+    return found
+
+
+# ---- processes that die
+
+
+def test_a_server_that_dies_is_refused_connections_and_told_of(tmp_path: Path) -> None:
+    with start(tmp_path, LAST, "--json") as running:
+        processes = running.event("processes")
+        running.reaches(3 * TENTH_NS)
+        for pid in (processes["server"], *processes["workers"]):
+            kill(pid)
+        done = running.finish()
+    variant = invalid(done, "process_died")
+    assert variant["metrics"]["errors.ECONNREFUSED"] > 0
+    assert variant["metrics"]["load.time_ns"] > 14 * TENTH_NS  # The load went on.
+    assert "the server ended before its time, by SIGKILL" in json.dumps(variant["caveats"])
+    intervals = lines(running.directory() / "main" / "intervals.jsonl")
+    assert "connect:ECONNREFUSED" in {name for interval in intervals for name in interval["errors"]}
+    whole(running.directory(), "main")
+
+
+def test_one_of_two_workers_that_dies_is_told_of(tmp_path: Path) -> None:
+    with start(tmp_path, LAST + "server: {workers: 2}", "--json") as running:
+        workers = running.event("processes")["workers"]
+        running.reaches(3 * TENTH_NS)
+        kill(workers[0])
+        done = running.finish()
+    variant = invalid(done, "process_died")
+    assert "a worker of the server" in json.dumps(variant["caveats"])
+    whole(running.directory(), "main")
+
+
+@pytest.mark.parametrize("module", ["loadgen.drivers", "loadgen.sampler"])
+def test_a_load_worker_or_sampler_that_dies_is_told_of(module: str, tmp_path: Path) -> None:
+    with start(tmp_path, LAST, "--json") as running:
+        running.reaches(3 * TENTH_NS)
+        (pid,) = (pid for pid in processes_with(running.mark) if module.encode() in command(pid))
+        kill(pid)
+        done = running.finish()
+    invalid(done, "process_died")
+    assert status(running) == "finished"
+    whole(running.directory(), "main")
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # It ended meanwhile.
+        return b""
+
+
+def of_a_child(script: str, look: Callable[[Child], Any]) -> Any:
+    """What `look` finds of a child that runs this script in place of a module."""
+
+    async def main() -> Any:
+        with open_lab(LabSpec()) as lab:
+            argv = [sys.executable, "-c", script]
+            process = await Lab.spawn(lab, Side.CLIENT, argv, stdin=-1, stdout=-1, stderr=-1)
+            async with asyncio.timeout(30):
+                return await look(Child("child", process))
+
+    return asyncio.run(main())
+
+
+def test_half_a_line_of_a_killed_process_is_left_out() -> None:
+    script = """
+import os, signal, sys
+sys.stdout.write('{"n": 1}\\\\n{"n": ')
+sys.stdout.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+""".replace("\\\\", "\\")
+
+    async def look(child: Child) -> Any:
+        return [line async for line in child.lines()], (await child.died()).how
+
+    assert of_a_child(script, look) == ([{"n": 1}], "by SIGKILL")
+
+
+def test_a_process_that_falls_silent_is_given_up() -> None:
+    async def look(child: Child) -> Any:
+        return [line async for line in child.lines(patience_s=1)], (await child.died()).how
+
+    script = "import time; print('{}', flush=True); time.sleep(60)"
+    assert of_a_child(script, look) == ([{}], "by SIGKILL")
+
+
+# ---- what the machine lacks
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        text = SMALL + f"lab: {{topology: host}}\nserver: {{port: {taken.getsockname()[1]}}}"
+        done = churn("run", write(tmp_path, text), "--json", runs=tmp_path / "runs")
+    assert done.code == 106, done.said
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert "cannot listen: " in done.stderr
+    assert "Address already in use" in done.stderr
+
+
+def test_a_sysctl_that_the_kernel_refuses_is_a_bad_scenario(tmp_path: Path) -> None:
+    text = SMALL + "lab: {sysctl: {client: {net.ipv4.tcp_tw_reuse: 7}}}"
+    done = churn("run", write(tmp_path, text), runs=tmp_path / "runs")
+    assert done.code == 104, done.said
+    assert "net.ipv4.tcp_tw_reuse = '7': Invalid argument" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("driver", ["protocol", "aiohttp"])
+def test_few_descriptors_are_warned_of_and_counted(driver: str, tmp_path: Path) -> None:
+    load = f"{{driver: {driver}, closed_loop: {{connections: 400}}, duration: 300ms, timeouts: {{response: 1s}}}}"
+    text = f"title: few\nload: {load}\nserver: {{delay: 50ms}}"
+    few = ["bash", "-c", 'ulimit -n 256; exec "$@"', "bash"]
+    done, summary = run(tmp_path, text, before=few)
+    assert "descriptors: 464 needed; limit 256" in done.stderr
+    assert "ulimit -Hn 464" in done.stderr
+    variant = summary["variants"]["main"]
+    assert variant["metrics"]["errors.EMFILE"] > 0
+    assert exact(variant), variant["audit"]
+    (path,) = (tmp_path / "runs").glob("*/main/intervals.jsonl")
+    assert "bind:EMFILE" in {name for interval in lines(path) for name in interval["errors"]}
+
+
+def test_a_server_without_descriptors_says_so(tmp_path: Path) -> None:
+    load = "{closed_loop: {connections: 40}, duration: 500ms, timeouts: {response: 500ms}}"
+    text = f"title: few\nload: {load}\nserver: {{delay: 100ms}}"
+    with start(tmp_path, text, "--json") as running:
+        (worker,) = running.event("processes")["workers"]
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (20, 20))
+        assert running.event("accept_error")["error"] == "EMFILE"
+        done = running.finish()
+    assert "Traceback" not in done.stderr
+    assert exact(document(done.stdout)["variants"]["main"])
+
+
+FULL = """
+mkdir -p "$0" && mount -t tmpfs -o size=24k tmpfs "$0" && "$@"
+code=$?; echo left: "$0"/*; exit $code
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_full_disk_is_told_with_the_file_that_has_no_room(tmp_path: Path) -> None:
+    before = ["unshare", "-m", "bash", "-c", FULL, str(tmp_path / "runs")]
+    done = churn("run", write(tmp_path, LONG), runs=tmp_path / "runs", before=before)
+    assert done.code == 106, done.said
+    assert "Traceback" not in done.stderr
+    assert "warn: disk: 0 MiB free" in done.stderr
+    assert "No space left on device: " in done.stderr
+    assert f"{tmp_path}/runs/" in done.stderr
+    assert "-x" in done.stdout  # The directory is still there.
+
+
+def test_a_file_that_may_not_grow_ends_the_run_with_its_name(tmp_path: Path) -> None:
+    before = ["bash", "-c", 'ulimit -f 16; exec "$@"', "bash"]
+    with start(tmp_path, LONG, before=before) as running:
+        done = running.finish()
+    assert done.code == 106, done.said
+    assert "Traceback" not in done.stderr
+    assert "File too large: " in done.stderr
+    assert "/a/" in done.stderr
+    assert status(running) == "failed"
+    whole(running.directory(), "a")
+
+
+def test_a_directory_that_cannot_be_made_is_a_usage_error(shared_path: Path) -> None:
+    barred = shared_path / "barred"
+    barred.mkdir(mode=0o755)
+    scenario = write(shared_path, SMALL)
+    for place, ordinary in ((barred / "runs", os.geteuid() == 0), (Path("/proc/runs"), False)):
+        done = churn("run", scenario, runs=place, ordinary=ordinary)
+        assert done.code == 2, done.said
+        assert "Traceback" not in done.stderr
+        assert str(place) in done.stderr
+        assert "-o DIR" in done.stderr
+
+
+def test_a_run_directory_that_goes_away_is_told(tmp_path: Path) -> None:
+    with start(tmp_path, LAST) as running:
+        running.reaches(3 * TENTH_NS)
+        directory = running.directory()
+        shutil.rmtree(directory)
+        done = running.finish()
+    assert done.code == 106, done.said
+    assert "Traceback" not in done.stderr
+    assert str(directory) in done.stderr
+
+
+# ---- odd surroundings
+
+
+def test_files_of_our_names_where_the_user_is_are_not_taken_for_ours(tmp_path: Path) -> None:
+    for name in ("servers", "loadgen", "plots", "scenarios"):
+        (tmp_path / name).mkdir()
+        for file in ("__init__.py", "__main__.py"):
+            (tmp_path / name / file).write_text("raise SystemExit('taken for ours')")
+    for name in ("json", "asyncio", "socket", "random"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken for ours')")
+    done, summary = run(tmp_path, SMALL, cwd=tmp_path)
+    assert done.code == 0, done.said
+    assert exact(summary["variants"]["main"])
+
+
+@pytest.mark.parametrize("descriptor", [0, 1, 2])
+def test_a_standard_stream_that_is_closed_is_done_without(descriptor: int, tmp_path: Path) -> None:
+    before = ["bash", "-c", f'exec "$@" {descriptor}>&-', "bash"]
+    done = churn("run", write(tmp_path, SMALL), "--no-figures", runs=tmp_path / "runs", before=before)
+    assert done.code == 0, done.said
+    assert bool(done.stdout) is (descriptor != 1)
+    assert bool(done.stderr) is (descriptor != 2)
+
+
+def test_progress_that_nobody_reads_leaves_nothing_behind(tmp_path: Path) -> None:
+    with start(tmp_path, LAST) as running:
+        assert any("begins" in line for line in running.stderr)
+        running.stderr.close()
+        running.process.stderr = None
+        running.finish()
+    whole(running.directory(), "main")
+
+
+def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
+    with start(tmp_path, SMALL, "--json") as one, start(tmp_path, SMALL, "--json") as other:
+        ended = [one.finish(), other.finish()]
+    assert [done.code for done in ended] == [0, 0]
+    documents = [document(done.stdout) for done in ended]
+    made = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert made == {found["run"] for found in documents}
+    assert len(made) == 2
+    assert all(exact(found["variants"]["main"]) for found in documents)
+
+
+# ---- odd scenarios
+
+ODD = {
+    "nothing": (
+        "load: {open_loop: {rate: 0.01/s, arrivals: poisson}, duration: 100ms}",
+        "",
+    ),
+    "one port": (
+        "lab: {client: {ports: 40000-40000}}\nload: {closed_loop: {connections: 1}, duration: 300ms}\n"
+        "connection: {closer: client}",
+        "EADDRNOTAVAIL",
+    ),
+    "slow": (
+        "server: {delay: 1s}\n"
+        "load: {closed_loop: {connections: 10}, duration: 300ms, timeouts: {response: 200ms}}",
+        "TIMEOUT",
+    ),
+    "idle": (
+        "server: {idle_timeout: 50ms}\nconnection: {requests: 10, think: 200ms, closer: client}\n"
+        "load: {closed_loop: {connections: 10}, duration: 300ms}",
+        "",  # The server's close between two exchanges is a fair one; `closer_differs` tells of it.
+    ),
+    "crowded": (
+        "server: {backlog: 1, delay: 10ms}\n"
+        "load: {closed_loop: {connections: 200}, duration: 300ms, timeouts: {connect: 300ms}}",
+        "TIMEOUT",
+    ),
+    "big": (
+        "server: {response: 4MiB}\nload: {closed_loop: {connections: 10}, duration: 300ms}",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_scenarios_are_audited_like_any(name: str, tmp_path: Path) -> None:
+    text, error = ODD[name]
+    done, summary = run(tmp_path, f"title: {name}\n{text}\nmatrix: {{load.driver: [protocol, aiohttp]}}")
+    assert done.code == 0, done.said
+    for variant in summary["variants"].values():
+        assert exact(variant), variant["audit"]
+        metrics = variant["metrics"]
+        if error:
+            assert metrics[f"errors.{error}"] == metrics["errors.total"] > 0
+        else:
+            assert metrics["errors.total"] == 0
+        assert metrics["attempts"] == metrics["succeeded"] + metrics["errors.total"]
