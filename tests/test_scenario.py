@@ -135,7 +135,7 @@ sample: {every: 50ms}
                 "requests": 1000,
                 "closer": "client",
                 "close": "rst",
-                "think": "0",
+                "think": "0s",
             },
             "sample": {"every": "50ms"},
             "name": "main",
