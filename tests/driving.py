@@ -251,6 +251,13 @@ def reset(writer: StreamWriter) -> None:
     writer.transport.abort()
 
 
+def write_and_end(writer: StreamWriter, data: bytes) -> None:
+    """The data and the FIN in one segment: who has read the one knows of the other."""
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    writer.write(data)
+    writer.close()
+
+
 async def reset_before_response(_: StreamReader, writer: StreamWriter) -> None:
     reset(writer)
 
@@ -291,8 +298,7 @@ async def malformed(reader: StreamReader, writer: StreamWriter) -> None:
 
 
 async def malformed_and_end(_: StreamReader, writer: StreamWriter) -> None:
-    writer.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
-    writer.close()
+    write_and_end(writer, b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
 
 
 async def trailing(reader: StreamReader, writer: StreamWriter) -> None:
@@ -306,8 +312,9 @@ async def unavailable(reader: StreamReader, writer: StreamWriter) -> None:
 
 
 async def unavailable_and_end(_: StreamReader, writer: StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-    writer.close()
+    write_and_end(
+        writer, b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
 
 
 async def end_idle(_: StreamReader, writer: StreamWriter) -> None:

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +105,10 @@ def test_schema_is_one_and_the_gallery_keeps_to_it() -> None:
 
 @pytest.mark.parametrize("ordinary", [False, True])
 def test_doctor_finds_this_machine_fit(ordinary: bool) -> None:
-    done = churn("doctor", ordinary=ordinary, cwd=Path("/"))
-    assert done.code in ({0, 106} if ordinary else {0}), done.said
-    # An ordinary user cannot write to /, and that is all there is to complain of.
-    assert [line.split()[0] for line in done.stdout.splitlines() if " fail " in line] == (
-        ["disk"] if done.code else []
-    )
+    done = churn("doctor", ordinary=ordinary, runs=Path(tempfile.gettempdir()))
+    assert done.code == 0, done.said
+    assert "namespaces" in done.stdout
+    assert " fail " not in done.stdout
 
 
 def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
