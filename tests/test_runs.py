@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,12 @@ def run(folder: Path, text: str, *arguments: str, **options: Any) -> tuple[Done,
     done = churn("run", scenario, "--json", "--no-figures", *arguments, runs=folder / "runs", **options)
     assert "Traceback" not in done.stderr, done.said
     return done, document(done.stdout)
+
+
+def free_port() -> int:
+    """A port of the host's that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
 
 
 def caveats(variant: Mapping[str, Any]) -> set[str]:
@@ -219,7 +226,7 @@ def test_every_count_is_the_kernels_whatever_the_variant(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 def test_on_the_host_the_counts_agree_and_the_measurement_is_invalid(family: str, tmp_path: Path) -> None:
-    lab = f"lab: {{topology: host, family: {family}}}\nserver: {{port: 18211}}\n"
+    lab = f"lab: {{topology: host, family: {family}}}\nserver: {{port: {free_port()}}}\n"
     done, summary = run(tmp_path, SMALL + lab)
     assert done.code == 106, done.said
     variant = summary["variants"]["main"]
@@ -275,7 +282,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 @pytest.mark.parametrize("limit", ["max_net_namespaces", "max_user_namespaces"])
 def test_where_no_lab_can_be_had_it_falls_back_and_says_so(limit: str, shared_path: Path) -> None:
     sysctl = "sysctl: {client: {net.ipv4.tcp_tw_reuse: 1}}"
-    text = f"{SMALL}lab: {{family: ipv6, client: {{addresses: 3}}, {sysctl}}}\nserver: {{port: 18212}}"
+    text = (
+        f"{SMALL}lab: {{family: ipv6, client: {{addresses: 3}}, {sysctl}}}\nserver: {{port: {free_port()}}}"
+    )
     before = ["python3", "-c", WITHOUT_NAMESPACES, limit]
     done, summary = run(shared_path, text, ordinary=True, before=before)
     assert done.code == 106, done.said

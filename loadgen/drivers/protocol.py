@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from typing import cast
@@ -70,8 +71,12 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         assert sock is not None
         self._host.loop.remove_writer(sock)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code == errno.ECONNRESET:
+            # A reset of the handshake itself says ECONNREFUSED: this connection stood before it was reset.
+            self._established()
+            self._closed_by_server(CloseMethod.RST)
         if code:
-            self.fail(failure_of(Phase.CONNECT, OSError(code, os.strerror(code))))
+            self.fail(failure_of(self.phase, OSError(code, os.strerror(code))))
         else:
             self._send_first()
 
