@@ -36,7 +36,8 @@ EXHAUSTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Knee:
-    """The instant at which the rate fell, the client's ports held then, and the rates on both sides of it."""
+    """The instant at which the rate fell, the client's ports held then, and the mean rates before it and
+    after it, until the ports are gone."""
 
     time_ns: int
     ports: int
@@ -48,6 +49,12 @@ def rate(interval: Interval) -> float:
     """Established connections per second."""
     length_ns = interval.end_ns - interval.start_ns
     return interval.connected * 1e9 / length_ns if length_ns > 0 else 0.0
+
+
+def mean_rate(intervals: Sequence[Interval]) -> float:
+    """Established connections per second over a stretch of intervals; 0 where it has no length."""
+    length_ns = sum(one.end_ns - one.start_ns for one in intervals)
+    return sum(one.connected for one in intervals) * 1e9 / length_ns if length_ns > 0 else 0.0
 
 
 def knee(intervals: Sequence[Interval], samples: Sequence[Sample]) -> Knee | None:
@@ -67,7 +74,10 @@ def knee(intervals: Sequence[Interval], samples: Sequence[Sample]) -> Knee | Non
     fast_s = min(max((mixed.connected - after * length_s) / (before - after), 0.0), length_s)
     time_ns = mixed.start_ns + round(fast_s * 1e9)
     ports = _held(round(before * fast_s), mixed, intervals, samples)
-    return None if ports is None else Knee(time_ns, ports, before, after)
+    if ports is None:
+        return None
+    gone = next((one for one in range(index, len(intervals)) if _out_of_ports(intervals[one])), len(intervals))
+    return Knee(time_ns, ports, mean_rate(intervals[:index]), mean_rate(intervals[index + 1 : gone]))
 
 
 def _fall(intervals: Sequence[Interval]) -> int | None:
@@ -76,7 +86,7 @@ def _fall(intervals: Sequence[Interval]) -> int | None:
     deepest: tuple[float, int] | None = None
     for index in range(1, len(intervals) - LASTING):
         later = slice(index + 1, index + 1 + LASTING)
-        if any(EXHAUSTED & one.errors.keys() for one in intervals[index : later.stop]):
+        if any(map(_out_of_ports, intervals[index : later.stop])):
             break
         after = max(LEAST_RATE, *rates[later])
         if median(rates[max(index - LASTING, 0) : index]) < after * LEAST_FALL:
@@ -115,4 +125,8 @@ def _held(fast: int, mixed: Interval, intervals: Sequence[Interval], samples: Se
 
 def exhaustion_ns(intervals: Sequence[Interval]) -> int | None:
     """The begin of the first interval in which a connection found no port, None where there is none."""
-    return next((interval.start_ns for interval in intervals if EXHAUSTED & interval.errors.keys()), None)
+    return next((interval.start_ns for interval in intervals if _out_of_ports(interval)), None)
+
+
+def _out_of_ports(interval: Interval) -> bool:
+    return bool(EXHAUSTED & interval.errors.keys())

@@ -101,11 +101,11 @@ def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compar
         Compared("TIME-WAIT, client", "", prediction.time_wait_client, client, assumed),
         Compared("TIME-WAIT, server", "", prediction.time_wait_server, server, assumed),
     ]
-    falls = _falls(prediction)
-    if falls or "knee.ports" in metrics:
-        ports = prediction.knee_ports if falls else None
-        to_knee_s = prediction.time_to_knee_s if falls else None
-        past = prediction.past_knee_per_s if falls else None
+    seen = "knee.ports" in metrics
+    if seen or _falls(prediction):
+        to_knee_s = prediction.time_to_knee_s
+        ports = None if to_knee_s is None else prediction.knee_ports
+        past = None if to_knee_s is None else prediction.past_knee_per_s
         rows += [
             Compared("knee", "ports", ports, metrics.get("knee.ports"), False),
             Compared("time to the knee", "s", to_knee_s, _seconds(metrics, "knee.time_ns"), assumed),

@@ -46,6 +46,7 @@ class Facts:
     ceiling_per_s: float | None
     measured_knee_ports: float | None
     measured_knee_s: float | None
+    measured_rates: tuple[float, float] | None
     measured_exhaustion_s: float | None
     invalid: tuple[str, ...]
     caveats: tuple[str, ...]
@@ -89,6 +90,7 @@ def facts_of(run: Run, variant: str, info: Document, summary: Document) -> Facts
         ceiling_per_s=_number(prediction.get("ceiling_per_s")),
         measured_knee_ports=_number(metrics.get("knee.ports")),
         measured_knee_s=_seconds(metrics.get("knee.time_ns")),
+        measured_rates=_pair(metrics.get("knee.rate_before"), metrics.get("knee.rate_after")),
         measured_exhaustion_s=_seconds(metrics.get("exhaustion.time_ns")),
         invalid=tuple(str(caveat["cause"]) for caveat in caveats if caveat.get("invalidates")),
         caveats=tuple(str(caveat["cause"]) for caveat in caveats if not caveat.get("invalidates")),
@@ -98,6 +100,11 @@ def facts_of(run: Run, variant: str, info: Document, summary: Document) -> Facts
 def _number(value: object) -> float | None:
     """A finite number, or None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _pair(one: object, other: object) -> tuple[float, float] | None:
+    first, second = _number(one), _number(other)
+    return None if first is None or second is None else (first, second)
 
 
 def _seconds(value_ns: object) -> float | None:

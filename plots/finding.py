@@ -16,18 +16,14 @@ def finding(columns: Columns, facts: Facts) -> str:
         return "Nothing was recorded"
     if not columns.rates.t_s.size:
         return "The driver recorded nothing: only the sockets are known"
-    return _knee(columns, facts) or _exhaustion(columns, facts) or _errors(columns.rates) or _steady(columns)
+    return _knee(facts) or _exhaustion(columns, facts) or _errors(columns.rates) or _steady(columns)
 
 
-def _knee(columns: Columns, facts: Facts) -> str:
-    knee_s, knee_ports, out_s = facts.measured_knee_s, facts.measured_knee_ports, facts.measured_exhaustion_s
-    if knee_s is None or knee_ports is None:
+def _knee(facts: Facts) -> str:
+    knee_ports, out_s = facts.measured_knee_ports, facts.measured_exhaustion_s
+    if knee_ports is None or facts.measured_rates is None:
         return ""
-    rates, end_s = columns.rates, _end_s(columns)
-    before = rates.mean(rates.connected, 0.0, knee_s)
-    after = rates.mean(rates.connected, knee_s, end_s if out_s is None else out_s)
-    if before is None or after is None or after >= before:
-        return ""
+    before, after = facts.measured_rates
     of = "" if facts.ports is None else f" of {count(facts.ports)}"
     out = "" if out_s is None else f"; none left after {seconds(out_s)}"
     return f"Throughput falls from {rate(before)} to {rate(after)} at {count(knee_ports)}{of} ports{out}"

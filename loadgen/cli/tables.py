@@ -112,7 +112,7 @@ def _print_expectations(console: Console, summaries: Sequence[VariantSummary]) -
             table.add_row(_mark(item.verdict.passed), f"{summary.name}: {item.text}", item.verdict.reason)
     if table.row_count:
         console.print(Text("expectations", style="bold"))
-        console.print(Padding(table, (0, 0, 1, 2)))
+        console.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 
 def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
@@ -134,7 +134,7 @@ def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
             table.add_row(
                 _mark(False), summary.name, line.what, f"{line.ours:,}", f"{line.theirs:,}", line.source
             )
-    console.print(Padding(table, (0, 0, 1, 2)))
+    console.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 
 def _print_compared(console: Console, summaries: Sequence[VariantSummary]) -> None:
@@ -152,7 +152,7 @@ def _print_compared(console: Console, summaries: Sequence[VariantSummary]) -> No
                 Text(f"{error} (assumed rate)" if row.assumed and row.error else error),
             )
     console.print(Text("prediction beside measurement", style="bold"))
-    console.print(Padding(table, (0, 0, 1, 2)))
+    console.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 
 def _print_caveats(console: Console, summaries: Sequence[VariantSummary]) -> None:

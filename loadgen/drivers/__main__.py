@@ -14,6 +14,7 @@ End of file on stdin means stop.
 
 import asyncio
 import contextlib
+import gc
 import json
 import sys
 from collections.abc import Mapping
@@ -28,6 +29,10 @@ from loadgen.drivers.load import load_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.records import plain
+
+COLLECT_AFTER = 100_000
+"""Allocations between two passes of the garbage collector. Attempts are freed by reference counting; a pass
+finds nothing, costs 5 % of the core at the default of 700, and makes starts late."""
 
 SWEEP_S = 0.05
 """How often deadlines are looked at: one sweep over all attempts costs less than a timer for each."""
@@ -141,5 +146,7 @@ async def work() -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())

@@ -126,6 +126,8 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
             else:
                 self._failure = failure_of(self.phase, exc)
         self._over()
+        # These two refer back to the attempt: without them it is freed here, and not by the collector.
+        self._task = self._transport = None
 
     def exchange(self, intended_ns: int) -> None:
         self._start(intended_ns)
