@@ -5,22 +5,29 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --editable
 READY := $(VENV)/.ready
+DEV_READY := $(VENV)/.dev-ready
+NEEDS := churn needs Python 3.11 or newer; try: make PYTHON=python3.12 demo
 
-.PHONY: setup demo test lint peers bench clean
+.PHONY: demo test lint peers bench clean
 
-setup: $(READY)
-
-$(READY): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "churn needs Python 3.11 or newer; try: make PYTHON=python3.12 setup")'
+$(VENV):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(NEEDS)")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+
+$(READY): pyproject.toml | $(VENV)
+	$(PIP) .
+	touch $@
+
+$(DEV_READY): pyproject.toml | $(VENV)
+	$(PIP) '.[dev]'
 	touch $@
 
 demo: $(READY)
 	$(BIN)/churn run scenarios/http10.yaml --quick
 
-lint: $(READY)
+lint: $(DEV_READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports

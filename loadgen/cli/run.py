@@ -75,7 +75,7 @@ def run(
     if as_json:
         click.echo(json.dumps(summary_document(directory.id, outcome.summaries), indent=2))
     else:
-        print_report(asked, outcome.summaries, directory, figures)
+        print_report(asked, outcome.summaries, directory, figures, quick=quick)
     raise SystemExit(int(exit_code(outcome)))
 
 

@@ -48,12 +48,19 @@ def print_predictions(
 
 
 def print_report(
-    scenario: Scenario, summaries: Sequence[VariantSummary], directory: RunDirectory, figures: Sequence[Path]
+    scenario: Scenario,
+    summaries: Sequence[VariantSummary],
+    directory: RunDirectory,
+    figures: Sequence[Path],
+    *,
+    quick: bool,
 ) -> None:
     """The whole answer: one verdict, then what it rests on."""
     console = _console()
     variants = {variant.name: variant for variant in scenario.variants}
     console.print(Text(run_verdict(summaries), style="bold"))
+    if quick:
+        console.print("This was --quick: fewer ports and less time than the scenario asks for.")
     for summary in summaries:
         console.print(Text.assemble("  ", (summary.name, "bold"), ": ", summary.verdict))
     console.print()
