@@ -76,7 +76,9 @@ def knee(intervals: Sequence[Interval], samples: Sequence[Sample]) -> Knee | Non
     ports = _held(round(before * fast_s), mixed, intervals, samples)
     if ports is None:
         return None
-    gone = next((one for one in range(index, len(intervals)) if _out_of_ports(intervals[one])), len(intervals))
+    gone = next(
+        (one for one in range(index, len(intervals)) if _out_of_ports(intervals[one])), len(intervals)
+    )
     return Knee(time_ns, ports, mean_rate(intervals[:index]), mean_rate(intervals[index + 1 : gone]))
 
 
