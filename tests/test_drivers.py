@@ -15,6 +15,7 @@ from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.lab.spec import Family, LabSpec
 from loadgen.tcp import CloseMethod, Closer, Side
 from tests.driving import HASTY, MS_NS, Bench, Driven, bench, misbehaving
+from tests.peers import need
 
 HOUR_NS = 3_600_000 * MS_NS
 NOBODY_LISTENS = 9
@@ -83,6 +84,8 @@ def test_an_open_loop_keeps_a_pool(pair: Bench, driver: Driver) -> None:
 @both_drivers
 @pytest.mark.parametrize("family", Family)
 def test_connections_take_all_pairs_of_addresses_in_turn(family: Family, driver: Driver) -> None:
+    need("ss")
+
     async def main(at: Bench) -> tuple[Driven, str]:
         async with at.serving(Closer.CLIENT) as (server, port):
             plan = at.plan(port, driver=driver, loop=OpenLoop(300, Arrivals.CONSTANT, 50, HOUR_NS))

@@ -13,6 +13,7 @@ from loadgen.kernel import netstat, process, snmp, sockstat, softnet
 from loadgen.kernel.process import CpuClock, CpuTime
 from loadgen.kernel.procfile import ParseError
 from loadgen.kernel.sockstat import Sockstat
+from tests.peers import need
 
 CLONE_NEWNET = 0x40000000
 ROOT = Path(__file__).parents[1]
@@ -149,6 +150,7 @@ def test_a_process_that_ended_answers_with_its_last_value() -> None:
 
 
 def test_a_file_belongs_to_the_namespace_of_the_thread_that_opened_it() -> None:
+    need("ip", "unshare")
     program = f"""
 import ctypes, socket, subprocess, threading
 from loadgen.kernel import snmp

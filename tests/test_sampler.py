@@ -21,6 +21,7 @@ from loadgen.records import Sample, SideSample
 from loadgen.sampler import Clock, Plan, is_quiet
 from loadgen.tcp import Side, State
 from tests.driving import MS_NS, Bench, bench
+from tests.peers import need
 
 PORTS = (42_000, 42_099)
 
@@ -181,6 +182,8 @@ async def agrees(at: Bench, side: Side, port: int, sample: SideSample) -> bool:
 
 @both_topologies
 def test_a_sample_says_what_ss_and_proc_say(at: Bench) -> None:
+    need("ss")
+
     async def main() -> None:
         async with holding(at) as port, sampling(at, port) as child:
             sample = await next_sample(child)

@@ -18,6 +18,7 @@ from loadgen.kernel.procfile import ParseError
 from loadgen.kernel.sock_diag import SocketTable
 from loadgen.tcp import State
 from tests import tcp_states
+from tests.peers import need
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "tests" / "fixtures" / "sock_diag"
@@ -153,6 +154,7 @@ def test_an_empty_message_does_not_hold_the_parser_up() -> None:
 @pytest.fixture(scope="module")
 def kernel() -> dict[str, Any]:
     """What `tests.tcp_states` found in a namespace of its own."""
+    need("ip", "ss", "unshare")
     command = ["unshare", "-Urn", sys.executable, "-m", "tests.tcp_states"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     return json.loads(done.stdout)
