@@ -41,7 +41,7 @@ SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """A core for each side, as long as there are two."""
+    """A core for each side; the same one where there is no other."""
 
     client: int
     server: int
@@ -89,6 +89,8 @@ async def load(lab: Lab, core: int, tool: str) -> Process:
             plan = driver_plan(lab, Driver(tool)).to_json()
             process = await _python(lab, Side.CLIENT, core, "loadgen.drivers", plan)
             assert process.stdin is not None
+            assert process.stdout is not None
+            await process.stdout.readline()  # It is ready: the interpreter's start is no part of the warm-up.
             process.stdin.write(f'{{"origin_ns": {monotonic_ns()}}}\n'.encode())
             return process
     return await lab.spawn(Side.CLIENT, [*pinned, *argv], stdout=DEVNULL, stderr=DEVNULL)
@@ -106,10 +108,9 @@ async def measure(tool: str, cores: Cores) -> float:
         await asyncio.sleep(WINDOW_S)
         opened, elapsed_ns = counters.read()["PassiveOpens"] - before, monotonic_ns() - begun_ns
         counters.close()
-        # The driver's connections idle for the server's close, so the server goes first.
-        await asyncio.sleep(max(LOAD_S - WARM_UP_S - WINDOW_S, 0))
+        await asyncio.gather(tool_process.wait(), draining)
         server.terminate()
-        await asyncio.gather(server.communicate(), tool_process.wait(), draining)
+        await server.communicate()
     return opened * SECOND_NS / elapsed_ns
 
 
@@ -130,7 +131,8 @@ async def _drain(process: Process) -> None:
 
 async def compare(rounds: int) -> Mapping[str, list[float]]:
     """Every tool's rates, the tools taking turns."""
-    cores = Cores(*sorted(os.sched_getaffinity(0))[:2])
+    allowed = sorted(os.sched_getaffinity(0))
+    cores = Cores(allowed[0], allowed[-1])
     tools = [driver.value for driver in Driver] + [tool for tool in ("wrk", "ab") if shutil.which(tool)]
     rates: dict[str, list[float]] = {tool: [] for tool in tools}
     for number in range(rounds):
@@ -157,7 +159,8 @@ def table(rates: Mapping[str, list[float]]) -> str:
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     rates = asyncio.run(compare(rounds))
-    print(f"Linux {platform.release()}, Python {platform.python_version()}, {rounds} rounds, 64 in flight\n")
+    machine = f"Linux {platform.release()}, Python {platform.python_version()}"
+    print(f"{machine}, {rounds} rounds, {IN_FLIGHT} in flight\n")
     print(table(rates))
 
 

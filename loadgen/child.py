@@ -105,7 +105,8 @@ class Child:
             async with asyncio.timeout(GRACE_S):
                 await self._process.wait()
         except TimeoutError:
-            self._process.kill()
+            self.kill()
+            await self._process.wait()
         await self._drain
 
     def kill(self) -> None:

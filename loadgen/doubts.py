@@ -186,7 +186,7 @@ def _saturated(case: Case) -> Iterator[Caveat]:
     share = case.fold.busy(Side.CLIENT)
     if share >= SATURATED:
         closed = case.variant.load.open_loop is None
-        limit = "the rate is its limit, the states are not" if closed else "latencies hold its own waits"
+        limit = "it limits the rate, and not the states" if closed else "latencies hold its own waits"
         yield Caveat(
             CaveatKind.GENERATOR_SATURATED,
             f"the load worker used {share:.0%} of its core: {limit}",
@@ -199,7 +199,7 @@ def _saturated(case: Case) -> Iterator[Caveat]:
     if share >= SATURATED:
         yield Caveat(
             CaveatKind.SERVER_SATURATED,
-            f"the server used {share:.0%} of each of its {workers} cores: the rate is its limit",
+            f"the server used {share:.0%} of each of its {workers} cores: it limits the rate",
             "raise server.workers where the machine has cores",
         )
 

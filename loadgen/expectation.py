@@ -7,6 +7,7 @@ be computed fails, and says why.
 import errno
 import math
 import operator
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from loadgen.tcp import Fault
 
 ERROR_PREFIX = "errors."
 ERROR_TOTAL = "errors.total"
+_HTTP_STATUS = re.compile(r"errors\.HTTP_[1-9][0-9]{2}", re.ASCII)
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
@@ -119,11 +121,11 @@ class Expectation:
 
 def is_known(name: str, known: Collection[str]) -> bool:
     """Whether a metric can be measured: one of `known`, or a count of errors."""
-    return name in known or name in _error_metrics()
+    return name in known or name in _error_metrics() or _HTTP_STATUS.fullmatch(name) is not None
 
 
 def _error_metrics() -> list[str]:
-    """`errors.total`, and `errors.KIND` for each errno and each `Fault`."""
+    """`errors.total`, and `errors.KIND` for each errno and each `Fault`; HTTP statuses are not listed."""
     return [ERROR_TOTAL, *(ERROR_PREFIX + kind for kind in (*errno.errorcode.values(), *Fault))]
 
 

@@ -161,8 +161,9 @@ def reread(directory: RunDirectory) -> list[VariantSummary]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{directory.path}: run.json does not tell what was run ({error!r})") from None
     summaries: list[VariantSummary] = []
+    recorded = directory.variants()
     for variant in scenario.variants:
-        if variant.name not in directory.variants():
+        if variant.name not in recorded:
             continue
         fold = Fold(plans.ports(variant))
         for record in directory.records(variant.name):

@@ -14,11 +14,15 @@ import numpy as np
 from loadgen.records import Interval, Sample
 from loadgen.tcp import Failure, Phase, Side
 
-LEAST_FALL = 3.0
-"""A knee is a fall of the rate to a third or less: noise on a shared machine stays well below."""
-LEAST_SLOWING = 2.0
+LEAST_FALL = 1.5
+"""A knee is a fall of the rate to two thirds or less. It may be this shallow: connections that are kept
+for many requests lose little by a slow connect()."""
+LEAST_SLOWING = 5.0
 """At a knee connect() itself becomes slow (K8), tens of times. It does not where the rate falls because
-a server stalls, or because connections are kept and few are opened."""
+a server stalls or the machine is shared, or because connections are kept and few are opened."""
+MOST_UNSTEADY = 2.0
+"""After a knee no rate is this many times another: an interval in which the rate changes again is, and so
+is one that begins before the fall."""
 LEAST_RATE = 100.0
 """Connections/s below which a rate counts as this: ten an interval or fewer come and go by chance."""
 LASTING = 3
@@ -83,14 +87,16 @@ def knee(intervals: Sequence[Interval], samples: Sequence[Sample]) -> Knee | Non
 
 
 def _fall(intervals: Sequence[Interval]) -> int | None:
-    """The interval within which the rate falls the most and for good, None where it nowhere does."""
+    """The interval within which the rate falls the most, and stays down; None where it nowhere does."""
     rates = [rate(interval) for interval in intervals]
     deepest: tuple[float, int] | None = None
     for index in range(1, len(intervals) - LASTING):
         later = slice(index + 1, index + 1 + LASTING)
         if any(map(_out_of_ports, intervals[index : later.stop])):
             break
-        after = max(LEAST_RATE, *rates[later])
+        least, after = max(LEAST_RATE, min(rates[later])), max(LEAST_RATE, *rates[later])
+        if after > MOST_UNSTEADY * least:
+            continue
         if median(rates[max(index - LASTING, 0) : index]) < after * LEAST_FALL:
             continue
         if not _slows(intervals[max(index - LASTING, 0) : index], intervals[later]):
@@ -102,7 +108,7 @@ def _fall(intervals: Sequence[Interval]) -> int | None:
 
 
 def _slows(before: Sequence[Interval], after: Sequence[Interval]) -> bool:
-    """Whether connect() takes longer from one stretch to the next."""
+    """Whether connect() takes much longer in one stretch than in the one before."""
     fast = [one.connect_p50_ns for one in before if one.connect_p50_ns is not None]
     slow = [one.connect_p50_ns for one in after if one.connect_p50_ns is not None]
     return bool(fast and slow) and median(slow) >= LEAST_SLOWING * median(fast)

@@ -51,6 +51,10 @@ class Counts:
         values, counts = np.unique((clipped >> shift) << shift, return_counts=True)
         return cls(tag, values.tolist(), counts.tolist())
 
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON knows them. `records.plain` would visit each value: milliseconds of the loop."""
+        return {"tag": self.tag, "values_ns": self.values_ns, "counts": self.counts}
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Counts":
         return cls(Tag(data["tag"]), data["values_ns"], data["counts"])
@@ -118,7 +122,7 @@ class Distribution:
         """The value at `quantile` (0 to 1), None where nothing was recorded."""
         return int(self._histogram.get_value_at_percentile(100 * quantile)) if self.count else None
 
-    def record(self, counts: "Counts") -> None:
+    def record(self, counts: Counts) -> None:
         for value_ns, count in zip(counts.values_ns, counts.counts, strict=True):
             self._histogram.record_value(value_ns, count)
 

@@ -12,7 +12,8 @@ from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
 
 INTERVAL_NS = 100_000_000
-"""The length of an interval: fine enough to see a knee pass, and a thousandth of a percent of work."""
+"""The length of an interval: fine enough to see a knee pass, and at 20,000 connections/s taking it costs the
+driver 1 % of its core."""
 
 TW_BUCKETS = "net.ipv4.tcp_max_tw_buckets"
 TW_REUSE = "net.ipv4.tcp_tw_reuse"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
 from loadgen.kernel.sock_diag import SockDiag
 from loadgen.lab import namespaces, sysctls
 from loadgen.lab.errors import LabUnavailable, Part
@@ -25,10 +26,6 @@ LEAST_DISK_BYTES = 256 << 20
 
 LEAST_CPUS = 2
 """One for the client side and one for the server side: on one, each measures the other."""
-
-# From the kernel's include/uapi/linux/in.h; Python's socket module lacks them.
-_IP_BIND_ADDRESS_NO_PORT = 24
-_IP_LOCAL_PORT_RANGE = 51
 
 
 class Verdict(StrEnum):
@@ -61,7 +58,6 @@ def checks(*, descriptors_needed: int, directory: Path) -> list[Check]:
         *lab_checks(),
         sock_diag_check(),
         bind_address_no_port_check(),
-        local_port_range_check(),
         descriptors_check(descriptors_needed),
         cpus_check(),
         disk_check(directory),
@@ -125,34 +121,20 @@ def sock_diag_check() -> Check:
 def bind_address_no_port_check() -> Check:
     """Whether a source address can be had without making its port exclusive (K10)."""
     name = "IP_BIND_ADDRESS_NO_PORT"
-    if _has_option(_IP_BIND_ADDRESS_NO_PORT, 1):
-        return Check(name, Verdict.OK, "known")
-    found = "unknown: with several source addresses, a port serves one destination only (K10)"
-    return Check(name, Verdict.WARN, found, "use Linux 4.2 or later")
-
-
-def local_port_range_check() -> Check:
-    """Whether a socket can choose its ephemeral ports, which avoids the cliff at half (K9)."""
-    name = "IP_LOCAL_PORT_RANGE"
-    if _has_option(_IP_LOCAL_PORT_RANGE, 60999 << 16 | 32768):
-        return Check(name, Verdict.OK, "known")
-    found = "unknown: connect() gets slow once half of the ports are held (K8)"
-    return Check(name, Verdict.WARN, found, "use Linux 6.3 or later")
-
-
-def _has_option(option: int, value: int) -> bool:
     with socket.socket() as sock:
         try:
-            sock.setsockopt(socket.IPPROTO_IP, option, value.to_bytes(4, sys.byteorder))
+            sock.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         except OSError:
-            return False
-    return True
+            found = "unknown: a load from several client addresses fails at bind (K10)"
+            return Check(name, Verdict.WARN, found, "use Linux 4.2 or later")
+    return Check(name, Verdict.OK, "known")
 
 
 def descriptors_check(needed: int) -> Check:
     """Whether `needed` sockets can be open at once; a run raises the soft limit to the hard one (K30)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    found = f"{needed} needed; limit {soft}, can be raised to {hard}"
+    raised = f", can be raised to {hard}" if hard > soft else ""
+    found = f"{needed} needed; limit {soft}{raised}"
     if needed <= hard:
         return Check("descriptors", Verdict.OK, found)
     remedy = f"raise the hard limit, as root: ulimit -Hn {needed}; or run fewer connections"

@@ -123,7 +123,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened once: `lab`, `load_begins`, `load_ends`, `interrupted`, `server_exited`..."""
+    """Something that happened once: `lab`, `processes`, `load_ends`, `interrupted`, `process_died`..."""
 
     t_ns: int
     kind: str

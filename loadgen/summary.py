@@ -96,12 +96,13 @@ def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compar
     """The model's numbers beside the run's; knee and exhaustion where expected or seen."""
     assumed = prediction.rate_assumed
     client, server = metrics.get("client.time_wait.max"), metrics.get("server.time_wait.max")
+    seen = "knee.ports" in metrics
+    name = "rate before the knee" if seen or prediction.knee_ports is not None else "rate"
     rows = [
-        Compared("rate before the knee", "/s", prediction.rate_per_s, _rate_before(metrics), assumed),
+        Compared(name, "/s", prediction.rate_per_s, _rate(prediction, metrics), assumed),
         Compared("TIME-WAIT, client", "", prediction.time_wait_client, client, assumed),
         Compared("TIME-WAIT, server", "", prediction.time_wait_server, server, assumed),
     ]
-    seen = "knee.ports" in metrics
     if seen or _falls(prediction):
         to_knee_s = prediction.time_to_knee_s
         ports = None if to_knee_s is None else prediction.knee_ports
@@ -128,9 +129,17 @@ def _falls(prediction: Prediction) -> bool:
     )
 
 
-def _rate_before(metrics: Mapping[str, float]) -> float | None:
-    """The rate before the knee, or the mean where there was none; unknown where ports ran out without one."""
-    if "knee.rate_before" in metrics or "exhaustion.time_ns" in metrics:
+def _rate(prediction: Prediction, metrics: Mapping[str, float]) -> float | None:
+    """The rate before the knee, or the mean where there was none.
+
+    Unknown where the mean is of two rates: ports ran out, or the knee is expected and too shallow to find.
+    """
+    shallow = (
+        prediction.time_to_knee_s is not None
+        and prediction.past_knee_per_s != prediction.rate_per_s
+        and not _falls(prediction)
+    )
+    if "knee.rate_before" in metrics or "exhaustion.time_ns" in metrics or shallow:
         return metrics.get("knee.rate_before")
     return metrics.get("rate.mean")
 
@@ -163,7 +172,7 @@ def _who_holds(variant: Variant, metrics: Mapping[str, float]) -> str:
     closer = variant.connection.closer
     if not holders:
         how = "by RST " if variant.connection.close is CloseMethod.RST else ""
-        return f"The {closer} closes first {how}and nobody holds TIME-WAIT"
+        return f"The {closer} closes first {how}and no side holds TIME-WAIT"
     if len(holders) == len(Side):
         both = " and ".join(f"the {side} {held[side]:,.0f}" for side in holders)
         return f"The {closer} closes first; TIME-WAIT stands on both sides ({both})"
@@ -173,7 +182,7 @@ def _who_holds(variant: Variant, metrics: Mapping[str, float]) -> str:
 
 
 def summary_document(run: str, summaries: Sequence[VariantSummary]) -> dict[str, Any]:
-    """summary.json: the schema is in docs/files.md. What was not measured is absent, never null or nan."""
+    """summary.json, but for its schema_version. What was not measured is absent, never null or nan."""
     return {
         "run": run,
         "valid": all(summary.valid for summary in summaries),
@@ -185,6 +194,8 @@ def summary_document(run: str, summaries: Sequence[VariantSummary]) -> dict[str,
 
 def run_verdict(summaries: Sequence[VariantSummary]) -> str:
     """One sentence over all variants."""
+    if not summaries:
+        return "Nothing was run."
     expected = [item.verdict.passed for summary in summaries for item in summary.expectations]
     inexact = [summary.name for summary in summaries if summary.audit and not summary.exact]
     unaudited = [summary.name for summary in summaries if not summary.audit]

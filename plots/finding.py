@@ -16,7 +16,7 @@ def finding(columns: Columns, facts: Facts) -> str:
         return "Nothing was recorded"
     if not columns.rates.t_s.size:
         return "The driver recorded nothing: only the sockets are known"
-    return _knee(facts) or _exhaustion(columns, facts) or _errors(columns.rates) or _steady(columns)
+    return _knee(facts) or _exhaustion(columns, facts) or _errors(columns.rates) or _steady(columns, facts)
 
 
 def _knee(facts: Facts) -> str:
@@ -54,13 +54,9 @@ def _errors(rates: Rates) -> str:
     return f"{count(failed)} of {count(max(attempts, failed))} attempts fail{kind}{others}"
 
 
-def _steady(columns: Columns) -> str:
-    rates = columns.rates
-    # Where no interval lies inside the load, all count.
-    inside = rates.mean(rates.connected, 0.0, _end_s(columns)) is not None
-    span = (0.0, _end_s(columns)) if inside else (-np.inf, np.inf)
-    connected, exchanges = rates.mean(rates.connected, *span), rates.mean(rates.exchanges, *span)
-    if not connected or exchanges is None:
+def _steady(columns: Columns, facts: Facts) -> str:
+    connected, exchanges = facts.measured_means or _means(columns)
+    if not connected:
         return "Nothing connected"
     # Only where connections are kept is a request rate other news than the connection rate.
     requests = f" carry {significant(exchanges)} requests/s" if exchanges > 1.5 * connected else ""
@@ -74,6 +70,15 @@ def _steady(columns: Columns) -> str:
     other = Side.SERVER if side is Side.CLIENT else Side.CLIENT
     rest = "none" if not peaks.get(other) else count(peaks[other])
     return f"{head}; the {side} collects up to {count(peaks[side])} TIME-WAITs, the {other} {rest}"
+
+
+def _means(columns: Columns) -> tuple[float, float]:
+    """Connections and exchanges per second, from the records alone."""
+    rates = columns.rates
+    # Where no interval lies inside the load, all count.
+    inside = rates.mean(rates.connected, 0.0, _end_s(columns)) is not None
+    span = (0.0, _end_s(columns)) if inside else (-np.inf, np.inf)
+    return rates.mean(rates.connected, *span) or 0.0, rates.mean(rates.exchanges, *span) or 0.0
 
 
 def _end_s(columns: Columns) -> float:

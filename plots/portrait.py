@@ -21,7 +21,7 @@ from plots.labels import SIZE, Mark, draw_limit, draw_marks, mark_rows, name_end
 from plots.page import nothing_page, page, variant_frame
 from plots.series import broken, thinned
 from plots.style import HALO, INK, QUIET, house_style
-from plots.words import count, rate, si
+from plots.words import count, rate, seconds, si
 
 LIGHTEST = 0.88
 """The colour map's end is left out: its yellow is hard to see on white."""
@@ -48,11 +48,11 @@ def portrait(columns: Columns, facts: Facts) -> Figure:
         _draw_path(figure, axes, t_s, ports, np.maximum(per_s, floor))
         if floor and not per_s.all():
             name_end(axes, None, floor, "nothing established", QUIET)
-        if facts.ceiling_per_s:
-            # Above it the ports of today are lent from the next 61 s (K2, K7).
-            draw_limit(
-                axes, facts.ceiling_per_s, f"sustained ceiling, ports / T = {rate(facts.ceiling_per_s)}"
-            )
+        if facts.ceiling_per_s and facts.ports:
+            # Above it the ports of today are lent from the time for which each is held (K2, K7).
+            held = seconds(facts.ports / facts.ceiling_per_s)
+            label = f"sustained ceiling, ports / {held} = {rate(facts.ceiling_per_s)}"
+            draw_limit(axes, facts.ceiling_per_s, label)
         draw_marks(strip, [axes], marks, rows)
         strip.set_xlim(0, right)
         axes.set_xlabel("ports held by the client (TIME-WAIT included)")

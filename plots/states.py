@@ -98,17 +98,19 @@ def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
     def name(curve: Curve) -> str:
         return f"{curve.side} {curve.state}, peak {count(curve.peak)}"
 
-    buckets = min(CRESTS, sockets.t_s.size // 3)
-    span_s = float(sockets.t_s[-1] - sockets.t_s[0])
-    each = f", the most in every {seconds(span_s / buckets)}" if buckets else ""
+    # Of the baseline nothing is drawn: in one stretch with the load's begin it would show sockets before it.
+    loaded = sockets.t_s >= 0
+    at_s = sockets.t_s[loaded]
+    buckets = min(CRESTS, at_s.size // 3)
+    each = f", the most in every {seconds(float(at_s[-1] - at_s[0]) / buckets)}" if buckets else ""
 
     def draw(axes: Axes) -> None:
         axes.set_title(f"Other states: sockets{each}")
         for curve in ordered[:MOST]:
             look = STATES[curve.state]
             width = look.width * (1.0 if curve.side is Side.CLIENT else 0.6)
-            counts = sockets.counts[curve.side][curve.state]
-            t_s, counts = crest(sockets.t_s, counts, buckets) if buckets else (sockets.t_s, counts)
+            counts = sockets.counts[curve.side][curve.state][loaded]
+            t_s, counts = crest(at_s, counts, buckets) if buckets else (at_s, counts)
             draw_line(axes, t_s, counts, Stroke(look.color, look.dashes, width), "")
             # Most of these end at zero, when the load does: they are told apart by their height.
             name_end(axes, None, curve.peak, name(curve), look.color)

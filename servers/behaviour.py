@@ -1,7 +1,7 @@
 """How a server treats its connections: who closes first, after what, and how."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self, TypeVar
 
@@ -41,12 +41,9 @@ class Behaviour:
         need_whole("idle_timeout_ns", self.idle_timeout_ns, 0)
         need_whole("response_size", self.response_size, 0)
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote. Raises ValueError that names the field at fault."""
+        """Read the fields as JSON knows them. Raises ValueError that names the one at fault."""
         need_fields(cls.__name__.lower(), data, set(cls.__slots__), {"closer", "requests", "close"})
         values = dict(data)
         values["closer"] = need_choice("closer", data["closer"], Closer)

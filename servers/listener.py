@@ -18,6 +18,8 @@ PAUSE_S = 1.0
 
 BATCH = 64
 """Connections accepted before those already open have their turn."""
+MOST_WAITING = 65_536
+"""Connections accepted at the end: more than a backlog holds, so that only a flood is cut off."""
 
 
 class Listener:
@@ -43,8 +45,8 @@ class Listener:
         self._pause = None
         self._loop.add_reader(self._sock, self._accept)
 
-    def _accept(self) -> None:
-        for _ in range(BATCH):
+    def _accept(self, most: int = BATCH) -> None:
+        for _ in range(most):
             try:
                 sock, _address = self._sock.accept()
             except BlockingIOError:
@@ -62,7 +64,7 @@ class Listener:
     def close(self) -> None:
         """Accept what already waits, for closing the listener would reset it (K29); then close."""
         if self._pause is None:
-            self._accept()
+            self._accept(MOST_WAITING)
         if self._pause is None:
             self._loop.remove_reader(self._sock)
         else:

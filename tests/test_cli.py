@@ -50,7 +50,10 @@ def test_help_names_every_command_and_shows_examples() -> None:
     for command in COMMANDS:
         assert f"\n  {command} " in done.stdout
         assert invoke(command, "--help").code == 0
-    assert done.stdout.count("\n    churn ") == 5
+    examples, _, commands = done.stdout.partition("Commands:")
+    assert examples.count("\n  churn ") == 5
+    assert commands
+    assert invoke().output == done.stdout
 
 
 def test_help_loads_no_library_that_is_slow_to_load() -> None:
@@ -177,6 +180,7 @@ def test_every_problem_is_told_in_one_go(tmp_path: Path) -> None:
         ["serve", "--delay", "soon"],
         ["serve", "--response", "-1"],
         ["serve", "--kind", "nginx"],
+        ["serve", "--closer", "nobody"],
         ["serve", "--host", "not an address"],
     ],
 )
@@ -216,7 +220,8 @@ def test_without_runs_there_is_no_last(tmp_path: Path) -> None:
 
 
 def test_serve_answers_until_ctrl_c_and_tells_its_totals() -> None:
-    with Running("serve", "--port", "0", "--response", "5B", "--workers", "2") as serving:
+    closing = ("--closer", "server", "--close", "fin")
+    with Running("serve", "--port", "0", "--response", "5B", "--workers", "2", *closing) as serving:
         assert serving.process.stdout
         listening = json.loads(serving.process.stdout.readline())
         connection = http.client.HTTPConnection("127.0.0.1", listening["port"], timeout=10)

@@ -230,7 +230,7 @@ def test_a_generator_at_its_limit_bounds_the_rate_and_not_the_states(share: floa
     records = clean(client_cpu_ns=round(share * S))
     assert kinds(records) == ({CaveatKind.GENERATOR_SATURATED} if doubted else set())
     if doubted:
-        assert "the rate is its limit, the states are not" in only(records).cause
+        assert "it limits the rate, and not the states" in only(records).cause
         assert not only(records).invalidates
         # In an open loop lateness judges; what is left is its own share of the latencies.
         assert "latencies" in only(records, OPEN_LOOP).cause

@@ -1,6 +1,7 @@
 """The load worker as a run uses it: a process of its own in a lab, through its stdin and stdout."""
 
 import asyncio
+import contextlib
 import resource
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ import pytest
 
 from loadgen.child import Child
 from loadgen.choices import Arrivals, Driver
+from loadgen.drivers.aiohttp_client import AiohttpClient
+from loadgen.drivers.load import Attempt, ClosedLoad
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
+from loadgen.drivers.tally import Tally
 from loadgen.lab.spec import Family, LabSpec
 from loadgen.tcp import CloseMethod, Closer, Side
 from tests.driving import HASTY, MS_NS, Bench, Driven, bench, misbehaving
@@ -271,6 +275,44 @@ def test_what_outlives_the_load_is_cut(pair: Bench, driver: Driver) -> None:
     driven.check()
     assert driven.errors == {"close:CUT": 4}
     assert driven.closes.client_rst == driven.total("attempts") == 4
+
+
+class Broken(ClosedLoad):
+    """A load with a bug."""
+
+    def idle(self, attempt: Attempt) -> None:
+        raise ZeroDivisionError(attempt)
+
+
+def test_a_bug_does_not_pass_for_a_success(pair: Bench) -> None:
+    async def main() -> dict[str, int]:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        plan = replace(
+            pair.plan(server.sockets[0].getsockname()[1], driver=Driver.AIOHTTP, requests=2),
+            sources=("127.0.0.1",),
+            destinations=("127.0.0.1",),
+        )
+        tally = Tally()
+        client = AiohttpClient(plan, tally)
+        client.load = Broken(plan, ClosedLoop(1), tally, client.connect)
+        client.load.begin()
+        client.load.end()
+        await client.load.over.wait()
+        await answered.wait()
+        server.close()
+        interval, _ = tally.take(0, 1)
+        return {str(failure): count for failure, count in interval.errors.items()}
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        answered.set()
+
+    answered = asyncio.Event()
+    assert pair.run(main()) == {"close:ZeroDivisionError": 1}
 
 
 @pytest.mark.parametrize("loop", [ClosedLoop(3), OpenLoop(7.5, Arrivals.POISSON, 9, 10)])

@@ -167,6 +167,8 @@ def test_without_a_list_any_metric_is_taken() -> None:
 def test_errors_are_known_by_errno_and_by_fault() -> None:
     kinds = [*errno.errorcode.values(), *Fault, "total"]
     assert all(is_known(f"errors.{kind}", ()) for kind in kinds)
+    assert is_known("errors.HTTP_503", ())
+    assert not is_known("errors.HTTP_5030", ())
     assert not is_known("errors.ENOSUCH", ())
     assert not is_known("EADDRNOTAVAIL", ())
 

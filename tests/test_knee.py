@@ -109,6 +109,14 @@ def test_samples_need_not_be_in_step_with_intervals(offset_ms: int, every_ms: in
     assert found(run, samples).ports == pytest.approx(run.ports_at(845 * MS), rel=0.02)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_kept_connections_lose_little_and_their_knee_is_found_too(seed: int) -> None:
+    run = course([(3_000, 1_320, 18_000), (3_000, 770, 550_000)], noise=0.08, seed=seed)
+    result = found(run)
+    assert result.ports == pytest.approx(run.ports_at(3_000 * MS), rel=0.03)
+    assert result.rate_after == pytest.approx(770, rel=0.05)
+
+
 @pytest.mark.parametrize("ports", [3_000, 4_000, 8_000])
 def test_a_narrow_range_has_its_knee_early(ports: int) -> None:
     before, after = 16_000, 1 / (1 / 16_000 + ports / 2 * 1.45e-3 / 14_116)
@@ -173,7 +181,7 @@ def test_an_exhaustion_after_it_does_not_hide_it_but_one_right_upon_it_does() ->
         "one slow interval",
         "a pause of 250 ms",
         "a slow ramp up",
-        "a fall to less than half",
+        "a fall that connect() hardly feels",
         "a server that slows down",
         "a server that stops",
         "connections kept through the run",

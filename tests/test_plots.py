@@ -351,6 +351,9 @@ def test_the_timeline_of_the_client_that_closes() -> None:
     assert levels(panel(figure, "Server")) == []
     for axes in figure.axes[1:]:
         assert places(axes) == [0.85, 22.5, 25.0]
+    others = [points(line)[0] for line in panel(figure, "Other states").lines]
+    # No sockets are drawn into the time before the load.
+    assert min(t_s.min() for t_s in others if t_s.tolist() != [0, 1]) > 0
     client, server = panel(figure, "Client"), panel(figure, "Server")
     assert client.get_ylim() == server.get_ylim()
     t_s, time_wait = points(client.lines[0])
@@ -412,7 +415,7 @@ def test_the_portrait_shows_knee_wall_and_ceiling() -> None:
     assert places(axes) == [KNEE, 14_131, PORTS]
     assert levels(axes) == [pytest.approx(PORTS / 61)]
     shown = words(figure)
-    for part in ("predicted knee 14,116", "measured knee 14,131", "all 28,232 ports", "ports / T = 463/s"):
+    for part in ("predicted knee 14,116", "measured knee 14,131", "all 28,232 ports", "ports / 61 s = 463/s"):
         assert part in shown
     assert "nothing established" in shown
     points = next(item for item in axes.collections if isinstance(item, PathCollection))

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_every_check_is_made_and_what_is_not_fine_has_a_remedy(tmp_path: Path) -> None:
     made = preflight.checks(descriptors_needed=10, directory=tmp_path)
-    names = "kernel namespaces sysctls links TCP hash sock_diag IP_BIND_ADDRESS_NO_PORT IP_LOCAL_PORT_RANGE"
+    names = "kernel namespaces sysctls links TCP hash sock_diag IP_BIND_ADDRESS_NO_PORT"
     assert " ".join(check.name for check in made) == f"{names} descriptors CPUs disk"
     assert all(check.found for check in made)
     assert all(bool(check.remedy) == (check.verdict is not Verdict.OK) for check in made)
@@ -60,9 +60,7 @@ def test_a_shared_hash_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_socket_option_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "_IP_LOCAL_PORT_RANGE", 250)
-    monkeypatch.setattr(preflight, "_IP_BIND_ADDRESS_NO_PORT", 250)
-    assert "K8" in preflight.local_port_range_check().found
+    monkeypatch.setattr(preflight, "IP_BIND_ADDRESS_NO_PORT", 250)
     assert "K10" in preflight.bind_address_no_port_check().found
 
 

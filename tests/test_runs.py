@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from loadgen.experiment import reread
+from loadgen.records import SCHEMA_VERSION
 from loadgen.rundir import RunDirectory
 from loadgen.summary import summary_document
 from tests.command import LIMIT_S, Done, Running, churn, document, lines
@@ -93,15 +94,14 @@ def test_a_run_is_one_document_and_a_directory_that_agrees_with_it(tmp_path: Pat
     (path,) = (tmp_path / "runs").iterdir()
     assert re.fullmatch(r"\d{8}T\d{6}Z-x", path.name)
     assert sorted(item.name for item in path.iterdir()) == ["first", "run.json", "second", "summary.json"]
-    assert {**document((path / "summary.json").read_text()), **summary} == document(
-        (path / "summary.json").read_text()
-    )
+    assert summary == document((path / "summary.json").read_text())
     info = json.loads((path / "run.json").read_text())
     assert (info["status"], info["quick"], info["id"]) == ("finished", False, path.name)
     assert list(info["variants"]) == list(summary["variants"]) == ["first", "second"]
     directory = RunDirectory(path)
     # What the records say when read again is what was said then.
-    assert json.loads(json.dumps(summary_document(path.name, reread(directory)))) == summary
+    again = {"schema_version": SCHEMA_VERSION, **summary_document(path.name, reread(directory))}
+    assert json.loads(json.dumps(again)) == summary
     for name in summary["variants"]:
         assert sorted(file.name for file in (path / name).iterdir()) == RECORDS
         assert all(lines(path / name / file) for file in RECORDS if file.endswith(".jsonl"))

@@ -74,12 +74,12 @@ def metrics(client: int = 0, server: int = 0, **more: float) -> dict[str, float]
         (
             CLIENT,
             metrics(),
-            "The client closes first and nobody holds TIME-WAIT, throughput is 1,234 connections/s.",
+            "The client closes first and no side holds TIME-WAIT, throughput is 1,234 connections/s.",
         ),
         (
             variant(connection={"closer": "server", "close": "rst"}),
             metrics(),
-            "The server closes first by RST and nobody holds TIME-WAIT, throughput is 1,234 connections/s.",
+            "The server closes first by RST and no side holds TIME-WAIT, throughput is 1,234 connections/s.",
         ),
         (
             CLIENT,
@@ -182,6 +182,7 @@ def test_a_knee_that_a_low_rate_does_not_show_is_not_waited_for() -> None:
     assert prediction.time_to_knee_s is not None
     found = rows(prediction, metrics(client=25_000))
     assert list(found) == ["rate before the knee", "TIME-WAIT, client", "TIME-WAIT, server"]
+    assert found["rate before the knee"].measured == 1_234.5
     assert not any(row.assumed for row in found.values())
 
 
@@ -189,6 +190,24 @@ def test_without_a_knee_the_mean_rate_counts_unless_the_ports_ran_out() -> None:
     prediction = predict(situation(CLIENT))
     assert rows(prediction, metrics())["rate before the knee"].measured == 1_234.5
     assert rows(prediction, metrics(exhaustion__time_ns=S))["rate before the knee"].measured is None
+
+
+def test_a_mean_across_a_knee_too_shallow_to_find_is_not_taken_for_the_rate_before_it() -> None:
+    kept = variant(
+        connection={"closer": "client", "requests": 100},
+        lab={"client": {"ports": "32768-34767"}},
+        load={"duration": "6s"},
+    )
+    prediction = predict(situation(kept))
+    assert prediction.time_to_knee_s is not None
+    found = rows(prediction, metrics(client=2_000))
+    assert found["rate before the knee"].measured is None
+    assert "knee" not in found
+
+
+def test_where_no_knee_can_be_the_rate_is_the_mean() -> None:
+    found = rows(predict(situation(SERVER)), metrics())
+    assert found["rate"].measured == 1_234.5
 
 
 @pytest.mark.parametrize(

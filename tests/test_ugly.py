@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from loadgen.caveats import CaveatKind
 from loadgen.child import Child
 from loadgen.experiment import reread
 from loadgen.lab.lab import Lab, open_lab
@@ -141,6 +142,7 @@ def test_after_sigkill_nothing_is_left_but_records_that_can_be_read(tmp_path: Pa
     (summary,) = reread(RunDirectory(running.directory()))
     assert summary.name == "a"
     assert summary.metrics["client.time_wait.max"] > 0
+    assert CaveatKind.NOT_AUDITED in [caveat.kind for caveat in summary.caveats]
     drawn = churn("plot", running.directory())
     assert drawn.code == 0, drawn.said
     assert all(Path(name).stat().st_size for name in drawn.stdout.split())

@@ -8,7 +8,7 @@ from loadgen.cli.sources import read_scenario, scenario_arguments
 @click.command()
 @scenario_arguments
 def check(scenario: str, overrides: tuple[str, ...], variants: tuple[str, ...], quick: bool) -> None:
-    """Validate SCENARIO, list its variants and print the prediction of each; run nothing."""
+    """Validate SCENARIO and print what should happen; run nothing."""
     from loadgen import plans
     from loadgen.cli.tables import print_predictions
     from loadgen.model import predict

@@ -53,6 +53,7 @@ def run(
     from loadgen.experiment import create_directory
     from loadgen.lab.errors import LabUnavailable, SysctlRefused
     from loadgen.preflight import raise_descriptor_limit
+    from loadgen.records import SCHEMA_VERSION
     from loadgen.summary import summary_document
 
     path, asked = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
@@ -73,7 +74,8 @@ def run(
     except (ChildDiedError, LabUnavailable, OSError) as error:
         fail(Exit.INVALID, f"{error}\n{kept}")
     if as_json:
-        click.echo(json.dumps(summary_document(directory.id, outcome.summaries), indent=2))
+        document = summary_document(directory.id, outcome.summaries)
+        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2))
     else:
         print_report(asked, outcome.summaries, directory, figures, quick=quick)
     raise SystemExit(int(exit_code(outcome)))

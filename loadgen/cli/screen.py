@@ -10,7 +10,7 @@ from rich.text import Text
 
 from loadgen.experiment import Watcher
 from loadgen.fold import Fold
-from loadgen.knee import rate
+from loadgen.knee import mean_rate
 from loadgen.latency import Latency
 from loadgen.model import Prediction
 from loadgen.records import Interval, Record, Sample
@@ -44,7 +44,7 @@ class Current:
 
     @property
     def elapsed_s(self) -> float:
-        return max((one[-1].end_ns for one in (self.fold.intervals,) if one), default=0) / 1e9
+        return self.fold.intervals[-1].end_ns / 1e9 if self.fold.intervals else 0.0
 
     @property
     def duration_s(self) -> float:
@@ -56,12 +56,13 @@ class Current:
 
     def rate(self) -> float:
         """Connections per second, over the last intervals."""
-        last = self.fold.intervals[-RATE_INTERVALS:]
-        return sum(map(rate, last)) / len(last) if last else 0.0
+        return mean_rate(self.fold.intervals[-RATE_INTERVALS:])
 
     def offered(self) -> str:
         loop = self.variant.load.loop
-        return f"{loop.rate:g} requests/s" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
+        return (
+            f"{loop.rate:,.10g} requests/s" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
+        )
 
     def time_wait(self, side: Side) -> int:
         samples = self.fold.samples

@@ -32,13 +32,18 @@ class _Unit(click.ParamType[int]):
 @click.option("--backlog", type=click.IntRange(1, 65535), default=4096, show_default=True)
 @click.option(
     "--closer",
-    type=click.Choice(list(Closer)),
-    default=Closer.SERVER,
+    # By value, as scenarios write them: of an enum click would take the names.
+    type=click.Choice([closer.value for closer in Closer]),
+    default=Closer.SERVER.value,
     show_default=True,
     help="Who closes first.",
 )
 @click.option(
-    "--close", type=click.Choice(list(CloseMethod)), default=CloseMethod.FIN, show_default=True, help="How."
+    "--close",
+    type=click.Choice([method.value for method in CloseMethod]),
+    default=CloseMethod.FIN.value,
+    show_default=True,
+    help="How.",
 )
 @click.option(
     "--requests", type=click.IntRange(1), default=1, show_default=True, help="Exchanges on a connection."

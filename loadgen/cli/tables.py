@@ -1,6 +1,6 @@
 """What a person reads at the end: verdicts, tables, ticks and crosses. On stdout."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +15,8 @@ from loadgen.scenario import OpenLoop, Scenario, Variant
 from loadgen.summary import Compared, VariantSummary, run_verdict
 
 PIPE_COLUMNS = 120
+WIDEST = 1000
+"""Columns enough to measure a table in that nothing folds."""
 _NONE = "–"
 
 
@@ -64,8 +66,9 @@ def print_report(
     for summary in summaries:
         console.print(Text.assemble("  ", (summary.name, "bold"), ": ", summary.verdict))
     console.print()
-    console.print(_overview(summaries, variants))
-    console.print()
+    for table in _overview(console, summaries, variants):
+        console.print(table)
+        console.print()
     _print_expectations(console, summaries)
     _print_audit(console, summaries)
     _print_compared(console, summaries)
@@ -90,25 +93,27 @@ def loading(variant: Variant) -> str:
     return f"{offered}, {variant.load.duration}"
 
 
-def _overview(summaries: Sequence[VariantSummary], variants: dict[str, Variant]) -> Table:
+def _overview(
+    console: Console, summaries: Sequence[VariantSummary], variants: dict[str, Variant]
+) -> list[Table]:
+    """One table, or one below the other where the screen is too narrow: no number is ever folded."""
+    both = _metrics_table(summaries, variants, {**_COUNTS, **_TIMES})
+    if console.measure(both, options=console.options.update(width=WIDEST)).maximum <= console.width:
+        return [both]
+    return [_metrics_table(summaries, variants, metrics) for metrics in (_COUNTS, _TIMES)]
+
+
+def _metrics_table(
+    summaries: Sequence[VariantSummary],
+    variants: dict[str, Variant],
+    metrics: Mapping[str, tuple[str, Callable[[float | None], str]]],
+) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     _columns(table, "variant", "closes first")
-    _columns(table, "conn/s", "req/s", "TW client", "TW server", numeric=True)
-    _columns(table, "connect p50", "p99", "response p99", "errors", numeric=True)
+    _columns(table, *metrics, numeric=True)
     for summary in summaries:
-        metrics = summary.metrics
-        table.add_row(
-            summary.name,
-            closing(variants[summary.name]),
-            _count(metrics.get("rate.mean")),
-            _count(metrics.get("rate.requests")),
-            _count(metrics.get("client.time_wait.max")),
-            _count(metrics.get("server.time_wait.max")),
-            _time(metrics.get("connect.p50_ns")),
-            _time(metrics.get("connect.p99_ns")),
-            _time(metrics.get("response.p99_ns")),
-            _count(metrics.get("errors.total")),
-        )
+        cells = [show(summary.metrics.get(name)) for name, show in metrics.values()]
+        table.add_row(summary.name, closing(variants[summary.name]), *cells)
     return table
 
 
@@ -135,8 +140,9 @@ def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
         if not summary.audit:
             table.add_row(_mark(False), summary.name, "nothing was sampled")
         elif not differing and connected is not None:
-            counts = f"{len(summary.audit)} counts, {connected.what} among them"
-            table.add_row(_mark(True), summary.name, counts, f"{connected.ours:,}", f"{connected.theirs:,}")
+            counts = f"{len(summary.audit)} counts, connections among them"
+            ours, theirs = f"{connected.ours:,}", f"{connected.theirs:,}"
+            table.add_row(_mark(True), summary.name, counts, ours, theirs, connected.source)
         for line in differing:
             table.add_row(
                 _mark(False), summary.name, line.what, f"{line.ours:,}", f"{line.theirs:,}", line.source
@@ -213,7 +219,22 @@ def _time(value_ns: float | None) -> str:
     """Nanoseconds in the unit that suits, three digits."""
     if value_ns is None:
         return _NONE
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
         if value_ns >= size:
             return f"{value_ns / size:.3g} {unit}"
     return f"{value_ns:.0f} ns"
+
+
+_COUNTS: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
+    "conn/s": ("rate.mean", _count),
+    "req/s": ("rate.requests", _count),
+    "TW client": ("client.time_wait.max", _count),
+    "TW server": ("server.time_wait.max", _count),
+}
+_TIMES: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
+    "errors": ("errors.total", _count),
+    "connect p50": ("connect.p50_ns", _time),
+    "p99": ("connect.p99_ns", _time),
+    "response p99": ("response.p99_ns", _time),
+}
+"""The overview: headings, the metric under each, and how it is written."""

@@ -119,7 +119,7 @@ class Worker:
         interval, latencies = self._tally.take(start_ns, self._taken_ns)
         emit("interval", plain(interval))
         for counts in latencies:
-            emit("latency", plain(counts))
+            emit("latency", counts.to_json())
 
 
 async def _within(event: asyncio.Event, limit_ns: int) -> None:

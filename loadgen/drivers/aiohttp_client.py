@@ -84,6 +84,10 @@ class AiohttpAttempt(BaseAttempt):
         except asyncio.CancelledError:
             if self._failure is None:
                 raise
+        except Exception as error:
+            # A bug, here or in aiohttp: the attempt must not pass for a success.
+            self._note(Failure(self.phase, type(error).__name__))
+            raise
         finally:
             await self._leave()
 
@@ -140,8 +144,8 @@ class AiohttpAttempt(BaseAttempt):
         self._wake = self._host.loop.create_future()
         ours = self._socket()
         self._host.loop.add_reader(ours, self._rouse, _Wake.PEER)
-        self._client.load.idle(self)
         try:
+            self._client.load.idle(self)
             wake = await self._wake
         finally:
             self._host.loop.remove_reader(ours)

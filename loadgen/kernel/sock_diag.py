@@ -1,7 +1,7 @@
 """The kernel's TCP sockets, one row each, over NETLINK_SOCK_DIAG (linux/sock_diag.h, linux/inet_diag.h).
 
-The only place that knows the kernel's numbers of TCP states. A full dump costs a quarter of what `ss` takes
-(K20): nothing is formatted, and messages of one length are taken apart as one array.
+The only place in loadgen that knows the kernel's numbers of TCP states. A full dump costs a quarter of what
+`ss` takes (K20): nothing is formatted, and messages of one length are taken apart as one array.
 
 What the masks and rows mean, as measured on Linux 6.18:
 - A request (a half-open connection at a listener) is in kernel state 12, NEW-SYN-RECV. Its row says 3,

@@ -53,6 +53,7 @@ def request(spec: LabSpec) -> tuple[Built, Descriptors]:
     argv = [sys.executable, "-P", "-m", "loadgen.lab.build"]  # -P: not the user's modules of our names
     with (
         ours,
+        theirs,
         # A session of its own: Ctrl-C at the terminal is for churn alone, which then decides.
         subprocess.Popen(
             argv, stdin=theirs.fileno(), stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -63,7 +64,7 @@ def request(spec: LabSpec) -> tuple[Built, Descriptors]:
         try:
             message, descriptors = _ask(ours, spec)
             _, stderr = process.communicate(timeout=_LIMIT_S)
-        except TimeoutError as error:
+        except (TimeoutError, subprocess.TimeoutExpired) as error:
             process.kill()
             raise LabUnavailable(
                 Part.NAMESPACES, f"nothing was built within {_LIMIT_S} s", "try again on a quieter machine"

@@ -36,7 +36,7 @@ class LabSpec:
     def addresses(self, side: Side) -> tuple[str, ...]:
         """The side's addresses. Sides that share a `lo` share addresses, too."""
         first = ip_address(_FIRST_OF_PAIR[self.family, side])
-        if self.topology is not Topology.PAIR:
+        if self.topology.shared:
             first = ip_address(_FIRST_OF_LOOPBACK[self.family])
         return tuple(str(first + number) for number in range(self._count(side)))
 

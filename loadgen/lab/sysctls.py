@@ -64,7 +64,7 @@ def settings(spec: LabSpec) -> list[Setting]:
     Raises SysctlRefused for what no lab of this topology can set.
     """
     asked = [Setting(side, key, value) for side in Side for key, value in spec.sysctls.get(side, {}).items()]
-    shared = spec.topology is not Topology.PAIR
+    shared = spec.topology.shared
     of_client = spec.sysctls.get(Side.CLIENT, {})
     for setting in asked:
         if spec.topology is Topology.HOST:
