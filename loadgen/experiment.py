@@ -94,7 +94,7 @@ async def _run_one(
 ) -> VariantSummary:
     fold = Fold(plans.ports(variant))
     watcher.variant_begins(variant, prediction, fold)
-    with directory.writer(variant.name, time.time()) as writer:
+    with directory.writer(variant.name) as writer:
 
         def emit(record: Record | Latency) -> None:
             writer.append(record)

@@ -116,7 +116,7 @@ class Fold:
     @property
     def complete(self) -> bool:
         """Whether the records go to the end: the last sample came after the last count, so both compare."""
-        return self.event("sample_check") is not None
+        return self.event("settled") is not None
 
     def kernel(self) -> Mapping[Side, Mapping[str, int]]:
         """Each side's kernel counters: the last sample's less the baseline's, empty without samples."""

@@ -134,6 +134,9 @@ class Event:
         return cls(**data)
 
 
+ORIGIN = "origin"
+"""The event that all times count from; its `wall_s` is that instant in seconds since the epoch."""
+
 Record = Sample | Interval | Event
 
 

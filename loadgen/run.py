@@ -8,14 +8,14 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from time import monotonic_ns
+from time import monotonic_ns, time
 from typing import Any
 
 from loadgen import plans
 from loadgen.child import GRACE_S, SILENCE_S, Child, ChildDiedError
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.latency import Counts, Distribution, Latency, Tag
-from loadgen.records import Event, Interval, Record, Sample
+from loadgen.records import ORIGIN, Event, Interval, Record, Sample
 from loadgen.scenario import Variant
 from loadgen.tcp import Side
 
@@ -94,11 +94,13 @@ class _Conductor:
         await self._driver.expect("ready")
         await self._sampler.expect("ready")
         self._origin_ns = monotonic_ns() + LEAD_NS
+        self._emit(Event(0, ORIGIN, {"wall_s": time() + LEAD_NS / 1e9}))
         pids = {Side.SERVER: listening["pids"], Side.CLIENT: [self._driver.pid]}
         self._note("lab", addresses=self._lab.addresses, sysctls=self._lab.sysctls, notes=self._lab.notes)
         self._note("processes", server=self._server.pid, workers=listening["pids"], driver=self._driver.pid)
         self._sampler.tell(json.dumps({"origin_ns": self._origin_ns, "pids": pids}))
         self._sample(await self._sampler.expect("sample"))
+        self._check(await self._sampler.expect("sample_check"))
         self._driver.tell(json.dumps({"origin_ns": self._origin_ns}))
         try:
             await self._hear_all(stop)
@@ -161,8 +163,9 @@ class _Conductor:
                 case "sample":
                     self._sample(line)
                 case "sample_check":
-                    self._emit(Event(line["t_ns"], "sample_check", {"sides": line["sides"]}))
+                    self._check(line)
                 case "over":
+                    self._emit(Event(line["t_ns"], "settled"))
                     return
                 case other:
                     raise RuntimeError(f"the sampler said {other!r}")
@@ -176,6 +179,9 @@ class _Conductor:
     def _sample(self, line: dict[str, Any]) -> None:
         line.pop("type", None)
         self._emit(Sample.from_json(line))
+
+    def _check(self, line: dict[str, Any]) -> None:
+        self._emit(Event(line["t_ns"], "sample_check", {"sides": line["sides"]}))
 
     def _note(self, kind: str, **data: Any) -> None:
         self._emit(Event(monotonic_ns() - self._origin_ns, kind, data))

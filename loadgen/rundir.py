@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from loadgen.latency import Latency, read_log, write_header
-from loadgen.records import SCHEMA_VERSION, Event, Interval, Record, Sample, to_json
+from loadgen.records import ORIGIN, SCHEMA_VERSION, Event, Interval, Record, Sample, to_json
 
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
@@ -47,12 +47,13 @@ class VariantWriter:
     Raises OSError, with the name of the file, for what cannot be written.
     """
 
-    def __init__(self, directory: Path, start_wall_s: float) -> None:
+    def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True)
         self._files = {kind: (directory / name).open("a") for kind, name in _FILES.items()}
-        write_header(self._files[Latency], start_wall_s)
 
     def append(self, record: Record | Latency) -> None:
+        if isinstance(record, Event) and record.kind == ORIGIN:
+            write_header(self._files[Latency], record.data["wall_s"])
         file = self._files[type(record)]
         line = record.line() if isinstance(record, Latency) else to_json(record)
         with _naming(file.name):
@@ -103,8 +104,8 @@ class RunDirectory:
         """The names of the variants that have records, in the order of the scenario."""
         return [name for name in self.info()["variants"] if (self.path / name).is_dir()]
 
-    def writer(self, variant: str, start_wall_s: float) -> VariantWriter:
-        return VariantWriter(self.path / variant, start_wall_s)
+    def writer(self, variant: str) -> VariantWriter:
+        return VariantWriter(self.path / variant)
 
     def records(self, variant: str) -> Iterator[Record | Latency]:
         """One variant's records: events, samples, intervals, then latencies, each in its own order."""

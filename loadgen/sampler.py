@@ -6,9 +6,10 @@ descriptors (K21): no reading needs a namespace any more.
     > plan                       one JSON line (`Plan`); the namespaces' descriptors are inherited
     < {"type": "ready"}
     > {"origin_ns": ..., "pids": {side: [...]}}      the first sample is taken at once
-    < {"type": "sample", ...}    the baseline, then one at every multiple of the period since the origin
+    < {"type": "sample", ...}, {"type": "sample_check", ...}      the baseline
+    < {"type": "sample", ...}    one at every multiple of the period since the origin
     > stop                       or end of file: sample on until the sides are quiet, then
-    < {"type": "sample_check", ...}, {"type": "over"}
+    < {"type": "sample_check", ...}, {"type": "over", "t_ns": ...}
 """
 
 import json
@@ -201,6 +202,7 @@ def run() -> None:
     clock = Clock(go["origin_ns"], plan.every_ns)
     # The baseline: what the counters and states are before the first packet.
     emit("sample", plain(sides.sample(clock.origin_ns, monotonic_ns())))
+    _check(sides, clock)
     stop_ns: int | None = None
     while True:
         wait_ns = clock.due_ns - monotonic_ns()
@@ -214,9 +216,13 @@ def run() -> None:
             clock.advance(monotonic_ns())
             if stop_ns is not None and (is_quiet(sample) or monotonic_ns() - stop_ns > SETTLE_NS):
                 break
-    # Now that nothing moves, the shortcut can be compared with a full dump.
+    _check(sides, clock)
+    emit("over", {"t_ns": monotonic_ns() - clock.origin_ns})
+
+
+def _check(sides: Sides, clock: Clock) -> None:
+    """Compare the shortcut with a full dump: before the load and after it, while nothing moves."""
     emit("sample_check", {"t_ns": monotonic_ns() - clock.origin_ns, "sides": plain(sides.check())})
-    emit("over", {})
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from loadgen.knee import LEAST_FALL
 from loadgen.model import Prediction
 from loadgen.records import plain
 from loadgen.scenario import Variant
-from loadgen.tcp import CloseMethod, Side
+from loadgen.tcp import CloseMethod, Failure, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class VariantSummary:
     caveats: Sequence[Caveat]
     expectations: Sequence[Expected]
     compared: Sequence[Compared]
+    errors: Mapping[Failure, int]
     verdict: str
 
     @property
@@ -88,6 +89,7 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
         caveats=doubts(variant, fold, metrics, lines),
         expectations=[Expected(item.text, item.evaluate(metrics)) for item in variant.expect],
         compared=compare(prediction, metrics),
+        errors=dict(fold.errors.most_common()),
         verdict=verdict(variant, metrics),
     )
 
@@ -221,6 +223,10 @@ def _document(summary: VariantSummary) -> dict[str, Any]:
         "passed": summary.passed,
         "exact": summary.exact,
         "metrics": summary.metrics,
+        "errors": [
+            {"phase": failure.phase, "kind": failure.kind, "count": count, "limit": failure.limit}
+            for failure, count in summary.errors.items()
+        ],
         "audit": [{**plain(line), "exact": line.exact} for line in summary.audit],
         "caveats": plain(summary.caveats),
         "expectations": [

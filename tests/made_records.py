@@ -52,4 +52,5 @@ def ended(t_ns: int) -> list[Event]:
     return [
         Event(t_ns, "load_ends"),
         Event(t_ns + STEP, "sample_check", {"sides": {"client": counted, "server": counted}}),
+        Event(t_ns + STEP, "settled"),
     ]

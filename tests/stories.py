@@ -50,7 +50,7 @@ def sample(t_ns: int, client: Mapping[State, int], server: Mapping[State, int], 
 def load_events(end_s: float | None) -> list[Event]:
     lab = {"addresses": {}, "sysctls": {"client": SYSCTLS, "server": SYSCTLS}}
     ends = [] if end_s is None else [Event(round(end_s * S), "load_ends")]
-    return [Event(-S // 2, "lab", lab), Event(0, "load_begins"), *ends]
+    return [Event(-S // 2, "lab", lab), Event(0, "origin", {"wall_s": 1_795_000_000.0}), *ends]
 
 
 def client_closes(duration_s: float = 25.0, ends: bool = True) -> Story:
@@ -238,7 +238,7 @@ def written(directory: Path, stories: Mapping[str, Story], quick: bool = False) 
     run.write_info(info_of(stories, quick))
     run.write_summary(summary_of(stories))
     for name, story in stories.items():
-        with run.writer(name, 1_795_000_000.0) as writer:
+        with run.writer(name) as writer:
             for record in story.records:
                 writer.append(record)
     return run

@@ -92,7 +92,7 @@ def latency() -> Latency:
 
 def written(path: Path, *records: Record | Latency, variant: str = "main") -> RunDirectory:
     run = RunDirectory(path)
-    with run.writer(variant, 1_800_000_000.0) as writer:
+    with run.writer(variant) as writer:
         for record in records:
             writer.append(record)
     return run
@@ -122,7 +122,7 @@ def test_records_come_back_kind_by_kind_in_their_order(tmp_path: Path) -> None:
 
 def test_a_record_is_on_disk_as_soon_as_it_is_appended(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    with run.writer("main", 0.0) as writer:
+    with run.writer("main") as writer:
         for number, record in enumerate([*RECORDS, latency()], 1):
             writer.append(record)
             assert len(list(run.records("main"))) == number

@@ -205,13 +205,15 @@ def test_a_sample_says_what_ss_and_proc_say(at: Bench) -> None:
 
 
 @both_topologies
-def test_time_wait_is_checked_both_ways_at_the_end(at: Bench) -> None:
+def test_time_wait_is_checked_both_ways_at_start_and_end(at: Bench) -> None:
     async def main() -> dict[str, Any]:
         async with holding(at) as port, sampling(at, port) as child:
             await next_sample(child)
+            first = await child.expect("sample_check")
             child.tell("stop")
             lines = [line async for line in child.lines()]
         assert [line["type"] for line in lines if line["type"] != "sample"] == ["sample_check", "over"]
+        assert first["sides"] == lines[-2]["sides"]
         assert [line["type"] for line in lines[-2:]] == ["sample_check", "over"]
         return lines[-2]["sides"]
 
@@ -231,7 +233,7 @@ def test_an_empty_lab_is_quiet_and_ends_at_once(at: Bench) -> None:
             lines = [line async for line in child.lines()]
             # One that was due, or had begun, and the one that finds it quiet.
             assert sum(line["type"] == "sample" for line in lines) >= 1
-            assert lines[-1] == {"type": "over"}
+            assert lines[-1]["type"] == "over"
 
     at.run(main())
 

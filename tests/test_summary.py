@@ -335,11 +335,20 @@ def test_the_document_is_json_without_nan_or_null(asked: Variant, records: list[
         "passed",
         "exact",
         "metrics",
+        "errors",
         "audit",
         "caveats",
         "expectations",
         "compared",
     }
+
+
+def test_errors_name_their_phase_and_whose_limit_they_show() -> None:
+    document = as_json(summary_of(CLIENT, client_closes()))
+    told = document["variants"]["main"]["errors"]
+    assert [(one["phase"], one["kind"]) for one in told] == [("connect", "EADDRNOTAVAIL")]
+    assert told[0]["count"] > 0
+    assert "ephemeral ports" in told[0]["limit"]
 
 
 def test_true_is_good() -> None:

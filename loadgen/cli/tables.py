@@ -69,6 +69,7 @@ def print_report(
     for table in _overview(console, summaries, variants):
         console.print(table)
         console.print()
+    _print_errors(console, summaries)
     _print_expectations(console, summaries)
     _print_audit(console, summaries)
     _print_compared(console, summaries)
@@ -124,6 +125,20 @@ def _print_expectations(console: Console, summaries: Sequence[VariantSummary]) -
             table.add_row(_mark(item.verdict.passed), f"{summary.name}: {item.text}", item.verdict.reason)
     if table.row_count:
         console.print(Text("expectations", style="bold"))
+        console.print(Padding(table, (0, 0, 1, 2), expand=False))
+
+
+def _print_errors(console: Console, summaries: Sequence[VariantSummary]) -> None:
+    """What failed, and whose limit that shows."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    _columns(table, "variant", "failure")
+    _columns(table, "count", numeric=True)
+    _columns(table, "limit")
+    for summary in summaries:
+        for failure, count in summary.errors.items():
+            table.add_row(summary.name, str(failure), f"{count:,}", failure.limit)
+    if table.row_count:
+        console.print(Text("errors, and whose limit they show", style="bold"))
         console.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 

@@ -126,7 +126,9 @@ class ClosedLoad(Load):
             self._next()
 
     def idle(self, attempt: Attempt) -> None:
-        if self.ending or self._plan.think_ns:
+        if self.ending:
+            super().idle(attempt)
+        elif self._plan.think_ns:
             super().idle(attempt)
             self._loop.call_later(self._plan.think_ns / 1e9, self._wake, attempt)
         else:
