@@ -23,6 +23,7 @@ from loadgen.lab.errors import Part, SysctlRefused
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Closer, Side
+from tests.command import processes_with
 from tests.unprivileged import as_ordinary_user
 
 ROOT = Path(__file__).parents[1]
@@ -326,19 +327,6 @@ asyncio.Runner(loop_factory={new_loop.__module__}.new_event_loop).run(main())
         assert select.select([descriptor], [], [], LIMIT_S)[0], "a child outlived its parent"
         os.close(descriptor)
     assert processes_with(mark) == []
-
-
-def processes_with(mark: str) -> list[int]:
-    """The processes whose environment holds the mark."""
-
-    def environment(process: Path) -> bytes:
-        try:
-            return (process / "environ").read_bytes()
-        except OSError:  # It ended meanwhile, or is another user's.
-            return b""
-
-    own = [process for process in Path("/proc").iterdir() if process.name.isdecimal()]
-    return [int(process.name) for process in own if mark.encode() in environment(process)]
 
 
 @pytest.mark.parametrize("limit", ["max_net_namespaces", "max_user_namespaces"])
