@@ -177,8 +177,9 @@ def _dropped(case: Case) -> Iterator[Caveat]:
     if loop is not None and dropped:
         yield Caveat(
             CaveatKind.STARTS_DROPPED,
-            f"{dropped:,} of {offered:,} starts were dropped, {loop.connections:,} connections being open",
-            "raise load.open_loop.connections, or take it as what the server cannot hold",
+            f"{dropped:,} of {offered:,} starts were dropped: {loop.connections:,} connections were open or"
+            " waiting to be opened, or the load ended before their turn",
+            "lower the rate, or raise load.open_loop.connections where the server is what is slow",
         )
 
 
