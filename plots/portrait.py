@@ -25,6 +25,8 @@ from plots.words import count, rate, seconds, si
 
 LIGHTEST = 0.88
 """The colour map's end is left out: its yellow is hard to see on white."""
+FAR = 3.0
+"""A ceiling so many times above the highest rate is out of sight."""
 MOST, SPIKES = 900, 150
 """So many points are drawn of a long run at most, and the extremes of so many stretches of it."""
 
@@ -44,15 +46,15 @@ def portrait(columns: Columns, facts: Facts) -> Figure:
         grid = figure.add_gridspec(2, 1, height_ratios=[strip_height(rows), 4.6])
         strip = figure.add_subplot(grid[0])
         axes = figure.add_subplot(grid[1], sharex=strip)
-        floor = _scale(axes, per_s)
+        ceiling = _ceiling_in_sight(facts, per_s)
+        floor = _scale(axes, per_s if ceiling is None else np.append(per_s, ceiling))
         _draw_path(figure, axes, t_s, ports, np.maximum(per_s, floor))
         if floor and not per_s.all():
             name_end(axes, None, floor, "nothing established", QUIET)
-        if facts.ceiling_per_s and facts.ports:
+        if ceiling is not None and facts.ports:
             # Above it the ports of today are lent from the time for which each is held (K2, K7).
-            held = seconds(facts.ports / facts.ceiling_per_s)
-            label = f"sustained ceiling, ports / {held} = {rate(facts.ceiling_per_s)}"
-            draw_limit(axes, facts.ceiling_per_s, label)
+            held = seconds(facts.ports / ceiling)
+            draw_limit(axes, ceiling, f"sustained ceiling, ports / {held} = {rate(ceiling)}")
         draw_marks(strip, [axes], marks, rows)
         strip.set_xlim(0, right)
         axes.set_xlabel("ports held by the client (TIME-WAIT included)")
@@ -96,6 +98,12 @@ def _draw_path(figure: Figure, axes: Axes, t_s: Floats, ports: Floats, per_s: Fl
             color=INK,
             path_effects=HALO,
         )
+
+
+def _ceiling_in_sight(facts: Facts, per_s: Floats) -> float | None:
+    """The ceiling where it is worth its place: one far above every rate would press them to the floor."""
+    ceiling = facts.ceiling_per_s
+    return ceiling if ceiling and ceiling <= FAR * float(per_s.max()) else None
 
 
 def _scale(axes: Axes, per_s: Floats) -> float:

@@ -426,6 +426,20 @@ def test_the_portrait_shows_knee_wall_and_ceiling() -> None:
     assert np.all(np.diff(np.asarray(points.get_array())) > 0)
 
 
+@pytest.mark.parametrize(("ceiling", "drawn"), [(200.0, [200.0]), (5_000.0, [])])
+def test_the_portrait_shows_a_ceiling_that_is_not_far_above_the_rates(
+    ceiling: float, drawn: list[float]
+) -> None:
+    held = [sample(index * S // 10, {State.TIME_WAIT: 10 * index}, {}, 10 * index) for index in range(31)]
+    steady = [Interval(index * S // 10, (index + 1) * S // 10, connected=10) for index in range(30)]
+    columns, facts = told(Story([*held, *steady, *load_events(3.0)], ceiling=ceiling))
+    figure = portrait(columns, facts)
+    assert_readable(figure)
+    axes = figure.axes[1]
+    assert levels(axes) == drawn
+    assert axes.get_ylim()[1] > max([100.0, *drawn])
+
+
 def test_the_portrait_of_a_client_that_holds_no_ports_keeps_the_wall_in_sight() -> None:
     axes = portrait(*told(server_closes())).axes[1]
     assert axes.get_yscale() == "linear"
