@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loadgen.tcp import Side, State
-from plots.columns import Columns, Rates
+from plots.columns import ROUNDING_S, Columns, Rates
 from plots.facts import Facts
 from plots.words import count, rate, seconds, significant
 
@@ -33,7 +33,11 @@ def _exhaustion(columns: Columns, facts: Facts) -> str:
     if facts.measured_exhaustion_s is None:
         return ""
     rates = columns.rates
-    after = rates.mean(rates.connected, facts.measured_exhaustion_s, _end_s(columns))
+    # The interval in which the ports ran out still saw the last of them go: where others follow, it is past.
+    begins_s = rates.t_s - rates.length_s / 2
+    later_s = begins_s[begins_s > facts.measured_exhaustion_s + ROUNDING_S]
+    from_s = float(later_s[0]) if later_s.size else facts.measured_exhaustion_s
+    after = rates.mean(rates.connected, from_s, _end_s(columns))
     ports = "ports" if facts.ports is None else f"{count(facts.ports)} ports"
     left = "" if after is None else f", and {rate(after)} remain" if after > 0 else ", and nothing connects"
     return f"The client is out of its {ports} after {seconds(facts.measured_exhaustion_s)}{left}"

@@ -144,18 +144,27 @@ def mark_rows(marks: Sequence[Mark], span: float) -> list[int]:
 
 def settle(figure: Figure) -> Figure:
     """Lay the figure out for good, then move the end labels of each panel apart. Returns the figure."""
+    for axes in figure.axes:
+        low, high = sorted(axes.get_ylim())
+        for label in _end_labels(axes):
+            # A rate of zero has no place on a log axis: its label points to the edge it fell off.
+            label.xy = (label.xy[0], min(max(label.xy[1], low), high))
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
         # The layout's solver leaves the last bits of a position to chance, and files would show it.
         left, bottom, width, height = axes.get_position(original=True).bounds
         axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
-        labels = [text for text in axes.texts if isinstance(text, Annotation) and text.get_gid() == END]
+        labels = _end_labels(axes)
         height = axes.get_window_extent().height / figure.dpi * 72
         wanted = [_fraction(axes, label) * height for label in labels]
         for label, y in zip(labels, spread(wanted, PITCH, 0.0, height), strict=True):
             label.set_position((1.0, y / height))
     return figure
+
+
+def _end_labels(axes: Axes) -> list[Annotation]:
+    return [text for text in axes.texts if isinstance(text, Annotation) and text.get_gid() == END]
 
 
 def spread(wanted: Sequence[float], pitch: float, low: float, high: float) -> list[float]:

@@ -447,6 +447,19 @@ def test_the_portrait_of_a_client_that_holds_no_ports_keeps_the_wall_in_sight() 
     assert places(axes) == [PORTS]
 
 
+def test_a_rate_that_falls_to_zero_keeps_its_label_on_a_log_axis() -> None:
+    gone = [
+        Interval(index * S // 10, (index + 1) * S // 10, attempts=4_000, connected=0 if index else 100)
+        for index in range(20)
+    ]
+    samples = [sample(index * S // 10, {State.TIME_WAIT: 100}, {}, 100) for index in range(21)]
+    story = Story([*gone, *samples, *load_events(2.0)], metrics={"exhaustion.time_ns": 0})
+    for figure in (timeline(*told(story)), multiples_of({"gone": story, "steady": server_closes()})):
+        assert_readable(figure)
+        assert any(axes.get_yscale() == "log" for axes in figure.axes)
+    assert finding(*told(story)).endswith("and nothing connects")
+
+
 def multiples_of(stories: Mapping[str, Story]) -> Figure:
     document, summary = info_of(stories), summary_of(stories)
     run = run_of(document["id"], document)
