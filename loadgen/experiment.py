@@ -17,8 +17,8 @@ from loadgen.latency import Latency
 from loadgen.model import Prediction, predict
 from loadgen.records import Record, plain
 from loadgen.run import run_variant
-from loadgen.rundir import RunDirectory, RunError, Status
-from loadgen.scenario import Family, Lab, Scenario, Topology, Variant, resolved, restore
+from loadgen.rundir import RunDirectory, Status
+from loadgen.scenario import Family, Lab, Scenario, Topology, Variant, resolved
 from loadgen.summary import VariantSummary, summarise, summary_document
 from loadgen.tcp import Side
 
@@ -148,27 +148,3 @@ def _lab_on_host(lab: Lab) -> Lab:
     if lab.family is Family.IPV6:  # ::1 is the only one there
         changes |= {side: getattr(lab, side).model_copy(update={"addresses": 1}) for side in Side}
     return lab.model_copy(update=changes)
-
-
-def reread(directory: RunDirectory) -> list[VariantSummary]:
-    """A run's summaries, made anew from its records. Raises RunError."""
-    info = directory.info()
-    try:
-        scenario = restore(info["scenario"])
-        predictions = {
-            name: Prediction.from_json(known["prediction"]) for name, known in info["variants"].items()
-        }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{directory.path}: run.json does not tell what was run ({error!r})") from None
-    summaries: list[VariantSummary] = []
-    recorded = directory.variants()
-    for variant in scenario.variants:
-        if variant.name not in recorded:
-            continue
-        fold = Fold(plans.ports(variant))
-        for record in directory.records(variant.name):
-            fold.add(record)
-        summaries.append(summarise(variant, predictions[variant.name], fold))
-    if not summaries:
-        raise RunError(f"{directory.path}: no variant has any records")
-    return summaries

@@ -10,7 +10,7 @@ from dataclasses import fields
 from statistics import median
 
 from loadgen.audit import Counted
-from loadgen.knee import Knee, exhaustion_ns, knee, rate
+from loadgen.knee import Knee, exhaustion_ns, knee, mean_rate, rate
 from loadgen.latency import Distribution, Latency, Tag
 from loadgen.records import Closes, Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Side, State
@@ -98,7 +98,7 @@ class Fold:
             connected=self._counts["connected"],
             succeeded=self._counts["succeeded"],
             failed=self.errors.total(),
-            closes=Closes(**self._closes),
+            closes=self.closes,
         )
 
     @property
@@ -182,7 +182,7 @@ class Fold:
         length_ns = loaded[-1].end_ns - loaded[0].start_ns
         found["load.time_ns"] = length_ns
         if length_ns > 0:
-            found["rate.mean"] = sum(interval.connected for interval in loaded) * 1e9 / length_ns
+            found["rate.mean"] = mean_rate(loaded)
             found["rate.requests"] = sum(interval.exchanges for interval in loaded) * 1e9 / length_ns
             rates = [rate(interval) for interval in _whole(loaded)]
             found["rate.max"] = max(rates)

@@ -5,7 +5,7 @@ the lines are written here. The log opens in any HdrHistogram tool (format 1.3, 
 milliseconds).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TextIO
@@ -19,6 +19,9 @@ LOWEST_NS = 1
 HIGHEST_NS = 3_600_000_000_000
 """One hour: the longest that a scenario may last."""
 DIGITS = 3
+
+HISTOGRAM_NS = 1_000_000_000
+"""The stretch of time that one histogram of the latency log spans."""
 
 
 class Tag(StrEnum):
@@ -138,3 +141,30 @@ class Distribution:
         taken = Latency(tag, start_ns, end_ns, self.max_ns, encoded.decode())
         self._histogram.reset()
         return taken
+
+
+class Histograms:
+    """Gathers latencies into one histogram a tag and second."""
+
+    def __init__(self, emit: Callable[[Latency], None]) -> None:
+        self._emit = emit
+        self._gathering = {tag: Distribution() for tag in Tag}
+        self._start_ns = 0
+        self._end_ns = 0
+
+    def add(self, counts: Counts) -> None:
+        self._gathering[counts.tag].record(counts)
+
+    def advance(self, end_ns: int) -> None:
+        """An interval ended, whose latencies are still to come: those before it may be complete."""
+        if self._end_ns - self._start_ns >= HISTOGRAM_NS:
+            self.flush()
+        self._end_ns = end_ns
+
+    def flush(self) -> None:
+        """Emit what was gathered."""
+        for tag, distribution in self._gathering.items():
+            latency = distribution.take(tag, self._start_ns, self._end_ns)
+            if latency is not None:
+                self._emit(latency)
+        self._start_ns = self._end_ns

@@ -14,16 +14,13 @@ from typing import Any
 from loadgen import plans
 from loadgen.child import GRACE_S, SILENCE_S, Child, ChildDiedError
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.latency import Counts, Distribution, Latency, Tag
+from loadgen.latency import Counts, Histograms, Latency
 from loadgen.records import ORIGIN, Event, Interval, Record, Sample
 from loadgen.scenario import Variant
 from loadgen.tcp import Side
 
 LEAD_NS = 250_000_000
 """From the instant that all are ready to the load's begin: time for the baseline sample."""
-
-HISTOGRAM_NS = 1_000_000_000
-"""The stretch of time that one histogram of the latency log spans."""
 
 Emit = Callable[[Record | Latency], None]
 
@@ -188,30 +185,3 @@ class _Conductor:
 
     def _note_death(self, death: ChildDiedError) -> None:
         self._note("process_died", what=death.what, how=death.how, stderr=death.stderr)
-
-
-class Histograms:
-    """Gathers latencies into one histogram a tag and second."""
-
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-        self._gathering = {tag: Distribution() for tag in Tag}
-        self._start_ns = 0
-        self._end_ns = 0
-
-    def add(self, counts: Counts) -> None:
-        self._gathering[counts.tag].record(counts)
-
-    def advance(self, end_ns: int) -> None:
-        """An interval ended, whose latencies are still to come: those before it may be complete."""
-        if self._end_ns - self._start_ns >= HISTOGRAM_NS:
-            self.flush()
-        self._end_ns = end_ns
-
-    def flush(self) -> None:
-        """Emit what was gathered."""
-        for tag, distribution in self._gathering.items():
-            latency = distribution.take(tag, self._start_ns, self._end_ns)
-            if latency is not None:
-                self._emit(latency)
-        self._start_ns = self._end_ns

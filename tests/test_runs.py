@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from loadgen.experiment import reread
 from loadgen.records import SCHEMA_VERSION
+from loadgen.reread import reread
 from loadgen.rundir import RunDirectory
 from loadgen.summary import summary_document
 from tests.command import LIMIT_S, Done, Running, churn, document, lines

@@ -17,9 +17,9 @@ import pytest
 
 from loadgen.caveats import CaveatKind
 from loadgen.child import Child
-from loadgen.experiment import reread
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
+from loadgen.reread import reread
 from loadgen.rundir import RunDirectory
 from loadgen.tcp import Side
 from tests.command import Done, Running, churn, document, lines, processes_with

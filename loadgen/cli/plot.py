@@ -16,7 +16,7 @@ def plot(names: tuple[str, ...], runs: Path) -> None:
 
     The summary is made again from the records first, so a run that was killed can be drawn too.
     """
-    from loadgen.experiment import reread
+    from loadgen.reread import reread
     from loadgen.rundir import RunError
     from loadgen.summary import summary_document
     from plots.figures import draw
