@@ -59,6 +59,9 @@ def metric_names() -> list[str]:
         "knee.rate_after",
         "exhaustion.time_ns",
         "load.time_ns",
+        "samples.count",
+        "samples.late",
+        "samples.cost_ns",
     ]
 
 
@@ -199,7 +202,11 @@ class Fold:
         return found
 
     def _state_metrics(self) -> dict[str, float]:
-        found: dict[str, float] = {}
+        found: dict[str, float] = {
+            "samples.count": len(self.samples),
+            "samples.late": sum(sample.late for sample in self.samples),
+            "samples.cost_ns": median(sample.cost_ns for sample in self.samples),
+        }
         first, last = self.samples[0], self.samples[-1]
         for side in last.sides:
             for state in State:

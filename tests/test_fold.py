@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -246,3 +247,11 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     metrics = folded([*fast, *slow, gone, *samples, *latencies, *ended(3 * S)]).metrics()
     assert set(metric_names()) == {name for name in metrics if not name.startswith("errors.")}
     assert len(metric_names()) == len(set(metric_names()))
+
+
+def test_samples_are_counted_with_the_late_ones_and_their_cost() -> None:
+    first, second, third = (
+        replace(sample(index * STEP), cost_ns=cost) for index, cost in enumerate((7, 30, 9))
+    )
+    found = folded([first, replace(second, late=True), third]).metrics()
+    assert (found["samples.count"], found["samples.late"], found["samples.cost_ns"]) == (3, 1, 9)

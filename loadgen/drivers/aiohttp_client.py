@@ -9,6 +9,8 @@ decided on the duplicate, with nothing but aiohttp's public interface.
 import asyncio
 import errno
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any
 
@@ -141,14 +143,9 @@ class AiohttpAttempt(BaseAttempt):
 
     async def _idle(self) -> _Wake:
         """Wait for what comes next on the kept connection."""
-        self._wake = self._host.loop.create_future()
-        ours = self._socket()
-        self._host.loop.add_reader(ours, self._rouse, _Wake.PEER)
-        try:
+        with self._watching():
             self._client.load.idle(self)
             wake = await self._wake
-        finally:
-            self._host.loop.remove_reader(ours)
         if wake is _Wake.PEER:
             self._note_peer()
         return wake
@@ -156,14 +153,20 @@ class AiohttpAttempt(BaseAttempt):
     async def _server_close(self) -> None:
         """aiohttp has let go of the connection; the server closes it."""
         self._enter(Phase.CLOSE, self._host.plan.timeouts.close_ns)
-        ours = self._socket()
+        with self._watching():
+            await self._wake
+        self._note_peer()
+
+    @contextmanager
+    def _watching(self) -> Generator[None]:
+        """Within, whatever the server sends or ends wakes the attempt too."""
         self._wake = self._host.loop.create_future()
+        ours = self._socket()
         self._host.loop.add_reader(ours, self._rouse, _Wake.PEER)
         try:
-            await self._wake
+            yield
         finally:
             self._host.loop.remove_reader(ours)
-        self._note_peer()
 
     async def _leave(self) -> None:
         """Close the duplicate, the last descriptor: this is the close that the network sees."""
