@@ -62,10 +62,12 @@ def limits_of(columns: Columns, facts: Facts, side: Side) -> list[tuple[float, s
     waiting = columns.sockets.peak(side, State.TIME_WAIT)
     held = columns.sockets.most_ports if side is Side.CLIENT else waiting
     limits: list[tuple[float, float, str]] = []
-    if facts.ports is not None:
-        # A server holds at most one TIME-WAIT a client port: the port range bounds it too (K13).
-        name = "all" if side is Side.CLIENT else "as many as"
-        limits.append((held, facts.ports, f"{name} {count(facts.ports)} client ports"))
+    if facts.ports is not None and side is Side.CLIENT:
+        limits.append((held, facts.ports, f"all {count(facts.ports)} client ports"))
+    if facts.ports is not None and side is Side.SERVER:
+        # A tuple in TIME-WAIT is opened anew (K13), and a client whose ports come back at once takes those
+        # of one parity only (K8): so many tuples there are.
+        limits.append((held, facts.ports / 2, f"half of {count(facts.ports)} client ports"))
     if facts.knee_ports is not None and side is Side.CLIENT:
         limits.append((held, facts.knee_ports, f"predicted knee, {count(facts.knee_ports)}"))
     buckets = columns.sysctls.get(side, {}).get("tcp_max_tw_buckets", "")
