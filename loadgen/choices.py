@@ -9,6 +9,10 @@ MOST_ADDRESSES = 250
 class Driver(StrEnum):
     """What makes the connections."""
 
+    AUTO = "auto"
+    """uring where this kernel has what the scenario asks for, protocol elsewhere."""
+    URING = "uring"
+    """churn's fastest client: io_uring, a batch of connections at a time."""
     PROTOCOL = "protocol"
     """churn's own client: asyncio Protocols on uvloop."""
     AIOHTTP = "aiohttp"

@@ -81,8 +81,9 @@ class Driven:
         # The intervals leave no gap.
         edges = [(interval.start_ns, interval.end_ns) for interval in self.intervals]
         assert [start for start, _ in edges] == [0, *(end for _, end in edges[:-1])]
-        # Every connection and exchange has its latency.
-        for tag, count in (("connect", "connected"), ("service", "exchanges"), ("response", "exchanges")):
+        # Every exchange has its latency, and every connection that was timed.
+        assert self.total("connected") >= self.total("timed")
+        for tag, count in (("connect", "timed"), ("service", "exchanges"), ("response", "exchanges")):
             seen = sum(sum(each.counts) for each in self.latencies if each.tag == tag)
             assert seen == self.total(count)
 

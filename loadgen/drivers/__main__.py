@@ -17,9 +17,7 @@ import contextlib
 import gc
 import json
 import sys
-from collections.abc import Mapping
 from time import monotonic_ns
-from typing import Any
 
 import uvloop
 
@@ -28,7 +26,7 @@ from loadgen.drivers.attempt import Client
 from loadgen.drivers.load import load_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
-from loadgen.records import plain
+from loadgen.drivers.words import hear, say, say_interval
 
 COLLECT_AFTER = 100_000
 """Allocations between two passes of the garbage collector. Attempts are freed by reference counting; a pass
@@ -48,11 +46,8 @@ def client_of(plan: Plan, tally: Tally) -> Client:
             from loadgen.drivers.aiohttp_client import AiohttpClient
 
             return AiohttpClient(plan, tally)
-
-
-def emit(kind: str, data: Mapping[str, Any] | None = None) -> None:
-    sys.stdout.write(json.dumps({"type": kind, **(data or {})}, separators=(",", ":")) + "\n")
-    sys.stdout.flush()
+        case Driver.URING | Driver.AUTO:
+            raise ValueError(f"{plan.driver} is no driver on an event loop")
 
 
 class Worker:
@@ -68,7 +63,7 @@ class Worker:
         self._taken_ns = 0
 
     async def run(self) -> None:
-        emit("ready")
+        say("ready")
         origin_ns: int = json.loads(await self._lines.readline())["origin_ns"]
         await asyncio.sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
         self._load.begin()
@@ -82,16 +77,16 @@ class Worker:
             for helper in helpers:
                 helper.cancel()
         self._take(origin_ns)
-        emit("over")
+        say("over")
 
     async def _conduct(self, origin_ns: int) -> None:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
         await _within(self._stop, self._plan.duration_ns)
         self._load.end()
-        emit("load_ends", {"t_ns": monotonic_ns() - origin_ns})
+        say("load_ends", {"t_ns": monotonic_ns() - origin_ns})
         await _within(self._load.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
-        emit("quiet")
+        say("quiet")
         await _within(self._load.over, timeouts.close_ns)
         self._client.cut()
         await _within(self._load.over, timeouts.close_ns)
@@ -116,10 +111,7 @@ class Worker:
 
     def _take(self, origin_ns: int) -> None:
         start_ns, self._taken_ns = self._taken_ns, monotonic_ns() - origin_ns
-        interval, latencies = self._tally.take(start_ns, self._taken_ns)
-        emit("interval", plain(interval))
-        for counts in latencies:
-            emit("latency", counts.to_json())
+        say_interval(self._tally, start_ns, self._taken_ns)
 
 
 async def _within(event: asyncio.Event, limit_ns: int) -> None:
@@ -140,13 +132,22 @@ async def _stdin() -> asyncio.StreamReader:
     return reader
 
 
-async def work() -> None:
-    lines = await _stdin()
-    await Worker(Plan.from_json((await lines.readline()).decode()), lines).run()
+async def _work(plan: Plan) -> None:
+    await Worker(plan, await _stdin()).run()
+
+
+def main() -> None:
+    plan = Plan.from_json(hear())
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
+    if plan.driver is Driver.URING:
+        from loadgen.drivers.uring.worker import work
+
+        work(plan)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(plan))
 
 
 if __name__ == "__main__":
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work())
+    main()

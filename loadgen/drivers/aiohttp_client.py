@@ -16,15 +16,12 @@ from typing import Any
 
 import aiohttp
 
-from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, BaseAttempt, Client, failure_of
+from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import Response, closes
 from loadgen.drivers.sockets import closed_by_peer, reset_on_close
 from loadgen.drivers.tally import Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
-
-_NO_SYN = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENETUNREACH, errno.EACCES, errno.EPERM})
-"""What connect() answers before it sends anything; aiohttp does not show the call itself."""
 
 
 class _Wake(Enum):
@@ -53,7 +50,8 @@ class AiohttpAttempt(BaseAttempt):
     __slots__ = ("_host", "_ours", "_source", "_task", "_url", "_wake")
 
     def __init__(self, host: AiohttpClient, intended_ns: int) -> None:
-        super().__init__(host, intended_ns)
+        super().__init__(host)
+        self._begin(intended_ns)
         self._host = host
         self._source, there = host.sockets.pair()
         self._url = f"http://{f'[{there}]' if ':' in there else there}:{host.plan.port}/"
@@ -123,7 +121,7 @@ class AiohttpAttempt(BaseAttempt):
                 # aiohttp wanted another connection, to try again: the one that there was is gone.
                 self._note_peer()
                 return
-            if error.errno not in _NO_SYN and self.phase is Phase.CONNECT:
+            if error.errno not in NO_SYN and self.phase is Phase.CONNECT:
                 self._opened()
             self._note(failure_of(self.phase, error.os_error))
         except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError):

@@ -7,8 +7,8 @@ first, and how.
 
 import errno
 from time import monotonic_ns
+from typing import Any, Protocol
 
-from loadgen.drivers.load import Load
 from loadgen.drivers.plan import OpenLoop, Plan
 from loadgen.drivers.response import Response
 from loadgen.drivers.sockets import Sockets
@@ -18,9 +18,21 @@ from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 NEVER_NS = 1 << 62
 PEER_RESET = frozenset({errno.ECONNRESET, errno.EPIPE})
 """What a socket answers once its peer has reset it: to a read, and to a write after that."""
+NO_SYN = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENETUNREACH, errno.EACCES, errno.EPERM})
+"""What connect() answers before it sends anything, for drivers that do not see the call itself."""
 GIVEN_UP: Ending = (Closer.CLIENT, CloseMethod.RST)
 """How a client ends what has failed. A FIN would look like a close that the scenario asked for, and
 leave a TIME-WAIT that no scenario counts on; a reset leaves nothing (K4)."""
+
+
+class Hearer(Protocol):
+    """What hears of attempts: the load that started them. Each knows its own kind of attempts."""
+
+    def idle(self, attempt: Any, /) -> None:
+        """An exchange is complete and the connection is good for another."""
+
+    def ended(self, attempt: Any, /) -> None:
+        """The attempt is over, well or not."""
 
 
 class Client:
@@ -31,9 +43,9 @@ class Client:
         self.tally = tally
         self.sockets = Sockets(plan)
         self.live: dict[BaseAttempt, None] = {}
-        self.load: Load
+        self.load: Hearer
         self.late_ns = plan.loop.late_ns if isinstance(plan.loop, OpenLoop) else NEVER_NS
-        self._keeping, self._closing = _requests(plan)
+        self._keeping, self._closing = requests(plan)
 
     def connect(self, intended_ns: int) -> None:
         """Begin an attempt whose first exchange was meant for `intended_ns`."""
@@ -58,7 +70,7 @@ class Client:
 class BaseAttempt:
     """The counting half of an attempt. A driver's half moves bytes and calls the methods in turn:
 
-    `_opened`, `_established`, then for each exchange `_requested` and `_responded`; `_over` last.
+    `_begin`, `_opened`, `_established`, then for each exchange `_requested` and `_responded`; `_over` last.
     It offers `exchange`, `finish` and `fail`.
     """
 
@@ -75,7 +87,7 @@ class BaseAttempt:
         "phase",
     )
 
-    def __init__(self, client: Client, intended_ns: int) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
         self._connected = False
         self._ending: Ending | None = None
@@ -84,8 +96,11 @@ class BaseAttempt:
         self.phase = Phase.BIND
         self.deadline_ns = NEVER_NS
         client.live[self] = None
-        client.tally.attempts += 1
-        client.tally.in_flight += 1
+
+    def _begin(self, intended_ns: int) -> None:
+        """A new attempt, for an exchange that was meant for `intended_ns`."""
+        self._client.tally.attempts += 1
+        self._client.tally.in_flight += 1
         self._start(intended_ns)
 
     def exchange(self, intended_ns: int) -> None:
@@ -188,7 +203,7 @@ def failure_of(phase: Phase, error: OSError) -> Failure:
     return Failure(phase, errno.errorcode.get(error.errno or 0, type(error).__name__))
 
 
-def _requests(plan: Plan) -> tuple[bytes, bytes]:
+def requests(plan: Plan) -> tuple[bytes, bytes]:
     """The request that wants the connection kept, and the last one on it.
 
     The last asks for a close only where the server is to close first: asking would entitle it to.

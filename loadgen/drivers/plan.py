@@ -57,6 +57,8 @@ class Plan:
     interval_ns: int
     timeouts: Timeouts
     seed: int
+    response_bytes: int = 0
+    """A response's body as the scenario has it, 0 where it is not known: receive buffers are made for it."""
 
     def to_json(self) -> str:
         return json.dumps({**plain(self), "open": isinstance(self.loop, OpenLoop)})

@@ -34,7 +34,8 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
     __slots__ = ("_host", "_reader", "_sock", "_task", "_transport")
 
     def __init__(self, host: ProtocolClient, intended_ns: int) -> None:
-        super().__init__(host, intended_ns)
+        super().__init__(host)
+        self._begin(intended_ns)
         self._host = host
         self._reader = ResponseReader(host.memo)
         self._sock: socket.socket | None = None

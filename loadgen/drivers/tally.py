@@ -71,6 +71,7 @@ class Tally:
             attempts=self.attempts,
             opened=self.opened,
             connected=self.connected,
+            timed=len(self.connect_ns),
             exchanges=self.exchanges,
             succeeded=self.succeeded,
             in_flight=self.in_flight,

@@ -1,0 +1,173 @@
+"""An attempt that left the common way: something failed, or is late, or has to be read with care.
+
+It takes its slot over from the chain it was sent through, and goes on by one operation at a time,
+as the `protocol` driver would: it always listens, and it asks who closed before it closes.
+"""
+
+import contextlib
+import errno
+from typing import TYPE_CHECKING
+
+from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, PEER_RESET, BaseAttempt, failure_of
+from loadgen.drivers.response import MalformedResponseError, ResponseReader, ShortResponseError
+from loadgen.drivers.tally import Ending
+from loadgen.drivers.uring.programs import Program, Step
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+
+if TYPE_CHECKING:
+    from loadgen.drivers.uring.client import UringClient
+
+
+class UringAttempt(BaseAttempt):
+    """An attempt that has its slot to itself."""
+
+    __slots__ = ("_asked", "_host", "_leaving", "_pending", "_reader", "slot")
+
+    def __init__(self, host: "UringClient", slot: int, phase: Phase, pending: set[Step]) -> None:
+        """Adopt what is in the slot, in this phase, with what its chain has left in the kernel.
+
+        It was counted when it began.
+        """
+        super().__init__(host)
+        table = host.table
+        self._host = host
+        self.slot = slot
+        self._reader = ResponseReader(host.memo)
+        self._leaving: Ending | None = None
+        """How it is to end, once nothing of it is pending."""
+        self._asked = False
+        """Whether the server had closed was asked."""
+        self._pending = pending
+        self._remaining = int(table.left[slot])
+        self._intended_ns = int(table.intended[slot])
+        self._started_ns = int(table.started[slot])
+        self._begun_ns = int(table.begun[slot])
+        self._connected = bool(table.known[slot])
+        self.phase = phase
+
+    # How it is taken over.
+
+    def refused(self, error: OSError) -> None:
+        """No socket could be made or bound, or connect() has failed."""
+        if self.phase is Phase.CONNECT:
+            if error.errno not in NO_SYN:
+                self._opened()
+            if error.errno == errno.ECONNRESET:
+                # A reset of the handshake itself says ECONNREFUSED: this one stood before it was reset.
+                self._established()
+                self._closed_by_server(CloseMethod.RST)
+        self.fail(failure_of(self.phase, error))
+
+    def unanswered(self, fault: Fault) -> None:
+        """connect() was cancelled."""
+        self._opened()
+        self.fail(Failure(Phase.CONNECT, fault))
+
+    def unsent(self, error: OSError) -> None:
+        if error.errno in PEER_RESET:
+            self._closed_by_server(CloseMethod.RST)
+        self.fail(failure_of(Phase.SEND, error))
+
+    def carry_on(self, phase: Phase, deadline_ns: int = NEVER_NS) -> None:
+        """Go on from here; until then, where it is still in the phase that it was adopted in."""
+        if self._leaving is None and self.phase is phase and self.deadline_ns == NEVER_NS:
+            self.deadline_ns = deadline_ns
+        self._go_on()
+
+    # What the load and the sweep ask of it.
+
+    def exchange(self, intended_ns: int) -> None:
+        self._start(intended_ns)
+        self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
+        self._push(Step.SEND, Program.SEND_LAST if self._remaining == 1 else Program.SEND_KEEP)
+        self._requested()
+
+    def finish(self) -> None:
+        self._leave((Closer.CLIENT, self._host.plan.close))
+
+    def fail(self, failure: Failure) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self._leave(GIVEN_UP)
+
+    # What the kernel answers.
+
+    def completed(self, step: Step, res: int) -> None:
+        """An operation of this slot has ended."""
+        self._pending.discard(step)
+        match step:
+            case Step.RECV:
+                self.received(res)
+            case Step.SEND if res < 0 and self._leaving is None:
+                self.unsent(OSError(-res, ""))
+            case Step.LOOK:
+                self._looked(res)
+            case Step.CLOSE:
+                self._host.release(self.slot)
+                self._over()
+                return
+            case _:
+                pass
+        self._go_on()
+
+    def received(self, res: int) -> None:
+        """What a recv() into the slot's buffer gave: bytes, the end, or minus an errno."""
+        if res > 0 and self._leaving is None:
+            self._read(bytes(self._host.buffers[self.slot, :res]))
+        elif res == 0:
+            if self.phase is Phase.RECEIVE:
+                with contextlib.suppress(ShortResponseError):
+                    self._count(self._reader.feed_eof())
+            self._closed_by_server(CloseMethod.FIN)
+            self._leave(GIVEN_UP)
+        elif -res in PEER_RESET:
+            self._closed_by_server(CloseMethod.RST)
+            self._leave(GIVEN_UP)
+        elif res < 0 and res != -errno.ECANCELED:
+            self.fail(failure_of(self.phase, OSError(-res, "")))
+
+    def _read(self, data: bytes) -> None:
+        if self.phase is not Phase.RECEIVE:
+            self.fail(Failure(self.phase, Fault.MALFORMED))
+            return
+        try:
+            response = self._reader.feed(data)
+        except MalformedResponseError:
+            self.fail(Failure(Phase.RECEIVE, Fault.MALFORMED))
+            return
+        if response is not None:
+            self._responded(response)
+
+    def _looked(self, res: int) -> None:
+        """Whether the server had ended the connection before we do."""
+        if res == 0:
+            self._closed_by_server(CloseMethod.FIN)
+        elif -res in PEER_RESET:
+            self._closed_by_server(CloseMethod.RST)
+
+    def _leave(self, ending: Ending) -> None:
+        """Be the one who ends the connection, unless the server was: then its end is answered."""
+        self.deadline_ns = NEVER_NS
+        if self._leaving is None:
+            self._leaving = ending
+            if self._pending:
+                self._host.push(Program.CANCEL, self.slot)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """The next operation, if any: listening as long as it lasts, then a look, then the close."""
+        if self._leaving is None:
+            if Step.RECV not in self._pending:
+                self._push(Step.RECV, Program.RECV)
+        elif not self._pending:
+            if self._connected and self._ending is None and not self._asked:
+                self._asked = True
+                self._push(Step.LOOK, Program.LOOK)
+            else:
+                self._ending = self._ending or self._leaving
+                rst = self._ending == (Closer.CLIENT, CloseMethod.RST)
+                self._push(Step.CLOSE, Program.ABORT if rst else Program.CLOSE)
+
+    def _push(self, step: Step, program: Program) -> None:
+        self._pending.add(step)
+        self._host.push(program, self.slot)

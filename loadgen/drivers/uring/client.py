@@ -1,0 +1,379 @@
+"""Connections in batches: what was sent off comes back as completions; good ones are counted by the batch.
+
+A response is good if its bytes are those of one that was read with care before; anything else that
+a chain answers goes to an attempt of its own (`UringAttempt`), where it becomes the outcome that
+every driver would report.
+"""
+
+import errno
+from collections import Counter
+from time import monotonic_ns
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.drivers.attempt import PEER_RESET, Client, failure_of
+from loadgen.drivers.plan import Plan
+from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader
+from loadgen.drivers.tally import Tally
+from loadgen.drivers.uring.attempt import UringAttempt
+from loadgen.drivers.uring.load import UringLoad
+from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
+from loadgen.drivers.uring.slots import Mode, Slots, Table
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+from loadgen.uring.ring import Ring
+
+TIMED_EVERY = 64
+"""One connection in so many has its connect() timed: alone in the kernel, with the clock read around it.
+It costs that connection two turns more, and the others nothing."""
+
+OVERDUE_SHARE = 4
+"""A chain that has not answered after this part of the shortest timeout is asked where it stands."""
+OVERDUE_MOST_NS = 900_000_000
+"""And at least so soon: before a SYN that was lost is sent again, after a second."""
+
+
+class UringClient(Client):
+    """The slots, the ring they are driven by, and what becomes of them."""
+
+    flow: UringLoad
+
+    def __init__(self, plan: Plan, tally: Tally, ring: Ring, programs: Programs) -> None:
+        super().__init__(plan, tally)
+        self.ring = ring
+        self.buffers = programs.buffers
+        self.table = Table(len(programs.buffers))
+        self.memo: dict[bytes, Response] = {}
+        self.alone: dict[int, UringAttempt] = {}
+        self.closing = 0
+        """Connections whose close by the client is not yet confirmed."""
+        self.timed_ns = 0
+        self.timed = 0
+        """Time spent in connect() by the connections that were timed, and their number, ended well or not."""
+        self._programs = programs
+        self._good: dict[bool, NDArray[np.uint8]] = {}
+        """The last good response, by whether it was a connection's last."""
+        short = plan.requests == 1
+        self._open = Program.OPEN_LAST if short else Program.OPEN_KEEP
+        self._turn = Program.TURN_LAST if short else Program.TURN_KEEP
+        self._next = Program.NEXT_LAST if short else Program.NEXT_KEEP
+        self._opened = 0
+        self._prepared: list[int] = []
+        self._cutting = False
+        timeouts = plan.timeouts
+        shortest_ns = min(timeouts.connect_ns, timeouts.response_ns, timeouts.close_ns)
+        self._overdue_ns = min(shortest_ns // OVERDUE_SHARE, OVERDUE_MOST_NS)
+
+    def attach(self, flow: UringLoad) -> None:
+        """The two need each other."""
+        self.load = self.flow = flow
+        flow.client = self
+
+    # What the load asks for.
+
+    def open(self, slots: Slots, intended_ns: NDArray[np.int64]) -> None:
+        """Begin attempts in these slots: free ones, or ones whose connection the client is to close first."""
+        table, tally, count = self.table, self.tally, len(slots)
+        tally.attempts += count
+        tally.in_flight += count
+        table.pair[slots] = np.arange(self._opened, self._opened + count) % self._programs.pairs
+        table.left[slots] = self.plan.requests
+        table.known[slots] = table.answered[slots] = False
+        now_ns = self._start(slots, intended_ns)
+        table.asked[slots] = now_ns + self._overdue_ns
+        turning = table.mode[slots] == Mode.SPENT
+        table.mode[slots] = Mode.CHAIN
+        self._leave(int(turning.sum()))
+        timed = self._opened // TIMED_EVERY != (self._opened + count) // TIMED_EVERY
+        self._opened += count
+        for group, prepare, whole in (
+            (slots[turning], Program.TURN_PREPARE, self._turn),
+            (slots[~turning], Program.PREPARE, self._open),
+        ):
+            if timed and len(group):
+                timed = False
+                self._send_off(prepare, group[:1])
+                group = group[1:]
+            self._send_off(whole, group)
+
+    def refuse(self, intended_ns: NDArray[np.int64]) -> None:
+        """Attempts for which the ring has no file: its table is as large as RLIMIT_NOFILE allows."""
+        count = len(intended_ns)
+        self.tally.attempts += count
+        self.tally.started += count
+        self.tally.errors[failure_of(Phase.BIND, OSError(errno.EMFILE, ""))] += count
+
+    def exchange(self, slots: Slots, intended_ns: NDArray[np.int64]) -> None:
+        """Begin the next exchange on connections that are ready, or idle."""
+        watched = self.table.mode[slots] == Mode.IDLE
+        alone = self.table.mode[slots] == Mode.ALONE
+        for slot, instant_ns in zip(slots[alone].tolist(), intended_ns[alone].tolist(), strict=True):
+            self.alone[slot].exchange(instant_ns)
+        if alone.any():
+            slots, intended_ns, watched = slots[~alone], intended_ns[~alone], watched[~alone]
+        now_ns = self._start(slots, intended_ns)
+        self.table.asked[slots] = now_ns + self._overdue_ns
+        self.table.mode[slots] = Mode.CHAIN
+        last = self.table.left[slots] == 1
+        self._send_off(Program.NEXT_KEEP, slots[~watched & ~last])
+        self._send_off(Program.NEXT_LAST, slots[~watched & last])
+        self._send_off(Program.WAKE_KEEP, slots[watched & ~last])
+        self._send_off(Program.WAKE_LAST, slots[watched & last])
+
+    def rest(self, slots: Slots) -> None:
+        """Watch connections until their next exchange; those alone in their slot listen by themselves."""
+        slots = slots[self.table.mode[slots] != Mode.ALONE]
+        self.table.mode[slots] = Mode.IDLE
+        self._send_off(Program.WATCH, slots)
+
+    def finish(self, slots: Slots) -> None:
+        """Close connections first, by the scenario's method."""
+        alone = self.table.mode[slots] == Mode.ALONE
+        for slot in slots[alone].tolist():
+            self.alone[slot].finish()
+        slots = slots[~alone]
+        self._send_off(Program.CANCEL, slots[self.table.mode[slots] == Mode.IDLE])
+        self.table.mode[slots] = Mode.CLOSING
+        self._leave(len(slots))
+        self._send_off(Program.FINISH, slots)
+
+    def discard(self, slots: Slots) -> None:
+        """Close what the server has ended; the slots are free at once."""
+        self._send_off(Program.DISCARD, slots)
+
+    def push(self, program: Program, slot: int) -> None:
+        """One program for one slot."""
+        self._send_off(program, np.array([slot]))
+
+    def release(self, slot: int) -> None:
+        """The attempt that had the slot to itself is over."""
+        del self.alone[slot]
+        self.table.mode[slot] = Mode.FREE
+
+    # What comes back.
+
+    def absorb(self, completions: NDArray[Any], now_ns: int) -> None:
+        """Take completions, reaped at `now_ns`."""
+        data = completions["user_data"].astype(np.int64)
+        step, slot, res = data & (1 << STEP_BITS) - 1, data >> STEP_BITS, completions["res"]
+        present = np.bincount(step, minlength=1 << STEP_BITS)
+        chained = self.table.mode[slot] == Mode.CHAIN
+        if present[Step.PEEK]:
+            self._left(res[step == Step.PEEK])
+        if present[Step.OPTION : Step.RECV].any():
+            for index in np.flatnonzero(chained & (step >= Step.OPTION) & (step < Step.RECV)).tolist():
+                self._on_the_way(int(slot[index]), Step(step[index]), int(res[index]), now_ns)
+        if present[Step.RECV]:
+            which = chained & (step == Step.RECV)
+            self._received(slot[which], res[which], now_ns)
+        if present[Step.EOF]:
+            # Those that went astray meanwhile have theirs from the loop below.
+            which = (step == Step.EOF) & (self.table.mode[slot] == Mode.CHAIN)
+            self._ended(slot[which], res[which])
+        if present[Step.WATCH]:
+            for index in np.flatnonzero((step == Step.WATCH) & (res != -errno.ECANCELED)).tolist():
+                self._roused(int(slot[index]))
+        if present[Step.CLOSE]:
+            which = (step == Step.CLOSE) & (self.table.mode[slot] == Mode.CLOSING)
+            self.table.mode[slot[which]] = Mode.FREE
+            self.flow.free(slot[which])
+        if self.alone:
+            for index in np.flatnonzero(~chained | (step == Step.EOF)).tolist():
+                attempt = self.alone.get(int(slot[index]))
+                if attempt is not None:
+                    attempt.completed(Step(step[index]), int(res[index]))
+
+    def time_connects(self) -> None:
+        """Connect the sockets that were prepared for it, one at a time."""
+        prepared, self._prepared = self._prepared, []
+        for slot in prepared:
+            self.table.begun[slot] = monotonic_ns()
+            self.push(Program.CONNECT, slot)
+            self.ring.enter()
+            now_ns = monotonic_ns()
+            self.timed += 1
+            self.timed_ns += now_ns - int(self.table.begun[slot])
+            self.absorb(self.ring.reap(), now_ns)
+
+    def sweep(self) -> None:
+        """Fail attempts whose phase has outlived its deadline; ask overdue chains where they stand."""
+        super().sweep()
+        table, now_ns = self.table, monotonic_ns()
+        chained = np.flatnonzero(table.mode == Mode.CHAIN)
+        due = chained[table.asked[chained] <= now_ns]
+        if len(due):
+            table.asked[due] = now_ns + self._overdue_ns
+            answered = table.answered[due]
+            self._send_off(Program.CANCEL_RECV, due[~answered])
+            self._send_off(Program.CANCEL_EOF, due[answered])
+        waiting = chained[~table.known[chained]]
+        late = waiting[table.begun[waiting] + self.plan.timeouts.connect_ns <= now_ns]
+        self._send_off(Program.CANCEL_CONNECT, late)
+
+    def cut(self) -> None:
+        self._cutting = True
+        self._send_off(Program.CANCEL, np.flatnonzero(self.table.mode == Mode.CHAIN))
+        for slot in np.flatnonzero(self.table.mode == Mode.IDLE).tolist():
+            self._adopt(slot, Phase.CLOSE, {Step.WATCH})
+        super().cut()
+
+    # Good ends, by the batch.
+
+    def _received(self, slots: Slots, lengths: NDArray[np.int32], now_ns: int) -> None:
+        good = self._judge(slots, lengths)
+        for index in np.flatnonzero(~good).tolist():
+            self._astray(int(slots[index]), int(lengths[index]))
+        slots, table, tally = slots[good], self.table, self.tally
+        self._established(slots[~table.known[slots]])
+        tally.exchanges += len(slots)
+        tally.service_ns.frombytes((now_ns - table.started[slots]).tobytes())
+        tally.response_ns.frombytes((now_ns - table.intended[slots]).tobytes())
+        table.left[slots] -= 1
+        done = table.left[slots] == 0
+        ready, done = slots[~done], slots[done]
+        if len(ready):
+            self.flow.ready(ready)
+        if not len(done):
+            return
+        if self.plan.closer is Closer.CLIENT:
+            table.mode[done] = Mode.SPENT
+            self.flow.spent(done)
+        else:
+            table.answered[done] = True
+            table.begun[done] = now_ns
+
+    def _judge(self, slots: Slots, lengths: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of these buffers hold a good response, whole and nothing else."""
+        good = np.zeros(len(slots), np.bool_)
+        last = self.table.left[slots] == 1
+        for kind, known in self._good.items():
+            same = np.flatnonzero((last == kind) & (lengths == len(known)))
+            good[same] = (self.buffers[slots[same], : len(known)] == known).all(axis=1)
+        for index in np.flatnonzero(~good & (lengths > 0)).tolist():
+            good[index] = self._read(int(slots[index]), int(lengths[index]))
+        return good
+
+    def _read(self, slot: int, length: int) -> bool:
+        """Read a response that differs from the last good one: in its date, once a second, or in more."""
+        data = self.buffers[slot, :length]
+        try:
+            response = ResponseReader(self.memo).feed(data.tobytes())
+        except MalformedResponseError:
+            return False
+        last = bool(self.table.left[slot] == 1)
+        if response is None or response.status >= 400 or (response.closes and not last):
+            return False
+        self._good[last] = data.copy()
+        return True
+
+    def _ended(self, slots: Slots, res: NDArray[np.int32]) -> None:
+        """The server has closed after the last response, or something else has come."""
+        reset = (res == -errno.ECONNRESET) & (self.plan.close is CloseMethod.RST)
+        good = self.table.answered[slots] & ((res == 0) | reset)
+        for index in np.flatnonzero(~good).tolist():
+            self._astray(int(slots[index]), int(res[index]), at_end=True)
+        resets = int((good & reset).sum())
+        slots = slots[good]
+        tally = self.tally
+        tally.endings[Closer.SERVER, CloseMethod.RST] += resets
+        tally.endings[Closer.SERVER, CloseMethod.FIN] += len(slots) - resets
+        tally.succeeded += len(slots)
+        tally.in_flight -= len(slots)
+        self.table.mode[slots] = Mode.FREE
+        self.flow.gone(slots)
+
+    def _left(self, res: NDArray[np.int32]) -> None:
+        """What PEEK has seen before the client closed: nothing, unless the server was first."""
+        self.closing -= len(res)
+        tally, ours = self.tally, (Closer.CLIENT, self.plan.close)
+        values: list[int] = res.tolist()
+        for value, count in Counter(values).items():
+            if value == 0:
+                tally.endings[Closer.SERVER, CloseMethod.FIN] += count
+                tally.succeeded += count
+            elif -value in PEER_RESET:
+                tally.endings[Closer.SERVER, CloseMethod.RST] += count
+                tally.errors[failure_of(Phase.CLOSE, OSError(errno.ECONNRESET, ""))] += count
+            elif value > 0:
+                # Closed with bytes unread, which the kernel answers by RST (K4).
+                tally.endings[Closer.CLIENT, CloseMethod.RST] += count
+                tally.errors[Failure(Phase.CLOSE, Fault.MALFORMED)] += count
+            else:
+                tally.endings[ours] += count
+                tally.succeeded += count
+
+    def _established(self, slots: Slots) -> None:
+        self.table.known[slots] = True
+        self.tally.opened += len(slots)
+        self.tally.connected += len(slots)
+
+    def _start(self, slots: Slots, intended_ns: NDArray[np.int64]) -> int:
+        """Exchanges begin now."""
+        now_ns = monotonic_ns()
+        table, tally = self.table, self.tally
+        table.intended[slots] = intended_ns
+        table.started[slots] = table.begun[slots] = now_ns
+        tally.started += len(slots)
+        tally.late += int((now_ns - intended_ns > self.late_ns).sum())
+        return now_ns
+
+    def _leave(self, count: int) -> None:
+        self.tally.in_flight -= count
+        self.closing += count
+
+    def _send_off(self, program: Program, slots: Slots) -> None:
+        while len(slots):
+            entries = self._programs.entries(program, slots[: self.ring.entries // 8], self.table.pair)
+            if entries.size > self.ring.room:
+                self.ring.enter()
+            slots = slots[len(entries) :]
+            self.ring.push(entries.reshape(-1))
+
+    # The other ends, one by one.
+
+    def _on_the_way(self, slot: int, step: Step, res: int, now_ns: int) -> None:
+        """A chain's answer from before its request was sent."""
+        if res >= 0 and step is Step.CONNECT:
+            self.tally.connect_ns.append(now_ns - int(self.table.begun[slot]))
+            one = np.array([slot])
+            self._established(one)
+            self._send_off(self._next, one)
+        elif res >= 0:
+            self._prepared.append(slot)
+        elif step is Step.SEND:
+            self._known_astray(slot, Phase.SEND, set()).unsent(OSError(-res, ""))
+        elif step is Step.CONNECT and res == -errno.ECANCELED:
+            self._adopt(slot, Phase.CONNECT, set()).unanswered(Fault.CUT if self._cutting else Fault.TIMEOUT)
+        else:
+            phase = Phase.CONNECT if step is Step.CONNECT else Phase.BIND
+            self._adopt(slot, phase, set()).refused(OSError(-res, ""))
+
+    def _astray(self, slot: int, res: int, *, at_end: bool = False) -> None:
+        """A response, or the end after it, that is not what was waited for."""
+        timeouts, begun_ns = self.plan.timeouts, int(self.table.begun[slot])
+        last = self.plan.closer is Closer.SERVER and self.table.left[slot] == 1
+        phase = Phase.CLOSE if at_end else Phase.RECEIVE
+        limit_ns = timeouts.close_ns if at_end else timeouts.response_ns
+        pending = {Step.EOF} if last and not at_end else set[Step]()
+        attempt = self._known_astray(slot, phase, pending)
+        if self._cutting:
+            attempt.fail(Failure(phase, Fault.CUT))
+        elif not at_end or res <= 0:
+            attempt.received(res)
+        attempt.carry_on(phase, begun_ns + limit_ns)
+
+    def _roused(self, slot: int) -> None:
+        """Something came while a connection was idle."""
+        if self.table.mode[slot] == Mode.IDLE:
+            self._adopt(slot, Phase.CLOSE, set()).carry_on(Phase.CLOSE)
+
+    def _known_astray(self, slot: int, phase: Phase, pending: set[Step]) -> UringAttempt:
+        if not self.table.known[slot]:
+            self._established(np.array([slot]))
+        return self._adopt(slot, phase, pending)
+
+    def _adopt(self, slot: int, phase: Phase, pending: set[Step]) -> UringAttempt:
+        attempt = self.alone[slot] = UringAttempt(self, slot, phase, pending)
+        self.table.mode[slot] = Mode.ALONE
+        return attempt

@@ -1,0 +1,258 @@
+"""Closed and open loop over slots: which does what next, and how long the worker may wait."""
+
+from collections import deque
+from collections.abc import Iterator
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
+from loadgen.drivers.tally import Tally
+from loadgen.drivers.uring.slots import Mode, Slots
+from loadgen.tcp import Closer
+
+if TYPE_CHECKING:
+    from loadgen.drivers.uring.attempt import UringAttempt
+    from loadgen.drivers.uring.client import UringClient
+
+START_BUDGET_NS = 1_000_000
+"""How long connections may be opened in one turn. A connect() that finds no port takes 3 to 4.5 ms of
+CPU (K8): a batch of them would hold all else up."""
+MOST_STARTS = 512
+"""Connections opened in one turn, at most."""
+PUNCTUAL_STARTS = 8
+"""In an open loop: the last of them starts as much later than the clock said as the others took."""
+
+BATCH_NS = 250_000
+"""How long a closed loop waits for half of what is under way. Batches spare wake-ups: half of the
+slots is where the throughput peaks (K33), for the server works on the other half meanwhile. The limit
+bounds what the wait can add to a latency when the server is the slower one."""
+FOREVER_NS = 1_000_000_000
+
+
+class UringLoad:
+    """What both loops share: opening within a budget, idle connections, and the way to the end."""
+
+    def __init__(self, plan: Plan, tally: Tally, slots: int) -> None:
+        self.client: UringClient
+        self.ending = False
+        self._plan = plan
+        self._tally = tally
+        self._idle: dict[int, None] = {}
+        self._free = list(range(slots))[::-1]
+        self._starts = MOST_STARTS
+
+    @property
+    def quiet(self) -> bool:
+        """No exchange is under way, and none begins."""
+        return self.ending and self._tally.in_flight <= len(self._idle)
+
+    @property
+    def over(self) -> bool:
+        """No connection is left."""
+        return self.ending and not self._tally.in_flight and not self.client.closing
+
+    def begin(self, origin_ns: int) -> None:
+        raise NotImplementedError
+
+    def due(self, now_ns: int) -> None:
+        """Start what is due."""
+        raise NotImplementedError
+
+    def patience(self, now_ns: int) -> tuple[int, int]:
+        """How many completions to wait for, and for how long at most, in ns."""
+        raise NotImplementedError
+
+    def ready(self, slots: Slots) -> None:
+        """Exchanges are complete, and the connections good for another."""
+        raise NotImplementedError
+
+    def spent(self, slots: Slots) -> None:
+        """All exchanges are done, and the client is to close."""
+        self.client.finish(slots)
+
+    def gone(self, slots: Slots) -> None:
+        """The server has closed: what is in the slots is but a socket of ours."""
+        self.client.discard(slots)
+        self.free(slots)
+
+    def free(self, slots: Slots) -> None:
+        self._free.extend(slots.tolist())
+
+    def idle(self, attempt: "UringAttempt") -> None:
+        """`ready`, of an attempt that has its slot to itself."""
+        self.ready(np.array([attempt.slot]))
+
+    def ended(self, attempt: "UringAttempt") -> None:
+        """`free`, of an attempt that had its slot to itself."""
+        self._idle.pop(attempt.slot, None)
+        self.free(np.array([attempt.slot]))
+
+    def end(self) -> None:
+        """Begin nothing more."""
+        self.ending = True
+        idle = np.array(list(self._idle), np.int64)
+        if self._plan.closer is Closer.CLIENT and len(idle):
+            self._idle.clear()
+            self.client.finish(idle)
+
+    def started(self, count: int, took_ns: int) -> None:
+        """So many connections were opened in the turn that took so long: what the budget allows next."""
+        if count:
+            allowed = START_BUDGET_NS * count // max(took_ns, 1)
+            self._starts = min(max(allowed, 1), 2 * self._starts, MOST_STARTS)
+
+    def _rest(self, slots: Slots) -> None:
+        """Keep connections for later; at the end, close them or leave them to the server."""
+        if self.ending and self._plan.closer is Closer.CLIENT:
+            self.client.finish(slots)
+            return
+        self._idle.update(dict.fromkeys(slots.tolist()))
+        self.client.rest(slots)
+
+
+class ClosedUringLoad(UringLoad):
+    """A fixed number of connections in flight: one ends, the next begins."""
+
+    def __init__(self, plan: Plan, loop: ClosedLoop, tally: Tally, slots: int) -> None:
+        super().__init__(plan, tally, slots)
+        self._wanted: deque[int] = deque(range(min(slots, loop.connections)))
+        self._beyond = loop.connections - slots
+        """Connections for which the ring has no slot: each fails, again and again, for want of a file."""
+        self._thinking: deque[tuple[int, int]] = deque()
+        short = plan.requests == 1
+        # The last exchange of a connection answers twice: by the response, and by how it ended.
+        self._answers = 2 if short else 1
+
+    def begin(self, origin_ns: int) -> None:
+        del origin_ns
+
+    def due(self, now_ns: int) -> None:
+        while self._thinking and self._thinking[0][0] <= now_ns:
+            self._wake(self._thinking.popleft()[1])
+        count = min(len(self._wanted), self._starts)
+        if count:
+            slots = np.array([self._wanted.popleft() for _ in range(count)])
+            self._tally.offered += count
+            self.client.open(slots, np.full(count, monotonic_ns()))
+        if self._beyond > 0 and not self.ending:
+            self._tally.offered += self._beyond
+            self.client.refuse(np.full(self._beyond, now_ns))
+
+    def patience(self, now_ns: int) -> tuple[int, int]:
+        if self._wanted:
+            return 0, 0
+        limit_ns = self._thinking[0][0] - now_ns if self._thinking else FOREVER_NS
+        under_way = self._tally.in_flight - len(self._idle)
+        if not under_way:
+            return 1, limit_ns
+        return max(self._answers * under_way // 2, 1), min(limit_ns, BATCH_NS)
+
+    def ready(self, slots: Slots) -> None:
+        if self._plan.think_ns or self.ending:
+            self._rest(slots)
+            if not self.ending:
+                wake_ns = monotonic_ns() + self._plan.think_ns
+                self._thinking.extend((wake_ns, slot) for slot in slots.tolist())
+        else:
+            self._exchange(slots)
+
+    def spent(self, slots: Slots) -> None:
+        if self.ending:
+            super().spent(slots)
+        else:
+            self._wanted.extend(slots.tolist())
+
+    def gone(self, slots: Slots) -> None:
+        if self.ending:
+            super().gone(slots)
+        else:
+            self._wanted.extend(slots.tolist())
+
+    def free(self, slots: Slots) -> None:
+        if not self.ending:
+            self._wanted.extend(slots.tolist())
+
+    def end(self) -> None:
+        spent = [slot for slot in self._wanted if self.client.table.mode[slot] == Mode.SPENT]
+        self.client.discard(np.array([slot for slot in self._wanted if slot not in set(spent)], np.int64))
+        self._wanted.clear()
+        super().end()
+        self.client.finish(np.array(spent, np.int64))
+
+    def _wake(self, slot: int) -> None:
+        if slot in self._idle and not self.ending:
+            del self._idle[slot]
+            self._exchange(np.array([slot]))
+
+    def _exchange(self, slots: Slots) -> None:
+        self._tally.offered += len(slots)
+        self.client.exchange(slots, np.full(len(slots), monotonic_ns()))
+
+
+class OpenUringLoad(UringLoad):
+    """Arrivals at a rate, whatever becomes of the earlier ones: never put off, and dropped at the cap."""
+
+    def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, slots: int, schedule: Iterator[int]) -> None:
+        super().__init__(plan, tally, slots)
+        self._cap = loop.connections
+        self._arrivals = schedule
+        self._origin_ns = 0
+        self._due_ns: int | None = None
+        self._waiting: deque[int] = deque()
+        """Intended starts that were admitted, and wait for their turn to be opened."""
+
+    def begin(self, origin_ns: int) -> None:
+        self._origin_ns = origin_ns
+        self._advance()
+
+    def due(self, now_ns: int) -> None:
+        while self._due_ns is not None and self._due_ns <= now_ns:
+            self._admit(self._due_ns)
+            self._advance()
+        count = min(len(self._waiting), self._starts, PUNCTUAL_STARTS)
+        if count:
+            intended_ns = np.array([self._waiting.popleft() for _ in range(count)])
+            served = min(count, len(self._free))
+            if served:
+                self.client.open(np.array([self._free.pop() for _ in range(served)]), intended_ns[:served])
+            if served < count:
+                self.client.refuse(intended_ns[served:])
+
+    def patience(self, now_ns: int) -> tuple[int, int]:
+        if self._waiting:
+            return 0, 0
+        return 1, max(self._due_ns - now_ns, 0) if self._due_ns is not None else FOREVER_NS
+
+    def ready(self, slots: Slots) -> None:
+        self._rest(slots)
+
+    def end(self) -> None:
+        self.due(monotonic_ns())
+        self._due_ns = None
+        self._tally.dropped += len(self._waiting)
+        self._waiting.clear()
+        super().end()
+
+    def _advance(self) -> None:
+        offset_ns = next(self._arrivals, None)
+        self._due_ns = None if offset_ns is None else self._origin_ns + offset_ns
+
+    def _admit(self, intended_ns: int) -> None:
+        self._tally.offered += 1
+        if self._idle:
+            slot, _ = self._idle.popitem()
+            self.client.exchange(np.array([slot]), np.array([intended_ns]))
+        elif self._tally.in_flight + len(self._waiting) < self._cap:
+            self._waiting.append(intended_ns)
+        else:
+            self._tally.dropped += 1
+
+
+def load_of(plan: Plan, tally: Tally, slots: int, schedule: Iterator[int]) -> UringLoad:
+    match plan.loop:
+        case ClosedLoop():
+            return ClosedUringLoad(plan, plan.loop, tally, slots)
+        case OpenLoop():
+            return OpenUringLoad(plan, plan.loop, tally, slots, schedule)

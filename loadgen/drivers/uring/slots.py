@@ -1,0 +1,50 @@
+"""What is known of every slot, as arrays: a batch of slots is read and written by their numbers."""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Slots = NDArray[np.int64]
+"""Numbers of slots."""
+
+
+class Mode(IntEnum):
+    """Who has the slot."""
+
+    FREE = 0
+    CHAIN = 1
+    """The kernel, on its way through a program."""
+    IDLE = 2
+    """The load: a kept connection that waits for its next exchange, watched."""
+    SPENT = 3
+    """The load: a connection that the client is to close."""
+    CLOSING = 4
+    """The kernel, closing for the client."""
+    ALONE = 5
+    """An attempt of its own."""
+
+
+class Table:
+    """One row a slot; times in ns on CLOCK_MONOTONIC.
+
+    mode      `Mode`
+    left      exchanges to go
+    intended  when the exchange was meant to start; started: when it did
+    begun     when the slot was last heard of, or sent off: what timeouts count from
+    pair      which source and destination
+    known     the connection was counted as established
+    answered  the last response is here, the server's close is not
+    asked     when to ask next for a chain that is overdue
+    """
+
+    def __init__(self, count: int) -> None:
+        self.mode = np.zeros(count, np.uint8)
+        self.left = np.zeros(count, np.int64)
+        self.intended = np.zeros(count, np.int64)
+        self.started = np.zeros(count, np.int64)
+        self.begun = np.zeros(count, np.int64)
+        self.asked = np.zeros(count, np.int64)
+        self.pair = np.zeros(count, np.int64)
+        self.known = np.zeros(count, np.bool_)
+        self.answered = np.zeros(count, np.bool_)

@@ -1,0 +1,145 @@
+"""The `uring` driver's process: one loop that starts, waits, counts and reports, in that order.
+
+It is no asyncio program: the ring itself is what it waits on, with a time limit of its own choosing.
+"""
+
+import ctypes
+import json
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic_ns, sleep
+
+from loadgen import arrivals
+from loadgen.drivers.plan import OpenLoop, Plan
+from loadgen.drivers.tally import Tally
+from loadgen.drivers.uring.client import UringClient
+from loadgen.drivers.uring.load import FOREVER_NS, load_of
+from loadgen.drivers.uring.programs import Programs
+from loadgen.drivers.words import hear, say, say_interval, told
+from loadgen.uring.offer import offer
+from loadgen.uring.ring import Ring
+
+ENTRIES = 4096
+"""Submission entries: a whole turn's chains, and small enough to stay in the core's cache."""
+MOST_COMPLETIONS = 65_536
+"""The kernel's own limit; what finds no room waits in the kernel."""
+BUFFER_SLACK = 1024
+"""A response's head, and room to see that more has come than was asked for."""
+MOST_BUFFER = 65_536
+SWEEP_NS = 50_000_000
+"""How often deadlines are looked at, and stdin."""
+PR_SET_TIMERSLACK = 29
+"""By default the kernel lets timers be 50 us late, to save wake-ups: as long as two connections take."""
+
+
+def work(plan: Plan) -> None:
+    """Run the plan: what a worker says and hears is told in loadgen/drivers/__main__.py. Raises OSError."""
+    ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1)
+    wanted = plan.loop.connections
+    slots = min(wanted, max(_descriptors_left(), 1))
+    ring = Ring(ENTRIES, min(max(4 * slots, ENTRIES), MOST_COMPLETIONS))
+    ring.register_files(slots)
+    capacity = min(-(-(plan.response_bytes + BUFFER_SLACK) // 1024) * 1024, MOST_BUFFER)
+    tally = Tally()
+    programs = Programs(plan, slots, capacity, socket_options=offer().socket_options)
+    client = UringClient(plan, tally, ring, programs)
+    schedule = _schedule(plan)
+    client.attach(load_of(plan, tally, slots, schedule))
+    try:
+        _Worker(plan, tally, ring, client).run()
+    finally:
+        ring.close()
+
+
+class _Worker:
+    def __init__(self, plan: Plan, tally: Tally, ring: Ring, client: UringClient) -> None:
+        self._plan = plan
+        self._tally = tally
+        self._ring = ring
+        self._client = client
+        self._flow = client.flow
+        self._origin_ns = 0
+        self._taken_ns = 0
+        self._report_ns = 0
+        self._sweep_ns = 0
+        self._stop = False
+
+    def run(self) -> None:
+        say("ready")
+        self._origin_ns = json.loads(hear())["origin_ns"]
+        sleep(max(self._origin_ns - monotonic_ns(), 0) / 1e9)
+        self._report_ns = self._origin_ns + self._plan.interval_ns
+        self._flow.begin(monotonic_ns())
+        self._conduct()
+        self._take()
+        say("over")
+
+    def _conduct(self) -> None:
+        """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
+        timeouts = self._plan.timeouts
+        end_ns = monotonic_ns() + self._plan.duration_ns
+        while not self._stop and (left_ns := end_ns - monotonic_ns()) > 0:
+            self._turn(left_ns)
+        self._flow.end()
+        say("load_ends", {"t_ns": monotonic_ns() - self._origin_ns})
+        self._until_quiet(timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
+        say("quiet")
+        self._until_over(timeouts.close_ns)
+        self._client.cut()
+        self._until_over(timeouts.close_ns)
+
+    def _until_quiet(self, limit_ns: int) -> None:
+        end_ns = monotonic_ns() + limit_ns
+        while not self._flow.quiet and (left_ns := end_ns - monotonic_ns()) > 0:
+            self._turn(left_ns)
+
+    def _until_over(self, limit_ns: int) -> None:
+        end_ns = monotonic_ns() + limit_ns
+        while not self._flow.over and (left_ns := end_ns - monotonic_ns()) > 0:
+            self._turn(left_ns)
+
+    def _turn(self, limit_ns: int) -> None:
+        """Start what is due, wait, and take what has come."""
+        now_ns = monotonic_ns()
+        if now_ns >= self._report_ns:
+            self._report(now_ns)
+        if now_ns >= self._sweep_ns:
+            self._sweep_ns = now_ns + SWEEP_NS
+            self._client.sweep()
+            # The end of stdin, or the word to stop: either ends the load.
+            self._stop = self._stop or told()
+        attempts = self._tally.attempts
+        self._flow.due(now_ns)
+        wait, patience_ns = self._flow.patience(now_ns)
+        house_ns = min(self._report_ns, self._sweep_ns) - now_ns
+        begun_ns = monotonic_ns()
+        self._ring.enter(wait, min(max(house_ns, 0), limit_ns, patience_ns, FOREVER_NS))
+        now_ns = monotonic_ns()
+        self._flow.started(self._tally.attempts - attempts, now_ns - begun_ns)
+        self._client.absorb(self._ring.reap(), now_ns)
+        self._client.time_connects()
+
+    def _report(self, now_ns: int) -> None:
+        """Take an interval at every multiple of its length; one that comes late is longer, and says so."""
+        length_ns = self._plan.interval_ns
+        self._report_ns = now_ns + length_ns - (now_ns - self._origin_ns) % length_ns
+        self._take()
+
+    def _take(self) -> None:
+        start_ns, self._taken_ns = self._taken_ns, monotonic_ns() - self._origin_ns
+        say_interval(self._tally, start_ns, self._taken_ns)
+
+
+def _schedule(plan: Plan) -> Iterator[int]:
+    """Intended starts, where the loop is open."""
+    if isinstance(plan.loop, OpenLoop):
+        return arrivals.schedule(plan.loop.arrivals, plan.loop.rate, plan.duration_ns, plan.seed)
+    return iter(())
+
+
+def _descriptors_left() -> int:
+    """How many more this process may have. The ring's table is bounded by the same limit as they are."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # One of those listed is the listing's own, and one will be the ring's.
+    return soft - sum(1 for _ in Path("/proc/self/fd").iterdir())

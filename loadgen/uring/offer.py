@@ -1,0 +1,75 @@
+"""What this kernel, and whoever confines us, lets this process do with io_uring."""
+
+import ctypes
+import errno
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from loadgen.uring import abi
+from loadgen.uring.ring import Ring
+
+DISABLED = Path("/proc/sys/kernel/io_uring_disabled")
+"""0: for all; 1: for the privileged and one group; 2: for nobody (Linux 6.6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """`refusal` says why no ring can be had, and is empty where one can; then the rest tells what it does.
+
+    socket_options  whether a socket option can be set through the ring (Linux 6.7)
+    """
+
+    refusal: str
+    operations: frozenset[int] = frozenset()
+    socket_options: bool = False
+
+
+def offer() -> Offer:
+    """Make a small ring and ask it. Nothing is left of it."""
+    try:
+        ring = Ring(4, 8)
+    except OSError as error:
+        return Offer(_refusal(error))
+    try:
+        operations = ring.operations()
+        return Offer("", operations, _sets_options(ring, operations))
+    except OSError as error:
+        return Offer(f"io_uring cannot be asked what it offers: {error.strerror}")
+    finally:
+        ring.close()
+
+
+def _refusal(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOSYS:
+            return "this kernel has no io_uring, or a seccomp filter hides it"
+        case errno.EINVAL:
+            return "this kernel's io_uring is older than Linux 6.1"
+        case errno.EPERM:
+            level = DISABLED.read_text().strip() if DISABLED.exists() else "0"
+            forbidden = f"kernel.io_uring_disabled is {level}" if level != "0" else "by a seccomp filter"
+            return f"io_uring is forbidden: {forbidden}"
+        case _:
+            return f"no ring can be made: {error.strerror}"
+
+
+def _sets_options(ring: Ring, operations: frozenset[int]) -> bool:
+    """Try it, on a socket that goes nowhere: no probe tells which commands an operation has."""
+    if abi.Op.URING_CMD not in operations:
+        return False
+    value = ctypes.c_int(1)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        entry = np.zeros(1, abi.SQE)
+        entry["opcode"] = abi.Op.URING_CMD
+        entry["fd"] = sock.fileno()
+        entry["off"] = abi.SOCKET_SETSOCKOPT
+        entry["addr"] = socket.IPPROTO_TCP | socket.TCP_NODELAY << 32
+        entry["file_index"] = ctypes.sizeof(value)
+        entry["addr3"] = ctypes.addressof(value)
+        ring.push(entry)
+        ring.enter(1, 1_000_000_000)
+        completions = ring.reap()
+    return len(completions) == 1 and int(completions["res"][0]) == 0
