@@ -95,6 +95,8 @@ async def run(
     [
         (Kind.PROTOCOL, Driver.PROTOCOL, 1),
         (Kind.PROTOCOL, Driver.PROTOCOL, 3),
+        (Kind.PROTOCOL, Driver.URING, 1),
+        (Kind.PROTOCOL, Driver.URING, 3),
         (Kind.PROTOCOL, Driver.AIOHTTP, 1),
         (Kind.PROTOCOL, Driver.AIOHTTP, 3),
         (Kind.AIOHTTP, Driver.PROTOCOL, 1),

@@ -27,6 +27,8 @@ from loadgen.uring.ring import Ring
 TIMED_EVERY = 64
 """One connection in so many has its connect() timed: alone in the kernel, with the clock read around it.
 It costs that connection two turns more, and the others nothing."""
+TIMED_AGAIN_NS = 10_000_000
+"""And one at least so often: at a low rate, every one."""
 
 OVERDUE_SHARE = 4
 """A chain that has not answered after this part of the shortest timeout is asked where it stands."""
@@ -59,6 +61,7 @@ class UringClient(Client):
         self._turn = Program.TURN_LAST if short else Program.TURN_KEEP
         self._next = Program.NEXT_LAST if short else Program.NEXT_KEEP
         self._opened = 0
+        self._time_next_ns = 0
         self._prepared: list[int] = []
         self._cutting = False
         timeouts = plan.timeouts
@@ -85,7 +88,8 @@ class UringClient(Client):
         turning = table.mode[slots] == Mode.SPENT
         table.mode[slots] = Mode.CHAIN
         self._leave(int(turning.sum()))
-        timed = self._opened // TIMED_EVERY != (self._opened + count) // TIMED_EVERY
+        passing = self._opened // TIMED_EVERY != (self._opened + count) // TIMED_EVERY
+        timed = passing or now_ns >= self._time_next_ns
         self._opened += count
         for group, prepare, whole in (
             (slots[turning], Program.TURN_PREPARE, self._turn),
@@ -93,6 +97,7 @@ class UringClient(Client):
         ):
             if timed and len(group):
                 timed = False
+                self._time_next_ns = now_ns + TIMED_AGAIN_NS
                 self._send_off(prepare, group[:1])
                 group = group[1:]
             self._send_off(whole, group)

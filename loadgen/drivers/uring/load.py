@@ -46,7 +46,7 @@ class UringLoad:
     @property
     def quiet(self) -> bool:
         """No exchange is under way, and none begins."""
-        return self.ending and self._tally.in_flight <= len(self._idle)
+        return self.ending and self._tally.in_flight + self.client.closing <= len(self._idle)
 
     @property
     def over(self) -> bool:

@@ -36,40 +36,44 @@ PR_SET_TIMERSLACK = 29
 def work(plan: Plan) -> None:
     """Run the plan: what a worker says and hears is told in loadgen/drivers/__main__.py. Raises OSError."""
     ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1)
-    wanted = plan.loop.connections
-    slots = min(wanted, max(_descriptors_left(), 1))
-    ring = Ring(ENTRIES, min(max(4 * slots, ENTRIES), MOST_COMPLETIONS))
-    ring.register_files(slots)
-    capacity = min(-(-(plan.response_bytes + BUFFER_SLACK) // 1024) * 1024, MOST_BUFFER)
-    tally = Tally()
-    programs = Programs(plan, slots, capacity, socket_options=offer().socket_options)
-    client = UringClient(plan, tally, ring, programs)
-    schedule = _schedule(plan)
-    client.attach(load_of(plan, tally, slots, schedule))
+    connections = plan.loop.connections
+    ring = Ring(ENTRIES, min(max(4 * connections, ENTRIES), MOST_COMPLETIONS))
     try:
-        _Worker(plan, tally, ring, client).run()
+        say("ready")
+        origin_ns = int(json.loads(hear())["origin_ns"])
+        # The ring's own table of files is bounded by the limit of descriptors, as these are.
+        slots = min(connections, _descriptors_left())
+        ring.register_files(slots)
+        tally = Tally()
+        client = _client(plan, tally, ring, slots)
+        sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
+        _Worker(plan, tally, ring, client, origin_ns).run()
     finally:
         ring.close()
 
 
+def _client(plan: Plan, tally: Tally, ring: Ring, slots: int) -> UringClient:
+    capacity = min(-(-(plan.response_bytes + BUFFER_SLACK) // 1024) * 1024, MOST_BUFFER)
+    programs = Programs(plan, slots, capacity, socket_options=offer().socket_options)
+    client = UringClient(plan, tally, ring, programs)
+    client.attach(load_of(plan, tally, slots, _schedule(plan)))
+    return client
+
+
 class _Worker:
-    def __init__(self, plan: Plan, tally: Tally, ring: Ring, client: UringClient) -> None:
+    def __init__(self, plan: Plan, tally: Tally, ring: Ring, client: UringClient, origin_ns: int) -> None:
         self._plan = plan
         self._tally = tally
         self._ring = ring
         self._client = client
         self._flow = client.flow
-        self._origin_ns = 0
+        self._origin_ns = origin_ns
         self._taken_ns = 0
-        self._report_ns = 0
+        self._report_ns = origin_ns + plan.interval_ns
         self._sweep_ns = 0
         self._stop = False
 
     def run(self) -> None:
-        say("ready")
-        self._origin_ns = json.loads(hear())["origin_ns"]
-        sleep(max(self._origin_ns - monotonic_ns(), 0) / 1e9)
-        self._report_ns = self._origin_ns + self._plan.interval_ns
         self._flow.begin(monotonic_ns())
         self._conduct()
         self._take()
@@ -141,5 +145,5 @@ def _schedule(plan: Plan) -> Iterator[int]:
 def _descriptors_left() -> int:
     """How many more this process may have. The ring's table is bounded by the same limit as they are."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # One of those listed is the listing's own, and one will be the ring's.
-    return soft - sum(1 for _ in Path("/proc/self/fd").iterdir())
+    # One of those listed is the listing's own. Without any slot nothing could be told.
+    return max(soft - sum(1 for _ in Path("/proc/self/fd").iterdir()), 1)
