@@ -1,7 +1,10 @@
 """From a variant to what each process is told, and to what the model predicts from."""
 
+from dataclasses import dataclass
+
 from loadgen import sampler
 from loadgen.drivers import plan as driver
+from loadgen.drivers.uring import able
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.model import TIME_WAIT_S, Costs, Situation
@@ -22,7 +25,10 @@ TIMESTAMPS = "net.ipv4.tcp_timestamps"
 _DEFAULTS = {TW_BUCKETS: 131_072, TW_REUSE: 2, TW_REUSE_DELAY: 1000, TIMESTAMPS: 1}
 """What the kernel has where a scenario sets nothing, on a machine with memory to spare (K12, K14)."""
 
+_URING = Costs(connection_s=1 / 26_000, exchange_s=1 / 160_000)
 _COSTS = {
+    Driver.AUTO: _URING,
+    Driver.URING: _URING,
     Driver.PROTOCOL: Costs(connection_s=1 / 18_000, exchange_s=1 / 140_000),
     Driver.AIOHTTP: Costs(connection_s=1 / 5_300, exchange_s=1 / 15_700),
 }
@@ -87,6 +93,22 @@ def _sysctl(variant: Variant, side: Side, name: str) -> int:
     return int(value) if value.isdecimal() else _DEFAULTS[name]
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The driver that makes a variant's load; `why` it is not the one that `auto` takes by preference."""
+
+    driver: Driver
+    why: str = ""
+
+
+def choice(variant: Variant) -> Choice:
+    """What `driver: auto` comes to on this machine; any other driver is itself."""
+    if variant.load.driver is not Driver.AUTO:
+        return Choice(variant.load.driver)
+    why = able.obstacle(variant.lab.client.addresses) or able.misfit(variant.server.response)
+    return Choice(Driver.PROTOCOL if why else Driver.URING, why)
+
+
 def server_plan(variant: Variant, lab: Lab) -> ServerPlan:
     connection, server = variant.connection, variant.server
     behaviour = Behaviour(
@@ -111,7 +133,7 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
     connection, load, timeouts = variant.connection, variant.load, variant.load.timeouts
     loop = load.loop
     return driver.Plan(
-        driver=load.driver,
+        driver=choice(variant).driver,
         sources=lab.addresses[Side.CLIENT],
         destinations=lab.addresses[Side.SERVER],
         port=variant.server.port,
@@ -132,6 +154,7 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
             close_ns=timeouts.close,
         ),
         seed=load.seed,
+        response_bytes=variant.server.response,
     )
 
 

@@ -94,6 +94,8 @@ class _Conductor:
         self._emit(Event(0, ORIGIN, {"wall_s": time() + LEAD_NS / 1e9}))
         pids = {Side.SERVER: listening["pids"], Side.CLIENT: [self._driver.pid]}
         self._note("lab", addresses=self._lab.addresses, sysctls=self._lab.sysctls, notes=self._lab.notes)
+        choice = plans.choice(self._variant)
+        self._note("driver", asked=self._variant.load.driver, driver=choice.driver, why=choice.why)
         self._note("processes", server=self._server.pid, workers=listening["pids"], driver=self._driver.pid)
         self._sampler.tell(json.dumps({"origin_ns": self._origin_ns, "pids": pids}))
         self._sample(await self._sampler.expect("sample"))

@@ -75,7 +75,7 @@ def test_a_title_is_enough(read: Read) -> None:
     assert (variant.server.response, variant.server.idle_timeout) == (128, 60_000_000_000)
     assert (variant.connection.http, variant.connection.requests) == (Http.V1_1, 1)
     assert (variant.connection.closer, variant.connection.close) == (Closer.SERVER, CloseMethod.FIN)
-    assert (variant.load.driver, variant.load.duration) == (Driver.PROTOCOL, 10_000_000_000)
+    assert (variant.load.driver, variant.load.duration) == (Driver.AUTO, 10_000_000_000)
     assert variant.load.closed_loop is not None
     assert variant.load.closed_loop.connections == 64
     assert variant.load.timeouts.connect == 5_000_000_000

@@ -166,7 +166,7 @@ class Timeouts(Model):
 class Load(Model):
     """How many connections are made, how fast and for how long: exactly one loop."""
 
-    driver: Driver = Driver.PROTOCOL
+    driver: Driver = Driver.AUTO
     """The program that makes the connections."""
     closed_loop: ClosedLoop | None = None
     """A fixed number of connections in flight; the default, with 64, where neither loop is named."""

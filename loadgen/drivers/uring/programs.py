@@ -110,12 +110,11 @@ class _Entry:
 class Programs:
     """All programs of one plan, over `slots` slots with a receive buffer of `capacity` bytes each."""
 
-    def __init__(self, plan: Plan, slots: int, capacity: int, *, socket_options: bool) -> None:
+    def __init__(self, plan: Plan, slots: int, capacity: int) -> None:
         self.buffers: NDArray[np.uint8] = np.zeros((slots, capacity), np.uint8)
         self.pairs = len(plan.sources) * len(plan.destinations)
         self._plan = plan
         self._slot = np.arange(slots)
-        self._options = socket_options
         self._ipv6 = ":" in plan.destinations[0]
         self._constants: list[object] = []
         """Memory that entries point to; it has to live as long as they do."""
@@ -205,10 +204,11 @@ class Programs:
 
     def _connect(self) -> list[_Entry]:
         family = socket.AF_INET6 if self._ipv6 else socket.AF_INET
-        lines = [_Entry(Step.SOCKET, Op.SOCKET, off=socket.SOCK_STREAM, fd=family, file_index=self._slot + 1)]
-        if self._options:
+        lines = [
+            _Entry(Step.SOCKET, Op.SOCKET, off=socket.SOCK_STREAM, fd=family, file_index=self._slot + 1),
             # The handshake's ACK goes out with the request, and not before it: a segment less.
-            lines.append(self._option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, self._int(0)))
+            self._option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, self._int(0)),
+        ]
         if len(self._plan.sources) > 1:
             # Without this option bind() takes a port that then serves one destination only (K10).
             lines.append(self._option(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, self._int(1)))

@@ -17,7 +17,6 @@ from loadgen.drivers.uring.client import UringClient
 from loadgen.drivers.uring.load import FOREVER_NS, load_of
 from loadgen.drivers.uring.programs import Programs
 from loadgen.drivers.words import hear, say, say_interval, told
-from loadgen.uring.offer import offer
 from loadgen.uring.ring import Ring
 
 ENTRIES = 4096
@@ -54,7 +53,7 @@ def work(plan: Plan) -> None:
 
 def _client(plan: Plan, tally: Tally, ring: Ring, slots: int) -> UringClient:
     capacity = min(-(-(plan.response_bytes + BUFFER_SLACK) // 1024) * 1024, MOST_BUFFER)
-    programs = Programs(plan, slots, capacity, socket_options=offer().socket_options)
+    programs = Programs(plan, slots, capacity)
     client = UringClient(plan, tally, ring, programs)
     client.attach(load_of(plan, tally, slots, _schedule(plan)))
     return client

@@ -1,0 +1,29 @@
+"""Whether the `uring` driver can do what is asked, on this kernel, and whether it is worth it."""
+
+from loadgen.uring.abi import Op
+from loadgen.uring.offer import offer
+
+NEEDED = frozenset({Op.POLL_ADD, Op.ASYNC_CANCEL, Op.CONNECT, Op.CLOSE, Op.SEND, Op.RECV, Op.SOCKET})
+MOST_RESPONSE_BYTES = 32_768
+"""A larger response comes in many pieces, each read by an attempt of its own: no faster than elsewhere."""
+
+
+def obstacle(sources: int) -> str:
+    """What stands in the way of a load from so many addresses, in words; empty where nothing does."""
+    offered = offer()
+    if offered.refusal:
+        return offered.refusal
+    if missing := sorted(op.name for op in NEEDED - offered.operations):
+        return f"this kernel's io_uring lacks {', '.join(missing)}"
+    if not offered.socket_options:
+        return "this kernel's io_uring sets no socket options, and a RST needs one: Linux 6.7 does"
+    if sources > 1 and Op.BIND not in offered.operations:
+        return "this kernel's io_uring cannot bind to a source address: Linux 6.11 can"
+    return ""
+
+
+def misfit(response_bytes: int) -> str:
+    """Why it would be no faster here, though it can be had; empty where it fits."""
+    if response_bytes > MOST_RESPONSE_BYTES:
+        return f"responses of more than {MOST_RESPONSE_BYTES >> 10} KiB come in pieces"
+    return ""

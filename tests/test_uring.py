@@ -1,0 +1,218 @@
+"""The ring alone, on the running kernel; and the programs that the driver writes into it."""
+
+import errno
+import os
+import select
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from loadgen.choices import Driver
+from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
+from loadgen.drivers.uring import able
+from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
+from loadgen.tcp import CloseMethod, Closer
+from loadgen.uring import abi, offer
+from loadgen.uring.offer import Offer
+from loadgen.uring.ring import Ring
+
+SECOND_NS = 1_000_000_000
+
+
+@pytest.fixture
+def ring() -> Iterator[Ring]:
+    made = Ring(8, 16)
+    yield made
+    made.close()
+
+
+def polls(*descriptors: int) -> NDArray[Any]:
+    """An entry each that completes once the descriptor is readable; its user data is the descriptor."""
+    entries = np.zeros(len(descriptors), abi.SQE)
+    entries["opcode"] = abi.Op.POLL_ADD
+    entries["fd"] = entries["user_data"] = descriptors
+    entries["op_flags"] = select.POLLIN
+    return entries
+
+
+def test_what_is_ready_completes_and_what_is_not_waits(ring: Ring) -> None:
+    (ready, written), (waiting, later) = os.pipe(), os.pipe()
+    os.write(written, b"x")
+    ring.push(polls(ready, waiting))
+    assert ring.room == 6
+    ring.enter(1, SECOND_NS)
+    assert ring.room == 8
+    (first,) = ring.reap()
+    assert (first["user_data"], first["res"] & select.POLLIN) == (ready, select.POLLIN)
+    # Nothing comes: the time limit ends the wait, and is no error.
+    ring.enter(1, 1_000_000)
+    assert len(ring.reap()) == 0
+    os.write(later, b"x")
+    ring.enter(1, SECOND_NS)
+    assert ring.reap()["user_data"].tolist() == [waiting]
+    for descriptor in (ready, written, waiting, later):
+        os.close(descriptor)
+
+
+def test_both_rings_wrap_round(ring: Ring) -> None:
+    """Batches of 5 through rings of 8 and 16 entries, each answered whole and in its turn."""
+    read, write = os.pipe()
+    os.write(write, b"x")
+    for turn in range(20):
+        entries = polls(*[read] * 5)
+        entries["user_data"] = np.arange(5) + 5 * turn
+        ring.push(entries)
+        ring.enter(5, SECOND_NS)
+        assert sorted(ring.reap()["user_data"].tolist()) == list(range(5 * turn, 5 * turn + 5))
+    os.close(read)
+    os.close(write)
+
+
+def test_a_failed_link_answers_alone_where_success_is_skipped(ring: Ring) -> None:
+    """What the driver builds on: one answer a chain, by the entry that failed."""
+    entries = polls(9999, 9999, 9999)
+    entries["user_data"] = [1, 2, 3]
+    entries["flags"][:2] = abi.Flag.LINK | abi.Flag.CQE_SKIP_SUCCESS
+    ring.push(entries)
+    ring.enter(1, SECOND_NS)
+    ring.enter()
+    assert [(int(each["user_data"]), int(each["res"])) for each in ring.reap()] == [(1, -errno.EBADF)]
+
+
+def test_the_table_of_files_is_bounded_by_the_limit_of_descriptors(ring: Ring) -> None:
+    with pytest.raises(OSError, match="Too many open files"):
+        ring.register_files(1 << 30)
+    ring.register_files(4)
+
+
+def test_a_ring_that_the_kernel_refuses_is_an_error() -> None:
+    with pytest.raises(OSError, match="Invalid argument"):
+        Ring(1 << 30, 1 << 30)
+
+
+@pytest.mark.parametrize(
+    ("code", "level", "told"),
+    [
+        (errno.ENOSYS, None, "has no io_uring, or a seccomp filter"),
+        (errno.EINVAL, None, "older than Linux 6.1"),
+        (errno.EPERM, "2", "kernel.io_uring_disabled is 2"),
+        (errno.EPERM, "0", "seccomp"),
+        (errno.EPERM, None, "seccomp"),
+        (errno.ENOMEM, None, "Cannot allocate memory"),
+    ],
+)
+def test_a_refusal_says_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, level: str | None, told: str
+) -> None:
+    def refuse(*_: object) -> Ring:
+        raise OSError(code, os.strerror(code))
+
+    if level is not None:
+        (tmp_path / "disabled").write_text(level + "\n")
+    monkeypatch.setattr(offer, "Ring", refuse)
+    monkeypatch.setattr(offer, "DISABLED", tmp_path / "disabled")
+    assert told in offer.offer().refusal
+
+
+@pytest.mark.parametrize(
+    ("offered", "sources", "told"),
+    [
+        (Offer("no"), 1, "no"),
+        (Offer("", able.NEEDED, True), 1, ""),
+        (Offer("", able.NEEDED, False), 1, "Linux 6.7"),
+        (Offer("", able.NEEDED - {abi.Op.SOCKET}, True), 1, "lacks SOCKET"),
+        (Offer("", able.NEEDED, True), 2, "Linux 6.11"),
+        (Offer("", able.NEEDED | {abi.Op.BIND}, True), 2, ""),
+    ],
+)
+def test_an_obstacle_is_named(
+    monkeypatch: pytest.MonkeyPatch, offered: Offer, sources: int, told: str
+) -> None:
+    monkeypatch.setattr(able, "offer", lambda: offered)
+    found = able.obstacle(sources)
+    assert told in found
+    assert bool(found) == bool(told)
+
+
+def test_large_responses_do_not_fit() -> None:
+    assert able.misfit(able.MOST_RESPONSE_BYTES) == ""
+    assert "32 KiB" in able.misfit(able.MOST_RESPONSE_BYTES + 1)
+
+
+# ---- programs
+
+
+def programs(closer: Closer, close: CloseMethod, sources: int = 1) -> Programs:
+    plan = Plan(
+        driver=Driver.URING,
+        sources=tuple(f"192.0.2.{number}" for number in range(1, sources + 1)),
+        destinations=("192.0.2.100",),
+        port=80,
+        http="1.1",
+        requests=2,
+        closer=closer,
+        close=close,
+        think_ns=0,
+        loop=ClosedLoop(3),
+        duration_ns=1,
+        interval_ns=1,
+        timeouts=Timeouts(1, 1, 1, 1),
+        seed=1,
+    )
+    return Programs(plan, 3, 1024)
+
+
+def steps(entries: NDArray[Any]) -> list[Step]:
+    return [Step(value & (1 << STEP_BITS) - 1) for value in entries["user_data"].tolist()]
+
+
+def chain(made: Programs, program: Program) -> NDArray[Any]:
+    """One slot's entries."""
+    (entries,) = made.entries(program, np.array([2]), np.zeros(3, np.int64))
+    return entries
+
+
+def test_a_short_chain_answers_once_where_the_client_closes() -> None:
+    entries = chain(programs(Closer.CLIENT, CloseMethod.FIN), Program.OPEN_LAST)
+    assert steps(entries) == [Step.SOCKET, Step.OPTION, Step.CONNECT, Step.SEND, Step.RECV]
+    silent = (entries["flags"] & abi.Flag.CQE_SKIP_SUCCESS) > 0
+    linked = (entries["flags"] & abi.Flag.LINK) > 0
+    assert silent.tolist() == linked.tolist() == [True, True, True, True, False]
+    assert (entries["user_data"] >> STEP_BITS).tolist() == [2] * 5
+    assert entries["file_index"][0] == 3
+
+
+def test_the_last_exchange_waits_for_the_server_to_close() -> None:
+    made = programs(Closer.SERVER, CloseMethod.FIN)
+    assert steps(chain(made, Program.NEXT_KEEP)) == [Step.SEND, Step.RECV]
+    last = chain(made, Program.NEXT_LAST)
+    assert steps(last) == [Step.SEND, Step.RECV, Step.EOF]
+    assert (last["flags"] & abi.Flag.CQE_SKIP_SUCCESS).astype(bool).tolist() == [True, False, False]
+    assert last["op_flags"][2] == socket.MSG_PEEK
+
+
+@pytest.mark.parametrize("close", CloseMethod)
+def test_a_client_that_closes_looks_first_and_closes_whatever_it_saw(close: CloseMethod) -> None:
+    entries = chain(programs(Closer.CLIENT, close), Program.FINISH)
+    lingering = [Step.NOTHING] if close is CloseMethod.RST else []
+    assert steps(entries) == [Step.PEEK, *lingering, Step.CLOSE]
+    assert all(entries["flags"][:-1] & abi.Flag.HARDLINK)
+
+
+def test_several_sources_are_bound_in_turn() -> None:
+    made = programs(Closer.CLIENT, CloseMethod.FIN, sources=2)
+    entries = made.entries(Program.OPEN_KEEP, np.array([0, 1, 2]), np.array([0, 1, 0]))
+    assert Step.BIND in steps(entries[0])
+    bound = entries["addr"][:, steps(entries[0]).index(Step.BIND)]
+    assert bound[0] == bound[2] != bound[1]
+
+
+def test_a_request_tells_the_last_from_the_others() -> None:
+    made = programs(Closer.SERVER, CloseMethod.FIN)
+    keep, last = (chain(made, program)[0] for program in (Program.NEXT_KEEP, Program.NEXT_LAST))
+    assert keep["len"] < last["len"]
