@@ -163,6 +163,7 @@ class Sides:
             counters=counters,
             cpu_user_ns=sum(time.user_ns for time in times),
             cpu_system_ns=sum(time.system_ns for time in times),
+            workers_cpu_ns=tuple(time.user_ns + time.system_ns for time in times),
         )
 
 

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import sys
 from collections.abc import Mapping
 from time import monotonic_ns
@@ -142,7 +143,10 @@ async def _stdin() -> asyncio.StreamReader:
 
 async def work() -> None:
     lines = await _stdin()
-    await Worker(Plan.from_json((await lines.readline()).decode()), lines).run()
+    plan = Plan.from_json((await lines.readline()).decode())
+    if plan.core is not None:
+        os.sched_setaffinity(0, {plan.core})
+    await Worker(plan, lines).run()
 
 
 if __name__ == "__main__":
