@@ -10,7 +10,7 @@ from dataclasses import fields
 from statistics import median
 
 from loadgen.audit import Counted
-from loadgen.headroom import Search, connect_share, cores_used, fullest, search
+from loadgen.headroom import Core, Search, connect_share, cores, cores_used, search
 from loadgen.knee import Knee, exhaustion_ns, knee, mean_rate, rate
 from loadgen.latency import Distribution, Latency, Tag
 from loadgen.records import COUNTS, Closes, Event, Interval, Record, Sample
@@ -31,6 +31,7 @@ def metric_names() -> list[str]:
             "cpu_ns",
             "busy",
             "busy.max",
+            "waiting",
         )
     ]
     closes = [f"closes.{name}" for name in _CLOSES]
@@ -150,9 +151,9 @@ class Fold:
         """Cores that a side's processes used, on average, while under load, or until then."""
         return cores_used(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
 
-    def busiest(self, side: Side, until_ns: int | None = None) -> float | None:
-        """The share of its core that the fullest process of a side used; None where it is not known."""
-        return fullest(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
+    def cores(self, side: Side, until_ns: int | None = None) -> list[Core]:
+        """What each process of a side used of its core meanwhile; none where they were not told apart."""
+        return cores(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
 
     def search(self) -> Search | None:
         """The part of the load in which connect() searched for ports."""
@@ -221,9 +222,10 @@ class Fold:
                 found[f"{side}.{state.key}.end"] = last.sides[side].count(state)
             found[f"{side}.cpu_ns"] = _cpu_ns(last, side) - _cpu_ns(first, side)
             found[f"{side}.busy"] = self.busy(side) / self.workers(side)
-            most = self.busiest(side)
-            if most is not None:
-                found[f"{side}.busy.max"] = most
+            shares = self.cores(side)
+            if shares:
+                found[f"{side}.busy.max"] = max(core.used for core in shares)
+                found[f"{side}.waiting"] = sum(core.waited for core in shares) / len(shares)
         held = [sample.sides[Side.CLIENT].ports_held for sample in self.samples]
         found["client.ports_held.max"] = max(held)
         found["client.ports_held.end"] = held[-1]

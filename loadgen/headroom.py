@@ -24,6 +24,19 @@ SEARCH_HELD = 0.4
 
 
 @dataclass(frozen=True, slots=True)
+class Core:
+    """What one process had of a core, as shares of the time: what it used, and what it was ready to use and
+    waited for."""
+
+    used: float
+    waited: float
+
+    @property
+    def wanted(self) -> float:
+        return self.used + self.waited
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """The part of a load in which connect() searches for ports, and the load workers do little else.
 
@@ -48,15 +61,16 @@ def cores_used(samples: Sequence[Sample], side: Side, until_ns: int) -> float:
     return (_cpu_ns(under[-1], side) - _cpu_ns(under[0], side)) / _length_ns(under) if under else 0.0
 
 
-def fullest(samples: Sequence[Sample], side: Side, until_ns: int) -> float | None:
-    """The largest share of a core that one process of a side used; None where they were not told apart."""
+def cores(samples: Sequence[Sample], side: Side, until_ns: int) -> list[Core]:
+    """The same of each process by itself; none where they were not told apart."""
     under = _under_load(samples, until_ns)
     if not under:
-        return None
-    first, last = (sample.sides[side].workers_cpu_ns for sample in (under[0], under[-1]))
-    if not first or len(first) != len(last):
-        return None
-    return max(after - before for before, after in zip(first, last, strict=True)) / _length_ns(under)
+        return []
+    first, last = under[0].sides[side], under[-1].sides[side]
+    used_ns = _grown(first.workers_cpu_ns, last.workers_cpu_ns)
+    waited_ns = _grown(first.workers_wait_ns, last.workers_wait_ns) or [0] * len(used_ns)
+    length_ns = _length_ns(under)
+    return [Core(used / length_ns, wait / length_ns) for used, wait in zip(used_ns, waited_ns, strict=False)]
 
 
 def connect_share(intervals: Sequence[Interval], workers: int) -> float | None:
@@ -124,6 +138,13 @@ def _call_ns(intervals: Sequence[Interval]) -> int | None:
     """The mean time of a call of connect(), None where there was none or it was not measured."""
     spent_ns, attempts = _connecting_ns(intervals), sum(one.attempts for one in intervals)
     return None if spent_ns is None or not attempts else spent_ns // attempts
+
+
+def _grown(first: Sequence[int], last: Sequence[int]) -> list[int]:
+    """By how much each grew; nothing where they are not the same ones."""
+    return (
+        [after - before for before, after in zip(first, last, strict=True)] if len(first) == len(last) else []
+    )
 
 
 def _under_load(samples: Sequence[Sample], until_ns: int) -> Sequence[Sample]:

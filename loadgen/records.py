@@ -23,7 +23,8 @@ class SideSample:
     client's sockets (TIME-WAIT too) on ephemeral ports; it is 0 for a server. `counters` are the
     kernel's own, cumulative since the namespace was made, under the kernel's names. `cpu_user_ns`
     and `cpu_system_ns` are those of the side's processes, cumulative; `workers_cpu_ns` both together
-    of each of them, in the order of the event `processes`, empty where they are not known one by one.
+    of each of them, in the order of the event `processes`, and `workers_wait_ns` the time that each was
+    ready to run and had no core. Empty where they are not known one by one.
     """
 
     states: Mapping[State, int]
@@ -32,6 +33,7 @@ class SideSample:
     cpu_user_ns: int
     cpu_system_ns: int
     workers_cpu_ns: tuple[int, ...] = ()
+    workers_wait_ns: tuple[int, ...] = ()
 
     def count(self, state: State) -> int:
         return self.states.get(state, 0)
@@ -40,7 +42,8 @@ class SideSample:
     def from_json(cls, data: Mapping[str, Any]) -> "SideSample":
         parsed: dict[str, Any] = {**data}
         parsed["states"] = {State(name): count for name, count in data["states"].items()}
-        parsed["workers_cpu_ns"] = tuple(data.get("workers_cpu_ns", ()))
+        for name in ("workers_cpu_ns", "workers_wait_ns"):
+            parsed[name] = tuple(data.get(name, ()))
         return cls(**parsed)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.fold import Fold
-from loadgen.headroom import Search
+from loadgen.headroom import Core, Search
 from loadgen.scenario import OpenLoop, Variant
 from loadgen.tcp import Side
 
@@ -19,6 +19,8 @@ LATE_STARTS = 0.01
 """The share of starts that may be later than the scenario's bound: more moves the 99th percentile."""
 OVERFLOWS = 0.01
 """SYNs that a full accept queue drops, for each connection, from which on the server is waited for."""
+WAITED = 0.02
+"""The share of the time that a process has to wait for a core before that is worth a word."""
 LEAST_NS = 500_000_000
 """The shortest time that CPU shares are judged over: they are counted in ticks of 10 ms."""
 SAMPLERS = 1
@@ -27,25 +29,29 @@ SAMPLERS = 1
 
 @dataclass(frozen=True, slots=True)
 class Fullness:
-    """How much of their cores the workers of a side used: on average, and the fullest of them."""
+    """How much of their cores the workers of a side used on average, and what the fullest of them had."""
 
     who: str
     workers: int
     mean: float
-    most: float
+    most: Core
 
     @property
     def full(self) -> bool:
-        return self.most >= SATURATED
+        """Whether a worker had no time to spare: what it waited for a core it would have used."""
+        return self.most.wanted >= SATURATED
 
     def __str__(self) -> str:
+        waited = (
+            f", and waited for it {self.most.waited:.0%} of the time" if self.most.waited >= WAITED else ""
+        )
         if self.workers == 1:
-            return f"the {self.who} used {self.most:.0%} of its core"
+            return f"the {self.who} used {self.most.used:.0%} of its core{waited}"
         if self.mean >= SATURATED or not self.full:
             return f"the {self.who} used {self.mean:.0%} of each of its {self.workers} cores"
         return (
-            f"one of the {self.workers} workers of the {self.who} used {self.most:.0%} of its core,"
-            f" all of them {self.mean:.0%} on average"
+            f"one of the {self.who}'s {self.workers} workers used {self.most.used:.0%} of its core{waited};"
+            f" on average they used {self.mean:.0%}"
         )
 
 
@@ -72,9 +78,10 @@ def _fullness(variant: Variant, fold: Fold, side: Side, until_ns: int) -> Fullne
         ("generator", variant.load.workers) if side is Side.CLIENT else ("server", variant.server.workers)
     )
     if until_ns < LEAST_NS:
-        return Fullness(who, workers, 0.0, 0.0)
+        return Fullness(who, workers, 0.0, Core(0.0, 0.0))
     mean = fold.busy(side, until_ns) / workers
-    return Fullness(who, workers, mean, max(mean, fold.busiest(side, until_ns) or 0.0))
+    each = fold.cores(side, until_ns) or [Core(mean, 0.0)]
+    return Fullness(who, workers, mean, max(each, key=lambda core: core.wanted))
 
 
 def _crowd(variant: Variant, fold: Fold) -> str:
@@ -106,7 +113,8 @@ def _late(variant: Variant, fold: Fold, explained: int, generator: Fullness, cro
     if not isinstance(loop, OpenLoop) or late <= LATE_STARTS * started:
         return
     besides = " that no search for ports explains" if explained else ""
-    why = f"{generator}" if generator.full else f"{generator}, and was held up all the same"
+    idle = not generator.full and generator.most.waited < WAITED
+    why = f"{generator}, and was held up all the same" if idle else str(generator)
     yield Caveat(
         CaveatKind.STARTS_LATE,
         f"{late:,} of {started:,} starts were later than {loop.late}{besides}: the load was not the one asked"
