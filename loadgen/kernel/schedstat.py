@@ -37,9 +37,9 @@ class WaitClock(ProcFile[int]):
         return self._last_ns
 
 
-def open_all(pids: Iterable[int]) -> list[WaitClock]:
+def open_all(pids: Iterable[int], root: Path = PROC) -> list[WaitClock]:
     """A clock for each process; none where this kernel does not tell."""
     try:
-        return [WaitClock(pid) for pid in pids]
+        return [WaitClock(pid, root) for pid in pids]
     except FileNotFoundError:
         return []
