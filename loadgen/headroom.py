@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 from loadgen.knee import LASTING, LEAST_SLOWING
 from loadgen.records import Interval, Sample
@@ -42,7 +43,7 @@ class Search:
 
     since_ns     when it begins
     share        of the load workers' time then, what is spent inside connect()
-    call_ns      mean time of a call then; `before_ns` before that, None where nothing was before
+    call_ns      mean time of a call then; `before_ns` is usual before that, None where nothing was before
     ports_held   by the client when it begins
     late         starts that were late because of it
     """
@@ -100,9 +101,11 @@ def search(
     begin = searching.index(True)
     during = [one for one, searches in zip(intervals, searching, strict=True) if searches]
     share, call_ns = connect_share(during, workers), _call_ns(during)
-    before_ns = _call_ns(intervals[:begin])
-    if share is None or call_ns is None:
-        return None
+    assert share is not None  # it was measured in each of them
+    assert call_ns is not None
+    # The median: one pause of the machine would pass for slow calls.
+    calls_ns = [call for one in intervals[:begin] if (call := _call_ns([one])) is not None]
+    before_ns = round(median(calls_ns)) if calls_ns else None
     if before_ns is not None and call_ns < LEAST_SLOWING * before_ns:
         return None
     return Search(

@@ -48,7 +48,7 @@ class Fullness:
         if self.workers == 1:
             return f"the {self.who} used {self.most.used:.0%} of its core{waited}"
         if self.mean >= SATURATED or not self.full:
-            return f"the {self.who} used {self.mean:.0%} of each of its {self.workers} cores"
+            return f"the {self.who} used {self.mean:.0%} of each of its {self.workers} cores{waited}"
         return (
             f"one of the {self.who}'s {self.workers} workers used {self.most.used:.0%} of its core{waited};"
             f" on average they used {self.mean:.0%}"
@@ -66,19 +66,20 @@ def saturation(variant: Variant, fold: Fold) -> Iterator[Caveat]:
     server = _fullness(variant, fold, Side.SERVER, until_ns)
     crowd = _crowd(variant, fold)
     yield from _late(variant, fold, 0 if search is None else search.late, generator, crowd)
-    if server.full:
+    if server and server.full:
         yield _server(variant, server, crowd)
     overflowing = fold.kernel()[Side.SERVER].get("ListenOverflows", 0) > OVERFLOWS * fold.count("opened")
-    if generator.full and not (server.full or overflowing):
+    if generator and generator.full and not ((server and server.full) or overflowing):
         yield _generator(variant, generator, crowd)
 
 
-def _fullness(variant: Variant, fold: Fold, side: Side, until_ns: int) -> Fullness:
+def _fullness(variant: Variant, fold: Fold, side: Side, until_ns: int) -> Fullness | None:
+    """None where the time is too short to tell."""
+    if until_ns < LEAST_NS:
+        return None
     who, workers = (
         ("generator", variant.load.workers) if side is Side.CLIENT else ("server", variant.server.workers)
     )
-    if until_ns < LEAST_NS:
-        return Fullness(who, workers, 0.0, Core(0.0, 0.0))
     mean = fold.busy(side, until_ns) / workers
     each = fold.cores(side, until_ns) or [Core(mean, 0.0)]
     return Fullness(who, workers, mean, max(each, key=lambda core: core.wanted))
@@ -107,18 +108,21 @@ def _port_search(search: Search, fold: Fold) -> Caveat:
     )
 
 
-def _late(variant: Variant, fold: Fold, explained: int, generator: Fullness, crowd: str) -> Iterator[Caveat]:
+def _late(
+    variant: Variant, fold: Fold, explained: int, generator: Fullness | None, crowd: str
+) -> Iterator[Caveat]:
     loop, started = variant.load.loop, fold.count("started")
     late = fold.count("late") - explained
     if not isinstance(loop, OpenLoop) or late <= LATE_STARTS * started:
         return
     besides = " that no search for ports explains" if explained else ""
-    idle = not generator.full and generator.most.waited < WAITED
-    why = f"{generator}, and was held up all the same" if idle else str(generator)
+    why = "" if generator is None else f"; {generator}"
+    if generator and not generator.full and generator.most.waited < WAITED:
+        why += ", and was held up all the same"
     yield Caveat(
         CaveatKind.STARTS_LATE,
         f"{late:,} of {started:,} starts were later than {loop.late}{besides}: the load was not the one asked"
-        f" for; {why}{crowd}",
+        f" for{why}{crowd}",
         "lower the rate, free the machine's cores, or raise load.workers where there are more",
         invalidates=True,
     )
