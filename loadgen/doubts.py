@@ -12,13 +12,10 @@ from loadgen.caveats import Caveat, CaveatKind
 from loadgen.choices import Topology
 from loadgen.fold import Fold
 from loadgen.records import plain
+from loadgen.saturation import saturation
 from loadgen.scenario import Variant
 from loadgen.tcp import Fault, Phase, Side, State
 
-SATURATED = 0.95
-"""The share of a core at which a process has no headroom left."""
-LATE_STARTS = 0.01
-"""The share of starts that may be later than the scenario's bound: more moves the 99th percentile."""
 LATE_SAMPLES = 0.05
 """The share of samples that may be late before the timeline has visible gaps."""
 
@@ -159,18 +156,6 @@ def _leftovers(case: Case) -> Iterator[Caveat]:
         )
 
 
-def _lateness(case: Case) -> Iterator[Caveat]:
-    late, started = case.fold.count("late"), case.fold.count("started")
-    loop = case.variant.load.open_loop
-    if loop is not None and late > LATE_STARTS * started:
-        yield Caveat(
-            CaveatKind.STARTS_LATE,
-            f"{late:,} of {started:,} starts were later than {loop.late}: the load was not the one asked for",
-            "lower the rate, or free the machine's cores",
-            invalidates=True,
-        )
-
-
 def _dropped(case: Case) -> Iterator[Caveat]:
     dropped, offered = case.fold.count("dropped"), case.fold.count("offered")
     loop = case.variant.load.open_loop
@@ -184,25 +169,7 @@ def _dropped(case: Case) -> Iterator[Caveat]:
 
 
 def _saturated(case: Case) -> Iterator[Caveat]:
-    share = case.fold.busy(Side.CLIENT)
-    if share >= SATURATED:
-        closed = case.variant.load.open_loop is None
-        limit = "it limits the rate, and not the states" if closed else "latencies hold its own waits"
-        yield Caveat(
-            CaveatKind.GENERATOR_SATURATED,
-            f"the load worker used {share:.0%} of its core: {limit}",
-            "read the rate as a lower bound; an open loop of a lower rate leaves headroom"
-            if closed
-            else "lower the rate before reading latencies",
-        )
-    workers = case.variant.server.workers
-    share = case.fold.busy(Side.SERVER) / workers
-    if share >= SATURATED:
-        yield Caveat(
-            CaveatKind.SERVER_SATURATED,
-            f"the server used {share:.0%} of each of its {workers} cores: it limits the rate",
-            "raise server.workers where the machine has cores",
-        )
+    yield from saturation(case.variant, case.fold)
 
 
 def _sampler(case: Case) -> Iterator[Caveat]:
@@ -289,7 +256,6 @@ _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _sample_check,
     _host,
     _leftovers,
-    _lateness,
     _dropped,
     _loopback,
     _closer,

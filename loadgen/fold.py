@@ -10,24 +10,13 @@ from dataclasses import fields
 from statistics import median
 
 from loadgen.audit import Counted
+from loadgen.headroom import Core, Search, connect_share, cores, cores_used, search
 from loadgen.knee import Knee, exhaustion_ns, knee, mean_rate, rate
 from loadgen.latency import Distribution, Latency, Tag
-from loadgen.records import Closes, Event, Interval, Record, Sample
+from loadgen.records import COUNTS, Closes, Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Side, State
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
-
-_COUNTS = (
-    "offered",
-    "started",
-    "late",
-    "dropped",
-    "attempts",
-    "opened",
-    "connected",
-    "exchanges",
-    "succeeded",
-)
 
 _CLOSES = tuple(field.name for field in fields(Closes))
 
@@ -37,15 +26,22 @@ def metric_names() -> list[str]:
     sides = [
         f"{side}.{name}"
         for side in Side
-        for name in (*(f"{state.key}.{end}" for state in State for end in ("max", "end")), "cpu_ns")
+        for name in (
+            *(f"{state.key}.{end}" for state in State for end in ("max", "end")),
+            "cpu_ns",
+            "busy",
+            "busy.max",
+            "waiting",
+        )
     ]
     closes = [f"closes.{name}" for name in _CLOSES]
     latencies = [f"{tag}.{name}_ns" for tag in Tag for name in (*QUANTILES, "max")]
     return [
-        *_COUNTS,
+        *COUNTS,
         *closes,
         *sides,
         *latencies,
+        "connect.share",
         "client.ports",
         "client.ports_held.max",
         "client.ports_held.end",
@@ -83,7 +79,7 @@ class Fold:
             case Interval():
                 self.intervals.append(record)
                 self.errors.update(record.errors)
-                self._counts.update({name: getattr(record, name) for name in _COUNTS})
+                self._counts.update({name: getattr(record, name) for name in COUNTS})
                 self._closes.update({name: getattr(record.closes, name) for name in _CLOSES})
             case Sample():
                 self.samples.append(record)
@@ -147,14 +143,21 @@ class Fold:
         loaded = [one for one in self.intervals if (one.start_ns + one.end_ns) // 2 < end_ns]
         return loaded or self.intervals
 
-    def busy(self, side: Side) -> float:
-        """Cores that a side's processes used, on average, while under load."""
-        end_ns = self.load_end_ns()
-        samples = [sample for sample in self.samples if 0 <= sample.t_ns <= end_ns]
-        if len(samples) < 2:
-            return 0.0
-        first, last = samples[0], samples[-1]
-        return (_cpu_ns(last, side) - _cpu_ns(first, side)) / (last.t_ns - first.t_ns)
+    def workers(self, side: Side) -> int:
+        """The processes that serve, or make the load, as far as the samples tell."""
+        return max(1, len(self.samples[-1].sides[side].workers_cpu_ns)) if self.samples else 1
+
+    def busy(self, side: Side, until_ns: int | None = None) -> float:
+        """Cores that a side's processes used, on average, while under load, or until then."""
+        return cores_used(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
+
+    def cores(self, side: Side, until_ns: int | None = None) -> list[Core]:
+        """What each process of a side used of its core meanwhile; none where they were not told apart."""
+        return cores(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
+
+    def search(self) -> Search | None:
+        """The part of the load in which connect() searched for ports."""
+        return search(self.under_load(), self.samples, self.workers(Side.CLIENT), self.ports)
 
     def knee(self) -> Knee | None:
         return knee(self.under_load(), self.samples)
@@ -176,7 +179,7 @@ class Fold:
         return found
 
     def _load_metrics(self) -> dict[str, float]:
-        found: dict[str, float] = {name: self._counts[name] for name in _COUNTS}
+        found: dict[str, float] = {name: self._counts[name] for name in COUNTS}
         found |= {f"closes.{name}": count for name, count in self._closes.items()}
         found["errors.total"] = self.errors.total()
         for failure, count in self.errors.items():
@@ -190,6 +193,9 @@ class Fold:
             rates = [rate(interval) for interval in _whole(loaded)]
             found["rate.max"] = max(rates)
             found["rate.end"] = rates[-1]
+        share = connect_share(loaded, self.workers(Side.CLIENT))
+        if share is not None:
+            found["connect.share"] = share
         fallen = self.knee()
         if fallen is not None:
             found["knee.ports"] = fallen.ports
@@ -215,6 +221,11 @@ class Fold:
                 )
                 found[f"{side}.{state.key}.end"] = last.sides[side].count(state)
             found[f"{side}.cpu_ns"] = _cpu_ns(last, side) - _cpu_ns(first, side)
+            found[f"{side}.busy"] = self.busy(side) / self.workers(side)
+            shares = self.cores(side)
+            if shares:
+                found[f"{side}.busy.max"] = max(core.used for core in shares)
+                found[f"{side}.waiting"] = sum(core.waited for core in shares) / len(shares)
         held = [sample.sides[Side.CLIENT].ports_held for sample in self.samples]
         found["client.ports_held.max"] = max(held)
         found["client.ports_held.end"] = held[-1]

@@ -54,6 +54,22 @@ class Counts:
         values, counts = np.unique((clipped >> shift) << shift, return_counts=True)
         return cls(tag, values.tolist(), counts.tolist())
 
+    @classmethod
+    def merged(cls, parts: Sequence["Counts"]) -> "Counts":
+        """All of them as one; they are of one tag, and there is at least one."""
+        values_ns = np.concatenate([np.asarray(part.values_ns, np.int64) for part in parts])
+        counts = np.concatenate([np.asarray(part.counts, np.int64) for part in parts])
+        distinct, place = np.unique(values_ns, return_inverse=True)
+        added = np.zeros(len(distinct), np.int64)
+        np.add.at(added, place, counts)
+        return cls(parts[0].tag, distinct.tolist(), added.tolist())
+
+    def quantile_ns(self, quantile: float) -> int:
+        """The value at `quantile` (0 to 1), nearest rank."""
+        seen = np.cumsum(self.counts)
+        rank = min(int(quantile * seen[-1]), int(seen[-1]) - 1)
+        return self.values_ns[int(np.searchsorted(seen, rank, side="right"))]
+
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON knows them. `records.plain` would visit each value: milliseconds of the loop."""
         return {"tag": self.tag, "values_ns": self.values_ns, "counts": self.counts}

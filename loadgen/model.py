@@ -40,7 +40,7 @@ class Situation:
     `ports` counts the client's ports over all its `paths`: range x sources x destinations (K7). A
     TIME-WAIT keeps its port from connect() for `hold_s`. `rate` is what is asked for, in connections per
     second; None in a closed loop. `connections` in flight that rest `pause_s` in each connection's
-    life, and `costs`, bound it in either.
+    life, and `costs` with a core for each of the `workers`, bound it in either.
     """
 
     ports: int
@@ -55,6 +55,7 @@ class Situation:
     connections: int
     pause_s: float
     tw_buckets: int
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ def _client_holds(situation: Situation, prediction: Prediction) -> Prediction:
     ports, rate = situation.ports, prediction.rate_per_s
     half = ports // 2
     scan_s = half / situation.paths * PORT_SCAN_S
-    slow_rate = min(rate, 1 / (situation.costs.per_connection_s(situation.requests) + scan_s))
+    cost_s = situation.costs.per_connection_s(situation.requests)
+    slow_rate = min(rate, situation.workers / (cost_s + scan_s))
     window_s = min(situation.duration_s, situation.hold_s)
     to_knee_s = half / rate
     to_end_s = to_knee_s + (ports - half) / slow_rate
@@ -175,4 +177,4 @@ def _client_holds(situation: Situation, prediction: Prediction) -> Prediction:
 def _capacity(situation: Situation) -> float:
     """Connections per second that the generator can make while connect() is fast."""
     cost_s = situation.costs.per_connection_s(situation.requests)
-    return min(1 / cost_s, situation.connections / (situation.pause_s + cost_s))
+    return min(situation.workers / cost_s, situation.connections / (situation.pause_s + cost_s))

@@ -1,6 +1,8 @@
 """From a variant to what each process is told, and to what the model predicts from."""
 
+import os
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 from loadgen import sampler
 from loadgen.drivers import plan as driver
@@ -72,6 +74,7 @@ def situation(variant: Variant) -> Situation:
         connections=loop.connections,
         pause_s=pause_ns / 1e9,
         tw_buckets=_sysctl(variant, Side(connection.closer), TW_BUCKETS),
+        workers=variant.load.workers,
     )
 
 
@@ -126,7 +129,26 @@ def server_plan(variant: Variant, lab: Lab) -> ServerPlan:
         port=server.port,
         workers=server.workers,
         backlog=server.backlog,
+        cores=cores(variant, Side.SERVER),
     )
+
+
+def driver_plans(variant: Variant, lab: Lab) -> tuple[driver.Plan, ...]:
+    """A plan for each load worker; together they make the load."""
+    return driver_plan(variant, lab).divided(variant.load.workers, cores(variant, Side.CLIENT))
+
+
+def cores(variant: Variant, side: Side) -> tuple[int, ...]:
+    """The core that each worker of a side is pinned to; none where they are not.
+
+    The client takes the cores that churn may use from the first one on, the server from the last, so that
+    they meet as late as can be. Where they are too few they are gone round again.
+    """
+    settings = variant.load if side is Side.CLIENT else variant.server
+    if not settings.pin:
+        return ()
+    allowed = sorted(os.sched_getaffinity(0), reverse=side is Side.SERVER)
+    return tuple(islice(cycle(allowed), settings.workers))
 
 
 def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:

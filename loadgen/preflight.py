@@ -25,7 +25,7 @@ LEAST_DISK_BYTES = 256 << 20
 """Free space for a run's records and figures; a long one takes some tens of MB."""
 
 LEAST_CPUS = 2
-"""One for the client side and one for the server side: on one, each measures the other."""
+"""One for a load worker and one for a server worker: on one, each measures the other."""
 
 
 class Verdict(StrEnum):
@@ -48,8 +48,9 @@ class Check:
     remedy: str = ""
 
 
-def checks(*, descriptors_needed: int, directory: Path) -> list[Check]:
-    """Everything a run in `directory` needs, in a fraction of a second. Changes nothing."""
+def checks(*, descriptors_needed: int, directory: Path, workers: int = LEAST_CPUS) -> list[Check]:
+    """Everything a run in `directory` needs that has so many workers, in a fraction of a second. Changes
+    nothing."""
     if sys.platform != "linux":
         found = f"{platform.system()} {platform.release()}"
         return [Check("kernel", Verdict.FAIL, found, "run churn on Linux: it measures Linux's TCP")]
@@ -59,7 +60,7 @@ def checks(*, descriptors_needed: int, directory: Path) -> list[Check]:
         sock_diag_check(),
         bind_address_no_port_check(),
         descriptors_check(descriptors_needed),
-        cpus_check(),
+        cpus_check(workers),
         disk_check(directory),
     ]
 
@@ -141,12 +142,15 @@ def descriptors_check(needed: int) -> Check:
     return Check("descriptors", Verdict.FAIL, found, remedy)
 
 
-def cpus_check() -> Check:
-    """Whether the two sides can run at once."""
+def cpus_check(workers: int = LEAST_CPUS) -> Check:
+    """Whether the workers of both sides can run at once."""
     count = len(os.sched_getaffinity(0))
-    if count >= LEAST_CPUS:
+    if count >= workers:
         return Check("CPUs", Verdict.OK, str(count))
-    return Check("CPUs", Verdict.WARN, str(count), f"give churn {LEAST_CPUS}: one for each side")
+    found = f"{count}, for {workers} workers of load and server that take turns"
+    return Check(
+        "CPUs", Verdict.WARN, found, "give churn one for each, or lower load.workers and server.workers"
+    )
 
 
 def disk_check(directory: Path) -> Check:

@@ -22,7 +22,9 @@ class SideSample:
     `states` counts sockets by state, zeros left out, TIME-WAIT included. `ports_held` counts the
     client's sockets (TIME-WAIT too) on ephemeral ports; it is 0 for a server. `counters` are the
     kernel's own, cumulative since the namespace was made, under the kernel's names. `cpu_user_ns`
-    and `cpu_system_ns` are those of the side's processes, cumulative.
+    and `cpu_system_ns` are those of the side's processes, cumulative; `workers_cpu_ns` both together
+    of each of them, in the order of the event `processes`, and `workers_wait_ns` the time that each was
+    ready to run and had no core. Empty where they are not known one by one.
     """
 
     states: Mapping[State, int]
@@ -30,6 +32,8 @@ class SideSample:
     counters: Mapping[str, int]
     cpu_user_ns: int
     cpu_system_ns: int
+    workers_cpu_ns: tuple[int, ...] = ()
+    workers_wait_ns: tuple[int, ...] = ()
 
     def count(self, state: State) -> int:
         return self.states.get(state, 0)
@@ -38,6 +42,8 @@ class SideSample:
     def from_json(cls, data: Mapping[str, Any]) -> "SideSample":
         parsed: dict[str, Any] = {**data}
         parsed["states"] = {State(name): count for name, count in data["states"].items()}
+        for name in ("workers_cpu_ns", "workers_wait_ns"):
+            parsed[name] = tuple(data.get(name, ()))
         return cls(**parsed)
 
 
@@ -64,6 +70,21 @@ class Sample:
         return cls(**parsed)
 
 
+COUNTS = (
+    "offered",
+    "started",
+    "late",
+    "dropped",
+    "attempts",
+    "opened",
+    "connected",
+    "timed",
+    "exchanges",
+    "succeeded",
+)
+"""The fields of an `Interval` that count what happened in it, and so add up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Closes:
     """Connections that ended, by who ended them first and how, as the client saw it."""
@@ -80,7 +101,7 @@ class Closes:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """What the driver counted between two instants, 100 ms apart unless it was held up.
+    """What the load workers counted between two instants, 100 ms apart unless one was held up.
 
     offered     requests whose intended start fell into the interval
     started     of those and earlier ones, the requests actually begun
@@ -91,6 +112,8 @@ class Interval:
     exchanges   responses that were complete and right
     succeeded   attempts that ended as the scenario says; errors: the others, by `phase:kind`
     in_flight   connections open at the end of the interval
+    connecting_ns   time spent inside connect(), calls that failed included, over all load workers; None
+                where it is not measured
     Percentiles are nanoseconds, None where nothing was measured: `connect` from connect() to
     established, `response` from the intended start, `service` from the actual one.
     """
@@ -114,6 +137,7 @@ class Interval:
     connect_p99_ns: int | None = None
     response_p50_ns: int | None = None
     response_p99_ns: int | None = None
+    connecting_ns: int | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Interval":

@@ -1,4 +1,4 @@
-"""One variant: its lab, its three processes, and the records they make.
+"""One variant: its lab, its processes, and the records they make.
 
 The order of events is the order of `_Conductor.conduct`. What goes wrong with the experiment is
 data, and is recorded; what goes wrong with churn itself is raised.
@@ -6,23 +6,22 @@ data, and is recorded; what goes wrong with churn itself is raised.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+import os
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic_ns, time
 from typing import Any
 
 from loadgen import plans
 from loadgen.child import GRACE_S, SILENCE_S, Child, ChildDiedError
+from loadgen.crew import Crew, Emit
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.latency import Counts, Histograms, Latency
-from loadgen.records import ORIGIN, Event, Interval, Record, Sample
+from loadgen.records import ORIGIN, Event, Sample
 from loadgen.scenario import Variant
 from loadgen.tcp import Side
 
 LEAD_NS = 250_000_000
 """From the instant that all are ready to the load's begin: time for the baseline sample."""
-
-Emit = Callable[[Record | Latency], None]
 
 
 async def run_variant(variant: Variant, emit: Emit, stop: asyncio.Event) -> None:
@@ -33,12 +32,12 @@ async def run_variant(variant: Variant, emit: Emit, stop: asyncio.Event) -> None
     where a process dies before the load began.
     """
     with open_lab(plans.lab_spec(variant)) as lab:
-        async with _children(variant, lab) as (server, driver, sampler):
-            await _Conductor(variant, lab, emit, server, driver, sampler).conduct(stop)
+        async with _children(variant, lab) as (server, load_workers, sampler):
+            await _Conductor(variant, lab, emit, server, load_workers, sampler).conduct(stop)
 
 
 @asynccontextmanager
-async def _children(variant: Variant, lab: Lab) -> AsyncGenerator[tuple[Child, Child, Child]]:
+async def _children(variant: Variant, lab: Lab) -> AsyncGenerator[tuple[Child, Sequence[Child], Child]]:
     """The processes, started together, and gone when the block ends."""
     started: list[Child] = []
 
@@ -47,11 +46,13 @@ async def _children(variant: Variant, lab: Lab) -> AsyncGenerator[tuple[Child, C
         started.append(child)
         return child
 
-    to_driver = plans.driver_plan(variant, lab).to_json()
     try:
         yield (
             await start(Side.SERVER, "server", "servers", plans.server_plan(variant, lab).to_json()),
-            await start(Side.CLIENT, "load worker", "loadgen.drivers", to_driver),
+            [
+                await start(Side.CLIENT, plan.name, "loadgen.drivers", plan.to_json())
+                for plan in plans.driver_plans(variant, lab)
+            ],
             await start(
                 Side.CLIENT,
                 "sampler",
@@ -74,46 +75,60 @@ class _Conductor:
     """Brings the processes through one variant, and their words into records."""
 
     def __init__(
-        self, variant: Variant, lab: Lab, emit: Emit, server: Child, driver: Child, sampler: Child
+        self,
+        variant: Variant,
+        lab: Lab,
+        emit: Emit,
+        server: Child,
+        load_workers: Sequence[Child],
+        sampler: Child,
     ) -> None:
         self._variant = variant
         self._lab = lab
         self._emit = emit
         self._server = server
-        self._driver = driver
+        self._crew = Crew(
+            load_workers, plans.INTERVAL_NS, emit, quiet=self._end_server, died=self._note_death
+        )
         self._sampler = sampler
-        self._histograms = Histograms(emit)
         self._origin_ns = 0
         self._server_asked = False
 
     async def conduct(self, stop: asyncio.Event) -> None:
         listening = await self._server.expect("listening")
-        await self._driver.expect("ready")
+        await self._crew.ready()
         await self._sampler.expect("ready")
         self._origin_ns = monotonic_ns() + LEAD_NS
         self._emit(Event(0, ORIGIN, {"wall_s": time() + LEAD_NS / 1e9}))
-        pids = {Side.SERVER: listening["pids"], Side.CLIENT: [self._driver.pid]}
+        pids = {Side.SERVER: listening["pids"], Side.CLIENT: self._crew.pids}
         self._note("lab", addresses=self._lab.addresses, sysctls=self._lab.sysctls, notes=self._lab.notes)
         choice = plans.choice(self._variant)
         self._note("driver", asked=self._variant.load.driver, driver=choice.driver, why=choice.why)
-        self._note("processes", server=self._server.pid, workers=listening["pids"], driver=self._driver.pid)
+        self._note(
+            "processes",
+            server=self._server.pid,
+            workers=listening["pids"],
+            driver=self._crew.pids[0],
+            load_workers=self._crew.pids,
+            cores={side: plans.cores(self._variant, side) for side in Side},
+            cpus=len(os.sched_getaffinity(0)),
+        )
         self._sampler.tell(json.dumps({"origin_ns": self._origin_ns, "pids": pids}))
         self._sample(await self._sampler.expect("sample"))
         self._check(await self._sampler.expect("sample_check"))
-        self._driver.tell(json.dumps({"origin_ns": self._origin_ns}))
+        self._crew.begin(self._origin_ns)
         try:
             await self._hear_all(stop)
         except ExceptionGroup as failures:
             # One is enough: the first to fail took the others with it.
             raise failures.exceptions[0] from None
-        self._histograms.flush()
 
     async def _hear_all(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             server = group.create_task(self._hear_server())
             sampler = group.create_task(self._hear_sampler())
             stopper = group.create_task(self._heed(stop))
-            await self._hear_driver()
+            await self._crew.hear()
             stopper.cancel()
             self._end_server()
             _, late = await asyncio.wait({server}, timeout=GRACE_S)
@@ -127,27 +142,7 @@ class _Conductor:
     async def _heed(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._note("interrupted")
-        self._driver.tell("stop")
-
-    async def _hear_driver(self) -> None:
-        async for line in self._driver.lines():
-            match line.pop("type"):
-                case "interval":
-                    interval = Interval.from_json(line)
-                    self._emit(interval)
-                    self._histograms.advance(interval.end_ns)
-                case "latency":
-                    self._histograms.add(Counts.from_json(line))
-                case "load_ends":
-                    self._emit(Event(line["t_ns"], "load_ends"))
-                case "quiet":
-                    # Connections that idle are the server's to close: its end makes it.
-                    self._end_server()
-                case "over":
-                    return
-                case other:
-                    raise RuntimeError(f"the load worker said {other!r}")
-        self._note_death(await self._driver.died())
+        self._crew.stop()
 
     async def _hear_server(self) -> None:
         # It has nothing to say while all is well.
@@ -171,6 +166,7 @@ class _Conductor:
         self._note_death(await self._sampler.died())
 
     def _end_server(self) -> None:
+        """Ask it to end. Connections that idle are the server's to close, and its end makes it."""
         if not self._server_asked:
             self._server_asked = True
             self._server.terminate()

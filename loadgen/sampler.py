@@ -21,7 +21,7 @@ from socket import AddressFamily
 from time import monotonic_ns
 from typing import Any
 
-from loadgen.kernel import netstat, snmp, sockstat, softnet
+from loadgen.kernel import netstat, schedstat, snmp, sockstat, softnet
 from loadgen.kernel.process import CpuClock
 from loadgen.kernel.sock_diag import SockDiag, SocketTable
 from loadgen.lab import namespaces
@@ -95,11 +95,13 @@ class Sides:
             self._namespaces[side] = Namespace()
         self._softnet = softnet.open()
         self._clocks: dict[Side, list[CpuClock]] = {side: [] for side in Side}
+        self._waits: dict[Side, list[schedstat.WaitClock]] = {side: [] for side in Side}
 
     def watch(self, pids: Mapping[str, Sequence[int]]) -> None:
         """Take these processes' CPU time for their side's."""
         for side in Side:
             self._clocks[side] = [CpuClock(pid) for pid in pids.get(side, ())]
+            self._waits[side] = schedstat.open_all(pids.get(side, ()))
 
     def sample(self, origin_ns: int, due_ns: int) -> Sample:
         begun_ns = monotonic_ns()
@@ -163,6 +165,8 @@ class Sides:
             counters=counters,
             cpu_user_ns=sum(time.user_ns for time in times),
             cpu_system_ns=sum(time.system_ns for time in times),
+            workers_cpu_ns=tuple(time.user_ns + time.system_ns for time in times),
+            workers_wait_ns=tuple(clock.read() for clock in self._waits[side]),
         )
 
 

@@ -23,7 +23,8 @@ class Plan:
     """Where and with what to serve.
 
     `hosts` are IP addresses, all served on one `port` (0: the kernel picks). Each of the `workers` is a
-    process with its own listeners, each with this `backlog`. Raises ValueError for what cannot be served.
+    process with its own listeners, each with this `backlog`, and pinned to its one of the `cores` where
+    there are any. Raises ValueError for what cannot be served.
     """
 
     kind: Kind
@@ -32,6 +33,7 @@ class Plan:
     port: int = 0
     workers: int = 1
     backlog: int = 4096
+    cores: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -46,6 +48,10 @@ class Plan:
         need_whole("port", self.port, 0, 65535)
         need_whole("workers", self.workers, 1, 1024)
         need_whole("backlog", self.backlog, 1)
+        for core in self.cores:
+            need_whole("cores", core, 0)
+        if len(self.cores) not in (0, self.workers):
+            raise ValueError(f"cores: one for each of the {self.workers} workers is needed, or none")
 
     def to_json(self) -> str:
         """The plan as one JSON line, without its newline."""
@@ -66,4 +72,8 @@ class Plan:
         values["kind"] = need_choice("kind", data["kind"], Kind)
         values["behaviour"] = Behaviour.from_json(data["behaviour"])
         values["hosts"] = tuple(cast(list[str], hosts))
+        cores = data.get("cores", [])
+        if not isinstance(cores, list):
+            raise ValueError(f"cores: a list of numbers is needed, not {cores!r}")
+        values["cores"] = tuple(cast(list[int], cores))
         return cls(**values)

@@ -87,8 +87,8 @@ class _Master:
             # Blocked across fork: a worker lets them in when its own handlers stand.
             signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
             try:
-                for _ in range(self._plan.workers):
-                    worker = self._fork()
+                for number in range(self._plan.workers):
+                    worker = self._fork(number)
                     self._workers[worker.pid] = worker
                     selector.register(worker.pipe, selectors.EVENT_READ, worker)
             finally:
@@ -125,7 +125,7 @@ class _Master:
             self._announced = True
             self._emit(Listening(self._port, tuple(self._workers)))
 
-    def _fork(self) -> _Worker:
+    def _fork(self, number: int) -> _Worker:
         # What Python has buffered would be written once more by the worker.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -140,6 +140,8 @@ class _Master:
             os.close(read_end)
             # SIGKILL of the master must leave no worker behind (K25); nor one whose master is already gone.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if self._plan.cores:
+                os.sched_setaffinity(0, {self._plan.cores[number]})
             if os.getppid() == master:
                 run_worker(
                     self._plan, self._port, lambda line: _write_all(write_end, f"{to_json(line)}\n".encode())

@@ -1,6 +1,6 @@
 """Records and variants made by hand, for tests of what is computed from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loadgen.records import Closes, Event, Interval, Sample, SideSample
@@ -24,9 +24,19 @@ def side(
     ports_held: int = 0,
     cpu_ns: int = 0,
     counters: Mapping[str, int] | None = None,
+    workers: Sequence[tuple[int, int]] = (),
 ) -> SideSample:
-    """A side that has counted `counters`, and nothing of the audit's others."""
-    return SideSample(states or {}, ports_held, {**dict.fromkeys(COUNTERS, 0), **(counters or {})}, cpu_ns, 0)
+    """A side that has counted `counters`, and nothing of the audit's others. `workers` have used and have
+    waited for so much of their cores, in ns: its CPU time is theirs."""
+    return SideSample(
+        states or {},
+        ports_held,
+        {**dict.fromkeys(COUNTERS, 0), **(counters or {})},
+        cpu_ns + sum(used for used, _ in workers),
+        0,
+        tuple(used for used, _ in workers),
+        tuple(waited for _, waited in workers),
+    )
 
 
 def sample(

@@ -225,6 +225,137 @@ def test_starts_given_up_are_told_in_an_open_loop() -> None:
     assert found(clean(dropped=5, offered=105), CLIENT_CLOSES) == []
 
 
+def starved(calls_ns: int, held: int, late: int, load: Mapping[str, Any] = OPEN) -> list[Caveat]:
+    """Two seconds of fast connect(), then two in which a call takes `calls_ns` and starts are late."""
+    fast = [interval(index, 100, connecting_ns=100 * 30_000) for index in range(20)]
+    slow = [interval(index, 50, late=late, connecting_ns=50 * calls_ns) for index in range(20, 40)]
+    counted = {"ActiveOpens": 3_000, "TW": 3_000}
+    records = [
+        sample(-STEP),
+        *[
+            sample(index * STEP, side(ports_held=held, workers=[(index * STEP // 2, 0)]))
+            for index in range(40)
+        ],
+        *fast,
+        *slow,
+        sample(4 * S, side({}, held, 0, counted, [(2 * S, 0)]), side(counters={"PassiveOpens": 3_000})),
+        *ended(4 * S),
+    ]
+    return found(records, variant(connection={"closer": "client"}, load=load))
+
+
+def test_a_search_for_ports_is_a_finding_and_excuses_the_starts_that_it_made_late() -> None:
+    for load in (OPEN, {}):
+        (caveat,) = starved(1_800_000, held=14_116, late=50 if load else 0, load=load)
+        assert caveat.kind is CaveatKind.PORT_SEARCH
+        assert not caveat.invalidates
+        assert "from 2.0 s on, with 14,116 of 28,232 ports held" in caveat.cause
+        assert "connect() took 90% of the generator's time, 1,800 µs a call instead of 30 µs" in caveat.cause
+        assert ("1,000 starts were late for it" in caveat.cause) == bool(load)
+        assert "IP_LOCAL_PORT_RANGE" in caveat.remedy
+
+
+@pytest.mark.parametrize(
+    ("calls_ns", "held"),
+    [
+        (900_000, 14_116),  # slow, but less than half of the time
+        (1_800_000, 100),  # a client with its ports free does not search
+    ],
+)
+def test_what_is_no_search_for_ports_excuses_nothing(calls_ns: int, held: int) -> None:
+    (caveat,) = starved(calls_ns, held, late=50)
+    assert caveat.kind is CaveatKind.STARTS_LATE
+    assert "1,000 of 3,000 starts" in caveat.cause
+    assert caveat.invalidates
+
+
+def test_a_search_excuses_only_what_came_with_it_and_after_it() -> None:
+    def late(index: int) -> int:
+        return 10 if 3 <= index < 9 or index >= 19 else 0
+
+    loads = [
+        interval(index, 100, late=late(index), connecting_ns=90 * STEP // 100 if 20 <= index < 30 else 1)
+        for index in range(40)
+    ]
+    holding = side(ports_held=20_000, workers=[(0, 0)])
+    fold = Fold(28_232)
+    for record in [*[sample(index * STEP, holding) for index in range(41)], *loads, *ended(4 * S)]:
+        fold.add(record)
+    search = fold.search()
+    assert search is not None
+    # The six of an earlier trouble are not among them.
+    assert (search.since_ns, search.late, fold.count("late")) == (2 * S, 210, 270)
+    caveats = doubts(OPEN_LOOP, fold, fold.metrics(), [])
+    (caveat,) = [caveat for caveat in caveats if caveat.kind is CaveatKind.STARTS_LATE]
+    assert "60 of 4,000 starts were later than 10ms that no search for ports explains" in caveat.cause
+
+
+def full_of(
+    client: Sequence[tuple[int, int]], server: Sequence[tuple[int, int]], cpus: int, **told: Any
+) -> Records:
+    """The clean run, by workers that used and waited for so much of the second."""
+    accepted = {"PassiveOpens": 1_000, "ListenOverflows": told.pop("overflows", 0)}
+    return [
+        sample(-STEP),
+        sample(0, side(workers=[(0, 0)] * len(client)), side(workers=[(0, 0)] * len(server))),
+        Event(0, "processes", {"cpus": cpus}),
+        *[record for record in clean(**told) if not isinstance(record, Sample)],
+        sample(
+            S,
+            side({State.TIME_WAIT: 1_000}, 1_000, 0, {"ActiveOpens": 1_000, "TW": 1_000}, client),
+            side(counters=accepted, workers=server),
+        ),
+    ]
+
+
+PART, FULL = S // 2, 99 * S // 100
+
+
+def test_a_full_server_is_what_responses_wait_for_and_the_generator_is_not_blamed() -> None:
+    records = full_of([(FULL, 0)], [(FULL, 0)], cpus=8)
+    for asked, words in (
+        (OPEN_LOOP, "responses wait for it, and not for the generator"),
+        (CLIENT_CLOSES, "rate"),
+    ):
+        caveat = only(records, asked)
+        assert caveat.kind is CaveatKind.SERVER_SATURATED
+        assert caveat.cause.startswith("the server used 99% of its core: ")
+        assert words in caveat.cause
+        assert not caveat.invalidates
+    # An accept queue that overflows is a full server too, and tells it by itself.
+    assert kinds(full_of([(FULL, 0)], [(PART, 0)], 8, overflows=100)) == {CaveatKind.LISTEN_OVERFLOWS}
+    assert CaveatKind.GENERATOR_SATURATED in kinds(full_of([(FULL, 0)], [(PART, 0)], 8, overflows=1))
+
+
+def test_the_fullest_worker_counts_and_not_the_mean() -> None:
+    two = variant(connection={"closer": "client"}, load={"workers": 2})
+    caveat = only(full_of([(FULL, 0), (PART, 0)], [(PART, 0)], cpus=8), two)
+    assert caveat.kind is CaveatKind.GENERATOR_SATURATED
+    assert "one of the generator's 2 workers used 99% of its core; on average they used 74%" in caveat.cause
+    both = only(full_of([(FULL, 0), (FULL, 0)], [(PART, 0)], cpus=8), two)
+    assert "the generator used 99% of each of its 2 cores" in both.cause
+
+
+def test_a_worker_that_waits_for_its_core_is_full_and_the_lack_of_cores_is_told() -> None:
+    caveat = only(full_of([(PART, PART)], [(PART // 5, PART // 5)], cpus=2))
+    assert caveat.kind is CaveatKind.GENERATOR_SATURATED
+    assert "used 50% of its core, and waited for it 50% of the time" in caveat.cause
+    assert "1 load and 1 server workers and the sampler share 2 cores" in caveat.cause
+    assert "share" not in only(full_of([(FULL, 0)], [(0, 0)], cpus=3)).cause
+
+
+def test_late_starts_tell_what_the_generator_had() -> None:
+    for client, words in (
+        ((PART, 0), "the generator used 50% of its core, and was held up all the same"),
+        ((PART, S // 5), "the generator used 50% of its core, and waited for it 20% of the time"),
+        ((FULL, 0), "the generator used 99% of its core"),
+    ):
+        caveats = found(full_of([client], [(0, 0)], 8, late=1_000), OPEN_LOOP)
+        assert caveats[0].kind is CaveatKind.STARTS_LATE
+        assert caveats[0].invalidates
+        assert caveats[0].cause.endswith(f"the load was not the one asked for; {words}")
+
+
 @pytest.mark.parametrize(("share", "doubted"), [(0.94, False), (0.95, True), (1.0, True)])
 def test_a_generator_at_its_limit_bounds_the_rate_and_not_the_states(share: float, doubted: bool) -> None:
     records = clean(client_cpu_ns=round(share * S))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import resource
 from collections import Counter
 from collections.abc import Iterator
@@ -83,6 +84,47 @@ def test_an_open_loop_keeps_a_pool(pair: Bench, driver: Driver) -> None:
     # The idle are taken again before another is opened.
     assert driven.total("attempts") < driven.total("exchanges")
     assert driven.closes.client_fin == driven.total("attempts")
+
+
+@both_drivers
+def test_time_inside_connect_is_measured_for_calls_that_fail_too(driver: Driver) -> None:
+    async def main(at: Bench) -> tuple[Driven, Driven]:
+        async with at.serving(Closer.CLIENT) as (server, port):
+            (well,) = await at.drive_all(server, at.plan(port, driver=driver, loop=ClosedLoop(1)))
+        # No port is left: none of these sends anything.
+        return well, await at.drive(at.plan(port, driver=driver, loop=ClosedLoop(1)))
+
+    with bench(LabSpec(ports=(40_000, 40_019))) as at:
+        well, badly = at.run(main(at))
+    assert badly.total("opened") == 0 < badly.total("attempts")
+    for driven in (well, badly):
+        assert 0 < driven.total("connecting_ns") < driven.intervals[-1].end_ns
+
+
+@both_drivers
+def test_workers_begin_on_different_paths_and_keep_to_their_cores(driver: Driver) -> None:
+    need("ss")
+    cores = sorted(os.sched_getaffinity(0))[:1]
+    pinned: list[set[int]] = []
+
+    def heard(child: Child, word: str) -> None:
+        if word == "ready":
+            pinned.append(os.sched_getaffinity(child.pid))
+
+    async def main(at: Bench) -> tuple[list[Driven], str]:
+        async with at.serving(Closer.CLIENT) as (_, port):
+            loop = OpenLoop(100, Arrivals.CONSTANT, 50, HOUR_NS)
+            # Two arrivals, one for each worker.
+            plan = at.plan(port, driver=driver, loop=loop, duration_ns=15 * MS_NS)
+            plans = plan.divided(2, cores * 2)
+            driven = await asyncio.gather(*(at.drive(share, heard) for share in plans))
+        return driven, await at.output(Side.CLIENT, "ss", "-tanHO", "state", "time-wait")
+
+    with bench(LabSpec(server_addresses=2)) as at:
+        driven, left = at.run(main(at))
+    assert [worker.total("attempts") for worker in driven] == [1, 1]
+    assert len({row.split()[3] for row in left.splitlines()}) == 2
+    assert pinned == [set(cores)] * 2
 
 
 @both_drivers

@@ -239,14 +239,30 @@ def test_the_order_of_kinds_does_not_matter(records: list[Record | Latency], ran
 
 
 def test_metric_names_are_all_given_by_a_full_run() -> None:
-    fast = [interval(index, 1_600, connect_p50_ns=15_000) for index in range(9)]
-    slow = [interval(index, 66, connect_p50_ns=600_000) for index in range(9, 30)]
-    samples: list[Sample] = [sample(index * STEP) for index in range(-1, 32)]
+    fast = [interval(index, 1_600, connect_p50_ns=15_000, connecting_ns=1) for index in range(9)]
+    slow = [interval(index, 66, connect_p50_ns=600_000, connecting_ns=1) for index in range(9, 30)]
+    worker = side(workers=[(0, 0)])
+    samples: list[Sample] = [sample(index * STEP, worker, worker) for index in range(-1, 32)]
     latencies = [latency(tag, 5_000) for tag in Tag]
-    gone = interval(30, 0, errors={NO_PORT: 28})
+    gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
     metrics = folded([*fast, *slow, gone, *samples, *latencies, *ended(3 * S)]).metrics()
     assert set(metric_names()) == {name for name in metrics if not name.startswith("errors.")}
     assert len(metric_names()) == len(set(metric_names()))
+
+
+def test_a_workers_own_share_shows_what_the_mean_hides() -> None:
+    records = [
+        sample(0, side(workers=[(0, 0), (0, 0)])),
+        sample(S, side(workers=[(S, 0), (S // 10, S // 5)])),
+        *[interval(index, 100, connecting_ns=STEP // 2) for index in range(10)],
+        *ended(S),
+    ]
+    found = folded(records).metrics()
+    assert (found["client.busy"], found["client.busy.max"]) == (0.55, 1.0)
+    assert found["client.waiting"] == pytest.approx(0.1)
+    # Of the time that both had.
+    assert found["connect.share"] == 0.25
+    assert "server.busy.max" not in found
 
 
 def test_samples_are_counted_with_the_late_ones_and_their_cost() -> None:

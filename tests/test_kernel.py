@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.kernel import netstat, process, snmp, sockstat, softnet
+from loadgen.kernel import netstat, process, schedstat, snmp, sockstat, softnet
 from loadgen.kernel.process import CpuClock, CpuTime
 from loadgen.kernel.procfile import ParseError
 from loadgen.kernel.sockstat import Sockstat
@@ -24,6 +24,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "netstat": netstat.parse,
     "softnet_stat": softnet.parse,
     "stat": process.parse,
+    "schedstat": schedstat.parse,
 }
 BROKEN = sorted(path.relative_to(FIXTURES / "broken") for path in (FIXTURES / "broken").glob("*/*"))
 
@@ -80,6 +81,26 @@ def test_cpu_time_is_found_behind_a_name_with_spaces_and_parentheses() -> None:
         assert clock.read() == CpuTime(user_ns=250 * tick_ns, system_ns=1375 * tick_ns)
 
 
+def test_the_time_without_a_core_is_known_or_absent() -> None:
+    with schedstat.WaitClock(4242, FIXTURES) as clock:
+        assert clock.read() == 55_024_156
+    waits = schedstat.open_all([os.getpid(), os.getppid()])
+    assert [clock.read() >= 0 for clock in waits] == [True, True]
+    for clock in waits:
+        clock.close()
+    # Absent, and not 0, where the kernel does not tell.
+    assert schedstat.open_all([os.getpid()], FIXTURES / "old") == []
+
+
+def test_a_process_that_ended_has_waited_as_long_as_it_had() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        clock = schedstat.WaitClock(child.pid)
+        before_ns = clock.read()
+        child.communicate()
+    with clock:
+        assert clock.read() >= before_ns
+
+
 @pytest.mark.parametrize("path", BROKEN, ids=str)
 def test_a_broken_text_is_an_error_that_names_its_source(path: Path) -> None:
     text = (FIXTURES / "broken" / path).read_bytes()
@@ -97,7 +118,7 @@ def test_every_source_has_broken_fixtures() -> None:
 def test_every_prefix_of_a_text_reads_or_is_an_error() -> None:
     """No other exception escapes: a cut can fall anywhere."""
     for name, parse in PARSERS.items():
-        path = FIXTURES / "4242" / name if name == "stat" else FIXTURES / "net" / name
+        path = FIXTURES / ("4242" if name in ("stat", "schedstat") else "net") / name
         text = path.read_bytes()
         for end in range(len(text)):
             with suppress(ParseError):

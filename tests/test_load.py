@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 import uvloop
 
+from loadgen.arrivals import schedule
 from loadgen.choices import Arrivals, Driver
 from loadgen.drivers.load import START_BUDGET_NS, Attempt, ClosedLoad, Load, OpenLoad, load_of
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan, Timeouts
@@ -252,6 +253,28 @@ def test_open_begins_each_arrival_at_its_instant() -> None:
         # And none after the duration, however long one waits.
         await asyncio.sleep(0.01)
         assert stage.tally.offered == 50
+
+    run(main)
+
+
+@pytest.mark.parametrize("arrivals", Arrivals)
+def test_workers_deal_out_the_one_schedule(arrivals: Arrivals) -> None:
+    async def main() -> None:
+        loop = OpenLoop(2000, arrivals, 100, SECOND_NS)
+        plan = replace(PLAN, loop=loop, duration_ns=20_000_000, seed=7)
+        whole = list(schedule(arrivals, 2000, 20_000_000, 7))
+        dealt: list[list[int]] = []
+        for share in plan.divided(3):
+            stage = Stage(share)
+            stage.load.begin()
+            # The load's own clock began a moment before the first arrival was looked for.
+            due = len(whole[share.worker :: 3])
+            await until(lambda stage=stage, due=due: stage.tally.started == due)
+            begun = [attempt.intended_ns[0] for attempt in stage.made]
+            dealt.append([later - begun[0] for later in begun])
+        for number, gaps in enumerate(dealt):
+            mine = whole[number::3]
+            assert gaps == [start - mine[0] for start in mine]
 
     run(main)
 

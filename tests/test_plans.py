@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ CHANGES: dict[str, Any] = {
     "server.kind": "aiohttp",
     "server.port": 9090,
     "server.workers": 2,
+    "server.pin": True,
     "server.backlog": 7,
     "server.response": "1KiB",
     "server.delay": "20ms",
@@ -48,6 +50,8 @@ CHANGES: dict[str, Any] = {
     "connection.close": "rst",
     "connection.think": "30ms",
     "load.driver": "aiohttp",
+    "load.workers": 2,
+    "load.pin": True,
     "load.closed_loop.connections": 65,
     "load.open_loop.rate": "200/s",
     "load.open_loop.arrivals": "poisson",
@@ -68,8 +72,13 @@ CHANGES: dict[str, Any] = {
 class Plans:
     lab: LabSpec
     server: ServerPlan
-    driver: DriverPlan
+    drivers: tuple[DriverPlan, ...]
     sampler: sampler.Plan
+
+    @property
+    def driver(self) -> DriverPlan:
+        """That of the first load worker."""
+        return self.drivers[0]
 
 
 def variant(tmp_path: Path, **parts: Any) -> Variant:
@@ -96,7 +105,7 @@ def planned(asked: Variant) -> Plans:
     return Plans(
         spec,
         plans.server_plan(asked, lab),
-        plans.driver_plan(asked, lab),
+        plans.driver_plans(asked, lab),
         plans.sampler_plan(asked, lab),
     )
 
@@ -190,11 +199,46 @@ def test_an_open_loop_in_full(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", CHANGES)
 def test_every_plan_survives_its_way_to_the_process(tmp_path: Path, path: str) -> None:
     plan = planned(variant(tmp_path, **nested(path, CHANGES[path]) if "open_loop" not in path else {}))
-    assert DriverPlan.from_json(plan.driver.to_json()) == plan.driver
+    assert tuple(DriverPlan.from_json(driver.to_json()) for driver in plan.drivers) == plan.drivers
     assert ServerPlan.from_json(plan.server.to_json()) == plan.server
     assert sampler.Plan.from_json(plan.sampler.to_json()) == plan.sampler
     assert "\n" not in plan.driver.to_json() + plan.server.to_json() + plan.sampler.to_json()
     json.loads(plan.driver.to_json())
+
+
+# Several workers
+
+
+def test_workers_share_the_connections_evenly_and_the_whole_schedule(tmp_path: Path) -> None:
+    closed = planned(variant(tmp_path, load={"workers": 3, "closed_loop": {"connections": 64}}))
+    assert [plan.loop.connections for plan in closed.drivers] == [22, 21, 21]
+    loop = {"rate": "1000/s", "connections": 10}
+    opened = planned(variant(tmp_path, load={"workers": 4, "open_loop": loop}))
+    assert [plan.loop.connections for plan in opened.drivers] == [3, 3, 2, 2]
+    # The rate and the seed are those of the one schedule that they deal out among them.
+    assert {plan.loop.rate for plan in opened.drivers if isinstance(plan.loop, OpenLoop)} == {1_000}
+    assert len({plan.seed for plan in opened.drivers}) == 1
+    assert [(plan.worker, plan.workers, plan.name) for plan in opened.drivers] == [
+        (0, 4, "load worker 1 of 4"),
+        (1, 4, "load worker 2 of 4"),
+        (2, 4, "load worker 3 of 4"),
+        (3, 4, "load worker 4 of 4"),
+    ]
+    assert planned(variant(tmp_path)).driver.name == "load worker"
+
+
+def test_pinned_workers_begin_at_opposite_ends_of_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 5, 9})
+    pinned = {"workers": 2, "pin": True}
+    plan = planned(variant(tmp_path, load=pinned, server=pinned))
+    assert [driver.core for driver in plan.drivers] == [2, 5]
+    assert plan.server.cores == (9, 5)
+    # Too few are gone round again; nobody is pinned who is not asked to be.
+    plan = planned(variant(tmp_path, load={"workers": 4, "pin": True}, server={"workers": 4}))
+    assert [driver.core for driver in plan.drivers] == [2, 5, 9, 2]
+    assert plan.server.cores == ()
 
 
 # What the model is told
@@ -283,10 +327,12 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
         "server.kind",
         "server.port",
         "server.workers",
+        "server.pin",
         "server.backlog",
         "server.response",
         "server.idle_timeout",
         "connection.http",
+        "load.pin",
         "load.open_loop.arrivals",
         "load.open_loop.late",
         "load.timeouts.connect",

@@ -83,6 +83,15 @@ def test_a_single_cpu_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     assert preflight.cpus_check().verdict is Verdict.WARN
 
 
+def test_more_workers_than_cores_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    assert preflight.cpus_check(3).verdict is Verdict.OK
+    check = preflight.cpus_check(4)
+    assert check.verdict is Verdict.WARN
+    assert "3, for 4 workers" in check.found
+    assert check in preflight.checks(descriptors_needed=1, directory=tmp_path, workers=4)
+
+
 def test_the_disk_is_that_of_a_directory_that_may_not_exist_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -204,7 +204,8 @@ def mixed() -> Iterator[tuple[str, str]]:
         yield (
             name,
             f"  {name}: {{lab: {{topology: {topology}, family: {family}{addresses}}},"
-            f" load: {{driver: {driver}, {loop}}}, server: {{kind: {kind}, workers: {1 + (c ^ d)}}},"
+            f" load: {{driver: {driver}, workers: {1 + (a ^ c)}, {loop}}},"
+            f" server: {{kind: {kind}, workers: {1 + (c ^ d)}}},"
             f" connection: {{closer: {closer}, close: {close}, requests: {1 + 2 * (a ^ b)}}}}}",
         )
 
@@ -293,6 +294,45 @@ def test_where_no_lab_can_be_had_it_falls_back_and_says_so(limit: str, shared_pa
     assert "plain loopback" in done.stderr
     assert caveats(summary["variants"]["main"]) >= {"host_loopback"}
     assert summary["variants"]["main"]["metrics"]["connected"] > 0
+
+
+# ---- several load workers
+
+
+def test_workers_share_a_load_and_are_recorded_as_one(tmp_path: Path) -> None:
+    text = """
+title: shared
+load: {workers: 3, pin: true, duration: 400ms}
+server: {workers: 2, pin: true}
+lab: {server: {addresses: 2}}
+connection: {closer: client}
+variants:
+  closed: {load: {closed_loop: {connections: 7}}}
+  open: {load: {open_loop: {rate: 500/s, late: 10s}}}
+"""
+    done, summary = run(tmp_path, text)
+    assert done.code == 0, done.said
+    (path,) = (tmp_path / "runs").iterdir()
+    cores = sorted(os.sched_getaffinity(0))
+    for name, variant in summary["variants"].items():
+        assert exact(variant), variant["audit"]
+        intervals = lines(path / name / "intervals.jsonl")
+        edges = [(interval["start_ns"], interval["end_ns"]) for interval in intervals]
+        assert [start for start, _ in edges] == [0, *(end for _, end in edges[:-1])]
+        assert sum(interval["connected"] for interval in intervals) == variant["metrics"]["connected"]
+        events = lines(path / name / "events.jsonl")
+        assert [event["kind"] for event in events].count("load_ends") == 1
+        processes = next(event["data"] for event in events if event["kind"] == "processes")
+        assert len(set(processes["load_workers"])) == 3
+        assert processes["cores"] == {
+            "client": [cores[number % len(cores)] for number in range(3)],
+            "server": [cores[-1 - number % len(cores)] for number in range(2)],
+        }
+        sides = lines(path / name / "samples.jsonl")[-1]["sides"]
+        assert [len(sides[side]["workers_cpu_ns"]) for side in ("client", "server")] == [3, 2]
+    assert 0 < max(interval["in_flight"] for interval in lines(path / "closed" / "intervals.jsonl")) <= 7
+    # The schedule is the one of a single worker: no arrival is missing and none comes twice.
+    assert summary["variants"]["open"]["metrics"]["offered"] == 200
 
 
 # ---- the open loop

@@ -198,7 +198,8 @@ def test_a_sample_says_what_ss_and_proc_say(at: Bench) -> None:
             assert client.counters["ActiveOpens"] == len(SCRIPT) + 2
             assert sample.full == (at.lab.topology is Topology.LOOPBACK)
             assert sample.cost_ns > 0
-            assert client.cpu_user_ns + client.cpu_system_ns > 0
+            assert client.cpu_user_ns + client.cpu_system_ns == sum(client.workers_cpu_ns) > 0
+            assert len(client.workers_cpu_ns) == len(client.workers_wait_ns) == 1
             assert not is_quiet(sample)
 
     at.run(main())

@@ -92,9 +92,13 @@ lab:
   client: {ports: 2000-3000, addresses: 2}
   server: {addresses: 3}
   sysctl: {client: {net.ipv4.tcp_tw_reuse: 1}, server: {net.ipv4.tcp_max_tw_buckets: 0}}
-server: {kind: aiohttp, port: 9000, workers: 2, backlog: 10, response: 10kB, delay: 1ms, idle_timeout: 5s}
+server:
+  {kind: aiohttp, port: 9000, workers: 2, pin: true, backlog: 10, response: 10kB, delay: 1ms,
+  idle_timeout: 5s}
 load:
   driver: aiohttp
+  workers: 3
+  pin: false
   open_loop: {rate: 1.5k/s, arrivals: poisson, connections: 500, late: 1ms}
   duration: 1.5s
   timeouts: {connect: 1s, send: 2s, response: 3s, close: 4s}
@@ -118,6 +122,7 @@ sample: {every: 50ms}
                 "kind": "aiohttp",
                 "port": 9000,
                 "workers": 2,
+                "pin": True,
                 "backlog": 10,
                 "response": "10000B",
                 "delay": "1ms",
@@ -125,6 +130,8 @@ sample: {every: 50ms}
             },
             "load": {
                 "driver": "aiohttp",
+                "workers": 3,
+                "pin": False,
                 "open_loop": {"rate": "1500/s", "arrivals": "poisson", "connections": 500, "late": "1ms"},
                 "duration": "1500ms",
                 "timeouts": {"connect": "1s", "send": "2s", "response": "3s", "close": "4s"},
@@ -574,6 +581,21 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
         "title: t\nlab: {client: {ports: 2000-2010}}\nload: {closed_loop: {connections: 12}}",
         "3:35",
         "12 connections in flight exceed the client's 11 ports",
+    ),
+    "more workers than connections": (
+        "title: t\nload: {workers: 3, open_loop: {rate: 1/s, connections: 2}}",
+        "2:17",
+        "3 load workers need a connection each, and connections is 2",
+    ),
+    "neither true nor false": (
+        "title: t\nload: {pin: yes}",
+        "2:13",
+        'load.pin: expected true or false, got "yes"',
+    ),
+    "a list for true or false": (
+        "title: t\nserver: {pin: [true]}",
+        "2:15",
+        "server.pin: expected true or false, got a list",
     ),
     "fewer ports than the default connections": (
         "title: t\nlab: {client: {ports: 2000-2010}}",

@@ -80,9 +80,13 @@ class Server:
 
 @contextmanager
 def serving(
-    kind: Kind, behaviour: Behaviour, workers: int = 1, descriptors: int | None = None
+    kind: Kind,
+    behaviour: Behaviour,
+    workers: int = 1,
+    descriptors: int | None = None,
+    cores: tuple[int, ...] = (),
 ) -> Iterator[Server]:
-    plan = Plan(kind, behaviour, ("127.0.0.1",), workers=workers)
+    plan = Plan(kind, behaviour, ("127.0.0.1",), workers=workers, cores=cores)
     with launched(plan.to_json(), descriptors) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -505,6 +509,19 @@ def unread_by_server(port: int) -> bool:
     return any(int(row[4].split(":")[1], 16) for row in rows if int(row[1].split(":")[1], 16) == port)
 
 
+def test_pinned_workers_keep_to_their_cores() -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    cores = (allowed[-1], allowed[0])
+    with serving(Kind.PROTOCOL, CLIENT_FIN, workers=2, cores=cores) as server:
+        assert [os.sched_getaffinity(pid) for pid in server.pids] == [{core} for core in cores]
+        # The master is nobody's neighbour.
+        assert os.sched_getaffinity(server.process.pid) == set(allowed)
+        client = Client(server.port)
+        assert client.ask(GET).status == 200
+        client.close()
+        server.stop()
+
+
 @both_kinds
 def test_every_worker_serves_and_one_may_die(kind: Kind) -> None:
     with serving(kind, CLIENT_FIN, workers=2) as server:
@@ -614,7 +631,7 @@ def test_several_addresses_share_a_port() -> None:
 # ---- the plan and the lines
 
 PLAN = Plan(
-    Kind.AIOHTTP, Behaviour(Closer.CLIENT, 7, CloseMethod.RST, 1, 2, 3), ("10.0.0.1", "::1"), 80, 2, 5
+    Kind.AIOHTTP, Behaviour(Closer.CLIENT, 7, CloseMethod.RST, 1, 2, 3), ("10.0.0.1", "::1"), 80, 2, 5, (3, 0)
 )
 
 
@@ -633,6 +650,9 @@ def test_a_plan_survives_its_json() -> None:
         ({"port": 65536}, "port: 65536 is more than 65535"),
         ({"workers": 0}, "workers: 0 is less than 1"),
         ({"backlog": "many"}, "backlog: a whole number is needed, not 'many'"),
+        ({"cores": 1}, "cores: a list of numbers is needed, not 1"),
+        ({"cores": [0, "one"]}, "cores: a whole number is needed, not 'one'"),
+        ({"cores": [0]}, "cores: one for each of the 2 workers is needed, or none"),
         ({"colour": "red"}, "plan: colour is not a field"),
         ({"behaviour": 1}, "behaviour: an object is needed, not 1"),
         ({"behaviour": {"closer": "client", "requests": 1}}, "behaviour: close is missing"),

@@ -132,7 +132,9 @@ def rows(prediction: Prediction, measured: dict[str, float]) -> dict[str, Compar
 
 
 def test_a_knee_is_compared_where_both_have_it() -> None:
-    prediction = predict(situation(variant(connection={"closer": "client"}, load={"duration": "30s", "driver": "protocol"})))
+    prediction = predict(
+        situation(variant(connection={"closer": "client"}, load={"duration": "30s", "driver": "protocol"}))
+    )
     measured = metrics(
         client=28_232,
         knee__ports=14_000,
@@ -163,7 +165,9 @@ def test_a_knee_is_compared_where_both_have_it() -> None:
 
 
 def test_what_was_expected_and_not_seen_or_seen_and_not_expected_has_no_error() -> None:
-    expected = predict(situation(variant(connection={"closer": "client"}, load={"duration": "30s", "driver": "protocol"})))
+    expected = predict(
+        situation(variant(connection={"closer": "client"}, load={"duration": "30s", "driver": "protocol"}))
+    )
     found = rows(expected, metrics(client=28_232))
     assert (found["knee"].predicted, found["knee"].measured, found["knee"].error) == (14_116, None, None)
     assert found["time to exhaustion"].measured is None

@@ -201,6 +201,22 @@ def test_a_load_worker_or_sampler_that_dies_is_told_of(module: str, tmp_path: Pa
     whole(running.directory(), "main")
 
 
+def test_one_of_two_load_workers_that_dies_is_told_of_and_the_other_goes_on(tmp_path: Path) -> None:
+    with start(
+        tmp_path, LAST + "connection: {closer: client}", "--json", "--set", "load.workers=2"
+    ) as running:
+        pids = running.event("processes")["load_workers"]
+        running.reaches(3 * TENTH_NS)
+        kill(pids[1])
+        done = running.finish()
+    variant = invalid(done, "process_died")
+    assert "the load worker 2 of 2 ended before its time, by SIGKILL" in json.dumps(variant["caveats"])
+    assert variant["metrics"]["load.time_ns"] > 9 * TENTH_NS
+    last = lines(running.directory() / "main" / "intervals.jsonl")[-1]
+    assert (last["in_flight"], last["succeeded"] > 0) == (0, True)
+    whole(running.directory(), "main")
+
+
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 

@@ -88,7 +88,8 @@ def prepared(scenario: "Scenario", runs: Path) -> "Scenario":
     from loadgen.scenario import Topology
 
     needed = max(variant.load.loop.connections for variant in scenario.variants) + SPARE_DESCRIPTORS
-    found = checks(descriptors_needed=needed, directory=runs)
+    workers = max(variant.load.workers + variant.server.workers for variant in scenario.variants)
+    found = checks(descriptors_needed=needed, directory=runs, workers=workers)
     for check in found:
         if check.verdict is not Verdict.OK:
             click.echo(f"{check.verdict}: {check.name}: {check.found}; {check.remedy}", err=True)

@@ -220,6 +220,10 @@ def _count(value: float | None) -> str:
     return _NONE if value is None else f"{value:,.0f}"
 
 
+def _share(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.0%}"
+
+
 def _at(seconds: float | None) -> str:
     return _NONE if seconds is None else f"{seconds:.1f} s"
 
@@ -251,5 +255,8 @@ _TIMES: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
     "connect p50": ("connect.p50_ns", _time),
     "p99": ("connect.p99_ns", _time),
     "response p99": ("response.p99_ns", _time),
+    "load CPU": ("client.busy.max", _share),
+    "in connect": ("connect.share", _share),
+    "server CPU": ("server.busy.max", _share),
 }
 """The overview: headings, the metric under each, and how it is written."""

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import sys
 from time import monotonic_ns
 
@@ -138,6 +139,8 @@ async def _work(plan: Plan) -> None:
 
 def main() -> None:
     plan = Plan.from_json(hear())
+    if plan.core is not None:
+        os.sched_setaffinity(0, {plan.core})
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
     if plan.driver is Driver.URING:

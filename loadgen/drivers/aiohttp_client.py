@@ -9,7 +9,7 @@ decided on the duplicate, with nothing but aiohttp's public interface.
 import asyncio
 import errno
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any
@@ -30,6 +30,25 @@ class _Wake(Enum):
     EXCHANGE = auto()
     FINISH = auto()
     PEER = auto()
+
+
+class _Socket(socket.socket):
+    """A socket that tells when its connect() is called and when it returns: aiohttp shows neither."""
+
+    __slots__ = ("_called", "_returned")
+
+    def __init__(self, sock: socket.socket, called: Callable[[], None], returned: Callable[[], None]) -> None:
+        """Takes over the descriptor of `sock`."""
+        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self._called = called
+        self._returned = returned
+
+    def connect(self, address: Any) -> None:
+        self._called()
+        try:
+            super().connect(address)
+        finally:
+            self._returned()
 
 
 class AiohttpClient(Client):
@@ -194,8 +213,7 @@ class AiohttpAttempt(BaseAttempt):
         except OSError:
             sock.close()
             raise
-        self._connecting()
-        return sock
+        return _Socket(sock, self._connecting, self._connect_returned)
 
     async def _on_established(self, *_: object) -> None:
         self._opened()

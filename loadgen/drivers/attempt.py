@@ -70,7 +70,8 @@ class Client:
 class BaseAttempt:
     """The counting half of an attempt. A driver's half moves bytes and calls the methods in turn:
 
-    `_begin`, `_opened`, `_established`, then for each exchange `_requested` and `_responded`; `_over` last.
+    `_begin`, `_connecting`, `_connect_returned`, `_opened`, `_established`, then for each exchange
+    `_requested` and `_responded`; `_over` last.
     It offers `exchange`, `finish` and `fail`.
     """
 
@@ -128,6 +129,10 @@ class BaseAttempt:
         """connect() is about to be called."""
         self._enter(Phase.CONNECT, self._client.plan.timeouts.connect_ns)
         self._begun_ns = monotonic_ns()
+
+    def _connect_returned(self) -> None:
+        """The call of connect() is over, well or not."""
+        self._client.tally.connecting_ns += monotonic_ns() - self._begun_ns
 
     def _opened(self) -> None:
         """connect() has sent a SYN."""

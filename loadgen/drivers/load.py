@@ -7,6 +7,7 @@ each again when it idles (ready for a next exchange) and when it has ended.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from time import monotonic_ns
 from typing import Protocol
 
@@ -159,9 +160,9 @@ class OpenLoad(Load):
     def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, connect: Connect) -> None:
         super().__init__(plan, tally, connect)
         self._connections = loop.connections
-        self._arrivals: Iterator[int] = arrivals.schedule(
-            loop.arrivals, loop.rate, plan.duration_ns, plan.seed
-        )
+        whole = arrivals.schedule(loop.arrivals, loop.rate, plan.duration_ns, plan.seed)
+        # Every worker walks the one schedule: dealt out in turn, it is still the one that was asked for.
+        self._arrivals: Iterator[int] = islice(whole, plan.worker, None, plan.workers)
         self._origin_ns = 0
         self._due_ns: int | None = None
         self._timer = Timer(self._loop, self._arrive)

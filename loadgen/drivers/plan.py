@@ -1,7 +1,8 @@
 """What a load worker is told: one JSON line on its stdin."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loadgen.choices import Arrivals, Driver
@@ -41,7 +42,11 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One worker's load. Connections go round-robin over `sources` x `destinations`."""
+    """One worker's load. Connections go round-robin over `sources` x `destinations`.
+
+    It is number `worker`, from 0 on, of `workers` that share a load: an open loop's `rate` is that of all
+    of them, its cap of connections this one's own. `core` is the one it is pinned to, None where it is not.
+    """
 
     driver: Driver
     sources: tuple[str, ...]
@@ -59,6 +64,28 @@ class Plan:
     seed: int
     response_bytes: int = 0
     """A response's body as the scenario has it, 0 where it is not known: receive buffers are made for it."""
+    worker: int = 0
+    workers: int = 1
+    core: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What the worker is called."""
+        return "load worker" if self.workers == 1 else f"load worker {self.worker + 1} of {self.workers}"
+
+    def divided(self, workers: int, cores: Sequence[int] = ()) -> tuple["Plan", ...]:
+        """The plans of `workers` that together make this load, each on its core, if there are any."""
+        shares = [len(range(worker, self.loop.connections, workers)) for worker in range(workers)]
+        return tuple(
+            replace(
+                self,
+                loop=replace(self.loop, connections=share),
+                worker=worker,
+                workers=workers,
+                core=cores[worker] if cores else None,
+            )
+            for worker, share in enumerate(shares)
+        )
 
     def to_json(self) -> str:
         return json.dumps({**plain(self), "open": isinstance(self.loop, OpenLoop)})

@@ -51,12 +51,10 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
             self.fail(failure_of(Phase.BIND, error))
             return
         self._connecting()
-        try:
-            self._sock.connect((destination, self._host.plan.port))
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            self.fail(failure_of(Phase.CONNECT, error))
+        code = self._sock.connect_ex((destination, self._host.plan.port))
+        self._connect_returned()
+        if code != errno.EINPROGRESS:
+            self.fail(failure_of(Phase.CONNECT, OSError(code, os.strerror(code))))
             return
         self._opened()
         try:

@@ -19,7 +19,10 @@ class Sockets:
 
     def __init__(self, plan: Plan) -> None:
         self._family = socket.AF_INET6 if ":" in plan.destinations[0] else socket.AF_INET
-        self._pairs = cycle([(source, there) for there in plan.destinations for source in plan.sources])
+        pairs = [(source, there) for there in plan.destinations for source in plan.sources]
+        # Each worker begins elsewhere: in step, all of them would crowd one path after the other.
+        begin = len(pairs) * plan.worker // plan.workers
+        self._pairs = cycle(pairs[begin:] + pairs[:begin])
         # One source needs no bind: the kernel would pick the same address, and a port with it.
         self._binds = len(plan.sources) > 1
 

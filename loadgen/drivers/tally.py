@@ -25,6 +25,7 @@ class Tally:
         "attempts",
         "connect_ns",
         "connected",
+        "connecting_ns",
         "dropped",
         "endings",
         "errors",
@@ -46,6 +47,7 @@ class Tally:
     def _clear(self) -> None:
         self.offered = self.started = self.late = self.dropped = 0
         self.attempts = self.opened = self.connected = self.exchanges = self.succeeded = 0
+        self.connecting_ns = 0
         self.endings: Counter[Ending] = Counter()
         self.errors: Counter[Failure] = Counter()
         self.connect_ns = array("q")
@@ -86,6 +88,7 @@ class Tally:
             connect_p99_ns=connect_p99_ns,
             response_p50_ns=response_p50_ns,
             response_p99_ns=response_p99_ns,
+            connecting_ns=self.connecting_ns,
         )
         counts = [Counts.of(tag, values) for tag, values in arrays.items() if len(values)]
         self._clear()

@@ -49,6 +49,13 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
             f"{load.closed_loop.connections:,} connections in flight exceed the client's {capacity:,} ports",
             "widen lab.client.ports, or add lab.client.addresses",
         )
+    if load.workers > load.loop.connections:
+        loop = "open_loop" if load.open_loop else "closed_loop"
+        yield Conflict(
+            ("load.workers", f"load.{loop}.connections"),
+            f"{load.workers} load workers need a connection each, and connections is {load.loop.connections}",
+            f"use fewer workers, or raise load.{loop}.connections",
+        )
     if load.open_loop and settings.connection.think:
         yield Conflict(
             ("connection.think", "load.open_loop"),

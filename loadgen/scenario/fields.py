@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from loadgen.problem import quote
@@ -63,6 +63,22 @@ def _plain(value: Any) -> Any:
 def count(low: int, high: int) -> Written:
     schema = {"type": "integer", "minimum": low, "maximum": high}
     return Written(whole, "a whole number", schema, low, high)
+
+
+def truth() -> BeforeValidator:
+    """true or false, and none of the other words for them."""
+    values = {"true": True, "false": False}
+
+    def read(value: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            if value not in values:
+                raise UnitError(f"expected true or false, got {quote(value)}")
+            return values[value]
+        raise UnitError("expected true or false")
+
+    return BeforeValidator(read)
 
 
 def duration(low: str, high: str) -> Written:

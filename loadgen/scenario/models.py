@@ -105,6 +105,8 @@ class Server(Model):
     """The port it listens on."""
     workers: Annotated[int, fields.count(1, 64)] = 1
     """Processes that accept connections."""
+    pin: Annotated[bool, fields.truth()] = False
+    """Whether each worker is pinned to a core of its own, from the last one on."""
     backlog: Annotated[int, fields.count(1, 65535)] = 4096
     """Connections that wait to be accepted before SYNs are dropped (listen(2))."""
     response: Annotated[ByteSize, fields.byte_size("0B", "16MiB")] = ByteSize(128)
@@ -168,6 +170,10 @@ class Load(Model):
 
     driver: Driver = Driver.AUTO
     """The program that makes the connections."""
+    workers: Annotated[int, fields.count(1, 64)] = 1
+    """Processes that share the load."""
+    pin: Annotated[bool, fields.truth()] = False
+    """Whether each worker is pinned to a core of its own, from the first one on."""
     closed_loop: ClosedLoop | None = None
     """A fixed number of connections in flight; the default, with 64, where neither loop is named."""
     open_loop: OpenLoop | None = None

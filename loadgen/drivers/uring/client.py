@@ -50,9 +50,9 @@ class UringClient(Client):
         self.alone: dict[int, UringAttempt] = {}
         self.closing = 0
         """Connections whose close by the client is not yet confirmed."""
-        self.timed_ns = 0
-        self.timed = 0
-        """Time spent in connect() by the connections that were timed, and their number, ended well or not."""
+        self._timed_ns: list[int] = []
+        """How long the calls of connect() took that were timed, whatever came of them."""
+        self._usual_ns = 0.0
         self._programs = programs
         self._good: dict[bool, NDArray[np.uint8]] = {}
         """The last good response, by whether it was a connection's last."""
@@ -60,7 +60,8 @@ class UringClient(Client):
         self._open = Program.OPEN_LAST if short else Program.OPEN_KEEP
         self._turn = Program.TURN_LAST if short else Program.TURN_KEEP
         self._next = Program.NEXT_LAST if short else Program.NEXT_KEEP
-        self._opened = 0
+        # Each worker begins elsewhere: in step, all of them would crowd one path after the other.
+        self._opened = programs.pairs * plan.worker // plan.workers
         self._time_next_ns = 0
         self._prepared: list[int] = []
         self._cutting = False
@@ -197,9 +198,15 @@ class UringClient(Client):
             self.push(Program.CONNECT, slot)
             self.ring.enter()
             now_ns = monotonic_ns()
-            self.timed += 1
-            self.timed_ns += now_ns - int(self.table.begun[slot])
+            self._timed_ns.append(now_ns - int(self.table.begun[slot]))
             self.absorb(self.ring.reap(), now_ns)
+
+    def estimate_connecting(self) -> None:
+        """Count the time inside connect(): that of the timed calls, for as many as there were."""
+        if self._timed_ns:
+            self._usual_ns = sum(self._timed_ns) / len(self._timed_ns)
+            self._timed_ns.clear()
+        self.tally.connecting_ns = round(self._usual_ns * self.tally.attempts)
 
     def sweep(self) -> None:
         """Fail attempts whose phase has outlived its deadline; ask overdue chains where they stand."""

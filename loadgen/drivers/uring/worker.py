@@ -7,6 +7,7 @@ import ctypes
 import json
 import resource
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from time import monotonic_ns, sleep
 
@@ -131,13 +132,16 @@ class _Worker:
 
     def _take(self) -> None:
         start_ns, self._taken_ns = self._taken_ns, monotonic_ns() - self._origin_ns
+        self._client.estimate_connecting()
         say_interval(self._tally, start_ns, self._taken_ns)
 
 
 def _schedule(plan: Plan) -> Iterator[int]:
     """Intended starts, where the loop is open."""
     if isinstance(plan.loop, OpenLoop):
-        return arrivals.schedule(plan.loop.arrivals, plan.loop.rate, plan.duration_ns, plan.seed)
+        whole = arrivals.schedule(plan.loop.arrivals, plan.loop.rate, plan.duration_ns, plan.seed)
+        # Every worker walks the one schedule: dealt out in turn, it is still the one that was asked for.
+        return islice(whole, plan.worker, None, plan.workers)
     return iter(())
 
 

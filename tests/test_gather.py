@@ -1,0 +1,189 @@
+"""Gathering: whatever workers say and whenever, one stream comes out, without a gap and without a loss."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.gather import Gathering, Taken
+from loadgen.latency import Counts, Tag
+from loadgen.records import COUNTS, Closes, Interval
+from tests.made_records import NO_PORT, TIMEOUT
+
+MS = 1_000_000
+LENGTH = 100 * MS
+
+
+def taken(start_ms: float, end_ms: float, connected: int = 0, **told: Any) -> Taken:
+    return Taken(Interval(round(start_ms * MS), round(end_ms * MS), connected=connected, **told))
+
+
+def edges(stream: Sequence[Taken]) -> list[tuple[float, float]]:
+    return [(one.interval.start_ns / MS, one.interval.end_ns / MS) for one in stream]
+
+
+def connected(stream: Sequence[Taken]) -> list[int]:
+    return [one.interval.connected for one in stream]
+
+
+def latencies(tag: Tag, *values_ns: int) -> Counts:
+    return Counts.of(tag, np.array(values_ns, dtype=np.int64))
+
+
+def test_of_one_worker_the_stream_is_its_own() -> None:
+    said = [
+        taken(0, 100.2, 5, connect_p50_ns=7, connecting_ns=3),
+        taken(100.2, 251, 4),
+        taken(251, 300, 4, in_flight=2),
+        taken(300, 303, 1),
+    ]
+    gathering = Gathering(1, LENGTH)
+    stream = [found for one in said for found in gathering.add(0, one)]
+    # At once, and not merely the same: percentiles are not computed anew.
+    assert all(found is one for found, one in zip(stream, said, strict=True))
+    assert list(gathering.leave(0)) == []
+
+
+def test_an_interval_waits_for_all() -> None:
+    gathering = Gathering(3, LENGTH)
+    assert list(gathering.add(0, taken(0, 99.8, 1))) == []
+    assert list(gathering.add(0, taken(99.8, 200, 2))) == []
+    assert list(gathering.add(2, taken(0, 100.1, 10))) == []
+    (first,) = gathering.add(1, taken(0, 100.7, 100))
+    assert first.interval.connected == 111
+    # It ends where theirs do, on average: the rates of workers that share evenly are exact then.
+    assert first.interval.end_ns == 100_200_000
+
+
+def test_a_worker_that_is_held_up_makes_the_interval_as_long_as_its_own() -> None:
+    gathering = Gathering(2, LENGTH)
+    stream = [*gathering.add(0, taken(0, 100, 5)), *gathering.add(0, taken(100, 200, 5))]
+    stream += gathering.add(1, taken(0, 249, 11))
+    stream += [*gathering.add(1, taken(249, 300, 4)), *gathering.add(0, taken(200, 300, 5))]
+    assert edges(stream) == [(0, 224.5), (224.5, 300)]
+    assert connected(stream) == [21, 9]
+
+
+def test_a_worker_that_dies_is_waited_for_no_more() -> None:
+    gathering = Gathering(2, LENGTH)
+    assert list(gathering.add(1, taken(0, 100, 7, in_flight=4))) == []
+    (first,) = gathering.add(0, taken(0, 100, 1, in_flight=3))
+    assert first.interval.in_flight == 7
+    assert list(gathering.add(0, taken(100, 200, 2, in_flight=3))) == []
+    assert list(gathering.add(0, taken(200, 300, 3, in_flight=3))) == []
+    rest = list(gathering.leave(1))
+    assert edges(rest) == [(100, 200), (200, 300)]
+    assert connected(rest) == [2, 3]
+    # Its connections are gone with it.
+    assert [one.interval.in_flight for one in rest] == [3, 3]
+    assert list(gathering.add(0, taken(300, 400, 4))) == [taken(300, 400, 4)]
+
+
+def test_what_a_dead_worker_said_last_counts() -> None:
+    gathering = Gathering(2, LENGTH)
+    assert list(gathering.add(1, taken(0, 100, 7))) == []
+    assert list(gathering.leave(1)) == []
+    (first,) = gathering.add(0, taken(0, 100, 1))
+    assert first.interval.connected == 8
+
+
+def test_workers_may_end_at_different_times() -> None:
+    gathering = Gathering(2, LENGTH)
+    stream = [*gathering.add(0, taken(0, 100, 1)), *gathering.add(1, taken(0, 100, 1))]
+    # The first has a last bit, and is over; the second goes on.
+    stream += [*gathering.add(0, taken(100, 103, 10)), *gathering.leave(0)]
+    stream += gathering.add(1, taken(100, 200, 100))
+    stream += [*gathering.add(1, taken(200, 207, 1000)), *gathering.leave(1)]
+    assert edges(stream) == [(0, 100), (100, 200), (200, 207)]
+    assert connected(stream) == [2, 110, 1000]
+
+
+def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_together() -> None:
+    one = Taken(
+        Interval(
+            0,
+            LENGTH,
+            *range(1, 10),
+            in_flight=3,
+            closes=Closes(1, 2, 3, 4),
+            errors={NO_PORT: 1},
+            connect_p50_ns=10,
+            connect_p99_ns=10,
+            connecting_ns=70,
+        ),
+        [latencies(Tag.CONNECT, *[10] * 90), latencies(Tag.RESPONSE, 500)],
+    )
+    other = Taken(
+        replace(one.interval, errors={NO_PORT: 2, TIMEOUT: 5}, connect_p50_ns=1000, connect_p99_ns=1000),
+        [latencies(Tag.CONNECT, *[1000] * 10)],
+    )
+    gathering = Gathering(2, LENGTH)
+    assert list(gathering.add(0, one)) == []
+    (both,) = gathering.add(1, other)
+    interval = both.interval
+    assert [getattr(interval, name) for name in COUNTS] == [2 * count for count in range(1, 10)]
+    assert (interval.in_flight, interval.closes, interval.connecting_ns) == (6, Closes(2, 4, 6, 8), 140)
+    assert interval.errors == {NO_PORT: 3, TIMEOUT: 5}
+    # A mean of the workers' medians would be 505: nobody's.
+    assert (interval.connect_p50_ns, interval.connect_p99_ns) == (10, 1000)
+    assert (interval.response_p50_ns, interval.response_p99_ns) == (500, 500)
+    assert [sum(counts.counts) for counts in both.latencies] == [100, 1]
+
+
+def test_time_in_connect_is_unknown_where_one_worker_did_not_measure_it() -> None:
+    gathering = Gathering(2, LENGTH)
+    assert list(gathering.add(0, taken(0, 100, connecting_ns=5))) == []
+    (both,) = gathering.add(1, taken(0, 100))
+    assert both.interval.connecting_ns is None
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[list[Taken]]:
+    """What workers say: intervals that end near multiples, some of them missed, and a last bit."""
+    workers: list[list[Taken]] = []
+    for _ in range(draw(st.integers(1, 4))):
+        ends = sorted(draw(st.sets(st.integers(1, 12))))
+        times = [0, *(end * LENGTH + draw(st.integers(-MS, 45 * MS)) for end in ends)]
+        times.append(times[-1] + draw(st.integers(0, 60 * MS)))
+        said: list[Taken] = []
+        for start_ns, end_ns in pairwise(times):
+            values = draw(st.lists(st.integers(1, 10**9), max_size=3))
+            counts = [latencies(Tag.CONNECT, *values)] if values else []
+            said.append(Taken(Interval(start_ns, end_ns, connected=len(values)), counts))
+        workers.append(said)
+    return workers
+
+
+@given(streams(), st.randoms(use_true_random=False))
+def test_nothing_is_lost_and_no_gap_is_left_in_whatever_order_it_is_said(
+    workers: list[list[Taken]], random: Any
+) -> None:
+    gathering = Gathering(len(workers), LENGTH)
+    stream: list[Taken] = []
+    left = {number: list(said) for number, said in enumerate(workers)}
+    while left:
+        number = random.choice(sorted(left))
+        if left[number]:
+            stream += gathering.add(number, left[number].pop(0))
+        else:
+            del left[number]
+            stream += gathering.leave(number)
+    starts = [start for start, _ in edges(stream)]
+    ends = [end for _, end in edges(stream)]
+    assert starts == [0, *ends[:-1]]
+    assert ends == sorted(ends)
+    assert sum(connected(stream)) == sum(sum(connected(said)) for said in workers)
+    assert values(stream) == sum((values(said) for said in workers), Counter())
+
+
+def values(stream: Sequence[Taken]) -> Counter[int]:
+    found: Counter[int] = Counter()
+    for one in stream:
+        for counts in one.latencies:
+            found.update(dict(zip(counts.values_ns, counts.counts, strict=True)))
+    return found
