@@ -64,13 +64,12 @@ def bad(pair: Bench) -> Iterator[dict[str, int]]:
 
 
 def stop_after(ended: int) -> Heard:
-    """The load goes on until so many attempts are over, however long they take."""
-    over = 0
+    """Each load goes on until so many of its attempts are over, however long they take."""
+    over: Counter[Child] = Counter()
 
     def heard(child: Child, line: dict[str, Any]) -> None:
-        nonlocal over
-        over += line.get("succeeded", 0) + sum(line.get("errors", {}).values())
-        if over >= ended:
+        over[child] += line.get("succeeded", 0) + sum(line.get("errors", {}).values())
+        if over[child] >= ended:
             child.tell("stop")
 
     return heard
@@ -112,7 +111,7 @@ def test_every_close_is_the_one_asked_for(
 ) -> None:
     served = SERVED[what]
     asked: dict[str, Any] = {"close": close, "requests": served.requests}
-    plan = pair.plan(0, closer, driver=driver, **asked, **served.plan)
+    plan = pair.plan(0, closer, driver=driver, duration_ns=HOUR_NS, **asked, **served.plan)
 
     async def main() -> list[Driven]:
         async with (
@@ -120,7 +119,7 @@ def test_every_close_is_the_one_asked_for(
             pair.serving(closer, **asked, **served.behaviour) as (server, port),
         ):
             plans = (replace(plan, port=port, http=http) for http in ("1.0", "1.1"))
-            loads += await pair.drive_all(server, *plans)
+            loads += await pair.drive_all(server, *plans, heard=stop_after(4))
         return loads
 
     for driven in pair.run(main()):
