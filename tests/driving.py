@@ -1,20 +1,11 @@
-"""What tests of the load side share: a lab to drive in, the driver's words, and servers that misbehave.
-
-`python -m tests.driving HOST` is the misbehaving server: it prints, as one JSON object, the port of each
-behaviour in `BEHAVIOURS` and of `unanswered`, and serves until its stdin ends.
-"""
+"""What tests of the load side share: a lab to drive in, servers in it, and the driver's words."""
 
 import asyncio
-import contextlib
 import json
-import os
-import socket
-import struct
 import sys
-from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from time import monotonic_ns
@@ -22,6 +13,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from loadgen.audit import Counted, audit, missing
 from loadgen.child import Child
 from loadgen.choices import Driver
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
@@ -34,6 +26,7 @@ from loadgen.tcp import CloseMethod, Closer, Side
 from servers.behaviour import Behaviour
 from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
+from tests.peers import need
 
 LIMIT_S = 30
 """Bounds whatever is awaited; nothing takes a tenth of it."""
@@ -41,7 +34,9 @@ MS_NS = 1_000_000
 LEAD_NS = 50 * MS_NS
 """Before the load begins, as a run leaves."""
 PATIENT = Timeouts(*4 * (LIMIT_S * 1000 * MS_NS,))
-HASTY = Timeouts(*4 * (200 * MS_NS,))
+
+NO_SYN = ("bind:", "connect:EADDRNOTAVAIL")
+"""How failures begin that come before anything is sent."""
 
 T = TypeVar("T")
 
@@ -70,17 +65,51 @@ class Driven:
             errors.update({str(failure): count for failure, count in interval.errors.items()})
         return dict(errors)
 
+    def failed(self, *beginnings: str) -> int:
+        """Failures whose `phase:kind` begins so."""
+        return sum(count for failure, count in self.errors.items() if failure.startswith(beginnings))
+
+    @property
+    def counted(self) -> Counted:
+        """The totals, as the audit takes them."""
+        return Counted(
+            attempts=self.total("attempts"),
+            opened=self.total("opened"),
+            connected=self.total("connected"),
+            succeeded=self.total("succeeded"),
+            failed=sum(self.errors.values()),
+            closes=self.closes,
+        )
+
     def check(self) -> None:
         """What must hold however a load went: every count is in one place."""
         assert self.total("attempts") > 0
         assert self.total("attempts") == self.total("succeeded") + sum(self.errors.values())
+        assert self.total("opened") == self.total("attempts") - self.failed(*NO_SYN)
+        assert self.total("connected") == self.total("attempts") - self.failed("bind:", "connect:")
         assert self.total("connected") == self.closes.total
-        assert self.total("attempts") >= self.total("opened") >= self.total("connected")
         assert self.total("offered") == self.total("started") + self.total("dropped")
+        # Each exchange that was begun is complete, or its attempt failed in it, and not at the close.
+        in_exchange = sum(self.errors.values()) - self.failed("close:")
+        assert self.total("started") == self.total("exchanges") + in_exchange
         assert self.intervals[-1].in_flight == 0
+        # The end is told step by step.
+        steps = [kind for kind in self.said if kind not in ("interval", "latency")]
+        assert steps == ["load_ends", "quiet", "over"]
+        assert self.said[-1] == "over"
         # The intervals leave no gap.
         edges = [(interval.start_ns, interval.end_ns) for interval in self.intervals]
         assert [start for start, _ in edges] == [0, *(end for _, end in edges[:-1])]
+        assert all(start < end for start, end in edges)
+        # Percentiles are there where something was measured, and there alone.
+        for each in self.intervals:
+            assert all(count > 0 for count in each.errors.values())
+            for count, p50_ns, p99_ns in (
+                (each.timed, each.connect_p50_ns, each.connect_p99_ns),
+                (each.exchanges, each.response_p50_ns, each.response_p99_ns),
+            ):
+                assert (p50_ns is None, p99_ns is None) == (not count, not count)
+                assert (p50_ns or 0) <= (p99_ns or 0)
         # Every exchange has its latency, and every connection that was timed.
         assert self.total("connected") >= self.total("timed")
         for tag, count in (("connect", "timed"), ("service", "exchanges"), ("response", "exchanges")):
@@ -88,7 +117,11 @@ class Driven:
             assert seen == self.total(count)
 
 
-def nothing(_child: Child, _word: str) -> None:
+Heard = Callable[[Child, dict[str, Any]], None]
+"""What is to be done at a line of a load worker, which may be answered."""
+
+
+def nothing(_child: Child, _line: dict[str, Any]) -> None:
     """Do nothing."""
 
 
@@ -126,17 +159,18 @@ class Bench:
         }
         return Plan(**(fields | changed))
 
-    async def drive(self, plan: Plan, heard: Callable[[Child, str], None] = nothing) -> Driven:
-        """Run one worker to its end. `heard` is called with each word of it, from `ready` on."""
+    async def drive(self, plan: Plan, heard: Heard = nothing) -> Driven:
+        """Run one worker to its end. `heard` is called as it has `started`, then with each line of it."""
         child = await Child.start(self.lab, Side.CLIENT, "load worker", "loadgen.drivers", plan.to_json())
         try:
-            await child.expect("ready")
+            heard(child, {"type": "started"})
+            ready = await child.expect("ready")
             child.tell(json.dumps({"origin_ns": monotonic_ns() + LEAD_NS}))
-            heard(child, "ready")
+            heard(child, ready)
             lines: list[dict[str, Any]] = []
             async for line in child.lines():
                 lines.append(line)
-                heard(child, line["type"])
+                heard(child, line)
         except BaseException:
             child.kill()
             raise
@@ -155,17 +189,33 @@ class Bench:
             ),
         )
 
-    async def drive_all(self, server: Child, *plans: Plan) -> list[Driven]:
+    async def drive_all(self, server: Child, *plans: Plan, heard: Heard = nothing) -> list[Driven]:
         """Several at once. When all are quiet the server is ended, as in a run: what idles is its own."""
         still = len(plans)
 
-        def heard(_: Child, word: str) -> None:
+        def end(child: Child, line: dict[str, Any]) -> None:
             nonlocal still
-            still -= word == "quiet"
+            heard(child, line)
+            still -= line["type"] == "quiet"
             if not still:
                 server.terminate()
 
-        return await asyncio.gather(*(self.drive(plan, heard) for plan in plans))
+        return await asyncio.gather(*(self.drive(plan, end) for plan in plans))
+
+    @asynccontextmanager
+    async def audited(self) -> AsyncGenerator[list[Driven]]:
+        """Within, all that is done are the loads put in here; after it, the kernel has counted the same."""
+        loads: list[Driven] = []
+        before = {side: await self.counters(side) for side in Side}
+        yield loads
+        await self.settled()
+        after = {side: await self.counters(side) for side in Side}
+        kernel = {
+            side: {name: after[side][name] - before[side][name] for name in after[side]} for side in Side
+        }
+        assert missing(kernel) == []
+        together = Driven((), tuple(each for load in loads for each in load.intervals), ())
+        assert [line for line in audit(together.counted, kernel, shared=False) if not line.exact] == []
 
     @asynccontextmanager
     async def serving(
@@ -176,7 +226,7 @@ class Bench:
         kind: Kind = Kind.PROTOCOL,
         **changed: int,
     ) -> AsyncGenerator[tuple[Child, int]]:
-        """churn's own server, and its port."""
+        """churn's own server, and its port; `changed` is of its behaviour."""
         behaviour = Behaviour(closer, requests, close, **changed)
         plan = ServerPlan(kind, behaviour, self.lab.addresses[Side.SERVER])
         child = await Child.start(self.lab, Side.SERVER, "server", "servers", plan.to_json())
@@ -188,10 +238,15 @@ class Bench:
 
     async def counters(self, side: Side) -> dict[str, int]:
         """The kernel's counts, as of now."""
-        found: dict[str, int] = {}
-        for name, parse in (("snmp", snmp.parse), ("netstat", netstat.parse)):
-            found |= parse((await self.output(side, "cat", f"/proc/net/{name}")).encode())
-        return found
+        text = (await self.output(side, "cat", "/proc/net/snmp", "/proc/net/netstat")).encode()
+        return snmp.parse(text) | netstat.parse(text)
+
+    async def settled(self) -> None:
+        """Wait until the client has no connection left but in TIME-WAIT: then both ends are counted."""
+        need("ss")
+        argv = ("ss", "-tanH", "exclude", "time-wait")
+        while await self.output(Side.CLIENT, *argv):
+            pass
 
     async def output(self, side: Side, *argv: str) -> str:
         process = await self.lab.spawn(side, argv, stdout=PIPE)
@@ -208,11 +263,11 @@ def bench(spec: LabSpec) -> Generator[Bench]:
 
 @contextmanager
 def misbehaving(on: Bench) -> Generator[dict[str, int]]:
-    """The server below, on the server's side; gives the ports by behaviour."""
+    """The server of `tests.misbehaving`, on the server's side; gives the ports by behaviour."""
 
     async def start() -> tuple[Process, dict[str, int]]:
         host = on.lab.addresses[Side.SERVER][0]
-        argv = [sys.executable, "-m", "tests.driving", host]
+        argv = [sys.executable, "-m", "tests.misbehaving", host]
         process = await on.lab.spawn(Side.SERVER, argv, stdin=PIPE, stdout=PIPE)
         assert process.stdout
         return process, json.loads(await process.stdout.readline())
@@ -227,196 +282,3 @@ def misbehaving(on: Bench) -> Generator[dict[str, int]]:
         yield ports
     finally:
         on.run(stop())
-
-
-# ---- the misbehaving server
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-OK_CLOSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-PAUSE_S = 0.02
-"""Before a close that should find the client idle."""
-
-
-async def request(reader: StreamReader) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-
-
-async def hold(reader: StreamReader) -> None:
-    """Until the client gives up."""
-    await reader.read()
-
-
-def reset(writer: StreamWriter) -> None:
-    linger = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    writer.transport.abort()
-
-
-def write_and_end(writer: StreamWriter, data: bytes) -> None:
-    """The data and the FIN in one segment: who has read the one knows of the other."""
-    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
-    writer.write(data)
-    writer.close()
-
-
-async def reset_before_response(_: StreamReader, writer: StreamWriter) -> None:
-    reset(writer)
-
-
-async def reset_in_response(_: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK[:-1])
-    # The client must have it before the RST destroys what is under way.
-    await asyncio.sleep(PAUSE_S)
-    reset(writer)
-
-
-async def end_before_response(_: StreamReader, writer: StreamWriter) -> None:
-    writer.close()
-
-
-async def end_in_body(_: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK[:-1])
-    writer.close()
-
-
-async def end_in_head(_: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK[:20])
-    writer.close()
-
-
-async def stall(reader: StreamReader, _: StreamWriter) -> None:
-    await hold(reader)
-
-
-async def stall_in_response(reader: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK[:-1])
-    await hold(reader)
-
-
-async def malformed(reader: StreamReader, writer: StreamWriter) -> None:
-    writer.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
-    await hold(reader)
-
-
-async def malformed_and_end(_: StreamReader, writer: StreamWriter) -> None:
-    write_and_end(writer, b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
-
-
-async def trailing(reader: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK + b"and more\r\n")
-    await hold(reader)
-
-
-async def unavailable(reader: StreamReader, writer: StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
-    await hold(reader)
-
-
-async def unavailable_and_end(_: StreamReader, writer: StreamWriter) -> None:
-    write_and_end(
-        writer, b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    )
-
-
-async def end_idle(_: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK)
-    await asyncio.sleep(PAUSE_S)
-    writer.close()
-
-
-async def reset_idle(_: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK)
-    await asyncio.sleep(PAUSE_S)
-    reset(writer)
-
-
-async def speak_idle(reader: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK)
-    await asyncio.sleep(PAUSE_S)
-    writer.write(OK)
-    await hold(reader)
-
-
-async def end_at_second(reader: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK)
-    await request(reader)
-    writer.close()
-
-
-async def reset_at_second(reader: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK)
-    await request(reader)
-    reset(writer)
-
-
-async def end_with_response(_: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK_CLOSE)
-    writer.close()
-
-
-async def end_is_length(_: StreamReader, writer: StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")
-    writer.close()
-
-
-async def never_close(reader: StreamReader, writer: StreamWriter) -> None:
-    writer.write(OK_CLOSE)
-    await hold(reader)
-
-
-BEHAVIOURS: tuple[Callable[[StreamReader, StreamWriter], Awaitable[None]], ...] = (
-    reset_before_response,
-    reset_in_response,
-    end_before_response,
-    end_in_body,
-    end_in_head,
-    stall,
-    stall_in_response,
-    malformed,
-    malformed_and_end,
-    trailing,
-    unavailable,
-    unavailable_and_end,
-    end_idle,
-    reset_idle,
-    speak_idle,
-    end_at_second,
-    reset_at_second,
-    end_with_response,
-    end_is_length,
-    never_close,
-)
-"""What each does once the first request has come."""
-
-
-async def misbehave(host: str) -> None:
-    ports: dict[str, int] = {}
-    kept: list[object] = []
-    for behaviour in BEHAVIOURS:
-
-        async def serve(
-            reader: StreamReader,
-            writer: StreamWriter,
-            behaviour: Callable[[StreamReader, StreamWriter], Awaitable[None]] = behaviour,
-        ) -> None:
-            # However the client takes it.
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                await request(reader)
-                await behaviour(reader, writer)
-            writer.close()
-
-        server = await asyncio.start_server(serve, host, 0)
-        kept.append(server)
-        ports[getattr(behaviour, "__name__", "")] = server.sockets[0].getsockname()[1]
-    # An accept queue of one, filled: further SYNs get no answer (K15).
-    full = socket.create_server((host, 0), backlog=0)
-    kept += [full, socket.create_connection(full.getsockname())]
-    ports["unanswered"] = full.getsockname()[1]
-    print(json.dumps(ports), flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    # The connections still held are the kernel's to end.
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    asyncio.run(misbehave(sys.argv[1]))

@@ -197,6 +197,8 @@ class OpenUringLoad(UringLoad):
     def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, slots: int, schedule: Iterator[int]) -> None:
         super().__init__(plan, tally, slots)
         self._cap = loop.connections
+        self._short = slots < loop.connections
+        """The ring has fewer slots, for want of descriptors: who finds none is refused."""
         self._arrivals = schedule
         self._origin_ns = 0
         self._due_ns: int | None = None
@@ -211,17 +213,16 @@ class OpenUringLoad(UringLoad):
         while self._due_ns is not None and self._due_ns <= now_ns:
             self._admit(self._due_ns)
             self._advance()
-        count = min(len(self._waiting), self._starts, PUNCTUAL_STARTS)
+        count = min(len(self._waiting), len(self._free), self._starts, PUNCTUAL_STARTS)
         if count:
             intended_ns = np.array([self._waiting.popleft() for _ in range(count)])
-            served = min(count, len(self._free))
-            if served:
-                self.client.open(np.array([self._free.pop() for _ in range(served)]), intended_ns[:served])
-            if served < count:
-                self.client.refuse(intended_ns[served:])
+            self.client.open(np.array([self._free.pop() for _ in range(count)]), intended_ns)
+        if self._short and self._waiting and not self._free:
+            self.client.refuse(np.array(self._waiting))
+            self._waiting.clear()
 
     def patience(self, now_ns: int) -> tuple[int, int]:
-        if self._waiting:
+        if self._waiting and self._free:
             return 0, 0
         return 1, max(self._due_ns - now_ns, 0) if self._due_ns is not None else FOREVER_NS
 
@@ -244,7 +245,7 @@ class OpenUringLoad(UringLoad):
         if self._idle:
             slot, _ = self._idle.popitem()
             self.client.exchange(np.array([slot]), np.array([intended_ns]))
-        elif self._tally.in_flight + len(self._waiting) < self._cap:
+        elif self._tally.in_flight + self.client.closing + len(self._waiting) < self._cap:
             self._waiting.append(intended_ns)
         else:
             self._tally.dropped += 1
