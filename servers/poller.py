@@ -2,7 +2,7 @@
 
 An event loop keeps a handle for each descriptor and makes a callback of each event, which would cost a short
 connection more than all that HTTP does. Here sockets share an epoll of their own. It is itself a descriptor
-that the loop watches, so timers, signals and listeners stay with the loop.
+that the loop watches, so timers, signals and listeners stay with the loop; a round costs a system call more.
 """
 
 import asyncio

@@ -1,11 +1,12 @@
 """The fast server: bare sockets, prepared responses.
 
-A load generator without Python in its way makes short connections faster than asyncio takes them: a
-transport and a task for each cost more than all that HTTP does. So a connection here is one object; its
-socket waits in the `Poller`, and its calls are those that TCP needs: accept4, epoll_ctl, recv, send,
-shutdown, recv, close. Two more are Python's (getsockname) and the question who closed first (getsockopt).
+A load generator must not find its limit here. A transport and a task for each connection would cost more
+than all else that is done for it, so a connection is one object whose socket waits in the `Poller`. Its
+system calls are those that TCP needs: accept4, epoll_ctl, recv, send, shutdown, recv, close. Two more are
+getsockname, by which Python makes a socket object, and getsockopt, the question who closed first.
+
 Nobody starves: accepts and ready sockets have their turns in bounded batches, and a connection reads once
-a turn.
+in a turn.
 """
 
 import asyncio

@@ -19,7 +19,6 @@ _OK = int(HTTPStatus.OK)
 _REFUSED = int(HTTPStatus.METHOD_NOT_ALLOWED)
 MALFORMED = int(HTTPStatus.BAD_REQUEST)
 
-
 REPLIES = 1024
 """A load's clients ask the same again and again; a server that counts aloud has a reply for each count."""
 
