@@ -15,7 +15,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -25,24 +25,30 @@ from servers.response import SERVER, Reply
 FOREVER_S = 365 * 24 * 3600.0
 
 
-class AiohttpConnection(Connection):
+class AiohttpConnection(Connection, asyncio.Protocol):
     """Hands its bytes to aiohttp, and closes when aiohttp would and the behaviour lets it."""
 
-    __slots__ = ("_door", "_inner")
+    __slots__ = ("_inner", "transport")
 
     def __init__(self, service: Service, sock: socket.socket, inner: asyncio.Protocol) -> None:
         super().__init__(service, sock)
         self._inner = inner
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        self.transport = cast(asyncio.Transport, transport)
+        self.opened()
         self._inner.connection_made(_Door(self))
 
-    def received(self, data: bytes) -> None:
-        self._inner.data_received(data)
+    def data_received(self, data: bytes) -> None:
+        if not self.closing:
+            self.heard(data)
+            self._inner.data_received(data)
+
+    def eof_received(self) -> bool:
+        return self.heard_fin()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        self.lost(exc)
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -50,6 +56,30 @@ class AiohttpConnection(Connection):
 
     def resume_writing(self) -> None:
         self._inner.resume_writing()
+
+    def take(self) -> Reply:
+        reply = super().take()
+        if reply.closes and self.service.by_fin:
+            # The end of the response waits in the kernel for the FIN and leaves in one segment with it.
+            # A client that closes as soon as it has the response would otherwise often be first.
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        return reply
+
+    def unsent(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def hear(self) -> None:
+        self.transport.resume_reading()
+
+    def leave(self) -> None:
+        self.transport.close()
+
+    def drop(self) -> None:
+        self.transport.abort()
+
+    def close_first(self) -> None:
+        if not self.transport.is_closing():
+            super().close_first()
 
     def given_up(self) -> None:
         """aiohttp closes: behind us, after a final response; or of its own, for a malformed request."""
@@ -110,7 +140,7 @@ class _Response(web.Response):
         self._connection.answered(self._reply)
 
 
-async def connection_factory(service: Service) -> Callable[[socket.socket], AiohttpConnection]:
+async def connection_factory(service: Service) -> Callable[[socket.SocketType], object]:
     """Start the application; what is returned makes a connection of an accepted socket."""
     delay_s = service.behaviour.delay_ns / 1e9
     body = b"x" * service.behaviour.response_size
@@ -134,4 +164,13 @@ async def connection_factory(service: Service) -> Callable[[socket.socket], Aioh
     await runner.setup()
     server = runner.server
     assert server is not None
-    return lambda sock: AiohttpConnection(service, sock, server())
+
+    def make(bare: socket.SocketType) -> None:
+        # uvloop wants the class it knows, and makes the socket non-blocking itself.
+        sock = socket.socket(fileno=bare.detach())
+        made = service.loop.connect_accepted_socket(lambda: AiohttpConnection(service, sock, server()), sock)
+        opening = service.loop.create_task(made)
+        service.openings.add(opening)
+        opening.add_done_callback(service.openings.discard)
+
+    return make

@@ -9,15 +9,15 @@ import asyncio
 import fcntl
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
-from typing import cast
 
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import CloseMethod
 from servers.behaviour import Behaviour
 from servers.lines import Served
-from servers.request import Malformed, Memo, Message, RequestReader
-from servers.response import MALFORMED, Reply, Writer
+from servers.request import Memo, Message, RequestReader
+from servers.response import MALFORMED, Replies, Reply, Writer
 
 LINGER_S = 2.0
 """After its own FIN the server waits so long for the client's; then the kernel is alone with it (K5)."""
@@ -43,17 +43,26 @@ class Service:
 
     behaviour: Behaviour
     loop: asyncio.AbstractEventLoop
-    served: Served
-    writer: Writer
+    served: Served = field(default_factory=Served)
+    writer: Writer = field(init=False)
+    replies: Replies = field(init=False)
+    delay_s: float = field(init=False)
     idle_s: float = field(init=False)
+    by_fin: bool = field(init=False)
     memo: Memo = field(default_factory=Memo)
     connections: set["Connection"] = field(default_factory=set["Connection"])
+    openings: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
+    """Connections that are accepted and not yet opened."""
     stopping: bool = False
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last connection is gone after `stop`."""
 
     def __post_init__(self) -> None:
-        self.idle_s = self.behaviour.idle_timeout_ns / 1e9 or NEVER
+        self.delay_s = self.behaviour.delay_ns / 1e9
+        self.idle_s = self.behaviour.idle_timeout_ns / 1e9
+        self.writer = Writer(self.behaviour.response_size)
+        self.replies = Replies(self.behaviour)
+        self.by_fin = self.behaviour.close is CloseMethod.FIN
 
     def stop(self) -> None:
         """Close what is idle; the others close after their response in hand."""
@@ -77,37 +86,35 @@ class Service:
             connection.reset()
 
 
-class Connection(asyncio.Protocol):
-    """Reads requests and counts; a kind of server answers them by overriding `received`.
+class Connection(ABC):
+    """Counts what one client does and decides when to close; a kind of server moves the bytes.
 
-    For each request in the queue it calls `take` and, once the response is written, `answered`.
+    It says `opened`, `heard`, `heard_fin` and `lost`. For each request in the queue it calls `take`, and
+    once the response is written, `answered`.
     """
 
     __slots__ = (
         "_ended",
-        "_flush_until",
-        "_idle_s",
         "_in_hand",
-        "_peer_closed",
         "_reader",
         "_taken",
         "closing",
         "deadline",
+        "peer_closed",
         "queue",
         "service",
         "sock",
-        "transport",
     )
 
-    def __init__(self, service: Service, sock: socket.socket) -> None:
+    def __init__(self, service: Service, sock: socket.SocketType) -> None:
         self.service = service
         self.sock = sock
         self.queue: deque[Message] = deque()
         """Requests that were read and not yet taken."""
         self.deadline = NEVER
         """When `expire` is due: idle for too long, or no FIN from a client that was closed."""
-        self._idle_s = service.idle_s
-        self._reader = RequestReader(service.memo)
+        self._reader: RequestReader | None = None
+        """None as long as everything read was known by heart."""
         self._taken = 0
         self._in_hand = False
         """A request was taken, its response is not yet written."""
@@ -115,14 +122,55 @@ class Connection(asyncio.Protocol):
         """The server has decided to close. Nothing more is answered."""
         self._ended = False
         """The end is counted: the first FIN or RST was seen or sent."""
-        self._peer_closed = False
-        self._flush_until = 0.0
+        self.peer_closed = False
+        """The client's FIN was read."""
 
-    # What a kind of server sees and does.
+    # How a kind of server moves bytes.
 
-    def received(self, data: bytes) -> None:
-        """More bytes came; the requests they complete are in the queue."""
-        raise NotImplementedError
+    @abstractmethod
+    def unsent(self) -> int:
+        """Bytes written that the kernel has not yet taken."""
+
+    @abstractmethod
+    def hear(self) -> None:
+        """Read, although a client that is slow to take its responses may have had its reading paused."""
+
+    @abstractmethod
+    def leave(self) -> None:
+        """Close when the kernel has taken what is written."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Close now."""
+
+    # What it sees and does.
+
+    def opened(self) -> None:
+        service = self.service
+        service.served.accepted += 1
+        service.connections.add(self)
+        if service.idle_s:
+            self.deadline = service.loop.time() + service.idle_s
+
+    def heard(self, data: bytes) -> None:
+        """Bytes came; the requests they complete are in the queue."""
+        service = self.service
+        messages = service.memo.get(data) if self._reader is None else None
+        if messages is None:
+            self._reader = self._reader or RequestReader(service.memo)
+            messages = self._reader.feed(data)
+        if messages:
+            self.queue.extend(messages)
+            self.deadline = NEVER
+
+    def heard_fin(self) -> bool:
+        """The client's FIN came. False where nothing is left to do but to close."""
+        self.peer_closed = True
+        if not self._ended:
+            self._ended = True
+            self.service.served.peer_fin += 1
+        # A client that closed its half early still gets its responses.
+        return self.busy and not self.closing
 
     def take(self) -> Reply:
         """The reply to the next request, which is then in hand. Raises IndexError if there is none."""
@@ -130,64 +178,28 @@ class Connection(asyncio.Protocol):
         message = self.queue.popleft()
         self._in_hand = True
         self._taken += 1
-        if isinstance(message, Malformed):
-            service.served.malformed += 1
-        reply = Reply.to(message, service.behaviour, self._taken, service.stopping)
-        if self._closes_after(reply) and service.behaviour.close is CloseMethod.FIN:
-            # The end of the response waits in the kernel for the FIN and leaves in one segment with it.
-            # A client that closes as soon as it has the response would otherwise often be first.
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
-        return reply
+        return service.replies.to(message, self._taken, service.stopping)
 
     def answered(self, reply: Reply) -> None:
-        """The response is with the transport: now the connection goes on, or ends."""
+        """The response is written: now the connection goes on, or ends."""
         service = self.service
         self._in_hand = False
-        if reply.status != MALFORMED:
+        if reply.status == MALFORMED:
+            service.served.malformed += 1
+        else:
             service.served.exchanges += 1
-        if self._closes_after(reply):
+        if reply.closes:
             self.close_first()
         elif not self.queue:
-            if self._peer_closed:
-                self.transport.close()
+            if self.peer_closed:
+                self.leave()
             elif service.stopping:
                 self.close_first()
-            else:
-                self.deadline = service.loop.time() + self._idle_s
+            elif service.idle_s:
+                self.deadline = service.loop.time() + service.idle_s
 
-    def _closes_after(self, reply: Reply) -> bool:
-        if not reply.final:
-            return False
-        service = self.service
-        return service.behaviour.closer is Closer.SERVER or service.stopping or reply.status == MALFORMED
-
-    # What the event loop says.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self.service.connections.add(self)
-        self.deadline = self.service.loop.time() + self._idle_s
-        if self.service.stopping:
-            self.close_first()
-
-    def data_received(self, data: bytes) -> None:
-        if self.closing:
-            return
-        messages = self._reader.feed(data)
-        if messages:
-            self.queue.extend(messages)
-            self.deadline = NEVER
-        self.received(data)
-
-    def eof_received(self) -> bool:
-        self._peer_closed = True
-        if not self._ended:
-            self._ended = True
-            self.service.served.peer_fin += 1
-        # A client that closed its half early still gets its responses. Returning False closes.
-        return self.busy and not self.closing
-
-    def connection_lost(self, exc: Exception | None) -> None:
+    def lost(self, error: Exception | None) -> None:
+        """Nothing moves any more."""
         service = self.service
         service.connections.discard(self)
         if service.stopping and not service.connections:
@@ -195,7 +207,7 @@ class Connection(asyncio.Protocol):
         self.closing = True
         if not self._ended:
             self._ended = True
-            if isinstance(exc, ConnectionResetError | BrokenPipeError):
+            if isinstance(error, ConnectionResetError | BrokenPipeError):
                 service.served.peer_rst += 1
             else:
                 service.served.lost += 1
@@ -210,53 +222,47 @@ class Connection(asyncio.Protocol):
         """The deadline has passed."""
         self.deadline = NEVER
         if self.closing:
-            self.transport.abort()
+            self.reset()
         else:
             self.service.served.idle_timeouts += 1
             self.close_first()
 
     def close_first(self) -> None:
         """Close by the behaviour's method as soon as everything written is sent."""
-        if self.closing or self.transport.is_closing():
+        if self.closing:
             return
         self.closing = True
         self.queue.clear()
         self.deadline = NEVER
-        if self._peer_closed:
-            self.transport.close()
+        if self.peer_closed:
+            self.leave()
             return
-        # A client that was slow to read may have had its reading paused; its FIN must be seen.
-        self.transport.resume_reading()
-        self._flush_until = self.service.loop.time() + FLUSH_S
-        self._close_when_sent(FLUSH_POLL_S)
+        self.hear()
+        self._close_when_sent()
 
-    def _close_when_sent(self, poll_s: float) -> None:
-        if self._ended or self.transport.is_closing():
+    def _close_when_sent(self, poll_s: float = FLUSH_POLL_S) -> None:
+        if self._ended:
             return
-        by_fin = self.service.behaviour.close is CloseMethod.FIN
-        # A FIN waits for what the transport holds: the kernel queues it behind the data. A RST destroys
+        service = self.service
+        by_fin = service.by_fin
+        # A FIN waits for what we hold: the kernel queues it behind the data. A RST destroys
         # what the kernel has not sent (K4), so it waits for that too.
-        if self.transport.get_write_buffer_size() or not (by_fin or _all_sent(self.sock)):
-            if self.service.loop.time() < self._flush_until:
-                poll_most_s = min(2 * poll_s, FLUSH_POLL_MOST_S)
-                self.service.loop.call_later(poll_s, self._close_when_sent, poll_most_s)
-            else:
-                self.reset()
+        if self.unsent() or not (by_fin or _all_sent(self.sock)):
+            if self.deadline == NEVER:
+                self.deadline = service.loop.time() + FLUSH_S
+            service.loop.call_later(poll_s, self._close_when_sent, min(2 * poll_s, FLUSH_POLL_MOST_S))
         elif self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED:
-            pass  # The client was first. The loop is about to say so, by eof_received or connection_lost.
+            pass  # The client was first. Reading is about to say so.
         elif by_fin:
-            self._send_fin()
+            try:
+                self.sock.shutdown(socket.SHUT_WR)
+            except OSError:  # ENOTCONN: the client's RST came a moment ago, and reading will say so.
+                return
+            self._ended = True
+            service.served.fin += 1
+            self.deadline = service.loop.time() + LINGER_S
         else:
             self.reset()
-
-    def _send_fin(self) -> None:
-        try:
-            self.sock.shutdown(socket.SHUT_WR)
-        except OSError:  # ENOTCONN: the client's RST came a moment ago, and connection_lost will.
-            return
-        self._ended = True
-        self.service.served.fin += 1
-        self.deadline = self.service.loop.time() + LINGER_S
 
     def reset(self) -> None:
         """Send RST now (K4); after an end that is counted, only let go."""
@@ -264,9 +270,9 @@ class Connection(asyncio.Protocol):
             self._ended = True
             self.service.served.rst += 1
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+        self.drop()
 
 
-def _all_sent(sock: socket.socket) -> bool:
+def _all_sent(sock: socket.SocketType) -> bool:
     """Whether the kernel has sent all that was written, if not had it acknowledged."""
     return not any(fcntl.ioctl(sock, SIOCOUTQNSD, bytes(4)))

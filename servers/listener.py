@@ -2,14 +2,15 @@
 
 The listener is our own for two reasons. uvloop's hides a lack of descriptors: libuv then accepts the
 waiting connections and closes them, unseen. And here each connection's socket object is at hand: its
-closing needs shutdown() and socket options.
+closing needs shutdown() and socket options, and the fast server has no transport for it at all.
 """
 
 import asyncio
 import errno
 import socket
+import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Trying again at once would fail again."""
@@ -21,18 +22,22 @@ BATCH = 64
 MOST_WAITING = 65_536
 """Connections accepted at the end: more than a backlog holds, so that only a flood is cut off."""
 
+TCPI_UNACKED: Final = slice(24, 28)
+"""In struct tcp_info; of a listening socket the connections that wait (tcp_get_info in net/ipv4/tcp.c)."""
+
 
 class Listener:
     """Accepts on one listening socket from `start` to `close`.
 
-    `accepted` gets each new socket, `failed` each error of accept().
+    `accepted` gets each new socket, which blocks, as accepted sockets do on Linux, and is of the class on
+    which socket.socket stands; `failed` gets each error of accept().
     """
 
     def __init__(
         self,
         sock: socket.socket,
         loop: asyncio.AbstractEventLoop,
-        accepted: Callable[[socket.socket], None],
+        accepted: Callable[[socket.SocketType], object],
         failed: Callable[[OSError], None],
     ) -> None:
         self._sock = sock
@@ -40,15 +45,27 @@ class Listener:
         self._accepted = accepted
         self._failed = failed
         self._pause: asyncio.TimerHandle | None = None
+        self._family = int(sock.family)
+        # accept() makes enums of the numbers and an instance of a Python class: a third of its time.
+        self._next = cast(
+            Callable[[], tuple[int, object]],
+            sock._accept,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        )
 
     def start(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._sock, self._accept)
+        self._loop.add_reader(self._sock, self._accept_waiting)
 
-    def _accept(self, most: int = BATCH) -> None:
+    def _accept_waiting(self) -> None:
+        # Asked first, because accept4() in vain makes a socket and destroys it again: that takes the kernel
+        # as long as to accept one.
+        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCPI_UNACKED.stop)
+        self._accept(min(int.from_bytes(info[TCPI_UNACKED], sys.byteorder), BATCH))
+
+    def _accept(self, most: int) -> None:
         for _ in range(most):
             try:
-                sock, _address = self._sock.accept()
+                descriptor, _address = self._next()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -59,7 +76,7 @@ class Listener:
                     self._pause = self._loop.call_later(PAUSE_S, self.start)
                     return
             else:
-                self._accepted(sock)
+                self._accepted(socket.SocketType(self._family, socket.SOCK_STREAM, 0, descriptor))
 
     def close(self) -> None:
         """Accept what already waits, for closing the listener would reset it (K29); then close."""
@@ -75,6 +92,8 @@ class Listener:
 def listening_socket(host: str, port: int, backlog: int) -> socket.socket:
     """A non-blocking socket that shares its port with the other workers'. Raises OSError."""
     sock = bound_socket(host, port, shared=True)
+    # Inherited by accepted sockets: a response must not wait for the acknowledgement of the one before.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.listen(backlog)
     sock.setblocking(False)
     return sock

@@ -13,7 +13,7 @@ class Kind(StrEnum):
     """The program that serves."""
 
     PROTOCOL = "protocol"
-    """A bare asyncio.Protocol on uvloop: as little as possible between the kernel and the behaviour."""
+    """Bare sockets: as little as possible between the kernel and the behaviour."""
     AIOHTTP = "aiohttp"
     """An aiohttp.web application: what users run."""
 

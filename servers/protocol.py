@@ -1,32 +1,78 @@
-"""The fast server: a bare asyncio.Protocol, prepared responses."""
+"""The fast server: bare sockets, prepared responses.
+
+A load generator must not find its limit here. A transport and a task for each connection would cost more
+than all else that is done for it, so a connection is one object whose socket waits in the `Poller`. Its
+system calls are those that TCP needs: accept4, epoll_ctl, recv, send, shutdown, recv, close. Two more are
+getsockname, by which Python makes a socket object, and getsockopt, the question who closed first.
+
+Nobody starves: accepts and ready sockets have their turns in bounded batches, and a connection reads once
+in a turn.
+"""
 
 import asyncio
 import socket
+from collections.abc import Callable
+from select import EPOLLIN, EPOLLOUT
+from socket import MSG_DONTWAIT, MSG_MORE
+from typing import Final
 
-from servers.connection import Connection, Service
+from servers.connection import FLUSH_S, Connection, Service
+from servers.poller import Poller
+
+READ_BYTES = 65_536
+LAST: Final = MSG_DONTWAIT | MSG_MORE
+"""The end of the last response waits in the kernel for the FIN and leaves in one segment with it. A client
+that closes as soon as it has the response would otherwise often be first."""
 
 
 class ProtocolConnection(Connection):
     """Answers each request with prepared bytes, one after the other."""
 
-    __slots__ = ("_delay_s", "_paused", "_timer", "_writer")
+    __slots__ = ("_descriptor", "_poller", "_timer", "_unsent", "_watched")
 
-    def __init__(self, service: Service, sock: socket.socket) -> None:
+    def __init__(self, service: Service, sock: socket.SocketType, poller: Poller) -> None:
         super().__init__(service, sock)
-        self._delay_s = service.behaviour.delay_ns / 1e9
-        self._writer = service.writer
-        self._paused = False
-        """The client does not read: its responses wait here, its requests in the kernel."""
+        self._poller = poller
+        self._descriptor = sock.fileno()
         self._timer: asyncio.TimerHandle | None = None
+        self._unsent: bytes | memoryview = b""
+        """The client does not read: the response waits here, its further requests in the kernel."""
+        self._watched = EPOLLIN
+        poller.watch(self._descriptor, EPOLLIN, self._ready)
+        self.opened()
 
-    def received(self, data: bytes) -> None:  # noqa: ARG002
-        if self._timer is None:
-            self._go_on()
+    def _ready(self, events: int) -> None:
+        if events & EPOLLOUT:
+            self._flush()
+        elif self.peer_closed:
+            # EPOLLHUP, unasked: a client that closed its half early has reset the rest.
+            self.drop()
+        else:
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            data = self.sock.recv(READ_BYTES, MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.lost(error)
+            return
+        if not data:
+            if self.heard_fin():
+                self.hear()
+            else:
+                self.leave()
+        elif not self.closing:
+            self.heard(data)
+            if self._timer is None:
+                self._go_on()
 
     def _go_on(self) -> None:
-        while self.queue and not self._paused:
-            if self._delay_s:
-                self._timer = self.service.loop.call_later(self._delay_s, self._answer_late)
+        service = self.service
+        while self.queue and not self._unsent:
+            if service.delay_s:
+                self._timer = service.loop.call_later(service.delay_s, self._answer_late)
                 return
             self._answer()
 
@@ -37,20 +83,65 @@ class ProtocolConnection(Connection):
 
     def _answer(self) -> None:
         reply = self.take()
-        self.transport.write(self._writer.bytes_of(reply))
-        self.answered(reply)
+        if self._send(self.service.writer.bytes_of(reply), reply.closes):
+            self.answered(reply)
 
-    def pause_writing(self) -> None:
-        self._paused = True
-        self.transport.pause_reading()
+    def _send(self, data: bytes | memoryview, last: bool) -> bool:
+        """Send what the kernel takes and keep the rest. False where the connection is lost."""
+        try:
+            sent = self.sock.send(data, LAST if last and self.service.by_fin else MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.lost(error)
+            return False
+        if sent < len(data) or self._unsent:
+            self._unsent = memoryview(data)[sent:]
+            self.hear()
+        return True
 
-    def resume_writing(self) -> None:
-        self._paused = False
-        self.transport.resume_reading()
-        if self._timer is None:
+    def _flush(self) -> None:
+        if not self._send(self._unsent, self.closing) or self._unsent:
+            return
+        if self.closing and self.peer_closed:
+            self.drop()
+        elif self._timer is None:
             self._go_on()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+    # What a connection asks of its kind.
+
+    def unsent(self) -> int:
+        return len(self._unsent)
+
+    def hear(self) -> None:
+        """Watch for what can be dealt with now."""
+        reads = not self.peer_closed and (self.closing or not self._unsent)
+        events = (EPOLLIN if reads else 0) | (EPOLLOUT if self._unsent else 0)
+        if events != self._watched:
+            self._watched = events
+            self._poller.change(self._descriptor, events)
+
+    def leave(self) -> None:
+        if self._unsent:
+            self.closing = True
+            self.deadline = self.service.loop.time() + FLUSH_S
+            self.hear()
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        self.lost(None)
+
+    def lost(self, error: Exception | None) -> None:
+        super().lost(error)
+        self.queue.clear()
         if self._timer is not None:
             self._timer.cancel()
+        self._poller.forget(self._descriptor)
+        self.sock.close()
+
+
+def connection_factory(service: Service) -> Callable[[socket.SocketType], object]:
+    """What is returned makes a connection of an accepted socket."""
+    poller = Poller(service.loop)
+    return lambda sock: ProtocolConnection(service, sock, poller)

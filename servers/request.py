@@ -5,8 +5,7 @@ request is read for itself, also one that follows a `Connection: close`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import h11
 
@@ -15,8 +14,7 @@ MEMO_BYTES = 4096
 """A load's clients send a handful of different requests, each well below this size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A whole request, its body read and dropped.
 
     `persistent` tells whether HTTP lets the connection live on after it (RFC 9112, section 9.3);
@@ -29,11 +27,12 @@ class Request:
     keep_alive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(NamedTuple):
     """Bytes that are no request, and why. Nothing is read after it."""
 
     reason: str
+    persistent = False
+    keep_alive = False
 
 
 Message = Request | Malformed

@@ -1,7 +1,9 @@
 """A request to its reply, and a reply to bytes. Pure, but for the clock of the Date header."""
 
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
+from math import inf
 from time import time
 from typing import NamedTuple
 
@@ -17,40 +19,27 @@ _OK = int(HTTPStatus.OK)
 _REFUSED = int(HTTPStatus.METHOD_NOT_ALLOWED)
 MALFORMED = int(HTTPStatus.BAD_REQUEST)
 
+REPLIES = 1024
+"""A load's clients ask the same again and again; a server that counts aloud has a reply for each count."""
+
 
 class Reply(NamedTuple):
     """What is answered to one request; equal replies are equal bytes within a second.
 
-    `final` tells that the connection ends after it, whoever closes; `left` is the number of further
-    requests that the server takes on it, None where it does not say; `timeout_s` likewise for idling.
+    `final` tells that the connection ends after it, whoever closes; `closes` that the server does; `left`
+    is the number of further requests that it takes, None where it does not say; `timeout_s` likewise for
+    idling.
     """
 
     version: str
     status: int
     final: bool
+    closes: bool
     length: int
     body: bool
     keep_alive: bool = False
     left: int | None = None
     timeout_s: int | None = None
-
-    @classmethod
-    def to(cls, message: Message, behaviour: Behaviour, served: int, stopping: bool) -> "Reply":
-        """The reply to `message`, the `served`-th exchange of its connection."""
-        if isinstance(message, Malformed):
-            return cls("1.1", MALFORMED, final=True, length=0, body=False)
-        server_closes = behaviour.closer is Closer.SERVER
-        final = stopping or not message.persistent or (server_closes and served >= behaviour.requests)
-        found = message.method in ("GET", "HEAD")
-        keep_alive = message.keep_alive and not final
-        # A hint is given only where it is true: `max` where the server counts, `timeout` (whole
-        # seconds, rounded down: the server waits at least that long) where it watches the clock.
-        left = behaviour.requests - served if keep_alive and server_closes else None
-        timeout_s = (behaviour.idle_timeout_ns // 1_000_000_000 or None) if keep_alive else None
-        if not found:
-            return cls(message.version, _REFUSED, final, 0, False, keep_alive, left, timeout_s)
-        body = message.method == "GET"
-        return cls(message.version, _OK, final, behaviour.response_size, body, keep_alive, left, timeout_s)
 
     def headers(self) -> dict[str, str]:
         """The header fields that depend on the reply; not Date, Server and Content-Length."""
@@ -65,6 +54,40 @@ class Reply(NamedTuple):
             if told := [f"{name}={value}" for name, value in hints.items() if value is not None]:
                 fields["Keep-Alive"] = ", ".join(told)
         return fields
+
+
+class Replies:
+    """Requests to replies, as a behaviour has it. Each is made once."""
+
+    __slots__ = ("_behaviour", "_known", "_requests", "_server_closes")
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self._server_closes = behaviour.closer is Closer.SERVER
+        self._requests = behaviour.requests if self._server_closes else inf
+        self._known = lru_cache(REPLIES)(self._reply)
+
+    def to(self, message: Message, served: int, stopping: bool) -> Reply:
+        """The reply to `message`, the `served`-th exchange of its connection."""
+        final = served >= self._requests or stopping or not message.persistent
+        # A count that is not told makes no difference.
+        told = served if message.keep_alive and self._server_closes else 0
+        return self._known(message, final, stopping, told)
+
+    def _reply(self, message: Message, final: bool, stopping: bool, told: int) -> Reply:
+        if isinstance(message, Malformed):
+            return Reply("1.1", MALFORMED, final=True, closes=True, length=0, body=False)
+        behaviour = self._behaviour
+        closes = final and (self._server_closes or stopping)
+        keep_alive = message.keep_alive and not final
+        # A hint is given only where it is true: `max` where the server counts, `timeout` (whole
+        # seconds, rounded down: the server waits at least that long) where it watches the clock.
+        left = behaviour.requests - told if keep_alive and self._server_closes else None
+        timeout_s = (behaviour.idle_timeout_ns // 1_000_000_000 or None) if keep_alive else None
+        found = message.method in ("GET", "HEAD")
+        status, length = (_OK, behaviour.response_size) if found else (_REFUSED, 0)
+        body = message.method == "GET"
+        return Reply(message.version, status, final, closes, length, body, keep_alive, left, timeout_s)
 
 
 class Writer:

@@ -9,12 +9,11 @@ from collections.abc import Callable
 
 import uvloop
 
-from servers.connection import Connection, Service
-from servers.lines import AcceptError, Line, Listening, Served
+from servers import protocol
+from servers.connection import NEVER, Service
+from servers.lines import AcceptError, Line, Listening
 from servers.listener import Listener, listening_socket
 from servers.plan import Kind, Plan
-from servers.protocol import ProtocolConnection
-from servers.response import Writer
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
@@ -37,17 +36,9 @@ def run_worker(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
 
 async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
     loop = asyncio.get_running_loop()
-    served = Served()
-    service = Service(plan.behaviour, loop, served, Writer(plan.behaviour.response_size))
+    service = Service(plan.behaviour, loop)
+    served = service.served
     make = await _connection_factory(plan.kind, service)
-    openings: set[asyncio.Task[object]] = set()
-
-    def accepted(sock: socket.socket) -> None:
-        served.accepted += 1
-        # uvloop makes the socket non-blocking itself.
-        opening = loop.create_task(loop.connect_accepted_socket(lambda: make(sock), sock))
-        openings.add(opening)
-        opening.add_done_callback(openings.discard)
 
     def failed(error: OSError) -> None:
         name = errno.errorcode.get(error.errno or 0, str(error))
@@ -60,7 +51,7 @@ async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     sockets = [listening_socket(host, port, plan.backlog) for host in plan.hosts]
-    listeners = [Listener(sock, loop, accepted, failed) for sock in sockets]
+    listeners = [Listener(sock, loop, make, failed) for sock in sockets]
     for listener in listeners:
         listener.start()
     say(Listening(port, (os.getpid(),)))
@@ -69,25 +60,25 @@ async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
     await stop.wait()
     for listener in listeners:
         listener.close()
-    await asyncio.gather(*openings, return_exceptions=True)
+    await asyncio.gather(*service.openings, return_exceptions=True)
     service.stop()
     await _drain(service)
     sweeping.cancel()
     say(served)
 
 
-async def _connection_factory(kind: Kind, service: Service) -> Callable[[socket.socket], Connection]:
+async def _connection_factory(kind: Kind, service: Service) -> Callable[[socket.SocketType], object]:
     if kind is Kind.AIOHTTP:
         # Imported here: it takes longer than all the rest.
         from servers.aiohttp_server import connection_factory
 
         return await connection_factory(service)
-    return lambda sock: ProtocolConnection(service, sock)
+    return protocol.connection_factory(service)
 
 
 async def _sweep(service: Service) -> None:
     """End the connections whose time is up: one timer for all, not one each."""
-    period_s = min(max(service.idle_s / SWEEPS_PER_TIMEOUT, SWEEP_LEAST_S), SWEEP_MOST_S)
+    period_s = min(max((service.idle_s or NEVER) / SWEEPS_PER_TIMEOUT, SWEEP_LEAST_S), SWEEP_MOST_S)
     while True:
         await asyncio.sleep(period_s)
         service.sweep()

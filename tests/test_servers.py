@@ -323,6 +323,54 @@ def test_half_closed_clients_get_their_responses(kind: Kind, closer: Closer) -> 
         assert server.stop() == Served(accepted=1, exchanges=2, peer_fin=1)
 
 
+def test_a_half_closed_client_that_resets_is_let_go() -> None:
+    with serving(Kind.PROTOCOL, replace(CLIENT_FIN, delay_ns=60_000_000_000)) as server:
+        (pid,) = server.pids
+        at_rest = open_sockets(pid)
+        client = Client(server.port)
+        client.send(GET)
+        client.sock.shutdown(socket.SHUT_WR)
+        until(lambda: open_sockets(pid) > at_rest)
+        client.reset()
+        until(lambda: open_sockets(pid) == at_rest)
+        assert server.stop() == Served(accepted=1, peer_fin=1)
+
+
+@both_kinds
+@pytest.mark.parametrize("closer", Closer)
+def test_a_half_closed_client_that_reads_late_gets_everything(kind: Kind, closer: Closer) -> None:
+    size = 1 << 20
+    with serving(kind, Behaviour(closer, 2, CloseMethod.RST, response_size=size)) as server:
+        client = Client(server.port, receive_buffer=16_384)
+        client.send(GET * 2)
+        client.sock.shutdown(socket.SHUT_WR)
+        assert select.select([client.sock], [], [], LIMIT_S)[0]
+        assert [len(client.response().body) for _ in range(2)] == [size] * 2
+        # Bytes that a server holds back stand before a FIN: it may not have read that yet.
+        assert client.end() in ("fin", "rst")
+        client.close()
+        served = server.stop()
+        assert (served.exchanges, served.peer_fin + served.rst) == (2, 1)
+
+
+@both_kinds
+def test_clients_that_go_with_the_response_on_its_way(kind: Kind) -> None:
+    with serving(kind, replace(CLIENT_FIN, response_size=8 << 20)) as server:
+        (pid,) = server.pids
+        at_rest = open_sockets(pid)
+        clients = [Client(server.port, receive_buffer=16_384) for _ in range(3)]
+        for client in clients:
+            client.send(GET)
+            assert select.select([client.sock], [], [], LIMIT_S)[0]
+        clients[0].reset()
+        clients[1].close()  # with bytes unread: a reset too (K4)
+        assert len(clients[2].response().body) == 8 << 20
+        clients[2].close()
+        until(lambda: open_sockets(pid) == at_rest)
+        served = server.stop()
+        assert (served.accepted, served.peer_fin, served.peer_rst) == (3, 1, 2)
+
+
 @both_kinds
 def test_clients_that_leave_during_the_delay(kind: Kind) -> None:
     behaviour = replace(SERVER_FIN, delay_ns=150_000_000)
@@ -590,12 +638,14 @@ def test_out_of_descriptors_it_says_so_and_turns_nobody_away(kind: Kind) -> None
 
 def test_a_listener_closes_only_when_nobody_waits() -> None:
     async def main() -> int:
-        accepted: list[socket.socket] = []
+        accepted: list[socket.SocketType] = []
         sock = listening_socket("127.0.0.1", 0, backlog=4 * BATCH)
         clients = [socket.create_connection(sock.getsockname()) for _ in range(2 * BATCH)]
         listener = Listener(sock, asyncio.get_running_loop(), accepted.append, raise_it)
         listener.start()
         listener.close()
+        # A response must not wait for the acknowledgement of the one before.
+        assert all(end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for end in accepted)
         for end in (*accepted, *clients):
             end.close()
         return len(accepted)
@@ -615,8 +665,9 @@ def test_a_port_that_another_serves_is_an_error() -> None:
             assert os.strerror(errno.EADDRINUSE) in second.stderr.read().decode()
 
 
-def test_several_addresses_share_a_port() -> None:
-    plan = Plan(Kind.PROTOCOL, SERVER_FIN, ("127.0.0.1", "127.0.0.2", "::1"))
+@both_kinds
+def test_several_addresses_share_a_port(kind: Kind) -> None:
+    plan = Plan(kind, SERVER_FIN, ("127.0.0.1", "127.0.0.2", "::1"))
     with launched(plan.to_json()) as process:
         assert process.stdout is not None
         listening = cast(Listening, from_json(process.stdout.readline()))
