@@ -4,6 +4,7 @@ Pure. A doubt that changes the answer to the question invalidates; one that mere
 may be read off the result does not.
 """
 
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,6 +83,28 @@ def _died(case: Case) -> Iterator[Caveat]:
             )
 
 
+def _command(case: Case) -> Iterator[Caveat]:
+    ended = case.fold.event("command_ended")
+    if ended is None:
+        return
+    if ended.data["asked"] and not case.fold.event("interrupted"):
+        yield Caveat(
+            CaveatKind.COMMAND_STOPPED,
+            f"the load's command still ran at {case.fold.load_end_ns() / 1e9:.1f} s, and was ended",
+            "tell it how long to load: {duration_s} stands for load.duration in seconds",
+        )
+    code = ended.data["code"]
+    if code and not ended.data["asked"]:
+        how = f"with exit status {code}" if code > 0 else f"by {signal.Signals(-code).name}"
+        words = ended.data["stderr"].splitlines()
+        yield Caveat(
+            CaveatKind.COMMAND_FAILED,
+            f"the load's command ended {how}" + (f": {words[-1]}" if words else ""),
+            "see driver.err and driver.out of the variant: what it did not do was not measured",
+            invalidates=True,
+        )
+
+
 def _unaudited(case: Case) -> Iterator[Caveat]:
     if case.fold.samples and not case.fold.complete:
         yield Caveat(
@@ -104,9 +127,10 @@ def _audit(case: Case) -> Iterator[Caveat]:
     differing = [line for line in case.audit if not line.exact]
     if differing:
         told = "; ".join(f"{line.what}: {line.ours:,}, {line.source} {line.theirs:,}" for line in differing)
+        who = "the two sides differ" if case.fold.by_kernel else "churn's counts are not the kernel's"
         yield Caveat(
             CaveatKind.AUDIT_DIFFERS,
-            f"churn's counts are not the kernel's ({told})",
+            f"{who} ({told})",
             "look for resets, refusals or a server that died; without a cause it is a bug worth reporting",
             invalidates=True,
         )
@@ -284,6 +308,7 @@ _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _records,
     _interrupted,
     _died,
+    _command,
     _unaudited,
     _audit,
     _sample_check,

@@ -8,15 +8,17 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from time import monotonic_ns, time
 from typing import Any
 
 from loadgen import plans
 from loadgen.child import GRACE_S, SILENCE_S, Child, ChildDiedError
+from loadgen.kernel_counts import KernelCounts
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.latency import Counts, Histograms, Latency
 from loadgen.records import ORIGIN, Event, Interval, Record, Sample
-from loadgen.scenario import Variant
+from loadgen.scenario import Driver, ServerKind, Variant
 from loadgen.tcp import Side
 
 LEAD_NS = 250_000_000
@@ -25,20 +27,22 @@ LEAD_NS = 250_000_000
 Emit = Callable[[Record | Latency], None]
 
 
-async def run_variant(variant: Variant, emit: Emit, stop: asyncio.Event) -> None:
-    """Run one variant; every record goes to `emit` as it is made.
+async def run_variant(variant: Variant, directory: Path, emit: Emit, stop: asyncio.Event) -> None:
+    """Run one variant; every record goes to `emit` as it is made. `directory` is for what commands leave.
 
     `stop` ends the load early, in order: what is under way is finished, counted and recorded.
     Cancelling ends everything at once. Raises LabUnavailable, SysctlRefused, and ChildDiedError
     where a process dies before the load began.
     """
     with open_lab(plans.lab_spec(variant)) as lab:
-        async with _children(variant, lab) as (server, driver, sampler):
+        async with _children(variant, directory, lab) as (server, driver, sampler):
             await _Conductor(variant, lab, emit, server, driver, sampler).conduct(stop)
 
 
 @asynccontextmanager
-async def _children(variant: Variant, lab: Lab) -> AsyncGenerator[tuple[Child, Child, Child]]:
+async def _children(
+    variant: Variant, directory: Path, lab: Lab
+) -> AsyncGenerator[tuple[Child, Child, Child]]:
     """The processes, started together, and gone when the block ends."""
     started: list[Child] = []
 
@@ -47,11 +51,10 @@ async def _children(variant: Variant, lab: Lab) -> AsyncGenerator[tuple[Child, C
         started.append(child)
         return child
 
-    to_driver = plans.driver_plan(variant, lab).to_json()
     try:
         yield (
-            await start(Side.SERVER, "server", "servers", plans.server_plan(variant, lab).to_json()),
-            await start(Side.CLIENT, "load worker", "loadgen.drivers", to_driver),
+            await start(Side.SERVER, "server", *_server(variant, directory, lab)),
+            await start(Side.CLIENT, *_driver(variant, directory, lab)),
             await start(
                 Side.CLIENT,
                 "sampler",
@@ -70,6 +73,20 @@ async def _children(variant: Variant, lab: Lab) -> AsyncGenerator[tuple[Child, C
             await child.end()
 
 
+def _server(variant: Variant, directory: Path, lab: Lab) -> tuple[str, str]:
+    """The module that serves, and its plan."""
+    if variant.server.kind is ServerKind.COMMAND:
+        return "loadgen.commands", plans.server_command(variant, lab, directory).to_json()
+    return "servers", plans.server_plan(variant, lab).to_json()
+
+
+def _driver(variant: Variant, directory: Path, lab: Lab) -> tuple[str, str, str]:
+    """What makes the connections, its module, and its plan."""
+    if variant.load.driver is Driver.COMMAND:
+        return "command", "loadgen.commands", plans.driver_command(variant, lab, directory).to_json()
+    return "load worker", "loadgen.drivers", plans.driver_plan(variant, lab).to_json()
+
+
 class _Conductor:
     """Brings the processes through one variant, and their words into records."""
 
@@ -83,6 +100,8 @@ class _Conductor:
         self._driver = driver
         self._sampler = sampler
         self._histograms = Histograms(emit)
+        self._commanded = variant.load.driver is Driver.COMMAND
+        self._counts = KernelCounts(max(plans.INTERVAL_NS, variant.sample.every))
         self._origin_ns = 0
         self._server_asked = False
 
@@ -128,7 +147,8 @@ class _Conductor:
         self._driver.tell("stop")
 
     async def _hear_driver(self) -> None:
-        async for line in self._driver.lines():
+        # A command says nothing while it runs: its keeper bounds that.
+        async for line in self._driver.lines(None if self._commanded else SILENCE_S):
             match line.pop("type"):
                 case "interval":
                     interval = Interval.from_json(line)
@@ -141,6 +161,8 @@ class _Conductor:
                 case "quiet":
                     # Connections that idle are the server's to close: its end makes it.
                     self._end_server()
+                case "command_ended":
+                    self._note("command_ended", **line)
                 case "over":
                     return
                 case other:
@@ -162,6 +184,7 @@ class _Conductor:
                 case "sample_check":
                     self._check(line)
                 case "over":
+                    self._count(self._counts.rest())
                     self._emit(Event(line["t_ns"], "settled"))
                     return
                 case other:
@@ -175,7 +198,14 @@ class _Conductor:
 
     def _sample(self, line: dict[str, Any]) -> None:
         line.pop("type", None)
-        self._emit(Sample.from_json(line))
+        sample = Sample.from_json(line)
+        self._emit(sample)
+        self._count(self._counts.add(sample))
+
+    def _count(self, interval: Interval | None) -> None:
+        """A command tells of no counts: what the kernel has stands for them."""
+        if self._commanded and interval is not None:
+            self._emit(interval)
 
     def _check(self, line: dict[str, Any]) -> None:
         self._emit(Event(line["t_ns"], "sample_check", {"sides": line["sides"]}))

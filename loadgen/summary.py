@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loadgen.audit import AuditLine, audit
+from loadgen.audit import AuditLine, audit, audit_sides
 from loadgen.caveats import Caveat
 from loadgen.doubts import doubts
 from loadgen.expectation import Verdict
@@ -16,7 +16,7 @@ from loadgen.fold import Fold
 from loadgen.knee import LEAST_FALL
 from loadgen.model import Prediction
 from loadgen.records import plain
-from loadgen.scenario import Variant
+from loadgen.scenario import Driver, Variant
 from loadgen.tcp import CloseMethod, Failure, Side
 
 
@@ -81,7 +81,11 @@ class VariantSummary:
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
     metrics = fold.metrics()
-    lines = audit(fold.counted, fold.kernel(), shared=variant.lab.topology.shared) if fold.complete else []
+    lines: list[AuditLine] = []
+    if fold.complete and variant.load.driver is Driver.COMMAND:
+        lines = audit_sides(fold.kernel())
+    elif fold.complete:
+        lines = audit(fold.counted, fold.kernel(), shared=variant.lab.topology.shared)
     return VariantSummary(
         name=variant.name,
         metrics=metrics,
@@ -95,7 +99,10 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
 
 
 def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compared]:
-    """The model's numbers beside the run's; knee and exhaustion where expected or seen."""
+    """The model's numbers beside the run's; knee and exhaustion where expected or seen.
+
+    What rests on a rate is left out where the rate of a command is not known.
+    """
     assumed = prediction.rate_assumed
     client, server = metrics.get("client.time_wait.max"), metrics.get("server.time_wait.max")
     seen = "knee.ports" in metrics
@@ -105,6 +112,9 @@ def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compar
         Compared("TIME-WAIT, client", "", prediction.time_wait_client, client, assumed),
         Compared("TIME-WAIT, server", "", prediction.time_wait_server, server, assumed),
     ]
+    if prediction.rate_per_s is None:
+        knee = Compared("knee", "ports", prediction.knee_ports, metrics.get("knee.ports"), False)
+        return [*(row for row in rows if row.predicted is not None), *([knee] if seen else [])]
     if seen or _falls(prediction):
         to_knee_s = prediction.time_to_knee_s
         ports = None if to_knee_s is None else prediction.knee_ports
@@ -126,6 +136,7 @@ def _falls(prediction: Prediction) -> bool:
     past = prediction.past_knee_per_s
     return (
         past is not None
+        and prediction.rate_per_s is not None
         and prediction.time_to_knee_s is not None
         and past * LEAST_FALL <= prediction.rate_per_s
     )

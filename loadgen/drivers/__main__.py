@@ -48,6 +48,8 @@ def client_of(plan: Plan, tally: Tally) -> Client:
             from loadgen.drivers.aiohttp_client import AiohttpClient
 
             return AiohttpClient(plan, tally)
+        case Driver.COMMAND:
+            raise ValueError("a command is kept by loadgen.commands, and no load worker")
 
 
 def emit(kind: str, data: Mapping[str, Any] | None = None) -> None:
