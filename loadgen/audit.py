@@ -16,6 +16,8 @@ _FAILED = ("AttemptFails",)
 _ACCEPTED = ("PassiveOpens",)
 ACTIVE_CLOSES = ("TW", "TWKilled", "TCPTimeWaitOverflow")
 """Together, the active closes by FIN (K18)."""
+ABORTS = ("TCPAbortOnData", "TCPAbortOnClose")
+"""Counted by the side that ends a connection by RST, whatever state that finds the other in (K4)."""
 _RESETS = ("EstabResets",)
 
 
@@ -77,13 +79,26 @@ def audit(counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, shared:
     ]
 
 
-def audit_sides(kernel: Mapping[Side, Mapping[str, int]]) -> list[AuditLine]:
-    """The comparisons that are left where a command drives and only the kernel counts: side against side."""
+def audit_sides(kernel: Mapping[Side, Mapping[str, int]], *, shared: bool) -> list[AuditLine]:
+    """The comparisons that are left where a command drives and the kernel alone counts: side against side.
+
+    Each end of a connection is counted where it was made; so it held for wrk, ab and curl, to the last
+    one, cut off in mid-flight too. It is left out while somebody has yet to close.
+    """
     client, server = kernel[Side.CLIENT], kernel[Side.SERVER]
     if not all(name in client for name in (*_OPENED, *_FAILED)):
         return []
-    opened = client["ActiveOpens"] - client["AttemptFails"]
-    return list(_line("client ActiveOpens - AttemptFails", "server ", _ACCEPTED, opened, server))
+    connected = client["ActiveOpens"] - client["AttemptFails"]
+    ends = (*ACTIVE_CLOSES, *ABORTS)
+    all_ended = not any(counters.get("CurrEstab", 0) for counters in kernel.values())
+    # In one namespace for both sides, its counters hold both sides' ends.
+    sides = (client,) if shared else (client, server)
+    lines = [*_line("connections established at the client", "server ", _ACCEPTED, connected, server)]
+    if all_ended and all(name in counters for counters in sides for name in ends):
+        closed = sum(counters[name] for counters in sides for name in ends)
+        source = f"{' + '.join(ends)}, of both sides"
+        lines.append(AuditLine("connections, one close each", source, connected, closed))
+    return lines
 
 
 def missing(kernel: Mapping[Side, Mapping[str, int]]) -> list[str]:

@@ -13,13 +13,15 @@ from loadgen.caveats import Caveat, CaveatKind
 from loadgen.choices import Topology
 from loadgen.fold import Fold
 from loadgen.records import plain
-from loadgen.scenario import Variant
+from loadgen.scenario import Driver, ServerKind, Variant
 from loadgen.tcp import Fault, Phase, Side, State
 
 SATURATED = 0.95
 """The share of a core at which a process has no headroom left."""
 LATE_STARTS = 0.01
 """The share of starts that may be later than the scenario's bound: more moves the 99th percentile."""
+OWN_ENDS = 0.1
+"""The share of connections that a command may end otherwise than the scenario says: it did not read it."""
 LATE_SAMPLES = 0.05
 """The share of samples that may be late before the timeline has visible gaps."""
 
@@ -209,7 +211,9 @@ def _dropped(case: Case) -> Iterator[Caveat]:
 
 def _saturated(case: Case) -> Iterator[Caveat]:
     share = case.fold.busy(Side.CLIENT)
-    if share >= SATURATED:
+    if share >= SATURATED and case.variant.load.driver is Driver.COMMAND:
+        yield _command_saturated(CaveatKind.GENERATOR_SATURATED, "load", share)
+    elif share >= SATURATED:
         closed = case.variant.load.open_loop is None
         limit = "it limits the rate, and not the states" if closed else "latencies hold its own waits"
         yield Caveat(
@@ -221,12 +225,23 @@ def _saturated(case: Case) -> Iterator[Caveat]:
         )
     workers = case.variant.server.workers
     share = case.fold.busy(Side.SERVER) / workers
-    if share >= SATURATED:
+    if share >= SATURATED and case.variant.server.kind is ServerKind.COMMAND:
+        yield _command_saturated(CaveatKind.SERVER_SATURATED, "server", share)
+    elif share >= SATURATED:
         yield Caveat(
             CaveatKind.SERVER_SATURATED,
             f"the server used {share:.0%} of each of its {workers} cores: it limits the rate",
             "raise server.workers where the machine has cores",
         )
+
+
+def _command_saturated(kind: CaveatKind, part: str, share: float) -> Caveat:
+    """Of a command only the sum is known, over as many processes and threads as it likes."""
+    return Caveat(
+        kind,
+        f"the {part}'s command used {share:.0%} of a core in all: if it is one thread, it limits the rate",
+        f"let it use more threads or processes where the machine has cores: {part}.command",
+    )
 
 
 def _sampler(case: Case) -> Iterator[Caveat]:
@@ -295,7 +310,9 @@ def _closer(case: Case) -> Iterator[Caveat]:
     other = sum(
         count for ending, count in ended.items() if ending != f"{connection.closer}_{connection.close}"
     )
-    if other > 0:
+    # A command that has loaded for its time ends what it has open in its own way.
+    tolerated = OWN_ENDS * closes.total if case.fold.by_kernel else 0
+    if other > tolerated:
         yield Caveat(
             CaveatKind.CLOSER_DIFFERS,
             f"{other:,} of {closes.total:,} connections were not ended by the {connection.closer}'s"

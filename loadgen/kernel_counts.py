@@ -6,12 +6,10 @@ Interval by interval these are differences of cumulative counts, so their sums a
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from loadgen.audit import ACTIVE_CLOSES
+from loadgen.audit import ABORTS, ACTIVE_CLOSES
 from loadgen.records import Closes, Interval, Sample
 from loadgen.tcp import Side, State
 
-ABORTS = ("TCPAbortOnData", "TCPAbortOnClose")
-"""Counted by the side that sent the RST, whatever state that found its peer in (K4)."""
 OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
 """States of a connection that its application has not closed."""
 

@@ -144,6 +144,16 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
     )
 
 
+def programs(variant: Variant) -> dict[str, str]:
+    """The programs of a variant's commands, by the key that names each."""
+    asked = {"server.command": variant.server.command, "load.command": variant.load.command}
+    return {
+        key: placeholders.fill(command[0], {"python": sys.executable})
+        for key, command in asked.items()
+        if command
+    }
+
+
 def server_command(variant: Variant, lab: Lab, directory: Path) -> CommandPlan:
     """The server where it is a command; `directory` is the variant's in the run."""
     server = variant.server

@@ -17,7 +17,7 @@ from loadgen.knee import LEAST_FALL
 from loadgen.model import Prediction
 from loadgen.records import plain
 from loadgen.scenario import Driver, Variant
-from loadgen.tcp import CloseMethod, Failure, Side
+from loadgen.tcp import CloseMethod, Closer, Failure, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
     metrics = fold.metrics()
     lines: list[AuditLine] = []
     if fold.complete and variant.load.driver is Driver.COMMAND:
-        lines = audit_sides(fold.kernel())
+        lines = audit_sides(fold.kernel(), shared=variant.lab.topology.shared)
     elif fold.complete:
         lines = audit(fold.counted, fold.kernel(), shared=variant.lab.topology.shared)
     return VariantSummary(
@@ -164,7 +164,8 @@ def _seconds(metrics: Mapping[str, float], name: str) -> float | None:
 def verdict(variant: Variant, metrics: Mapping[str, float]) -> str:
     """One sentence: who held TIME-WAIT, and what that did to throughput."""
     if not metrics.get("connected"):
-        return f"No connection was established; {metrics.get('errors.total', 0):,.0f} attempts failed."
+        failed = metrics.get("errors.total", metrics.get("opened", 0))
+        return f"No connection was established; {failed:,.0f} attempts failed."
     parts = [_who_holds(variant, metrics)]
     if "knee.ports" in metrics:
         parts.append(
@@ -182,7 +183,7 @@ def verdict(variant: Variant, metrics: Mapping[str, float]) -> str:
 def _who_holds(variant: Variant, metrics: Mapping[str, float]) -> str:
     held = {side: metrics.get(f"{side}.time_wait.max", 0) for side in Side}
     holders = [side for side in Side if held[side]]
-    closer = variant.connection.closer
+    closer = _closer(variant, metrics)
     if not holders:
         how = "by RST " if variant.connection.close is CloseMethod.RST else ""
         return f"The {closer} closes first {how}and no side holds TIME-WAIT"
@@ -192,6 +193,16 @@ def _who_holds(variant: Variant, metrics: Mapping[str, float]) -> str:
     (side,) = holders
     only = "pays" if side.value == closer.value else "pays, though it closes second"
     return f"The {side} {only}: {held[side]:,.0f} TIME-WAIT there, none on the other side"
+
+
+def _closer(variant: Variant, metrics: Mapping[str, float]) -> Closer:
+    """Who closes first, as the scenario says; a command did not read it, and shows it by most of its ends."""
+    if variant.load.driver is not Driver.COMMAND:
+        return variant.connection.closer
+    ended = {
+        side: metrics.get(f"closes.{side}_fin", 0) + metrics.get(f"closes.{side}_rst", 0) for side in Closer
+    }
+    return max(ended, key=lambda side: (ended[side], side is variant.connection.closer))
 
 
 def summary_document(run: str, summaries: Sequence[VariantSummary]) -> dict[str, Any]:

@@ -45,6 +45,11 @@ class Rates:
     errors: Mapping[str, Floats]
     cut: int
 
+    @property
+    def by_kernel(self) -> bool:
+        """Whether a command drove."""
+        return bool(np.isnan(self.attempts).any())
+
     def total(self, rate: Floats) -> float:
         """How many there were, all intervals together."""
         return float(np.sum(rate * self.length_s))

@@ -87,8 +87,8 @@ def closing(variant: Variant) -> str:
 
 
 def loading(variant: Variant) -> str:
-    if variant.load.command:
-        return f"{Path(variant.load.command[0]).name}, {variant.load.duration}"
+    if variant.load.program:
+        return f"{variant.load.program}, {variant.load.duration}"
     loop = variant.load.loop
     offered = (
         f"{loop.rate} {loop.arrivals}" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
@@ -157,7 +157,7 @@ def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
         if not summary.audit:
             table.add_row(_mark(False), summary.name, "nothing was sampled")
         elif not differing and connected is not None:
-            counts = f"{len(summary.audit)} counts, connections among them"
+            counts = f"{len(summary.audit)} counts, {connected.what} among them"
             ours, theirs = f"{connected.ours:,}", f"{connected.theirs:,}"
             table.add_row(_mark(True), summary.name, counts, ours, theirs, connected.source)
         for line in differing:

@@ -112,6 +112,11 @@ def _command(part: str, model: Server | Load, key: str, refused: tuple[str, ...]
         example = '[nginx, -p, "{dir}", -c, nginx.conf]' if part == "server" else '[wrk, "{url}"]'
         message = f"{part}.{key} is command, and no program is named"
         yield Conflict((f"{part}.command", f"{part}.{key}"), message, f"write command: {example}")
+    program = model.command[0] if model.command else ""
+    if "/" in program and not program.startswith("/"):
+        message = f"{program} is relative, and a command starts in its own directory"
+        hint = "name a program of the PATH or an absolute path; a script is an argument: {dir}/script.py"
+        yield Conflict((f"{part}.command.0",), message, hint)
     for place, argument in enumerate(model.command or ()):
         for name, hint in placeholders.unknown(argument):
             message = f"{{{name}}} is no placeholder"

@@ -197,6 +197,11 @@ class Load(Model):
     """Files that the command finds in its directory {dir}, by name; filled in likewise."""
 
     @property
+    def program(self) -> str:
+        """The name of the command's program, as people know it; empty where there is none."""
+        return self.command[0].rpartition("/")[2].strip("{}") if self.command else ""
+
+    @property
     def loop(self) -> ClosedLoop | OpenLoop:
         """The one that is set."""
         loop = self.open_loop or self.closed_loop
