@@ -83,7 +83,7 @@ def _server(variant: Variant, directory: Path, lab: Lab) -> tuple[str, str]:
 def _driver(variant: Variant, directory: Path, lab: Lab) -> tuple[str, str, str]:
     """What makes the connections, its module, and its plan."""
     if variant.load.driver is Driver.COMMAND:
-        return "command", "loadgen.commands", plans.driver_command(variant, lab, directory).to_json()
+        return "load command", "loadgen.commands", plans.driver_command(variant, lab, directory).to_json()
     return "load worker", "loadgen.drivers", plans.driver_plan(variant, lab).to_json()
 
 

@@ -23,9 +23,12 @@ class Output:
         self._last = b""
 
     def pump(self) -> bool:
-        """Take what is there; whether more may come."""
+        """Take what is there; whether more may come. At the end, pipe and file are closed."""
         data = os.read(self.pipe, _CHUNK_BYTES)
-        if self._room:
+        if not data:
+            os.close(self.pipe)
+            self._file.close()
+        elif self._room:
             self._file.write(data[: self._room])
             if len(data) > self._room:
                 self._file.write(CUT)
