@@ -1,6 +1,6 @@
 # make demo   set everything up and run the main job
 # make test   set everything up and run all checks and tests
-# make peers  install the programs that tests and benchmarks compare with (Debian, root)
+# make peers  install the programs that scenarios run, and that tests and benchmarks compare with (Debian, root)
 
 PYTHON ?= python3
 VENV := .venv
@@ -38,7 +38,8 @@ test: lint
 
 peers:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends wrk apache2-utils iproute2 util-linux >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+		wrk apache2-utils curl nginx-light redis-server iproute2 util-linux >/dev/null
 
 bench: $(READY)
 	$(BIN)/python -m bench.short

@@ -10,6 +10,8 @@ class CaveatKind(StrEnum):
     AUDIT_DIFFERS = "audit_differs"
     AUDIT_INCOMPLETE = "audit_incomplete"
     CLOSER_DIFFERS = "closer_differs"
+    COMMAND_FAILED = "command_failed"
+    COMMAND_STOPPED = "command_stopped"
     COOKIES_SENT = "cookies_sent"
     GENERATOR_SATURATED = "generator_saturated"
     HOST_LOOPBACK = "host_loopback"

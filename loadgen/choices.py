@@ -17,6 +17,8 @@ class Driver(StrEnum):
     """churn's own client: asyncio Protocols on uvloop."""
     AIOHTTP = "aiohttp"
     """The client that people use."""
+    COMMAND = "command"
+    """Any program: its connections are counted by the kernel alone."""
 
 
 class Arrivals(StrEnum):

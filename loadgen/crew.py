@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
 
-from loadgen.child import Child, ChildDiedError
+from loadgen.child import SILENCE_S, Child, ChildDiedError
 from loadgen.gather import Gathering, Taken
 from loadgen.latency import Counts, Histograms, Latency
 from loadgen.records import Event, Interval, Record
@@ -38,7 +39,8 @@ class Crew:
     """Gives the load workers their words, and theirs to the run.
 
     `emit` takes their records, `quiet` is called once no exchange is under way in any of them, `died` for
-    each that ends before its time. The others go on, and all that it said counts.
+    each that ends before its time. The others go on, and all that it said counts. A command that drives is
+    a crew of one: it says nothing while it runs, its keeper bounds that, and `noted` hears how it ended.
     """
 
     def __init__(
@@ -48,11 +50,15 @@ class Crew:
         emit: Emit,
         quiet: Callable[[], None],
         died: Callable[[ChildDiedError], None],
+        noted: Callable[[str, dict[str, Any]], None],
+        patience_s: float | None = SILENCE_S,
     ) -> None:
         self._workers = workers
         self._emit = emit
         self._quiet = quiet
         self._died = died
+        self._noted = noted
+        self._patience_s = patience_s
         self._gathering = Gathering(len(workers), interval_ns)
         self._histograms = Histograms(emit)
         self._load_ends = _Chorus(len(workers))
@@ -100,7 +106,7 @@ class Crew:
         """A worker's intervals, each with its latencies; what else it says is heeded as it comes."""
         interval: Interval | None = None
         latencies: list[Counts] = []
-        async for line in self._workers[number].lines():
+        async for line in self._workers[number].lines(self._patience_s):
             kind = line.pop("type")
             if kind == "latency":
                 latencies.append(Counts.from_json(line))
@@ -116,6 +122,8 @@ class Crew:
                     self._load_has_ended(self._load_ends.say(number, line["t_ns"]))
                 case "quiet":
                     self._are_quiet(self._all_quiet.say(number))
+                case "command_ended":
+                    self._noted(kind, line)
                 case "over":
                     return
                 case other:

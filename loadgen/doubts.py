@@ -4,6 +4,7 @@ Pure. A doubt that changes the answer to the question invalidates; one that mere
 may be read off the result does not.
 """
 
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from loadgen.saturation import saturation
 from loadgen.scenario import Variant
 from loadgen.tcp import Fault, Phase, Side, State
 
+OWN_ENDS = 0.1
+"""The share of connections that a command may end otherwise than the scenario says: it did not read it."""
 LATE_SAMPLES = 0.05
 """The share of samples that may be late before the timeline has visible gaps."""
 
@@ -79,6 +82,28 @@ def _died(case: Case) -> Iterator[Caveat]:
             )
 
 
+def _command(case: Case) -> Iterator[Caveat]:
+    ended = case.fold.event("command_ended")
+    if ended is None:
+        return
+    if ended.data["asked"] and not case.fold.event("interrupted"):
+        yield Caveat(
+            CaveatKind.COMMAND_STOPPED,
+            f"the load's command still ran at {case.fold.load_end_ns() / 1e9:.1f} s, and was ended",
+            "tell it how long to load: {duration_s} stands for load.duration in seconds",
+        )
+    code = ended.data["code"]
+    if code and not ended.data["asked"]:
+        how = f"with exit status {code}" if code > 0 else f"by {signal.Signals(-code).name}"
+        words = ended.data["stderr"].splitlines()
+        yield Caveat(
+            CaveatKind.COMMAND_FAILED,
+            f"the load's command ended {how}" + (f": {words[-1]}" if words else ""),
+            "see driver.err and driver.out of the variant: what it did not do was not measured",
+            invalidates=True,
+        )
+
+
 def _unaudited(case: Case) -> Iterator[Caveat]:
     if case.fold.samples and not case.fold.complete:
         yield Caveat(
@@ -101,9 +126,10 @@ def _audit(case: Case) -> Iterator[Caveat]:
     differing = [line for line in case.audit if not line.exact]
     if differing:
         told = "; ".join(f"{line.what}: {line.ours:,}, {line.source} {line.theirs:,}" for line in differing)
+        who = "the two sides differ" if case.fold.by_kernel else "churn's counts are not the kernel's"
         yield Caveat(
             CaveatKind.AUDIT_DIFFERS,
-            f"churn's counts are not the kernel's ({told})",
+            f"{who} ({told})",
             "look for resets, refusals or a server that died; without a cause it is a bug worth reporting",
             invalidates=True,
         )
@@ -238,7 +264,9 @@ def _closer(case: Case) -> Iterator[Caveat]:
     other = sum(
         count for ending, count in ended.items() if ending != f"{connection.closer}_{connection.close}"
     )
-    if other > 0:
+    # A command that has loaded for its time ends what it has open in its own way.
+    tolerated = OWN_ENDS * closes.total if case.fold.by_kernel else 0
+    if other > tolerated:
         yield Caveat(
             CaveatKind.CLOSER_DIFFERS,
             f"{other:,} of {closes.total:,} connections were not ended by the {connection.closer}'s"
@@ -251,6 +279,7 @@ _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _records,
     _interrupted,
     _died,
+    _command,
     _unaudited,
     _audit,
     _sample_check,

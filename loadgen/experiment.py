@@ -101,7 +101,7 @@ async def _run_one(
             fold.add(record)
             watcher.record(record)
 
-        await run_variant(variant, emit, stop)
+        await run_variant(variant, directory.path / variant.name, emit, stop)
     return summarise(variant, prediction, fold)
 
 

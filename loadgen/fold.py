@@ -18,6 +18,9 @@ from loadgen.tcp import Failure, Side, State
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
+_KERNELS = frozenset({"opened", "connected"})
+"""Of these counts, those that the kernel has where a command drives."""
+
 _CLOSES = tuple(field.name for field in fields(Closes))
 
 
@@ -104,6 +107,11 @@ class Fold:
     def closes(self) -> Closes:
         return Closes(**self._closes)
 
+    @property
+    def by_kernel(self) -> bool:
+        """Whether a command drives, so that the kernel alone has counted."""
+        return any(interval.by_kernel for interval in self.intervals)
+
     def count(self, name: str) -> int:
         """A total of the intervals, by the field's name."""
         return self._counts[name]
@@ -179,9 +187,14 @@ class Fold:
         return found
 
     def _load_metrics(self) -> dict[str, float]:
-        found: dict[str, float] = {name: self._counts[name] for name in COUNTS}
-        found |= {f"closes.{name}": count for name, count in self._closes.items()}
-        found["errors.total"] = self.errors.total()
+        by_kernel = self.by_kernel
+        found: dict[str, float] = {
+            name: self._counts[name] for name in COUNTS if not by_kernel or name in _KERNELS
+        }
+        if not by_kernel or not self._shared():
+            found |= {f"closes.{name}": count for name, count in self._closes.items()}
+        if not by_kernel:
+            found["errors.total"] = self.errors.total()
         for failure, count in self.errors.items():
             found[f"errors.{failure.kind}"] = found.get(f"errors.{failure.kind}", 0) + count
         loaded = self.under_load()
@@ -189,7 +202,8 @@ class Fold:
         found["load.time_ns"] = length_ns
         if length_ns > 0:
             found["rate.mean"] = mean_rate(loaded)
-            found["rate.requests"] = sum(interval.exchanges for interval in loaded) * 1e9 / length_ns
+            if not by_kernel:
+                found["rate.requests"] = sum(interval.exchanges for interval in loaded) * 1e9 / length_ns
             rates = [rate(interval) for interval in _whole(loaded)]
             found["rate.max"] = max(rates)
             found["rate.end"] = rates[-1]
@@ -206,6 +220,10 @@ class Fold:
         if gone_ns is not None:
             found["exhaustion.time_ns"] = gone_ns
         return found
+
+    def _shared(self) -> bool:
+        """Whether both sides live in one namespace, whose counters do not tell them apart."""
+        return any(sample.full for sample in self.samples)
 
     def _state_metrics(self) -> dict[str, float]:
         found: dict[str, float] = {

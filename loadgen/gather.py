@@ -8,6 +8,7 @@ length; where one was held up and missed some, the stream's interval is as long 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from loadgen.latency import Counts, Tag
 from loadgen.records import COUNTS, Closes, Interval
@@ -111,7 +112,7 @@ def _merged(start_ns: int, end_ns: int, in_flight: int, parts: Sequence[Taken]) 
     interval = Interval(
         start_ns=start_ns,
         end_ns=end_ns,
-        **{name: sum(getattr(interval, name) for interval in intervals) for name in COUNTS},
+        **dict[str, Any]({name: sum(getattr(interval, name) for interval in intervals) for name in COUNTS}),
         in_flight=in_flight,
         closes=_closes(interval.closes for interval in intervals),
         errors=dict(errors),

@@ -68,7 +68,7 @@ def knee(intervals: Sequence[Interval], samples: Sequence[Sample]) -> Knee | Non
     count tells when within it the rate changed: this is finer than the interval. A knee within the
     very first interval has no rate before it, and is taken for its end or not found.
     """
-    index = _fall(intervals)
+    index = _fall(intervals, samples)
     if index is None:
         return None
     before = median(map(rate, intervals[max(index - LASTING, 0) : index]))
@@ -86,7 +86,7 @@ def knee(intervals: Sequence[Interval], samples: Sequence[Sample]) -> Knee | Non
     return Knee(time_ns, ports, mean_rate(intervals[:index]), mean_rate(intervals[index + 1 : gone]))
 
 
-def _fall(intervals: Sequence[Interval]) -> int | None:
+def _fall(intervals: Sequence[Interval], samples: Sequence[Sample]) -> int | None:
     """The interval within which the rate falls the most, and stays down; None where it nowhere does."""
     rates = [rate(interval) for interval in intervals]
     deepest: tuple[float, int] | None = None
@@ -99,7 +99,7 @@ def _fall(intervals: Sequence[Interval]) -> int | None:
             continue
         if median(rates[max(index - LASTING, 0) : index]) < after * LEAST_FALL:
             continue
-        if not _slows(intervals[max(index - LASTING, 0) : index], intervals[later]):
+        if not _slows(intervals[max(index - LASTING, 0) : index], intervals[later], samples):
             continue
         fall = rates[index - 1] / after
         if deepest is None or fall > deepest[0]:
@@ -107,11 +107,25 @@ def _fall(intervals: Sequence[Interval]) -> int | None:
     return None if deepest is None else deepest[1]
 
 
-def _slows(before: Sequence[Interval], after: Sequence[Interval]) -> bool:
+def _slows(before: Sequence[Interval], after: Sequence[Interval], samples: Sequence[Sample]) -> bool:
     """Whether connect() takes much longer in one stretch than in the one before."""
-    fast = [one.connect_p50_ns for one in before if one.connect_p50_ns is not None]
-    slow = [one.connect_p50_ns for one in after if one.connect_p50_ns is not None]
-    return bool(fast and slow) and median(slow) >= LEAST_SLOWING * median(fast)
+    fast, slow = _connect_ns(before, samples), _connect_ns(after, samples)
+    return fast is not None and slow is not None and slow >= LEAST_SLOWING * fast
+
+
+def _connect_ns(stretch: Sequence[Interval], samples: Sequence[Sample]) -> float | None:
+    """How long connect() takes: its median, or where a command drives and nobody timed it, the client's time
+    in the kernel for each connection; None where nothing tells."""
+    timed = [one.connect_p50_ns for one in stretch if one.connect_p50_ns is not None]
+    if timed:
+        return median(timed)
+    connected = sum(one.connected for one in stretch)
+    if not connected or not samples or not stretch[0].by_kernel:
+        return None
+    times_ns = [sample.t_ns for sample in samples]
+    spent_ns = [sample.sides[Side.CLIENT].cpu_system_ns for sample in samples]
+    begun, ended = np.interp([stretch[0].start_ns, stretch[-1].end_ns], times_ns, spent_ns).tolist()
+    return (ended - begun) / connected
 
 
 def _held(fast: int, mixed: Interval, intervals: Sequence[Interval], samples: Sequence[Sample]) -> int | None:

@@ -40,7 +40,8 @@ class Situation:
     `ports` counts the client's ports over all its `paths`: range x sources x destinations (K7). A
     TIME-WAIT keeps its port from connect() for `hold_s`. `rate` is what is asked for, in connections per
     second; None in a closed loop. `connections` in flight that rest `pause_s` in each connection's
-    life, and `costs` with a core for each of the `workers`, bound it in either.
+    life, and `costs` with a core for each of the `workers`, bound it in either. Of a command the costs
+    are not known: None.
     """
 
     ports: int
@@ -50,7 +51,7 @@ class Situation:
     close: CloseMethod
     requests: int
     duration_s: float
-    costs: Costs
+    costs: Costs | None
     rate: float | None
     connections: int
     pause_s: float
@@ -68,19 +69,19 @@ class Prediction:
     knee_ports            the population at which connect() becomes slow (K8); `time_to_knee_s` when
     time_to_exhaustion_s  when no port is left
     time_wait_client      and `time_wait_server`: the largest population on each side
-    What does not happen within the run is None.
+    What does not happen within the run is None, and so is what rests on a rate that is not known.
     """
 
     ports: int
-    rate_per_s: float
+    rate_per_s: float | None
     rate_assumed: bool
     past_knee_per_s: float | None
     ceiling_per_s: float | None
     knee_ports: int | None
     time_to_knee_s: float | None
     time_to_exhaustion_s: float | None
-    time_wait_client: int
-    time_wait_server: int
+    time_wait_client: int | None
+    time_wait_server: int | None
     assumptions: tuple[str, ...]
 
     @classmethod
@@ -92,7 +93,9 @@ class Prediction:
 
 def predict(situation: Situation) -> Prediction:
     """The prediction for one variant."""
-    capacity = _capacity(situation)
+    if situation.costs is None:
+        return _without_rate(situation)
+    capacity = _capacity(situation, situation.costs)
     assumed = situation.rate is None or situation.rate > capacity
     rate = capacity if situation.rate is None else min(situation.rate, capacity)
     why = "a closed loop's rate is not given" if situation.rate is None else "the generator makes no more"
@@ -113,7 +116,7 @@ def predict(situation: Situation) -> Prediction:
         return nothing_held
     if situation.closer is Closer.SERVER:
         return replace(nothing_held, time_wait_server=_reopened(situation, rate))
-    return _client_holds(situation, nothing_held)
+    return _client_holds(situation, situation.costs, rate, nothing_held)
 
 
 def distinct_ports(opened: float, ports: int) -> int:
@@ -135,16 +138,36 @@ def _reopened(situation: Situation, rate: float) -> int:
     return min(distinct_ports(opened, situation.ports), situation.tw_buckets)
 
 
-def _client_holds(situation: Situation, prediction: Prediction) -> Prediction:
+def _without_rate(situation: Situation) -> Prediction:
+    """What holds at any rate: who has no TIME-WAIT, where the knee is, what the ports can sustain."""
+    fin = situation.close is CloseMethod.FIN
+    holder = situation.closer if fin else None
+    client = holder is Closer.CLIENT and situation.ports <= situation.tw_buckets
+    return Prediction(
+        ports=situation.ports,
+        rate_per_s=None,
+        rate_assumed=False,
+        past_knee_per_s=None,
+        ceiling_per_s=situation.ports / situation.hold_s if client else None,
+        knee_ports=situation.ports // 2 if client else None,
+        time_to_knee_s=None,
+        time_to_exhaustion_s=None,
+        time_wait_client=None if holder is Closer.CLIENT else 0,
+        time_wait_server=None if holder is Closer.SERVER else 0,
+        assumptions=("the rate of a command is not known, nor what rests on it",),
+    )
+
+
+def _client_holds(situation: Situation, costs: Costs, rate: float, prediction: Prediction) -> Prediction:
     """The client closes first: each connection leaves it one port less for `hold_s`.
 
     Once the first ports come back they do so at the rate at which they went, so the population of
     that moment is the largest, and what has not happened by then never does.
     """
-    ports, rate = situation.ports, prediction.rate_per_s
+    ports = situation.ports
     half = ports // 2
     scan_s = half / situation.paths * PORT_SCAN_S
-    cost_s = situation.costs.per_connection_s(situation.requests)
+    cost_s = costs.per_connection_s(situation.requests)
     slow_rate = min(rate, situation.workers / (cost_s + scan_s))
     window_s = min(situation.duration_s, situation.hold_s)
     to_knee_s = half / rate
@@ -174,7 +197,7 @@ def _client_holds(situation: Situation, prediction: Prediction) -> Prediction:
     )
 
 
-def _capacity(situation: Situation) -> float:
+def _capacity(situation: Situation, costs: Costs) -> float:
     """Connections per second that the generator can make while connect() is fast."""
-    cost_s = situation.costs.per_connection_s(situation.requests)
+    cost_s = costs.per_connection_s(situation.requests)
     return min(situation.workers / cost_s, situation.connections / (situation.pause_s + cost_s))

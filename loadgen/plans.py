@@ -1,16 +1,20 @@
 """From a variant to what each process is told, and to what the model predicts from."""
 
 import os
+import sys
 from dataclasses import dataclass
 from itertools import cycle, islice
+from pathlib import Path
 
-from loadgen import sampler
+from loadgen import placeholders, sampler
+from loadgen.commands.plan import Plan as CommandPlan
+from loadgen.commands.plan import find_program
 from loadgen.drivers import plan as driver
 from loadgen.drivers.uring import able
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.model import TIME_WAIT_S, Costs, Situation
-from loadgen.scenario import Driver, OpenLoop, Variant
+from loadgen.scenario import Driver, Family, Load, OpenLoop, Server, Variant
 from loadgen.tcp import Side
 from servers.behaviour import Behaviour
 from servers.plan import Kind
@@ -19,6 +23,10 @@ from servers.plan import Plan as ServerPlan
 INTERVAL_NS = 100_000_000
 """The length of an interval: fine enough to see a knee pass, and at 20,000 connections/s taking it costs the
 driver 1 % of its core."""
+
+COMMAND_GRACE_NS = 5_000_000_000
+"""How long after load.duration a command may take to end by itself: it may begin its clock late, and wait for
+its last responses."""
 
 TW_BUCKETS = "net.ipv4.tcp_max_tw_buckets"
 TW_REUSE = "net.ipv4.tcp_tw_reuse"
@@ -69,7 +77,7 @@ def situation(variant: Variant) -> Situation:
         close=connection.close,
         requests=requests,
         duration_s=variant.load.duration / 1e9,
-        costs=_COSTS[variant.load.driver],
+        costs=_COSTS.get(variant.load.driver),
         rate=loop.rate / requests if isinstance(loop, OpenLoop) else None,
         connections=loop.connections,
         pause_s=pause_ns / 1e9,
@@ -178,6 +186,56 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
         seed=load.seed,
         response_bytes=variant.server.response,
     )
+
+
+def programs(variant: Variant) -> dict[str, str]:
+    """The programs of a variant's commands, by the key that names each."""
+    asked = {"server.command": variant.server.command, "load.command": variant.load.command}
+    return {
+        key: placeholders.fill(command[0], {"python": sys.executable})
+        for key, command in asked.items()
+        if command
+    }
+
+
+def server_command(variant: Variant, lab: Lab, directory: Path) -> CommandPlan:
+    """The server where it is a command; `directory` is the variant's in the run."""
+    server = variant.server
+    return _command(variant, lab, server, directory / "server", server.port, server.ready)
+
+
+def driver_command(variant: Variant, lab: Lab, directory: Path) -> CommandPlan:
+    """The driver where it is a command; `directory` is the variant's in the run."""
+    limit_ns = _whole_seconds(variant) * 1_000_000_000 + COMMAND_GRACE_NS
+    return _command(variant, lab, variant.load, directory / "driver", None, limit_ns)
+
+
+def _command(
+    variant: Variant, lab: Lab, asked: Server | Load, place: Path, port: int | None, limit_ns: int
+) -> CommandPlan:
+    host = lab.addresses[Side.SERVER][0]
+    literal = f"[{host}]" if variant.lab.family is Family.IPV6 else host
+    values = {
+        "url": f"http://{literal}:{variant.server.port}/",
+        "host": host,
+        "port": str(variant.server.port),
+        "dir": str(place.absolute()),
+        "duration_s": str(_whole_seconds(variant)),
+        "connections": str(variant.load.loop.connections),
+        "python": sys.executable,
+    }
+    program, *arguments = (placeholders.fill(text, values) for text in asked.command or ())
+    return CommandPlan(
+        argv=(find_program(program) or program, *arguments),
+        directory=values["dir"],
+        files={name: placeholders.fill(text, values) for name, text in asked.files.items()},
+        port=port,
+        limit_ns=limit_ns,
+    )
+
+
+def _whole_seconds(variant: Variant) -> int:
+    return -(-variant.load.duration // 1_000_000_000)
 
 
 def sampler_plan(variant: Variant, lab: Lab) -> sampler.Plan:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from loadgen.commands.plan import find_program
 from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
 from loadgen.kernel.sock_diag import SockDiag
 from loadgen.lab import namespaces, sysctls
@@ -63,6 +64,15 @@ def checks(*, descriptors_needed: int, directory: Path, workers: int = LEAST_CPU
         cpus_check(workers),
         disk_check(directory),
     ]
+
+
+def program_check(name: str, asked: str) -> Check:
+    """Whether a command's program is installed; `asked` tells where it is named."""
+    found = find_program(name)
+    if found is not None:
+        return Check(name, Verdict.OK, found)
+    remedy = "install it (`make peers` brings those of the bundled scenarios, on Debian), or name another"
+    return Check(name, Verdict.FAIL, f"is not installed, or cannot be executed: {asked}", remedy)
 
 
 def raise_descriptor_limit() -> int:

@@ -103,6 +103,9 @@ class Closes:
 class Interval:
     """What the load workers counted between two instants, 100 ms apart unless one was held up.
 
+    A command does not tell what it counts. Where it drives, the interval lies between two samples and
+    is `by_kernel`: opened, connected, closes and in_flight are the kernel's, all else is 0 and unknown.
+
     offered     requests whose intended start fell into the interval
     started     of those and earlier ones, the requests actually begun
     late        starts later than the scenario's bound; dropped: starts given up
@@ -138,6 +141,7 @@ class Interval:
     response_p50_ns: int | None = None
     response_p99_ns: int | None = None
     connecting_ns: int | None = None
+    by_kernel: bool = False
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Interval":

@@ -9,35 +9,39 @@ import json
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from time import monotonic_ns, time
 from typing import Any
 
 from loadgen import plans
 from loadgen.child import GRACE_S, SILENCE_S, Child, ChildDiedError
 from loadgen.crew import Crew, Emit
+from loadgen.kernel_counts import KernelCounts
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.records import ORIGIN, Event, Sample
-from loadgen.scenario import Variant
+from loadgen.records import ORIGIN, Event, Interval, Sample
+from loadgen.scenario import Driver, ServerKind, Variant
 from loadgen.tcp import Side
 
 LEAD_NS = 250_000_000
 """From the instant that all are ready to the load's begin: time for the baseline sample."""
 
 
-async def run_variant(variant: Variant, emit: Emit, stop: asyncio.Event) -> None:
-    """Run one variant; every record goes to `emit` as it is made.
+async def run_variant(variant: Variant, directory: Path, emit: Emit, stop: asyncio.Event) -> None:
+    """Run one variant; every record goes to `emit` as it is made. `directory` is for what commands leave.
 
     `stop` ends the load early, in order: what is under way is finished, counted and recorded.
     Cancelling ends everything at once. Raises LabUnavailable, SysctlRefused, and ChildDiedError
     where a process dies before the load began.
     """
     with open_lab(plans.lab_spec(variant)) as lab:
-        async with _children(variant, lab) as (server, load_workers, sampler):
+        async with _children(variant, directory, lab) as (server, load_workers, sampler):
             await _Conductor(variant, lab, emit, server, load_workers, sampler).conduct(stop)
 
 
 @asynccontextmanager
-async def _children(variant: Variant, lab: Lab) -> AsyncGenerator[tuple[Child, Sequence[Child], Child]]:
+async def _children(
+    variant: Variant, directory: Path, lab: Lab
+) -> AsyncGenerator[tuple[Child, Sequence[Child], Child]]:
     """The processes, started together, and gone when the block ends."""
     started: list[Child] = []
 
@@ -48,11 +52,8 @@ async def _children(variant: Variant, lab: Lab) -> AsyncGenerator[tuple[Child, S
 
     try:
         yield (
-            await start(Side.SERVER, "server", "servers", plans.server_plan(variant, lab).to_json()),
-            [
-                await start(Side.CLIENT, plan.name, "loadgen.drivers", plan.to_json())
-                for plan in plans.driver_plans(variant, lab)
-            ],
+            await start(Side.SERVER, "server", *_server(variant, directory, lab)),
+            [await start(Side.CLIENT, *driver) for driver in _drivers(variant, directory, lab)],
             await start(
                 Side.CLIENT,
                 "sampler",
@@ -71,6 +72,20 @@ async def _children(variant: Variant, lab: Lab) -> AsyncGenerator[tuple[Child, S
             await child.end()
 
 
+def _server(variant: Variant, directory: Path, lab: Lab) -> tuple[str, str]:
+    """The module that serves, and its plan."""
+    if variant.server.kind is ServerKind.COMMAND:
+        return "loadgen.commands", plans.server_command(variant, lab, directory).to_json()
+    return "servers", plans.server_plan(variant, lab).to_json()
+
+
+def _drivers(variant: Variant, directory: Path, lab: Lab) -> list[tuple[str, str, str]]:
+    """What makes the connections, each with its module and its plan."""
+    if variant.load.driver is Driver.COMMAND:
+        return [("load command", "loadgen.commands", plans.driver_command(variant, lab, directory).to_json())]
+    return [(plan.name, "loadgen.drivers", plan.to_json()) for plan in plans.driver_plans(variant, lab)]
+
+
 class _Conductor:
     """Brings the processes through one variant, and their words into records."""
 
@@ -87,10 +102,18 @@ class _Conductor:
         self._lab = lab
         self._emit = emit
         self._server = server
+        self._commanded = variant.load.driver is Driver.COMMAND
         self._crew = Crew(
-            load_workers, plans.INTERVAL_NS, emit, quiet=self._end_server, died=self._note_death
+            load_workers,
+            plans.INTERVAL_NS,
+            emit,
+            quiet=self._end_server,
+            died=self._note_death,
+            noted=lambda kind, data: self._note(kind, **data),
+            patience_s=None if self._commanded else SILENCE_S,
         )
         self._sampler = sampler
+        self._counts = KernelCounts(max(plans.INTERVAL_NS, variant.sample.every))
         self._origin_ns = 0
         self._server_asked = False
 
@@ -159,6 +182,7 @@ class _Conductor:
                 case "sample_check":
                     self._check(line)
                 case "over":
+                    self._count(self._counts.rest())
                     self._emit(Event(line["t_ns"], "settled"))
                     return
                 case other:
@@ -173,7 +197,14 @@ class _Conductor:
 
     def _sample(self, line: dict[str, Any]) -> None:
         line.pop("type", None)
-        self._emit(Sample.from_json(line))
+        sample = Sample.from_json(line)
+        self._emit(sample)
+        self._count(self._counts.add(sample))
+
+    def _count(self, interval: Interval | None) -> None:
+        """A command tells of no counts: what the kernel has stands for them."""
+        if self._commanded and interval is not None:
+            self._emit(interval)
 
     def _check(self, line: dict[str, Any]) -> None:
         self._emit(Event(line["t_ns"], "sample_check", {"sides": line["sides"]}))

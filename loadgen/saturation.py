@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.fold import Fold
 from loadgen.headroom import Core, Search
-from loadgen.scenario import OpenLoop, Variant
+from loadgen.scenario import Driver, OpenLoop, ServerKind, Variant
 from loadgen.tcp import Side
 
 SATURATED = 0.95
@@ -66,6 +66,8 @@ def saturation(variant: Variant, fold: Fold) -> Iterator[Caveat]:
     server = _fullness(variant, fold, Side.SERVER, until_ns)
     crowd = _crowd(variant, fold)
     yield from _late(variant, fold, 0 if search is None else search.late, generator, crowd)
+    for side in Side:
+        yield from _command(variant, fold, side)
     if server and server.full:
         yield _server(variant, server, crowd)
     overflowing = fold.kernel()[Side.SERVER].get("ListenOverflows", 0) > OVERFLOWS * fold.count("opened")
@@ -74,8 +76,8 @@ def saturation(variant: Variant, fold: Fold) -> Iterator[Caveat]:
 
 
 def _fullness(variant: Variant, fold: Fold, side: Side, until_ns: int) -> Fullness | None:
-    """None where the time is too short to tell."""
-    if until_ns < LEAST_NS:
+    """None where the time is too short to tell, and of a command, whose processes are its own affair."""
+    if until_ns < LEAST_NS or _is_command(variant, side):
         return None
     who, workers = (
         ("generator", variant.load.workers) if side is Side.CLIENT else ("server", variant.server.workers)
@@ -83,6 +85,29 @@ def _fullness(variant: Variant, fold: Fold, side: Side, until_ns: int) -> Fullne
     mean = fold.busy(side, until_ns) / workers
     each = fold.cores(side, until_ns) or [Core(mean, 0.0)]
     return Fullness(who, workers, mean, max(each, key=lambda core: core.wanted))
+
+
+def _is_command(variant: Variant, side: Side) -> bool:
+    if side is Side.CLIENT:
+        return variant.load.driver is Driver.COMMAND
+    return variant.server.kind is ServerKind.COMMAND
+
+
+def _command(variant: Variant, fold: Fold, side: Side) -> Iterator[Caveat]:
+    """Of a command only the sum is known, over as many processes and threads as it likes."""
+    share = fold.busy(side)
+    if share < SATURATED or not _is_command(variant, side):
+        return
+    kind, part = (
+        (CaveatKind.GENERATOR_SATURATED, "load")
+        if side is Side.CLIENT
+        else (CaveatKind.SERVER_SATURATED, "server")
+    )
+    yield Caveat(
+        kind,
+        f"the {part}'s command used {share:.0%} of a core in all: if it is one thread, it limits the rate",
+        f"let it use more threads or processes where the machine has cores: {part}.command",
+    )
 
 
 def _crowd(variant: Variant, fold: Fold) -> str:

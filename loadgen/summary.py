@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loadgen.audit import AuditLine, audit
+from loadgen.audit import AuditLine, audit, audit_sides
 from loadgen.caveats import Caveat
 from loadgen.doubts import doubts
 from loadgen.expectation import Verdict
@@ -16,8 +16,8 @@ from loadgen.fold import Fold
 from loadgen.knee import LEAST_FALL
 from loadgen.model import Prediction
 from loadgen.records import plain
-from loadgen.scenario import Variant
-from loadgen.tcp import CloseMethod, Failure, Side
+from loadgen.scenario import Driver, Variant
+from loadgen.tcp import CloseMethod, Closer, Failure, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,11 @@ class VariantSummary:
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
     metrics = fold.metrics()
-    lines = audit(fold.counted, fold.kernel(), shared=variant.lab.topology.shared) if fold.complete else []
+    lines: list[AuditLine] = []
+    if fold.complete and variant.load.driver is Driver.COMMAND:
+        lines = audit_sides(fold.kernel(), shared=variant.lab.topology.shared)
+    elif fold.complete:
+        lines = audit(fold.counted, fold.kernel(), shared=variant.lab.topology.shared)
     return VariantSummary(
         name=variant.name,
         metrics=metrics,
@@ -95,7 +99,10 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
 
 
 def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compared]:
-    """The model's numbers beside the run's; knee and exhaustion where expected or seen."""
+    """The model's numbers beside the run's; knee and exhaustion where expected or seen.
+
+    What rests on a rate is left out where the rate of a command is not known.
+    """
     assumed = prediction.rate_assumed
     client, server = metrics.get("client.time_wait.max"), metrics.get("server.time_wait.max")
     seen = "knee.ports" in metrics
@@ -105,6 +112,9 @@ def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compar
         Compared("TIME-WAIT, client", "", prediction.time_wait_client, client, assumed),
         Compared("TIME-WAIT, server", "", prediction.time_wait_server, server, assumed),
     ]
+    if prediction.rate_per_s is None:
+        knee = Compared("knee", "ports", prediction.knee_ports, metrics.get("knee.ports"), False)
+        return [*(row for row in rows if row.predicted is not None), *([knee] if seen else [])]
     if seen or _falls(prediction):
         to_knee_s = prediction.time_to_knee_s
         ports = None if to_knee_s is None else prediction.knee_ports
@@ -126,6 +136,7 @@ def _falls(prediction: Prediction) -> bool:
     past = prediction.past_knee_per_s
     return (
         past is not None
+        and prediction.rate_per_s is not None
         and prediction.time_to_knee_s is not None
         and past * LEAST_FALL <= prediction.rate_per_s
     )
@@ -153,7 +164,8 @@ def _seconds(metrics: Mapping[str, float], name: str) -> float | None:
 def verdict(variant: Variant, metrics: Mapping[str, float]) -> str:
     """One sentence: who held TIME-WAIT, and what that did to throughput."""
     if not metrics.get("connected"):
-        return f"No connection was established; {metrics.get('errors.total', 0):,.0f} attempts failed."
+        failed = metrics.get("errors.total", metrics.get("opened", 0))
+        return f"No connection was established; {failed:,.0f} attempts failed."
     parts = [_who_holds(variant, metrics)]
     if "knee.ports" in metrics:
         parts.append(
@@ -171,7 +183,7 @@ def verdict(variant: Variant, metrics: Mapping[str, float]) -> str:
 def _who_holds(variant: Variant, metrics: Mapping[str, float]) -> str:
     held = {side: metrics.get(f"{side}.time_wait.max", 0) for side in Side}
     holders = [side for side in Side if held[side]]
-    closer = variant.connection.closer
+    closer = _closer(variant, metrics)
     if not holders:
         how = "by RST " if variant.connection.close is CloseMethod.RST else ""
         return f"The {closer} closes first {how}and no side holds TIME-WAIT"
@@ -181,6 +193,16 @@ def _who_holds(variant: Variant, metrics: Mapping[str, float]) -> str:
     (side,) = holders
     only = "pays" if side.value == closer.value else "pays, though it closes second"
     return f"The {side} {only}: {held[side]:,.0f} TIME-WAIT there, none on the other side"
+
+
+def _closer(variant: Variant, metrics: Mapping[str, float]) -> Closer:
+    """Who closes first, as the scenario says; a command did not read it, and shows it by most of its ends."""
+    if variant.load.driver is not Driver.COMMAND:
+        return variant.connection.closer
+    ended = {
+        side: metrics.get(f"closes.{side}_fin", 0) + metrics.get(f"closes.{side}_rst", 0) for side in Closer
+    }
+    return max(ended, key=lambda side: (ended[side], side is variant.connection.closer))
 
 
 def summary_document(run: str, summaries: Sequence[VariantSummary]) -> dict[str, Any]:

@@ -74,10 +74,16 @@ Node = Scalar | Sequence | Mapping
 
 
 def find(root: Node, path: Iterable[str]) -> Node | None:
-    """The value at a path of keys; None where nobody wrote one."""
+    """The value at a path of keys, places in a list among them; None where nobody wrote one."""
     node: Node | None = root
     for key in path:
-        node = node.get(key) if isinstance(node, Mapping) else None
+        match node:
+            case Mapping():
+                node = node.get(key)
+            case Sequence() if key.isdecimal() and int(key) < len(node.items):
+                node = node.items[int(key)]
+            case _:
+                return None
     return node
 
 

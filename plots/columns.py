@@ -27,6 +27,8 @@ GAP_STEPS = 5
 class Rates:
     """The driver's intervals, shape (n,) each: counts over the interval's real length.
 
+    Where a command drives, nobody counted requests and attempts: they are nan.
+
     `t_s` is the middle of an interval and `length_s` its length. `errors` are per second by
     `phase:kind`, the most frequent first. `cut` counts the attempts that the end of the run gave
     up: they are no errors.
@@ -42,6 +44,11 @@ class Rates:
     connect_p99_s: Floats
     errors: Mapping[str, Floats]
     cut: int
+
+    @property
+    def by_kernel(self) -> bool:
+        """Whether a command drove."""
+        return bool(np.isnan(self.attempts).any())
 
     def total(self, rate: Floats) -> float:
         """How many there were, all intervals together."""
@@ -151,7 +158,7 @@ def _rates(intervals: list[Interval]) -> Rates:
     end_s = _floats(interval.end_ns / 1e9 for interval in kept)
     length_s = end_s - start_s
 
-    def rate(counts: Iterable[int]) -> Floats:
+    def rate(counts: Iterable[float]) -> Floats:
         return _floats(counts) / length_s
 
     totals: dict[Failure, int] = {}
@@ -164,10 +171,10 @@ def _rates(intervals: list[Interval]) -> Rates:
     return Rates(
         t_s=(start_s + end_s) / 2,
         length_s=length_s,
-        offered=rate(interval.offered for interval in kept),
-        attempts=rate(interval.attempts for interval in kept),
+        offered=rate(np.nan if interval.by_kernel else interval.offered for interval in kept),
+        attempts=rate(np.nan if interval.by_kernel else interval.attempts for interval in kept),
         connected=rate(interval.connected for interval in kept),
-        exchanges=rate(interval.exchanges for interval in kept),
+        exchanges=rate(np.nan if interval.by_kernel else interval.exchanges for interval in kept),
         connect_p50_s=_seconds(interval.connect_p50_ns for interval in kept),
         connect_p99_s=_seconds(interval.connect_p99_ns for interval in kept),
         errors={

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from loadgen.rundir import Status
@@ -130,6 +131,8 @@ def _connection(connection: Document) -> str:
 
 
 def _load(load: Document) -> str:
+    if load.get("command"):
+        return f"load by {PurePath(load['command'][0]).name.strip('{}')}"
     closed, open_ = load.get("closed_loop"), load.get("open_loop")
     if closed:
         return f"closed loop, {closed.get('connections')} in flight"

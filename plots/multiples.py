@@ -111,7 +111,9 @@ def _scale(variants: Sequence[Variant]) -> Scale:
     drawn = [columns for columns, _ in variants if not columns.empty]
     exchanges = any(differ(columns.rates.connected, columns.rates.exchanges) for columns in drawn)
     rates = [columns.rates.connected for columns in drawn]
-    rates += [columns.rates.exchanges for columns in drawn] if exchanges else []
+    # A command does not tell of its exchanges.
+    told = [columns.rates.exchanges for columns in drawn if not columns.rates.by_kernel]
+    rates += told if exchanges else []
     means = [float(rate.mean()) for rate in rates if rate.any()]
     log = bool(means) and max(means) > WIDE * min(means)
     peaks = [columns.sockets.peak(side, State.TIME_WAIT) for columns in drawn for side in Side]

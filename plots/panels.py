@@ -62,6 +62,8 @@ def connect_panel(rates: Rates) -> Panel:
         axes.set_title("Connect time, from connect() to established")
         known = np.concatenate([rates.connect_p50_s, rates.connect_p99_s])
         known = known[known > 0]
+        if not known.size and rates.by_kernel:
+            return say(axes, "a command drove: nobody timed connect()")
         if not known.size:
             return say(axes, "nothing was established" if rates.t_s.size else "no intervals were recorded")
         axes.set_yscale("log")
@@ -83,6 +85,8 @@ def error_panel(rates: Rates) -> Panel:
     def draw(axes: Axes) -> None:
         axes.set_title("Errors, per second")
         kinds = list(rates.errors)
+        if rates.by_kernel:
+            return say(axes, "a command drove: it does not tell")
         if not kinds:
             cut = f"; the end of the run cut {count(rates.cut)} attempts" if rates.cut else ""
             return say(axes, f"no errors{cut}" if rates.t_s.size else "no intervals were recorded")

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from loadgen.audit import AuditLine, Counted, audit, missing
+from loadgen.audit import AuditLine, Counted, audit, audit_sides, missing
 from loadgen.records import Closes
 from loadgen.tcp import Side
 
@@ -134,3 +134,44 @@ def test_what_was_not_sampled_leaves_churns_own_identities() -> None:
         "connections, one close each",
     ]
     assert inexact(audit(Counted(), {side: dict.fromkeys(CLIENT, 0) for side in Side}, shared=False)) == []
+
+
+# Where a command drives: 990 SYNs, 20 refused; 500 FINs and 30 RSTs by the client, 400 and 40 by the server.
+CLIENT_SIDE = {**CLIENT, "AttemptFails": 20, "TCPAbortOnData": 10, "TCPAbortOnClose": 20, "CurrEstab": 0}
+SERVER_SIDE = {**SERVER, "AttemptFails": 0, "TCPAbortOnData": 40, "TCPAbortOnClose": 0, "CurrEstab": 0}
+BOTH_SIDES = {name: CLIENT_SIDE[name] + SERVER_SIDE[name] for name in CLIENT_SIDE}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_two_sides_of_a_command_are_compared_with_each_other(shared: bool) -> None:
+    kernel = (
+        {Side.CLIENT: BOTH_SIDES, Side.SERVER: BOTH_SIDES}
+        if shared
+        else {Side.CLIENT: CLIENT_SIDE, Side.SERVER: SERVER_SIDE}
+    )
+    lines = audit_sides(kernel, shared=shared)
+    assert [(line.ours, line.theirs) for line in lines] == [(970, 970), (970, 970)]
+
+
+@pytest.mark.parametrize(
+    ("name", "differing"),
+    [
+        ("AttemptFails", ["connections established at the client", "connections, one close each"]),
+        ("TW", ["connections, one close each"]),
+        ("TCPAbortOnData", ["connections, one close each"]),
+    ],
+)
+def test_sides_that_differ_are_told(name: str, differing: list[str]) -> None:
+    client = {**CLIENT_SIDE, name: CLIENT_SIDE[name] + 1}
+    assert inexact(audit_sides({Side.CLIENT: client, Side.SERVER: SERVER_SIDE}, shared=False)) == differing
+
+
+def test_ends_are_not_compared_while_connections_are_open_or_where_they_are_not_counted() -> None:
+    for server in (
+        {**SERVER_SIDE, "CurrEstab": 1},
+        {name: count for name, count in SERVER_SIDE.items() if name != "TCPAbortOnData"},
+    ):
+        (line,) = audit_sides({Side.CLIENT: CLIENT_SIDE, Side.SERVER: server}, shared=False)
+        assert line.exact
+    lacking = {name: count for name, count in CLIENT_SIDE.items() if name != "AttemptFails"}
+    assert audit_sides({Side.CLIENT: lacking, Side.SERVER: SERVER_SIDE}, shared=False) == []

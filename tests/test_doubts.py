@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from loadgen.audit import audit
+from loadgen.audit import AuditLine, audit
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.doubts import doubts
 from loadgen.fold import Fold
 from loadgen.latency import Latency
-from loadgen.records import Closes, Event, Record, Sample
+from loadgen.records import Closes, Event, Interval, Record, Sample
 from loadgen.scenario import Variant
 from loadgen.tcp import Failure, Fault, Phase, State
 from tests.made_records import STEP, TIMEOUT, S, ended, interval, sample, side, variant
@@ -137,6 +137,78 @@ def test_a_worker_of_the_server_that_died_is_told_with_its_status() -> None:
     assert caveat.kind is CaveatKind.PROCESS_DIED
     assert "a worker of the server ended before its time, with status -9" in caveat.cause
     assert caveat.invalidates
+
+
+# Commands
+
+COMMANDED = variant(
+    connection={"closer": "client"}, load={"driver": "command", "command": ["wrk"]}, server={"workers": 1}
+)
+
+
+def commanded(**told: Any) -> Records:
+    """The clean run, as the kernel counts it where a command drives."""
+    return [
+        dataclasses.replace(one, by_kernel=True) if isinstance(one, Interval) else one
+        for one in clean(**told)
+    ]
+
+
+def ended_with(code: int, asked: bool, stderr: str = "") -> Event:
+    return Event(S, "command_ended", {"code": code, "asked": asked, "stderr": stderr})
+
+
+def test_a_command_that_ends_well_leaves_no_doubt() -> None:
+    assert found([*commanded(), ended_with(0, asked=False)], COMMANDED) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "how"), [(3, "with exit status 3: no route"), (-11, "by SIGSEGV: no route")]
+)
+def test_a_command_that_fails_invalidates(code: int, how: str) -> None:
+    caveat = only([*commanded(), ended_with(code, asked=False, stderr="first\nno route")], COMMANDED)
+    assert caveat.kind is CaveatKind.COMMAND_FAILED
+    assert how in caveat.cause
+    assert caveat.invalidates
+
+
+def test_a_command_that_had_to_be_ended_is_told_and_its_exit_is_ours() -> None:
+    records = [*commanded(), ended_with(-15, asked=True)]
+    caveat = only(records, COMMANDED)
+    assert caveat.kind is CaveatKind.COMMAND_STOPPED
+    assert "still ran at 1.0 s" in caveat.cause
+    assert not caveat.invalidates
+    assert kinds([*records, Event(S, "interrupted")], COMMANDED) == {CaveatKind.INTERRUPTED}
+
+
+@pytest.mark.parametrize(("others", "doubted"), [(100, False), (101, True)])
+def test_a_command_may_end_a_tenth_in_its_own_way(others: int, doubted: bool) -> None:
+    loads = [dataclasses.replace(interval(index, 100), by_kernel=True) for index in range(10)]
+    closes = Closes(client_fin=100 - others // 10, server_fin=others // 10)
+    loads = [dataclasses.replace(one, closes=closes) for one in loads]
+    last = Closes(client_fin=100 - others // 10 - others % 10, server_fin=others // 10 + others % 10)
+    loads[-1] = dataclasses.replace(loads[-1], closes=last)
+    assert (CaveatKind.CLOSER_DIFFERS in kinds([*loads, *ended(S)], COMMANDED)) is doubted
+
+
+def test_of_a_busy_command_only_the_sum_is_known() -> None:
+    caveat = only(commanded(client_cpu_ns=round(1.3 * S)), COMMANDED)
+    assert caveat.kind is CaveatKind.GENERATOR_SATURATED
+    assert "the load's command used 130% of a core in all: if it is one thread" in caveat.cause
+    nginx = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
+    caveat = only(clean(server_cpu_ns=S), nginx)
+    assert caveat.kind is CaveatKind.SERVER_SATURATED
+    assert "server.command" in caveat.remedy
+
+
+def test_sides_that_disagree_are_told_as_such() -> None:
+    fold = Fold(28_232)
+    for record in commanded(server={"PassiveOpens": 1_001}):
+        fold.add(record)
+    lines = [AuditLine("connections established at the client", "server PassiveOpens", 1_000, 1_001)]
+    (caveat,) = doubts(COMMANDED, fold, fold.metrics(), lines)
+    assert caveat.kind is CaveatKind.AUDIT_DIFFERS
+    assert caveat.cause.startswith("the two sides differ (connections established at the client: 1,000,")
 
 
 # The counts

@@ -1,5 +1,6 @@
 """The knee: found where it is, wherever it falls, and not where there is none."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from loadgen.knee import LASTING, Knee, exhaustion_ns, knee, rate
 from loadgen.records import Interval, Sample
-from loadgen.tcp import Failure, Fault, Phase
+from loadgen.tcp import Failure, Fault, Phase, Side
 from tests.made_records import NO_PORT, STEP, S, interval, sample, side
 
 MS = 1_000_000
@@ -115,6 +116,25 @@ def test_kept_connections_lose_little_and_their_knee_is_found_too(seed: int) -> 
     result = found(run)
     assert result.ports == pytest.approx(run.ports_at(3_000 * MS), rel=0.03)
     assert result.rate_after == pytest.approx(770, rel=0.05)
+
+
+@pytest.mark.parametrize(("grows", "known"), [(True, True), (False, False)])
+def test_where_nobody_timed_connect_the_kernels_time_for_each_connection_tells(
+    grows: bool, known: bool
+) -> None:
+    """A command drives. At a knee the client's kernel works all the time for fewer connections; where it
+    works less, somebody else is slow."""
+    run = falling(845)
+    loads = [dataclasses.replace(one, connect_p50_ns=None, by_kernel=True) for one in run.intervals()]
+    samples: list[Sample] = []
+    for one in run.samples():
+        spent_ns = one.t_ns if grows else round(30_000 * run.ports_at(one.t_ns))
+        client = dataclasses.replace(one.sides[Side.CLIENT], cpu_system_ns=max(spent_ns, 0))
+        samples.append(dataclasses.replace(one, sides={**one.sides, Side.CLIENT: client}))
+    result = knee(loads, samples)
+    assert (result is not None) is known
+    if result is not None:
+        assert result.ports == pytest.approx(run.ports_at(845 * MS), rel=0.01)
 
 
 @pytest.mark.parametrize("ports", [3_000, 4_000, 8_000])

@@ -37,6 +37,21 @@ def told(**change: object) -> Prediction:
 # By hand
 
 
+def test_of_a_command_only_what_holds_at_any_rate_is_predicted() -> None:
+    client = told(costs=None)
+    assert (client.ceiling_per_s, client.knee_ports) == (told().ceiling_per_s, 14_116)
+    assert (client.rate_per_s, client.time_wait_client, client.time_wait_server) == (None, None, 0)
+    assert (client.time_to_knee_s, client.time_to_exhaustion_s, client.past_knee_per_s) == (None, None, None)
+    server = told(costs=None, closer=Closer.SERVER)
+    assert (server.time_wait_client, server.time_wait_server) == (0, None)
+    assert (server.ceiling_per_s, server.knee_ports) == (None, None)
+    reset = told(costs=None, close=CloseMethod.RST)
+    assert (reset.time_wait_client, reset.time_wait_server, reset.knee_ports) == (0, 0, None)
+    # Beyond the buckets TIME-WAITs are destroyed at once, and the ports never run out (K14).
+    assert told(costs=None, tw_buckets=10_000).ceiling_per_s is None
+    assert Prediction.from_json(json.loads(json.dumps(plain(client)))) == client
+
+
 def test_the_ceiling_is_the_ports_over_the_time_they_are_held() -> None:
     assert told().ceiling_per_s == pytest.approx(463, abs=0.5)  # K2, K7: 28,232 ports / 61 s
 

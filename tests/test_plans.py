@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from loadgen import plans, sampler
+from loadgen.commands.plan import Plan as CommandPlan
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
 from loadgen.drivers.plan import Plan as DriverPlan
 from loadgen.lab.lab import Lab
@@ -21,6 +23,9 @@ from loadgen.scenario import Variant, load_scenario
 from loadgen.scenario import models as scenario_models
 from loadgen.tcp import CloseMethod, Closer, Side
 from servers.plan import Plan as ServerPlan
+
+RUN = Path("/run/main")
+"""A variant's directory in a run, where commands have theirs."""
 
 NOT_PLANNED = {
     "name": "names the run's directory",
@@ -44,6 +49,9 @@ CHANGES: dict[str, Any] = {
     "server.response": "1KiB",
     "server.delay": "20ms",
     "server.idle_timeout": "3s",
+    "server.command": ["nginx", "-p", "{dir}"],
+    "server.files": {"nginx.conf": "listen {port};"},
+    "server.ready": "3s",
     "connection.http": "1.0",
     "connection.requests": 10,
     "connection.closer": "client",
@@ -63,16 +71,28 @@ CHANGES: dict[str, Any] = {
     "load.timeouts.response": "3s",
     "load.timeouts.close": "4s",
     "load.seed": 7,
+    "load.command": ["wrk", "{url}"],
+    "load.files": {"urls": "{url}"},
     "sample.every": "50ms",
 }
 """A value for every field of a variant that is not its default."""
 
 
+def base_of(path: str) -> dict[str, Any]:
+    """What has to stand beside a field for it to mean anything."""
+    if path.startswith("load.open_loop"):
+        return {"load": {"open_loop": {"rate": "100/s"}}}
+    part, _, name = path.partition(".")
+    if name in ("command", "files", "ready"):
+        return {part: {{"server": "kind", "load": "driver"}[part]: "command", "command": ["a"]}}
+    return {}
+
+
 @dataclasses.dataclass(frozen=True)
 class Plans:
     lab: LabSpec
-    server: ServerPlan
-    drivers: tuple[DriverPlan, ...]
+    server: ServerPlan | CommandPlan
+    drivers: tuple[DriverPlan, ...] | tuple[CommandPlan]
     sampler: sampler.Plan
 
     @property
@@ -104,8 +124,8 @@ def planned(asked: Variant) -> Plans:
     )
     return Plans(
         spec,
-        plans.server_plan(asked, lab),
-        plans.driver_plans(asked, lab),
+        plans.server_command(asked, lab, RUN) if asked.server.command else plans.server_plan(asked, lab),
+        (plans.driver_command(asked, lab, RUN),) if asked.load.command else plans.driver_plans(asked, lab),
         plans.sampler_plan(asked, lab),
     )
 
@@ -145,9 +165,7 @@ def test_the_fields_of_a_variant_are_those_known_here() -> None:
 
 @pytest.mark.parametrize("path", CHANGES)
 def test_every_field_changes_what_some_process_is_told(tmp_path: Path, path: str) -> None:
-    base: dict[str, Any] = (
-        {"load": {"open_loop": {"rate": "100/s"}}} if path.startswith("load.open_loop") else {}
-    )
+    base = base_of(path)
     before = planned(variant(tmp_path, **base))
     after = planned(variant(tmp_path, **merged(base, nested(path, CHANGES[path]))))
     assert after != before
@@ -185,6 +203,28 @@ def test_both_ends_are_told_the_same_of_who_closes(tmp_path: Path) -> None:
     )
 
 
+def test_a_command_is_told_where_who_and_how_long(tmp_path: Path) -> None:
+    names = ["{url}", "{host}", "{port}", "{dir}", "{duration_s}", "{connections}", "{python}", "{other}"]
+    load = {"driver": "command", "command": ["no-such-program", *names[:-1]], "duration": "1.5s"}
+    asked = variant(tmp_path, load={**load, "files": {"all": " ".join(names)}})
+    plan = planned(asked).driver
+    assert isinstance(plan, CommandPlan)
+    values = ("http://198.19.0.1:8080/", "198.19.0.1", "8080", "/run/main/driver", "2", "64", sys.executable)
+    assert plan.argv == ("no-such-program", *values)
+    assert plan.files == {"all": f"{' '.join(values)} {{other}}"}
+    assert (plan.port, plan.limit_ns) == (None, 2_000_000_000 + plans.COMMAND_GRACE_NS)
+    ipv6 = planned(variant(tmp_path, lab={"family": "ipv6"}, load=load)).driver
+    assert isinstance(ipv6, CommandPlan)
+    assert ipv6.argv[1:3] == ("http://[2001:2:0:2::1]:8080/", "2001:2:0:2::1")
+
+
+def test_the_programs_of_commands_are_known_before_a_run(tmp_path: Path) -> None:
+    load = {"driver": "command", "command": ["{python}", "x"]}
+    asked = variant(tmp_path, server={"kind": "command", "command": ["nginx", "-v"]}, load=load)
+    assert plans.programs(asked) == {"server.command": "nginx", "load.command": sys.executable}
+    assert plans.programs(variant(tmp_path)) == {}
+
+
 def test_an_open_loop_in_full(tmp_path: Path) -> None:
     loop = {"rate": "1.5k/s", "arrivals": "poisson", "connections": 99, "late": "3ms"}
     plan = planned(variant(tmp_path, load={"open_loop": loop}))
@@ -198,9 +238,9 @@ def test_an_open_loop_in_full(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", CHANGES)
 def test_every_plan_survives_its_way_to_the_process(tmp_path: Path, path: str) -> None:
-    plan = planned(variant(tmp_path, **nested(path, CHANGES[path]) if "open_loop" not in path else {}))
-    assert tuple(DriverPlan.from_json(driver.to_json()) for driver in plan.drivers) == plan.drivers
-    assert ServerPlan.from_json(plan.server.to_json()) == plan.server
+    plan = planned(variant(tmp_path, **merged(base_of(path), nested(path, CHANGES[path]))))
+    assert tuple(type(driver).from_json(driver.to_json()) for driver in plan.drivers) == plan.drivers
+    assert type(plan.server).from_json(plan.server.to_json()) == plan.server
     assert sampler.Plan.from_json(plan.sampler.to_json()) == plan.sampler
     assert "\n" not in plan.driver.to_json() + plan.server.to_json() + plan.sampler.to_json()
     json.loads(plan.driver.to_json())
@@ -331,6 +371,9 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
         "server.backlog",
         "server.response",
         "server.idle_timeout",
+        "server.command",
+        "server.files",
+        "server.ready",
         "connection.http",
         "load.pin",
         "load.open_loop.arrivals",
@@ -340,12 +383,14 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
         "load.timeouts.response",
         "load.timeouts.close",
         "load.seed",
+        "load.command",
+        "load.files",
         "sample.every",
     }
     base: dict[str, Any] = {"connection": {"closer": "client", "requests": 2}}
     same: set[str] = set()
     for path, value in CHANGES.items():
-        start = merged(base, {"load": {"open_loop": {"rate": "100/s"}}}) if "open_loop" in path else base
+        start = merged(base, base_of(path))
         changed = nested(path, "server" if path == "connection.closer" else value)
         if situation(tmp_path, **merged(start, changed)) == situation(tmp_path, **start):
             same.add(path)

@@ -138,6 +138,41 @@ def test_what_was_not_measured_is_a_gap() -> None:
     assert rates.connect_p99_s.tolist() == pytest.approx([np.nan, 1.45e-3], nan_ok=True)
 
 
+def by_kernel(story: Story) -> Story:
+    """The story as it is recorded where a command drives."""
+    records = [
+        replace(
+            one, by_kernel=True, attempts=0, offered=0, exchanges=0, connect_p50_ns=None, connect_p99_ns=None
+        )
+        if isinstance(one, Interval)
+        else one
+        for one in story.records
+    ]
+    return replace(story, records=records)
+
+
+def test_what_a_command_does_not_tell_is_drawn_as_unknown() -> None:
+    story = by_kernel(server_closes())
+    rates = columns_of(story.records).rates
+    assert rates.by_kernel
+    assert np.isnan(rates.exchanges).all()
+    assert not np.isnan(rates.connected).any()
+    figure = timeline(*told(story))
+    assert_readable(figure)
+    assert "nobody timed connect()" in words(figure)
+    assert "it does not tell" in words(figure)
+    assert "no errors" not in words(figure)
+    assert_readable(portrait(*told(story)))
+
+
+def test_a_command_beside_a_driver_has_no_line_of_exchanges() -> None:
+    figure = multiples_of({"ours": kept("server"), "command": by_kernel(server_closes())})
+    assert_readable(figure)
+    ours, _, command, _ = figure.axes
+    drawn = [[line for line in axes.lines if np.isfinite(points(line)[1]).any()] for axes in (ours, command)]
+    assert [len(lines) for lines in drawn] == [2, 1]
+
+
 def test_a_side_that_was_not_sampled_is_absent_and_not_zero() -> None:
     both = sample(0, {State.TIME_WAIT: 7}, {State.ESTABLISHED: 2}, 7)
     server_only = Sample(S, 1, False, False, {Side.SERVER: both.sides[Side.SERVER]}, 0)

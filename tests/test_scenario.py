@@ -127,6 +127,8 @@ sample: {every: 50ms}
                 "response": "10000B",
                 "delay": "1ms",
                 "idle_timeout": "5s",
+                "files": {},
+                "ready": "5s",
             },
             "load": {
                 "driver": "aiohttp",
@@ -136,6 +138,7 @@ sample: {every: 50ms}
                 "duration": "1500ms",
                 "timeouts": {"connect": "1s", "send": "2s", "response": "3s", "close": "4s"},
                 "seed": 7,
+                "files": {},
             },
             "connection": {
                 "http": "1.0",
@@ -380,6 +383,83 @@ def test_variants_are_chosen_by_name(read: Read) -> None:
 # Mistakes, each with its line and column and a part of what is said about it
 
 MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
+    # Commands
+    "a server command without a program": (
+        "title: t\nserver: {kind: command}",
+        "2:16",
+        'server.kind is command, and no program is named (write command: [nginx, -p, "{dir}"',
+    ),
+    "a load command without a program": (
+        "title: t\nload: {driver: command, command: []}",
+        "2:34",
+        "load.driver is command, and no program is named",
+    ),
+    "a command for another server": (
+        "title: t\nserver: {command: [nginx]}",
+        "2:19",
+        "is for commands, and server.kind is protocol (write kind: command, or remove the key)",
+    ),
+    "readiness of another server": ("title: t\nserver: {ready: 1s}", "2:17", "is for commands"),
+    "files of another driver": (
+        "title: t\nload: {driver: aiohttp, files: {a: b}}",
+        "2:32",
+        "is for commands, and load.driver is aiohttp",
+    ),
+    "an unknown placeholder": (
+        'title: t\nload: {driver: command, command: [wrk, -c, "{conections}", "{url}"]}',
+        "2:44",
+        'load.command.2: {conections} is no placeholder (did you mean "{connections}"?)',
+    ),
+    "a relative program": (
+        "title: t\nload: {driver: command, command: [./load.sh]}",
+        "2:35",
+        "./load.sh is relative, and a command starts in its own directory",
+    ),
+    "a command as text": (
+        "title: t\nload: {driver: command, command: wrk -t1}",
+        "2:34",
+        'expected a list such as [a, b], got "wrk -t1"',
+    ),
+    "an argument that is a list": (
+        "title: t\nload: {driver: command, command: [wrk, [a]]}",
+        "2:40",
+        "expected a text, got a list",
+    ),
+    "what a server command decides": (
+        "title: t\nserver: {kind: command, command: [nginx], workers: 2}",
+        "2:52",
+        "server.workers: a command decides this by itself (remove the key",
+    ),
+    "what a load command decides": (
+        "title: t\nload: {driver: command, command: [wrk], open_loop: {rate: 1/s}}",
+        "2:52",
+        "load.open_loop: a command decides this by itself",
+    ),
+    "thinking of a command": (
+        "title: t\nload: {driver: command, command: [wrk]}\nconnection: {think: 1s}",
+        "3:21",
+        "connection.think: a command decides this by itself",
+    ),
+    "a command's many addresses": (
+        "title: t\nload: {driver: command, command: [wrk]}\nlab: {client: {addresses: 2}}",
+        "3:27",
+        "a command as driver knows of one address on each side",
+    ),
+    "a file in a folder": (
+        "title: t\nserver: {kind: command, command: [a], files: {../x: y}}",
+        "2:47",
+        "expected the name of a file such as nginx.conf, without folders",
+    ),
+    "a file too long": (
+        f"title: t\nserver: {{kind: command, command: [a], files: {{x: {'y' * 65_537}}}}}",
+        "2:50",
+        "expected a text of at most 65,536 characters, got 65,537",
+    ),
+    "a NUL in an argument": (
+        'title: t\nload: {driver: command, command: [a, "\\0"]}',
+        "2:38",
+        "a text without the character NUL",
+    ),
     # The file itself
     "empty": ("", "1:1", "the file is empty"),
     "only a comment": ("# nothing\n", "1:1", "the file is empty"),

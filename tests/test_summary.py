@@ -41,6 +41,35 @@ def metrics(client: int = 0, server: int = 0, **more: float) -> dict[str, float]
     }
 
 
+# Where a command drives
+
+COMMANDED = variant(connection={"closer": "server"}, load={"driver": "command", "command": ["wrk"]})
+
+
+def test_rows_that_rest_on_a_commands_rate_are_left_out() -> None:
+    prediction = predict(situation(COMMANDED))
+    rows = compare(prediction, metrics(server=10))
+    assert [(row.name, row.predicted, row.measured) for row in rows] == [("TIME-WAIT, client", 0, 0)]
+    client = variant(connection={"closer": "client"}, load={"driver": "command", "command": ["curl"]})
+    seen = {"knee__ports": 14_000, "knee__rate_before": 9_000, "knee__rate_after": 600}
+    rows = compare(predict(situation(client)), metrics(client=20_000, **seen))
+    assert [(row.name, row.predicted, row.measured) for row in rows] == [
+        ("TIME-WAIT, server", 0, 0),
+        ("knee", 14_116, 14_000),
+    ]
+
+
+def test_the_sentence_tells_who_did_close_and_not_who_was_to() -> None:
+    closes = {"closes__client_fin": 900, "closes__server_fin": 8}
+    assert verdict(COMMANDED, metrics(client=900, **closes)).startswith(
+        "The client pays: 900 TIME-WAIT there"
+    )
+    both = verdict(COMMANDED, metrics(client=900, server=8, **closes))
+    assert both.startswith("The client closes first; TIME-WAIT stands on both sides")
+    # Where both live in one namespace, nobody knows.
+    assert verdict(COMMANDED, metrics(server=9)).startswith("The server pays: 9 TIME-WAIT there")
+
+
 # One sentence
 
 

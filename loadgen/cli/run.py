@@ -57,6 +57,7 @@ def run(
     from loadgen.summary import summary_document
 
     path, asked = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
+    need_programs(asked)
     raise_descriptor_limit()
     asked = prepared(asked, runs)
     try:
@@ -79,6 +80,23 @@ def run(
     else:
         print_report(asked, outcome.summaries, directory, figures, quick=quick)
     raise SystemExit(int(exit_code(outcome)))
+
+
+def need_programs(scenario: "Scenario") -> None:
+    """See that the programs of all commands are installed; nothing is begun where one is not."""
+    from loadgen import plans
+    from loadgen.preflight import Verdict, program_check
+
+    asked: dict[str, list[str]] = {}
+    for variant in scenario.variants:
+        for key, program in plans.programs(variant).items():
+            asked.setdefault(program, []).append(f"{key} of {variant.name}")
+    found = [program_check(program, ", ".join(places)) for program, places in asked.items()]
+    missing = [
+        f"{check.name} {check.found}; {check.remedy}" for check in found if check.verdict is Verdict.FAIL
+    ]
+    if missing:
+        fail(Exit.INVALID, "\n".join(missing))
 
 
 def prepared(scenario: "Scenario", runs: Path) -> "Scenario":

@@ -59,6 +59,8 @@ class Current:
         return mean_rate(self.fold.intervals[-RATE_INTERVALS:])
 
     def offered(self) -> str:
+        if self.variant.load.program:
+            return f"by {self.variant.load.program}"
         loop = self.variant.load.loop
         return (
             f"{loop.rate:,.10g} requests/s" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"

@@ -37,12 +37,12 @@ def print_predictions(
             variant.name,
             closing(variant),
             loading(variant),
-            f"{prediction.rate_per_s:,.0f}",
+            _count(prediction.rate_per_s),
             _at(prediction.time_to_knee_s),
             _at(prediction.time_to_exhaustion_s),
             _NONE if prediction.ceiling_per_s is None else f"{prediction.ceiling_per_s:,.0f}/s",
-            f"{prediction.time_wait_client:,}",
-            f"{prediction.time_wait_server:,}",
+            _count(prediction.time_wait_client),
+            _count(prediction.time_wait_server),
         )
     console.print(table)
     for assumption in dict.fromkeys(text for _, prediction in predictions for text in prediction.assumptions):
@@ -87,6 +87,8 @@ def closing(variant: Variant) -> str:
 
 
 def loading(variant: Variant) -> str:
+    if variant.load.program:
+        return f"{variant.load.program}, {variant.load.duration}"
     loop = variant.load.loop
     offered = (
         f"{loop.rate} {loop.arrivals}" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
@@ -155,7 +157,7 @@ def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
         if not summary.audit:
             table.add_row(_mark(False), summary.name, "nothing was sampled")
         elif not differing and connected is not None:
-            counts = f"{len(summary.audit)} counts, connections among them"
+            counts = f"{len(summary.audit)} counts, {connected.what} among them"
             ours, theirs = f"{connected.ours:,}", f"{connected.theirs:,}"
             table.add_row(_mark(True), summary.name, counts, ours, theirs, connected.source)
         for line in differing:

@@ -47,7 +47,7 @@ def client_of(plan: Plan, tally: Tally) -> Client:
             from loadgen.drivers.aiohttp_client import AiohttpClient
 
             return AiohttpClient(plan, tally)
-        case Driver.URING | Driver.AUTO:
+        case Driver.URING | Driver.AUTO | Driver.COMMAND:
             raise ValueError(f"{plan.driver} is no driver on an event loop")
 
 

@@ -1,19 +1,24 @@
-"""/proc/<pid>/stat: the CPU time a process has used."""
+"""/proc/<pid>/stat: the CPU time that a process and its descendants have used."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from loadgen.kernel.procfile import PROC, ParseError, ProcFile
 
 _NAME = "stat"
-# Counted after the command's name: utime and stime are fields 14 and 15 of proc_pid_stat(5), state is 3.
-_UTIME, _STIME = 11, 12
+# Counted after the command's name: utime to cstime are fields 14 to 17 of proc_pid_stat(5), state is 3.
+_TIMES = slice(11, 15)
 
 
 @dataclass(frozen=True, slots=True)
 class CpuTime:
-    """CPU time of all threads of a process, without its children. Resolution is a tick, mostly 10 ms."""
+    """CPU time of all threads of a process and of the children that it waited for, theirs included.
+
+    Resolution is a tick, mostly 10 ms.
+    """
 
     user_ns: int
     system_ns: int
@@ -26,31 +31,55 @@ def parse(text: bytes) -> CpuTime:
     fields = rest.split()
     tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     try:
-        user, system = int(fields[_UTIME]), int(fields[_STIME])
-    except (IndexError, ValueError):
+        user, system, children_user, children_system = map(int, fields[_TIMES])
+    except ValueError:
         raise ParseError(_NAME, "no utime and stime", text) from None
     if not parenthesis:
         raise ParseError(_NAME, "no command in parentheses", text)
-    return CpuTime(user * tick_ns, system * tick_ns)
+    return CpuTime((user + children_user) * tick_ns, (system + children_system) * tick_ns)
+
+
+def descendants(pid: int, root: Path = PROC) -> Iterator[int]:
+    """The children of a process and theirs, as `root`/`pid`/task/*/children have them at this moment."""
+    try:
+        listed = [(task / "children").read_text() for task in (root / str(pid) / "task").iterdir()]
+    except OSError:  # It ended meanwhile, or this kernel was built without CONFIG_PROC_CHILDREN.
+        return
+    for child in (int(number) for text in listed for number in text.split()):
+        yield child
+        yield from descendants(child, root)
 
 
 class CpuClock(ProcFile[CpuTime]):
-    """The CPU time of one process, never of a later one with its number: the descriptor tells them apart.
+    """The CPU time of a process and of its descendants, which may come and go.
 
-    A process that ended answers with the last value read, so that what is summed over processes never falls.
-    (A zombie still answers for itself.)
+    What a child used is its parent's once that has waited for it, so the sum over those that are there misses
+    nothing but what changed hands while it was read; it never falls. The descriptor tells the process from
+    a later one with its number: one that ended answers with the last value. (A zombie still answers
+    for itself.)
     """
 
     def __init__(self, pid: int, root: Path = PROC) -> None:
         """Open `root`/`pid`/stat. Raises FileNotFoundError if there is no such process."""
         super().__init__(root / str(pid) / _NAME, parse)
+        self._pid = pid
+        self._root = root
         self._last: CpuTime | None = None
 
     def read(self) -> CpuTime:
         """The time used so far. Raises ProcessLookupError if the process ended before the first reading."""
         try:
-            self._last = super().read()
+            times = [super().read()]
         except ProcessLookupError:
             if self._last is None:
                 raise
+            return self._last
+        for pid in descendants(self._pid, self._root):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
+                times.append(parse((self._root / str(pid) / _NAME).read_bytes()))
+        last = self._last or CpuTime(0, 0)
+        self._last = CpuTime(
+            max(last.user_ns, sum(time.user_ns for time in times)),
+            max(last.system_ns, sum(time.system_ns for time in times)),
+        )
         return self._last

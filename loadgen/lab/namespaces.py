@@ -13,6 +13,7 @@ from loadgen.lab.errors import LabUnavailable, Part
 
 # From the kernel's include/uapi/linux/sched.h and prctl.h; Python has setns and unshare from 3.12 only.
 _CLONE_NEWUSER = 0x1000_0000
+_CLONE_NEWPID = 0x2000_0000
 _CLONE_NEWNET = 0x4000_0000
 _PR_SET_PDEATHSIG = 1
 
@@ -73,6 +74,11 @@ def die_with(parent: int) -> None:
 def new_network() -> None:
     """Move this process into a new network namespace. Raises OSError."""
     _call("unshare", _CLONE_NEWNET)
+
+
+def new_processes() -> None:
+    """Put the children that this process makes from now on into a new PID namespace. Raises OSError."""
+    _call("unshare", _CLONE_NEWPID)
 
 
 def new_private_network() -> None:

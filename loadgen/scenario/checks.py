@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loadgen.choices import Family, Topology
+from loadgen import placeholders
+from loadgen.choices import Driver, Family, Topology
 from loadgen.problem import Problem, ScenarioError
-from loadgen.scenario.models import Settings
+from loadgen.scenario.models import Load, Server, ServerKind, Settings
 from loadgen.scenario.wording import validate
 from loadgen.yaml import Mapping, find
 
@@ -40,6 +41,8 @@ def _problem(tree: Mapping, conflict: Conflict) -> Problem:
 def conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every contradiction within a variant's settings."""
     yield from _host(settings)
+    yield from _server_command(settings)
+    yield from _load_command(settings)
     load, lab = settings.load, settings.lab
     capacity = lab.client.ports.count * lab.client.addresses * lab.server.addresses
     if load.closed_loop and load.closed_loop.connections > capacity:
@@ -81,3 +84,63 @@ def _host(settings: Settings) -> Iterator[Conflict]:
         if lab.family is Family.IPV6 and getattr(lab, side).addresses > 1:
             message = "the host's IPv6 loopback has one address, ::1"
             yield Conflict((f"lab.{side}.addresses",), message, "use family ipv4, or topology pair")
+
+
+_NOT_OF_A_SERVER_COMMAND = ("workers", "backlog", "response", "delay", "idle_timeout")
+_NOT_OF_A_LOAD_COMMAND = ("open_loop", "timeouts", "seed")
+"""What a command decides by itself: churn can neither set it nor know it."""
+
+
+def _server_command(settings: Settings) -> Iterator[Conflict]:
+    server = settings.server
+    if server.kind is ServerKind.COMMAND:
+        yield from _command("server", server, "kind", _NOT_OF_A_SERVER_COMMAND)
+    else:
+        yield from _stray("server", server, f"kind is {server.kind}", "kind", ("command", "files", "ready"))
+
+
+def _load_command(settings: Settings) -> Iterator[Conflict]:
+    load = settings.load
+    if load.driver is not Driver.COMMAND:
+        yield from _stray("load", load, f"driver is {load.driver}", "driver", ("command", "files"))
+        return
+    yield from _command("load", load, "driver", _NOT_OF_A_LOAD_COMMAND)
+    if settings.connection.think:
+        yield _own("connection.think")
+    for side in ("client", "server"):
+        if getattr(settings.lab, side).addresses > 1:
+            message = "a command as driver knows of one address on each side"
+            yield Conflict((f"lab.{side}.addresses",), message, "leave it at 1")
+
+
+def _command(part: str, model: Server | Load, key: str, refused: tuple[str, ...]) -> Iterator[Conflict]:
+    """What is wrong with a part of the settings that asks for a command."""
+    if not model.command or not model.command[0]:
+        example = '[nginx, -p, "{dir}", -c, nginx.conf]' if part == "server" else '[wrk, "{url}"]'
+        message = f"{part}.{key} is command, and no program is named"
+        yield Conflict((f"{part}.command", f"{part}.{key}"), message, f"write command: {example}")
+    program = model.command[0] if model.command else ""
+    if "/" in program and not program.startswith("/"):
+        message = f"{program} is relative, and a command starts in its own directory"
+        hint = "name a program of the PATH or an absolute path; a script is an argument: {dir}/script.py"
+        yield Conflict((f"{part}.command.0",), message, hint)
+    for place, argument in enumerate(model.command or ()):
+        for name, hint in placeholders.unknown(argument):
+            message = f"{{{name}}} is no placeholder"
+            yield Conflict((f"{part}.command.{place}", f"{part}.command"), message, hint)
+    yield from (_own(f"{part}.{name}") for name in refused if name in model.model_fields_set)
+
+
+def _own(path: str) -> Conflict:
+    hint = "remove the key, and say it in the command or its files"
+    return Conflict((path,), "a command decides this by itself", hint)
+
+
+def _stray(
+    part: str, model: Server | Load, found: str, key: str, names: tuple[str, ...]
+) -> Iterator[Conflict]:
+    """Keys of a command where something else runs."""
+    for name in names:
+        if name in model.model_fields_set:
+            message = f"is for commands, and {part}.{found}"
+            yield Conflict((f"{part}.{name}",), message, f"write {key}: command, or remove the key")

@@ -132,6 +132,36 @@ def prose(low: int, high: int) -> Written:
     return Written(parse, "a text", {"type": ["string", "number", "boolean"]})
 
 
+FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
+LONGEST_ARGUMENT = 4096
+LONGEST_FILE = 65_536
+"""Characters: a configuration or a short script is written into a scenario, a program is not."""
+
+
+def argument() -> Written:
+    """One argument of a command, as it is: white space belongs to it."""
+    return _text(LONGEST_ARGUMENT)
+
+
+def file_name() -> Written:
+    return matching(FILE_NAME, "the name of a file such as nginx.conf, without folders")
+
+
+def file_text() -> Written:
+    return _text(LONGEST_FILE)
+
+
+def _text(high: int) -> Written:
+    def parse(text: str) -> str:
+        if len(text) > high:
+            raise UnitError(f"expected a text of at most {high:,} characters, got {len(text):,}")
+        if "\0" in text:
+            raise UnitError("expected a text without the character NUL")
+        return text
+
+    return Written(parse, "a text", {"type": ["string", "number", "boolean"]})
+
+
 SYSCTL_NAME = r"net(\.[A-Za-z0-9_-]+)+"
 
 

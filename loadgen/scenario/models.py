@@ -40,16 +40,23 @@ class Http(StrEnum):
 
 
 class ServerKind(StrEnum):
-    """What accepts the connections: churn's own protocol on uvloop, or aiohttp's server."""
+    """What accepts the connections: churn's own protocol on uvloop, aiohttp's server, or any program."""
 
     PROTOCOL = "protocol"
     AIOHTTP = "aiohttp"
+    COMMAND = "command"
 
 
 class Model(BaseModel):
     """What all parts share: nothing changes once read, and no unknown key is passed over."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+Command = tuple[Annotated[str, fields.argument()], ...]
+"""A program and its arguments, as execve(2) takes them: no shell reads them."""
+Files = Mapping[Annotated[str, fields.file_name()], Annotated[str, fields.file_text()]]
+"""Texts of files by name."""
 
 
 class LabClient(Model):
@@ -115,6 +122,12 @@ class Server(Model):
     """How long the server waits before it answers."""
     idle_timeout: Annotated[Duration, fields.duration("1ms", "1h")] = Duration.parse("60s")
     """How long the server keeps a connection on which nothing happens."""
+    command: Command | None = None
+    """The program and its arguments, with kind: command; {port}, {dir} and others are filled in."""
+    files: Files = Field(default_factory=dict[str, str])
+    """Files that the command finds in its directory {dir}, by name; filled in likewise."""
+    ready: Annotated[Duration, fields.duration("100ms", "20s")] = Duration.parse("5s")
+    """How long the command may take until it listens on the port."""
 
 
 class Connection(Model):
@@ -184,6 +197,15 @@ class Load(Model):
     """Time limits of the phases."""
     seed: Annotated[int, fields.count(0, 2**32 - 1)] = 1
     """Seed of everything random: the same seed gives the same arrivals."""
+    command: Command | None = None
+    """The program and its arguments, with driver: command; {url}, {duration_s} and others are filled in."""
+    files: Files = Field(default_factory=dict[str, str])
+    """Files that the command finds in its directory {dir}, by name; filled in likewise."""
+
+    @property
+    def program(self) -> str:
+        """The name of the command's program, as people know it; empty where there is none."""
+        return self.command[0].rpartition("/")[2].strip("{}") if self.command else ""
 
     @property
     def loop(self) -> ClosedLoop | OpenLoop:

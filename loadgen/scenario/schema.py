@@ -6,7 +6,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from loadgen.scenario.fields import SYSCTL_NAME
+from loadgen.scenario.fields import FILE_NAME, SYSCTL_NAME
 from loadgen.scenario.models import VARIANT_NAME, Document, Scenario
 from loadgen.units import ByteSize, Duration, PortRange, Rate
 
@@ -44,6 +44,8 @@ def json_schema() -> dict[str, Any]:
     properties["expect"]["propertyNames"] = {"pattern": f"^(?:{VARIANT_NAME})$"}
     for side in schema["$defs"]["Sysctls"]["properties"].values():
         side["propertyNames"] = {"pattern": f"^(?:{SYSCTL_NAME})$"}
+    for part in ("Server", "Load"):
+        schema["$defs"][part]["properties"]["files"]["propertyNames"] = {"pattern": f"^(?:{FILE_NAME})$"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "churn scenario"}
 
 

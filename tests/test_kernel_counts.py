@@ -1,0 +1,73 @@
+"""Counts made from samples: every connection in one interval, and nothing that the kernel does not tell."""
+
+from collections.abc import Sequence
+
+from loadgen.kernel_counts import KernelCounts
+from loadgen.records import Closes, Interval, Sample
+from loadgen.tcp import State
+from tests.made_records import STEP, S, sample, side
+
+MS = 1_000_000
+
+
+def at(t_ns: int, opened: int, waiting: int = 0, **more: int) -> Sample:
+    """A sample when the client had sent `opened` SYNs, `waiting` of which are unanswered."""
+    client = side({State.SYN_SENT: waiting, State.ESTABLISHED: 3}, counters={"ActiveOpens": opened, **more})
+    return sample(t_ns, client)
+
+
+def intervals(samples: Sequence[Sample], every_ns: int = STEP) -> list[Interval]:
+    counts = KernelCounts(every_ns)
+    made = [counts.add(one) for one in samples]
+    return [one for one in (*made, counts.rest()) if one is not None]
+
+
+def test_an_interval_lies_between_two_samples_and_the_first_begins_at_the_origin() -> None:
+    found = intervals([at(-2 * STEP, 0), at(MS, 1), at(STEP, 10), at(2 * STEP + MS, 30)])
+    assert [(one.start_ns, one.end_ns, one.opened) for one in found] == [
+        (0, STEP, 10),
+        (STEP, 2 * STEP + MS, 20),
+    ]
+    assert all(one.by_kernel for one in found)
+    assert all((one.attempts, one.exchanges, one.offered) == (0, 0, 0) for one in found)
+
+
+def test_samples_closer_together_make_intervals_of_the_usual_length() -> None:
+    found = intervals([at(t_ns, t_ns // MS) for t_ns in range(-STEP, S + 1, 20 * MS)])
+    assert all(80 * MS <= one.end_ns - one.start_ns <= 120 * MS for one in found[:-1])
+    assert sum(one.opened for one in found) == 1_000 + 100  # What the baseline lacks is counted, too.
+
+
+def test_the_last_sample_ends_an_interval_however_short() -> None:
+    found = intervals([at(-STEP, 0), at(STEP, 10), at(STEP + MS, 12)])
+    assert [(one.end_ns, one.opened) for one in found] == [(STEP, 10), (STEP + MS, 2)]
+
+
+def test_established_is_what_neither_waits_nor_failed() -> None:
+    found = intervals([at(-STEP, 0), at(STEP, 10, waiting=4), at(2 * STEP, 12, waiting=1, AttemptFails=2)])
+    assert [one.connected for one in found] == [6, 3]
+    assert [one.in_flight for one in found] == [7, 4]
+
+
+def test_a_count_never_steps_back() -> None:
+    found = intervals([at(-STEP, 0), at(STEP, 10), at(2 * STEP, 10, waiting=2), at(3 * STEP, 20)])
+    assert [one.connected for one in found] == [10, 0, 10]
+
+
+def test_closes_are_told_by_the_side_that_made_them() -> None:
+    client = side(counters={"TW": 5, "TWKilled": 1, "TCPTimeWaitOverflow": 2, "TCPAbortOnData": 3})
+    server = side(counters={"TW": 7, "TCPAbortOnClose": 4, "TCPAbortOnData": 1})
+    (found,) = intervals([sample(-STEP), sample(STEP, client, server)])
+    assert found.closes == Closes(client_fin=8, client_rst=3, server_fin=7, server_rst=5)
+
+
+def test_in_one_namespace_nothing_tells_whose_close_it_was() -> None:
+    both = side(counters={"ActiveOpens": 5, "PassiveOpens": 5, "TW": 5})
+    samples = [sample(-STEP, full=True), sample(STEP, both, both, full=True)]
+    (found,) = intervals(samples)
+    assert (found.connected, found.closes) == (5, Closes())
+
+
+def test_without_samples_there_is_nothing() -> None:
+    assert intervals([]) == []
+    assert intervals([at(-STEP, 0)]) == []
