@@ -204,7 +204,7 @@ def mixed() -> Iterator[tuple[str, str]]:
         yield (
             name,
             f"  {name}: {{lab: {{topology: {topology}, family: {family}{addresses}}},"
-            f" load: {{driver: {driver}, workers: {1 + (a ^ c)}, {loop}}},"
+            f" load: {{driver: {driver}, workers: {1 + (number % 5 == 0)}, {loop}}},"
             f" server: {{kind: {kind}, workers: {1 + (c ^ d)}}},"
             f" connection: {{closer: {closer}, close: {close}, requests: {1 + 2 * (a ^ b)}}}}}",
         )
