@@ -69,7 +69,7 @@ def main(directory: Path, only: frozenset[Section], rounds: int | None, quick: b
     if shutil.which("nginx") is None:
         raise click.UsageError("nginx is missing: `make peers` installs it, and the tools to compare with")
     directory.mkdir(parents=True, exist_ok=True)
-    interrupted = False
+    cut_short = False
     with (
         TemporaryDirectory(prefix="churn-bench-") as work,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
@@ -81,13 +81,13 @@ def main(directory: Path, only: frozenset[Section], rounds: int | None, quick: b
                 starting.starting(asked, results, say)
             runner.run(asyncio.wait_for(run(kit, asked, only, results), LIMIT_S))
             results.complete = True
-        except KeyboardInterrupt:
-            interrupted = True
+        except (KeyboardInterrupt, TimeoutError):
+            cut_short = True
         finally:
             write(results, directory)
     click.echo(tables.markdown(results))
-    if interrupted:
-        say("interrupted: what was measured is written")
+    if cut_short:
+        say("cut short: what was measured is written")
         sys.exit(105)
 
 

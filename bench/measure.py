@@ -8,12 +8,13 @@ from pathlib import Path
 
 from bench import floor, hold
 from bench.clients import Client, start_command, start_driver
-from bench.load import Cores, Load, Pace, pinned
+from bench.load import CONNECTIONS_BEFORE_THE_CLIFF, Cores, Load, Pace, pinned
 from bench.probe import Probe, memory_kib
 from bench.reading import Reading, Study, Window, agreement
 from bench.serving import NotServingError, serving
 from bench.tools import Tool
 from bench.waiting import until
+from loadgen.child import ChildDiedError
 from loadgen.choices import Driver
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.tcp import Side
@@ -28,7 +29,7 @@ class ToolFailedError(Exception):
     """A tool did not do what it was told."""
 
 
-FAILURES = (ToolFailedError, NotServingError, hold.NotHeldError)
+FAILURES = (ToolFailedError, NotServingError, hold.NotHeldError, ChildDiedError)
 """What a measurement may meet that is neither ours nor the next one's trouble."""
 
 NOT_MEASURED = frozenset({"auto", "command"})
@@ -123,6 +124,7 @@ async def measure(kit: Kit, case: Case, name: str, number: int) -> Reading:
         per_s=window.per_s,
         user_us=window.user_us,
         system_us=window.system_us,
+        client_share=window.client_share,
         server_share=window.server_share,
         peak_kib=peak_kib,
         agreement=agreement(load.exchange, own, begun, ended),
@@ -132,10 +134,15 @@ async def measure(kit: Kit, case: Case, name: str, number: int) -> Reading:
 
 
 async def look_twice(probe: Probe, client: Client, load: Load, pace: Pace) -> Window:
+    """The window, which ends early where the client comes near the cliff."""
+    begun = probe.opened
     await first_connection(probe, client)
     await asyncio.sleep(pace.warm_up_s)
     before = probe.look()
-    await asyncio.sleep(pace.window_s)
+    if load.client_closes:
+        await until(lambda: probe.opened - begun > CONNECTIONS_BEFORE_THE_CLIFF, pace.window_s)
+    else:
+        await asyncio.sleep(pace.window_s)
     after = probe.look()
     if not client.running:
         raise ToolFailedError(f"ended before the window did: {client.last_words()}")

@@ -57,7 +57,7 @@ async def _punctual(
                         per_s, bins = await _bins(probe, load)
                         if not client.running:
                             raise ToolFailedError(f"ended before the window did: {client.last_words()}")
-                    return Punctuality(name, 1, load.rate, per_s, bins)
+                    return Punctuality(name, load.rate, per_s, bins)
                 ours = await start_driver(lab, driver, load, kit.cores, late_ns)
                 try:
                     await first_connection(probe, ours)
@@ -67,7 +67,7 @@ async def _punctual(
                     await ours.end()
     sums = ours.sums
     late = sums.late / sums.started if sums.started else None
-    return Punctuality(name, 1, load.rate, per_s, bins, late_ns, late, sums.dropped)
+    return Punctuality(name, load.rate, per_s, bins, late_ns, late, sums.dropped)
 
 
 async def _bins(probe: Probe, load: Load) -> tuple[float, tuple[float, ...]]:

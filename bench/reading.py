@@ -69,11 +69,18 @@ class Window:
         return spent_ns / 1000 / self.count if self.count else None
 
     @property
+    def client_share(self) -> float:
+        """The part of a core that the client used."""
+        return _spent_ns(self.before.client, self.after.client) / self.elapsed_ns
+
+    @property
     def server_share(self) -> float:
         """The part of a core that the server used."""
-        before, after = self.before.server, self.after.server
-        spent_ns = after.user_ns + after.system_ns - before.user_ns - before.system_ns
-        return spent_ns / self.elapsed_ns
+        return _spent_ns(self.before.server, self.after.server) / self.elapsed_ns
+
+
+def _spent_ns(before: CpuTime, after: CpuTime) -> int:
+    return after.user_ns + after.system_ns - before.user_ns - before.system_ns
 
 
 def agreement(exchange: Exchange, own: int | None, begun: Look, ended: Look) -> float | None:
@@ -94,7 +101,8 @@ class Reading:
     per_s        what the server's kernel counted: connections, or responses where they are kept
     user_us, system_us    the client's CPU time for each. Packets that the kernel handles on an
                  interrupt's behalf are nobody's, so this is less than the core spends.
-    server_share          part of a core that the server used: near 1 it was the limit
+    client_share, server_share   parts of a core that they used. A server near 1 was the limit; where both
+                 are low others were at work, and the rate is worth little.
     peak_kib     the most memory that the client had (VmHWM, summed over its processes)
     agreement    the tool's own count over the kernel's; None where it does not tell
     held         TIME-WAITs on the client's side before it began; on the `same_path` or towards others
@@ -107,6 +115,7 @@ class Reading:
     per_s: float
     user_us: float | None
     system_us: float | None
+    client_share: float
     server_share: float
     peak_kib: int
     agreement: float | None

@@ -28,7 +28,6 @@ class Punctuality:
     """
 
     tool: str
-    round: int
     asked_per_s: int
     per_s: float
     bins: tuple[float, ...]

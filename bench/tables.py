@@ -79,7 +79,7 @@ def _contest(readings: Sequence[Reading]) -> str:
     peers = [peer for peer in PEERS if peer in tools]
     what = "conn/s" if readings[0].study is Study.SHORT else "req/s"
     head = ["tool", f"{what}, median", "min – max", *(f"÷ {peer}" for peer in peers)]
-    head += ["CPU µs each, user + system", "peak MiB", "server's core", "own count ÷ kernel's"]
+    head += ["CPU µs each, user + system", "peak MiB", "core used, client + server", "own count ÷ kernel's"]
     return grid(head, [_row(tool, found, [tools[peer] for peer in peers]) for tool, found in tools.items()])
 
 
@@ -96,6 +96,7 @@ def _row(tool: str, found: Sequence[Reading], peers: Sequence[Sequence[Reading]]
         *(_number(ratio_within_rounds(found, peer), ".2f") for peer in peers),
         f"{_number(user, '.1f')} + {_number(system, '.1f')}",
         f"{max(reading.peak_kib for reading in found) / 1024:.1f}",
+        f"{median(reading.client_share for reading in found):.0%} + "
         f"{median(reading.server_share for reading in found):.0%}",
         _number(middle(reading.agreement for reading in found), ".3f"),
     ]

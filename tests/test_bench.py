@@ -1,4 +1,4 @@
-"""The bench: what it tells tools and reads from them, its arithmetic, its tables, and one real measurement."""
+"""The bench: what it tells tools and reads from them, its arithmetic, its tables, one real measurement."""
 
 import asyncio
 import json
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from bench import floor, hold, measure
-from bench.figures import draw
+from bench.figures import draw, held, punctuality, rates, sampler, startup
 from bench.fill import paths
+from bench.growth import scaling as scaling_figure
 from bench.load import Cores, Exchange, Load, Pace, Program, pinned
 from bench.machine import Environment
 from bench.measure import Case, Kit
@@ -103,7 +106,7 @@ def test_a_window_counts_connections_or_responses() -> None:
     before, after = look(0, 100, 1000), look(500_000_000, 1100, 51_000, user_ns=10_000_000)
     short = Window(Exchange.SHORT, before, after)
     assert (short.per_s, short.user_us, short.system_us) == (2000, 10, 20)
-    assert short.server_share == pytest.approx(0.04)
+    assert (short.client_share, short.server_share) == (pytest.approx(0.06), pytest.approx(0.04))
     assert Window(Exchange.KEPT, before, after).per_s == 100_000
 
 
@@ -143,7 +146,7 @@ def test_the_floors_count_is_none_where_any_failed() -> None:
 
 
 def reading(name: str, per_s: float, number: int, load: Load = SHORT, study: Study = Study.SHORT) -> Reading:
-    return Reading(study, name, load, number, per_s, 1.5, 20.25, 0.5, 2048, 1.0)
+    return Reading(study, name, load, number, per_s, 1.5, 20.25, 0.9, 0.5, 2048, 1.0)
 
 
 def full() -> Results:
@@ -158,10 +161,10 @@ def full() -> Results:
             reading("wrk", 1000 * count, 1, replace(SHORT, in_flight=count), Study.IN_FLIGHT)
         )
         results.readings.append(reading("wrk", 9000, 1, replace(SHORT, workers=count), Study.WORKERS))
-    held = reading("wrk", 800, 1, SHORT, Study.TIME_WAIT)
-    results.readings += [held, replace(held, held=20_000, same_path=True), replace(held, held=10_000)]
-    results.punctuality.append(Punctuality("protocol", 1, 5000, 4990.0, (0.99, 1.01), 1_000_000, 0.015, 3))
-    results.punctuality.append(Punctuality("httperf", 1, 5000, 5000.0, (0.9, 1.1)))
+    none = reading("wrk", 800, 1, SHORT, Study.TIME_WAIT)
+    results.readings += [none, replace(none, held=20_000, same_path=True), replace(none, held=10_000)]
+    results.punctuality.append(Punctuality("protocol", 5000, 4990.0, (0.99, 1.01), 1_000_000, 0.015, 3))
+    results.punctuality.append(Punctuality("httperf", 5000, 5000.0, (0.9, 1.1)))
     results.sampler.append(SamplerCost(28_000, 0.013, 900_000, 40))
     results.held.append(HeldOpen("protocol", 10_000, 3.1, 44.0, 0.006))
     results.starts += [Start("churn --help", number, number * 100_000_000) for number in (1, 2, 3)]
@@ -178,7 +181,7 @@ def test_a_ratio_is_the_median_of_those_within_rounds() -> None:
 
 def test_the_table_tells_medians_spreads_and_ratios() -> None:
     text = markdown(full())
-    assert "| protocol | 15,000 | 10,000 – 20,000 | 0.80 | 1.5 + 20.2 | 2.0 | 50% | 1.000 |" in text
+    assert "| protocol | 15,000 | 10,000 – 20,000 | 0.80 | 1.5 + 20.2 | 2.0 | 90% + 50% | 1.000 |" in text
     assert "| 10 | 10,000 |" in text
     assert "| 20,000 on the same path | 800 |" in text
     assert "| 5,000 | protocol | 4,990 | 0.99 – 1.01 | 1.50% | – | 3 |" in text
@@ -209,6 +212,25 @@ def test_each_study_gets_a_figure(tmp_path: Path) -> None:
         f"{name}.{suffix}" for name in names for suffix in ("svg", "png")
     ]
     assert draw(Results(ENVIRONMENT), tmp_path / "nothing") == []
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()]
+
+
+def test_figures_tell_the_finding_and_name_what_they_draw() -> None:
+    shown = texts(rates(full()))
+    assert "protocol: 0.80 × wrk on one core (nginx, server closes)" in shown
+    assert {"nginx, server closes: connections/s", "nginx, kept: requests/s", "15,000", "18,800"} <= {*shown}
+    assert {"wrk, towards others", "wrk, same path"} <= {*texts(scaling_figure(full()))}
+    assert {"protocol, by > 1 ms", "httperf", "5,000/s"} <= {*texts(punctuality(full()))}
+    assert "Ten samples a second take 1.3 % of a core at 28,000 TIME-WAITs" in texts(sampler(full()))
+    assert "10,000 connections held open in one worker" in texts(held(full()))
+    assert "churn --help: 200 ms" in texts(startup(full()))
+
+
+def test_a_figure_of_a_run_cut_short_says_so() -> None:
+    assert any(text.startswith("CUT SHORT") for text in texts(rates(replace(full(), complete=False))))
 
 
 def test_all_cases_have_labs_that_can_be() -> None:
