@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import floor, hold
 from bench.clients import Client, start_command, start_driver
-from bench.load import CONNECTIONS_BEFORE_THE_CLIFF, Cores, Load, Pace, pinned
+from bench.load import CONNECTIONS_BEFORE_THE_CLIFF, Cores, Exchange, Load, Pace, pinned
 from bench.probe import Probe, memory_kib
 from bench.reading import Reading, Study, Window, agreement
 from bench.serving import NotServingError, serving
@@ -21,6 +21,8 @@ from loadgen.tcp import Side
 
 FIRST_CONNECTION_S = 10.0
 """How long a tool may take to its first connection."""
+STRAY = 0.01
+"""Of the connections that a client is to close first, so many may have ended otherwise."""
 OVERTIME_S = 3.0
 """How much longer than it was told a tool may take, before its own count is done without."""
 
@@ -51,7 +53,7 @@ class Case:
             case Study.IN_FLIGHT:
                 return f"{self.load.in_flight:,} in flight"
             case Study.WORKERS:
-                return f"{self.load.workers} workers"
+                return f"workers: {self.load.workers}"
             case Study.TIME_WAIT:
                 return str(self.held)
             case _:
@@ -146,7 +148,16 @@ async def look_twice(probe: Probe, client: Client, load: Load, pace: Pace) -> Wi
     after = probe.look()
     if not client.running:
         raise ToolFailedError(f"ended before the window did: {client.last_words()}")
+    if not right_closer(load, after.opened - begun, probe.time_wait):
+        raise ToolFailedError(f"the {load.closer} did not close first")
     return Window(load.exchange, before, after)
+
+
+def right_closer(load: Load, opened: int, time_wait: int) -> bool:
+    """Whether the side that was to close first did, by the server's TIME-WAITs: who is first has them (K1)."""
+    if load.client_closes:
+        return time_wait <= STRAY * opened
+    return load.exchange is Exchange.KEPT or time_wait > 0
 
 
 async def first_connection(probe: Probe, client: Client) -> None:

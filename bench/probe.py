@@ -7,7 +7,7 @@ from time import monotonic_ns
 from typing import Self
 
 from bench.reading import Look
-from loadgen.kernel import snmp
+from loadgen.kernel import snmp, sockstat
 from loadgen.kernel.process import CpuClock, CpuTime
 from loadgen.kernel.procfile import PROC, ProcFile
 
@@ -26,6 +26,7 @@ class Probe:
         self._open = ExitStack()
         self._snmp = self._open.enter_context(snmp.open(net))
         self._netstat = self._open.enter_context(ProcFile(net / "netstat", _data_sent))
+        self._sockstat = self._open.enter_context(sockstat.open(net))
         self._server = [self._open.enter_context(CpuClock(pid)) for pid in server]
         self._client: list[CpuClock] = []
 
@@ -47,6 +48,11 @@ class Probe:
     def established(self) -> int:
         """Connections that stand on the server's side now."""
         return self._snmp.read()["CurrEstab"]
+
+    @property
+    def time_wait(self) -> int:
+        """TIME-WAITs on the server's side now: it has them where it closes first (K1)."""
+        return self._sockstat.read().tw
 
     def look(self) -> Look:
         return Look(

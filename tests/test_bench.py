@@ -124,6 +124,14 @@ def test_own_counts_agree_with_the_kernels() -> None:
     assert agreement(Exchange.SHORT, 0, begun, begun) is None
 
 
+def test_time_waits_tell_who_closed_first() -> None:
+    assert measure.right_closer(SHORT, 1000, 900)
+    assert not measure.right_closer(SHORT, 1000, 0)
+    assert measure.right_closer(CLIENT_CLOSES, 1000, 0)
+    assert not measure.right_closer(CLIENT_CLOSES, 1000, 900)
+    assert measure.right_closer(KEPT, 64, 0)
+
+
 def test_time_waits_are_spread_over_addresses_and_take_one_parity_first() -> None:
     assert list(paths(5, 10, 13, ["a", "b"])) == [("a", 10), ("b", 10), ("a", 12), ("b", 12), ("a", 11)]
     assert len(list(paths(100, 10, 13, ["a"]))) == 4, "no more than there are ports"
