@@ -154,7 +154,7 @@ async def look_twice(probe: Probe, client: Client, load: Load, pace: Pace) -> Wi
 
 
 def right_closer(load: Load, opened: int, time_wait: int) -> bool:
-    """Whether the side that was to close first did, by the server's TIME-WAITs: who is first has them (K1)."""
+    """Whether the side that was to close first did: who is first has the TIME-WAITs (K1)."""
     if load.client_closes:
         return time_wait <= STRAY * opened
     return load.exchange is Exchange.KEPT or time_wait > 0
