@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.load import PORT, Exchange, Load, Program
+from bench.load import CONNECTIONS_BEFORE_THE_CLIFF, PORT, Exchange, Load, Program
 
 RATE_IN_REACH = {Exchange.SHORT: 40_000, Exchange.KEPT: 200_000}
 """Exchanges a second that no tool here exceeds on a core: tools that cannot be given a time get so many."""
@@ -63,7 +63,9 @@ def _asks_for_close(load: Load) -> bool:
 
 
 def _exchanges(load: Load) -> int:
-    return RATE_IN_REACH[load.exchange] * load.seconds
+    """As many as outlast the window, and none beyond the cliff: there they would take minutes (K8)."""
+    enough = (load.rate or RATE_IN_REACH[load.exchange]) * load.seconds
+    return min(enough, CONNECTIONS_BEFORE_THE_CLIFF + 1500) if load.client_closes else enough
 
 
 def _wrk(load: Load, addresses: Sequence[str]) -> list[str]:
@@ -88,9 +90,8 @@ def _h2load(load: Load, addresses: Sequence[str]) -> list[str]:
     argv = ["h2load", "--h1", f"-t{load.workers}", *(CLOSE if _asks_for_close(load) else ())]
     if load.rate is not None:
         # So many every millisecond is the finest that it can be told.
-        total = load.rate * load.seconds
         each = load.rate // 1000
-        argv += [f"-c{total}", f"-n{total}", f"-r{each}", "--rate-period=1ms"]
+        argv += [f"-c{_exchanges(load)}", f"-n{_exchanges(load)}", f"-r{each}", "--rate-period=1ms"]
     elif load.exchange is Exchange.KEPT:
         argv += [f"-c{load.in_flight}", "-D", str(load.seconds)]
     else:
@@ -111,7 +112,7 @@ def _httperf(load: Load, addresses: Sequence[str]) -> list[str]:
         calls = _exchanges(load) // load.in_flight
         return [*argv, "--num-conns", str(load.in_flight), "--num-calls", str(calls), "--rate", "10000"]
     rate = load.rate or RATE_IN_REACH[load.exchange]
-    return [*argv, "--num-conns", str(rate * load.seconds), "--num-calls", "1", "--rate", str(rate)]
+    return [*argv, "--num-conns", str(_exchanges(load)), "--num-calls", "1", "--rate", str(rate)]
 
 
 TOOLS = (
