@@ -75,7 +75,7 @@ def main(directory: Path, only: frozenset[Section], rounds: int | None, quick: b
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         kit = kit_here(Path(work))
-        results = Results(runner.run(environment(kit.tools, asked.rounds)))
+        results = Results(runner.run(environment(kit.tools)))
         try:
             if Section.STARTUP in only:
                 starting.starting(asked, results, say)

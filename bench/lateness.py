@@ -14,7 +14,7 @@ from bench.tables import by_key
 from plots.axes import count_axis
 from plots.labels import settle
 from plots.page import page
-from plots.style import DASHED, INK
+from plots.style import DASHED, HALO, INK
 from plots.words import count, si
 
 
@@ -57,11 +57,12 @@ def _achieved(axes: Axes, results: Results) -> None:
                 textcoords="offset points",
                 ha="center",
                 size=7,
+                path_effects=HALO,
                 color=color,
             )
     axes.axhline(1.0, color=INK, linewidth=0.8)
     axes.set_xticks(range(len(asked)), [f"{count(rate)}/s" for rate in asked])
-    axes.margins(y=0.15)
+    axes.set_ylim(0, 1.15 * max(share for one in results.punctuality for share in one.bins))
     axes.grid(False, axis="x")
 
 

@@ -76,7 +76,7 @@ class Load:
     def __str__(self) -> str:
         if self.exchange is Exchange.KEPT:
             return f"{self.server}, kept"
-        return f"{self.server}, {self.closer} closes"
+        return f"{self.server}, short, {self.closer} closes"
 
 
 @dataclass(frozen=True, slots=True)

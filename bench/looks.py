@@ -5,11 +5,10 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from bench.results import Results
-from plots.labels import draw_line
+from plots.labels import name_end
 from plots.page import Frame
 from plots.style import (
     BLUE,
@@ -73,8 +72,8 @@ def line(axes: Axes, points: Mapping[float, Sequence[float]], stroke: Stroke, la
     """The medians over x, in the order of x."""
     x = sorted(points)
     medians = [median(points[at]) for at in x]
-    draw_line(axes, np.array(x, float), np.array(medians, float), stroke, label)
-    axes.plot(x, medians, linestyle="none", marker="o", markersize=3.5, color=stroke.color, clip_on=False)
+    axes.plot(x, medians, marker="o", markersize=3.5, clip_on=False, **stroke.keywords())
+    name_end(axes, x[-1], medians[-1], label, stroke.color)
 
 
 def frame_of(title: str, subtitle: str, results: Results) -> Frame:

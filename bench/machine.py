@@ -28,7 +28,6 @@ class Environment:
     python: str
     congestion_control: str
     load_average: float
-    rounds: int
     versions: Mapping[str, str]
 
     def __str__(self) -> str:
@@ -36,11 +35,11 @@ class Environment:
         told = ", ".join(f"{name} {version}" for name, version in versions.items())
         return (
             f"Linux {self.kernel}, {self.cpus} × {self.cpu}, {self.congestion_control}; {told}; "
-            f"rounds: {self.rounds}; load average before {self.load_average:.2f}"
+            f"load average before {self.load_average:.2f}"
         )
 
 
-async def environment(tools: Sequence[Tool], rounds: int) -> Environment:
+async def environment(tools: Sequence[Tool]) -> Environment:
     versions = {name: version(name) for name in PACKAGES}
     versions |= {tool.name: _version(tool) for tool in tools}
     if shutil.which("nginx"):
@@ -52,7 +51,6 @@ async def environment(tools: Sequence[Tool], rounds: int) -> Environment:
         python=platform.python_version(),
         congestion_control=await _congestion_control(),
         load_average=os.getloadavg()[0],
-        rounds=rounds,
         versions=versions,
     )
 

@@ -21,6 +21,8 @@ from loadgen.tcp import Side
 
 FIRST_CONNECTION_S = 10.0
 """How long a tool may take to its first connection."""
+SPARE_FILES = 500
+"""Descriptors that a process needs for itself."""
 STRAY = 0.01
 """Of the connections that a client is to close first, so many may have ended otherwise."""
 OVERTIME_S = 3.0
@@ -74,9 +76,16 @@ class Kit:
     def drivers(self) -> tuple[Driver, ...]:
         return tuple(driver for driver in Driver if driver.value not in NOT_MEASURED)
 
+    @property
+    def most_in_flight(self) -> int:
+        """What any driver can have in flight: aiohttp's keeps two descriptors for each connection."""
+        return (self.files - SPARE_FILES) // 2
+
     def able(self, load: Load) -> list[str]:
         """Those that can do this, churn's own first."""
         names = [driver.value for driver in self.drivers]
+        if load.in_flight > self.most_in_flight:
+            names.remove(Driver.AIOHTTP)
         if self.floor is not None and floor.able(load):
             names.append(floor.NAME)
         return names + [tool.name for tool in self.tools if tool.able(load)]

@@ -67,11 +67,13 @@ def _number(value: float | None, form: str) -> str:
 
 def _rates(results: Results) -> list[str]:
     """Short and kept connections: a table for each load."""
-    wanted = results.of(Study.SHORT, Study.KEPT)
-    return [
-        _titled(f"{readings[0].study}: {load}".replace("kept: ", ""), _contest(readings))
-        for load, readings in by_key(wanted, lambda reading: reading.load).items()
-    ]
+    loads = by_key(results.of(Study.SHORT, Study.KEPT), lambda reading: reading.load)
+    return [_titled(f"{load}, {_rounds(readings)}", _contest(readings)) for load, readings in loads.items()]
+
+
+def _rounds(readings: Sequence[Reading]) -> str:
+    rounds = max(reading.round for reading in readings)
+    return "one round" if rounds == 1 else f"{rounds} rounds"
 
 
 def _contest(readings: Sequence[Reading]) -> str:

@@ -32,7 +32,7 @@ SHORT = Load(Exchange.SHORT, Program.NGINX, Closer.SERVER)
 CLIENT_CLOSES = Load(Exchange.SHORT, Program.NGINX, Closer.CLIENT)
 KEPT = Load(Exchange.KEPT, Program.NGINX, Closer.CLIENT)
 PACED = replace(SHORT, rate=5000, in_flight=1000)
-ENVIRONMENT = Environment("6.1", "a cpu", 2, "3.11", "cubic", 0.1, 2, {"wrk": "4.1"})
+ENVIRONMENT = Environment("6.1", "a cpu", 2, "3.11", "cubic", 0.1, {"wrk": "4.1"})
 
 SAID = {
     "wrk": "  28068 requests in 1.00s, 6.18MB read\nRequests/sec:  28009.94\n",
@@ -234,8 +234,10 @@ def texts(figure: Figure) -> list[str]:
 
 def test_figures_tell_the_finding_and_name_what_they_draw() -> None:
     shown = texts(rates(full()))
-    assert "protocol: 0.80 × wrk on one core (nginx, server closes)" in shown
-    assert {"nginx, server closes: connections/s", "nginx, kept: requests/s", "15,000", "18,800"} <= {*shown}
+    assert "protocol: 0.80 × wrk on one core (nginx, short, server closes)" in shown
+    assert {"nginx, short, server closes: connections/s", "nginx, kept: requests/s", "15,000", "18,800"} <= {
+        *shown
+    }
     assert {"wrk, towards others", "wrk, same path"} <= {*texts(scaling_figure(full()))}
     assert {"protocol, by > 1 ms", "httperf", "5,000/s"} <= {*texts(punctuality(full()))}
     assert "Ten samples a second take 1.3 % of a core at 28,000 TIME-WAITs" in texts(sampler(full()))
