@@ -265,6 +265,10 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
         program = floor.build(tmp_path_factory.mktemp("floor"))
     except floor.NotBuiltError as error:
         without(str(error))
+    argv = [str(program), "127.0.0.1", "1", "1", "0.01", "server", "0"]
+    refused = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30).stderr
+    if refused:
+        without(f"this machine allows no io_uring: {refused}")
     return Kit(Cores.here(), program, (tool("wrk"),), 1024)
 
 
