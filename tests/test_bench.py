@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from click.testing import CliRunner
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bench import floor, hold, measure
+from bench.__main__ import main
 from bench.figures import draw, held, punctuality, rates, sampler, startup
 from bench.fill import paths
 from bench.growth import scaling as scaling_figure
@@ -253,6 +255,12 @@ def test_all_cases_have_labs_that_can_be() -> None:
     for case in [*short(QUICK), *kept(QUICK), *scaling(QUICK)]:
         assert case.load.spec()
         assert case.held.spec()
+
+
+def test_a_section_that_is_none_is_refused_with_those_that_are() -> None:
+    refused = CliRunner().invoke(main, ["--only", "short,fast"])
+    assert refused.exit_code == 2
+    assert "'fast' is not a valid Section; there are short, kept, scaling" in " ".join(refused.output.split())
 
 
 # ---- for real
