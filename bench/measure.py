@@ -82,7 +82,9 @@ class Kit:
         return (self.files - SPARE_FILES) // 2
 
     def able(self, load: Load) -> list[str]:
-        """Those that can do this, churn's own first."""
+        """Those that can do this, churn's own first; nobody without the descriptors for it."""
+        if load.in_flight > self.files - SPARE_FILES:
+            return []
         names = [driver.value for driver in self.drivers]
         if load.in_flight > self.most_in_flight:
             names.remove(Driver.AIOHTTP)

@@ -68,6 +68,13 @@ def test_a_tool_is_asked_only_for_what_it_can_do() -> None:
     assert able(replace(SHORT, in_flight=10_000)) == able(replace(SHORT, workers=2)) == ["wrk", "h2load"]
 
 
+def test_nobody_is_asked_for_more_than_there_are_descriptors() -> None:
+    kit = Kit(Cores((0,)), Path("floor"), TOOLS, 20_000)
+    assert "aiohttp" not in kit.able(replace(SHORT, in_flight=10_000)), "it keeps two for each connection"
+    assert {"protocol", "floor", "wrk"} <= {*kit.able(replace(SHORT, in_flight=10_000))}
+    assert kit.able(replace(SHORT, in_flight=19_900)) == []
+
+
 @pytest.mark.parametrize("name", ["wrk", "h2load"])
 def test_nginx_is_not_asked_to_close_where_the_client_is_to_be_first(name: str) -> None:
     argv = tool(name).argv
