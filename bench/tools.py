@@ -112,7 +112,8 @@ def _httperf(load: Load, addresses: Sequence[str]) -> list[str]:
         calls = _exchanges(load) // load.in_flight
         return [*argv, "--num-conns", str(load.in_flight), "--num-calls", str(calls), "--rate", "10000"]
     rate = load.rate or RATE_IN_REACH[load.exchange]
-    return [*argv, "--num-conns", str(_exchanges(load)), "--num-calls", "1", "--rate", str(rate)]
+    # It gives up what comes while it has its thousand: it opens fewer than these, and none beyond the cliff.
+    return [*argv, "--num-conns", str(rate * load.seconds), "--num-calls", "1", "--rate", str(rate)]
 
 
 TOOLS = (

@@ -94,7 +94,6 @@ def test_rates_are_told_in_each_tools_own_words() -> None:
 def test_no_number_of_connections_leads_beyond_the_cliff() -> None:
     assert "-n80000" in tool("h2load").argv(SHORT, ["10.0.0.1"])
     assert "-n31500" in tool("h2load").argv(CLIENT_CLOSES, ["10.0.0.1"])
-    assert "31500" in tool("httperf").argv(CLIENT_CLOSES, ["10.0.0.1"])
 
 
 def test_nginx_says_close_and_keeps_where_the_client_is_to_be_first() -> None:
