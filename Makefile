@@ -1,6 +1,7 @@
 # make demo   set everything up and run the main job
 # make test   set everything up and run all checks and tests
 # make peers  install the programs that scenarios run, and that tests and benchmarks compare with (Debian, root)
+# make bench  measure churn beside them, a quarter of an hour; bench/results/ has the table and the figures
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,6 +9,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --editable
 READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
+# For the tests: iproute2 and util-linux. For the floor of the bench, a C program: gcc, libc6-dev, liburing-dev.
+PEERS := wrk apache2-utils nghttp2-client hey httperf curl nginx-light redis-server iproute2 util-linux gcc libc6-dev liburing-dev
+
 NEEDS := churn needs Python 3.11 or newer; try: make PYTHON=python3.12 demo
 
 .PHONY: demo test lint peers bench clean
@@ -38,11 +42,13 @@ test: lint
 
 peers:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-		wrk apache2-utils curl nginx-light redis-server iproute2 util-linux >/dev/null
+	for package in $(PEERS); do \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$package >/dev/null \
+	        || echo "$$package cannot be had: what needs it is left out"; \
+	done
 
 bench: $(READY)
-	$(BIN)/python -m bench.short
+	$(BIN)/python -m bench $(BENCH)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -10,7 +11,11 @@ def need(*programs: str) -> None:
     """Go on only with these programs on the PATH: skip without them, but fail where CI has to have them."""
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
-        told = f"{', '.join(missing)} missing: `make peers` installs what tests compare with"
-        if os.environ.get("CI") == "true":
-            pytest.fail(told)
-        pytest.skip(told)
+        without(f"{', '.join(missing)} missing: `make peers` installs what tests compare with")
+
+
+def without(told: str) -> NoReturn:
+    """Skip, or fail where CI has to have it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(told)
+    pytest.skip(told)

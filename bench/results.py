@@ -1,0 +1,90 @@
+"""All that a bench run found, and its JSON."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.machine import Environment
+from bench.reading import Failed, Reading, Study
+from loadgen.records import plain
+
+SCHEMA_VERSION = 1
+FILE = "results.json"
+
+Say = Callable[[str], None]
+"""Tells the progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Punctuality:
+    """An open loop, measured once.
+
+    asked_per_s  the rate it was told
+    per_s        what the server's kernel counted
+    bins         the same over each 100 ms, as a part of what was asked for
+    late_ns, late   ours only: the part of the starts that came later than `late_ns` after their instant
+    dropped      ours only: starts given up, the most connections being in flight
+    """
+
+    tool: str
+    asked_per_s: int
+    per_s: float
+    bins: tuple[float, ...]
+    late_ns: int | None = None
+    late: float | None = None
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerCost:
+    """The sampler at ten samples a second: part of a core, and the median of what a sample takes."""
+
+    time_wait: int
+    share: float
+    cost_ns: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOpen:
+    """Connections that idle in one worker: memory and CPU time for each, and the part of a core that holding
+    all of them takes."""
+
+    tool: str
+    connections: int
+    kib_each: float
+    us_each: float
+    idle_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of a command, from exec to its end."""
+
+    command: str
+    round: int
+    elapsed_ns: int
+
+
+@dataclass(slots=True)
+class Results:
+    """Grows measurement by measurement; what is there can be written at any time."""
+
+    environment: Environment
+    readings: list[Reading] = field(default_factory=list[Reading])
+    punctuality: list[Punctuality] = field(default_factory=list[Punctuality])
+    sampler: list[SamplerCost] = field(default_factory=list[SamplerCost])
+    held: list[HeldOpen] = field(default_factory=list[HeldOpen])
+    starts: list[Start] = field(default_factory=list[Start])
+    failed: list[Failed] = field(default_factory=list[Failed])
+    complete: bool = False
+
+    def of(self, *studies: Study) -> list[Reading]:
+        """The readings of these studies."""
+        return [reading for reading in self.readings if reading.study in studies]
+
+    def write(self, directory: Path) -> Path:
+        path = directory / FILE
+        path.write_text(json.dumps({"schema_version": SCHEMA_VERSION, **plain(self)}, indent=1) + "\n")
+        return path

@@ -1,0 +1,58 @@
+"""What the sampler costs, over the TIME-WAITs that it meets."""
+
+import json
+from statistics import median
+from time import monotonic_ns
+
+from bench.child import start_module
+from bench.hold import Held, fill
+from bench.load import DEFAULT_PORTS, PORT, SECOND_NS
+from bench.measure import FAILURES, Kit
+from bench.probe import run_time_ns
+from bench.reading import Failed
+from bench.results import Results, SamplerCost, Say
+from bench.scale import Scale
+from loadgen import sampler
+from loadgen.lab.lab import Lab, open_lab
+from loadgen.tcp import Side
+
+EVERY_NS = SECOND_NS // 10
+
+
+async def sampling(kit: Kit, scale: Scale, results: Results, say: Say) -> None:
+    """The sampler's cost, over the TIME-WAITs on the client's side."""
+    for count in scale.sampled:
+        held = Held(count)
+        with open_lab(held.spec()) as lab:
+            try:
+                await fill(lab, held, kit.cores)
+            except FAILURES as error:
+                results.failed.append(Failed("sampler", "sampler", str(held), str(error)))
+                continue
+            found = await _sample(kit, lab, count, scale.sampling_s)
+        results.sampler.append(found)
+        say(f"sampler: {held}: {found.share:.2%} of a core, {found.cost_ns / 1e6:.2f} ms a sample")
+
+
+async def _sample(kit: Kit, lab: Lab, time_wait: int, seconds: int) -> SamplerCost:
+    plan = sampler.Plan(PORT, DEFAULT_PORTS, False, EVERY_NS, lab.user, lab.networks)
+    descriptors = (lab.user, *lab.networks.values())
+    core = kit.cores.clients(1)[0]
+    child = await start_module(lab, Side.CLIENT, "loadgen.sampler", plan.to_json(), core, descriptors)
+    costs_ns: list[int] = []
+    try:
+        await child.expect("ready")
+        child.tell(json.dumps({"origin_ns": monotonic_ns(), "pids": {}}))
+        await child.expect("sample")
+        await child.expect("sample_check")
+        begun_ns, before_ns = monotonic_ns(), run_time_ns(child.pid)
+        async for line in child.lines():
+            if line["type"] == "sample":
+                costs_ns.append(line["cost_ns"])
+            if len(costs_ns) == seconds * SECOND_NS // EVERY_NS:
+                break
+        share = (run_time_ns(child.pid) - before_ns) / (monotonic_ns() - begun_ns)
+    finally:
+        child.kill()
+        await child.end()
+    return SamplerCost(time_wait, share, round(median(costs_ns)), len(costs_ns))

@@ -1,0 +1,121 @@
+"""The server of a measurement: nginx, or the bundled one. Ready when the block is entered."""
+
+import contextlib
+from asyncio.subprocess import DEVNULL
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.child import end_process, start_module
+from bench.load import BACKLOG, PORT, Cores, Exchange, Load, Program, pinned
+from bench.waiting import until
+from loadgen.kernel import sockstat
+from loadgen.kernel.procfile import PROC
+from loadgen.lab.lab import Lab
+from loadgen.tcp import CloseMethod, Closer, Side
+from servers.behaviour import Behaviour
+from servers.plan import Kind, Plan
+
+BODY = 64
+PATIENCE_S = 10.0
+KEPT_REQUESTS = 1_000_000_000
+
+_NGINX = """\
+daemon off; master_process off; worker_processes 1; pid {directory}/pid; error_log /dev/null;
+worker_rlimit_nofile {files};
+events {{ worker_connections {connections}; multi_accept on; }}
+http {{
+    access_log off; keepalive_timeout {keepalive}; keepalive_requests {requests};
+    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
+    server {{
+        listen {port} backlog={backlog};
+        location / {{ {header} return 200 "{body}"; }}
+    }}
+}}
+"""
+
+
+class NotServingError(Exception):
+    """The server does not listen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that listens: its first process, and those that do the work."""
+
+    pid: int
+    workers: tuple[int, ...]
+
+    @property
+    def net(self) -> Path:
+        """Its namespace's files."""
+        return PROC / str(self.pid) / "net"
+
+
+def nginx_conf(load: Load, directory: str, files: int) -> str:
+    """nginx as the load needs it.
+
+    Where the client is to close first nginx keeps the connection, and says `Connection: close` all the
+    same: tools that believe it close. That is the one way to have them all be first.
+    """
+    keeps = load.exchange is Exchange.KEPT or load.closer is Closer.CLIENT
+    return _NGINX.format(
+        directory=directory,
+        files=files,
+        connections=files - 100,
+        keepalive="60s" if keeps else "0",
+        requests=KEPT_REQUESTS,
+        port=PORT,
+        backlog=load.backlog,
+        header="add_header Connection close;" if load.client_closes else "",
+        body="x" * BODY,
+    )
+
+
+@asynccontextmanager
+async def serving(lab: Lab, load: Load, cores: Cores, files: int) -> AsyncGenerator[Server]:
+    """The load's server, on the last core. Raises NotServingError."""
+    if load.server is Program.CHURN:
+        requests = 1 if load.exchange is Exchange.SHORT else KEPT_REQUESTS
+        async with churn_server(lab, load.closer, requests, cores, backlog=load.backlog) as server:
+            yield server
+        return
+    with TemporaryDirectory(prefix="churn-bench-") as directory:
+        conf = Path(directory) / "nginx.conf"
+        conf.write_text(nginx_conf(load, directory, files))
+        argv = [*pinned(cores.server), "nginx", "-e", "/dev/null", "-c", str(conf)]
+        process = await lab.spawn(Side.SERVER, argv, stdout=DEVNULL, stderr=DEVNULL)
+        try:
+            server = Server(process.pid, (process.pid,))
+            await _listening(server.net)
+            yield server
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await end_process(process)
+
+
+@asynccontextmanager
+async def churn_server(
+    lab: Lab, closer: Closer, requests: int, cores: Cores, *, port: int = PORT, backlog: int = BACKLOG
+) -> AsyncGenerator[Server]:
+    """The bundled server."""
+    behaviour = Behaviour(closer, requests, CloseMethod.FIN, response_size=BODY)
+    plan = Plan(Kind.PROTOCOL, behaviour, lab.addresses[Side.SERVER], port, backlog=backlog)
+    child = await start_module(lab, Side.SERVER, "servers", plan.to_json(), cores.server)
+    try:
+        line = await child.expect("listening")
+        yield Server(child.pid, tuple(line["pids"]))
+    finally:
+        child.terminate()
+        await child.end()
+
+
+async def _listening(net: Path) -> None:
+    """Until the namespace has a socket: its listener is the first."""
+    with sockstat.open(net) as sockets:
+        if not await until(lambda: sockets.read().inuse > 0, PATIENCE_S):
+            raise NotServingError(f"nginx did not listen within {PATIENCE_S:.0f} s; try it by hand")
