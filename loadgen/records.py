@@ -111,7 +111,7 @@ class Interval:
     late        starts later than the scenario's bound; dropped: starts given up
     attempts    tries to connect that began; opened: those that sent a SYN;
     connected   those that were established; timed: of these, the ones whose connect() was timed: all,
-                but for the uring driver, which times one in 64, and one in 10 ms
+                but for the uring driver, which times one in 10 ms
     exchanges   responses that were complete and right
     succeeded   attempts that ended as the scenario says; errors: the others, by `phase:kind`
     in_flight   connections open at the end of the interval

@@ -69,7 +69,7 @@ def _sets_options(ring: Ring, operations: frozenset[int]) -> bool:
         entry["addr"] = socket.IPPROTO_TCP | socket.TCP_NODELAY << 32
         entry["file_index"] = ctypes.sizeof(value)
         entry["addr3"] = ctypes.addressof(value)
-        ring.push(entry)
+        ring.push(entry.view(np.uint64).reshape(-1, abi.WORDS))
         ring.enter(1, 1_000_000_000)
         completions = ring.reap()
     return len(completions) == 1 and int(completions["res"][0]) == 0

@@ -25,7 +25,7 @@ _LATER = frozenset({errno.EAGAIN, errno.EBUSY})
 
 
 class Ring:
-    """Entries of dtype `SQE` go in by `push`, over by `enter`, and are answered by entries of `CQE`."""
+    """Entries go in by `push`, over by `enter`, and are answered by completions, taken by `reap`."""
 
     def __init__(self, entries: int, completions: int) -> None:
         """Both counts are rounded up to powers of two; completions are no fewer than entries.
@@ -44,8 +44,8 @@ class Ring:
         rings = mmap.mmap(self.fd, size)
         entries_map = mmap.mmap(self.fd, params.sq_entries * abi.SQE.itemsize, offset=abi.OFFSET_SQES)
         self.entries = params.sq_entries
-        self._sqes = np.frombuffer(entries_map, abi.SQE)
-        self._cqes = np.frombuffer(rings, abi.CQE, params.cq_entries, cq.cqes)
+        self._sqes = np.frombuffer(entries_map, np.uint64).reshape(-1, abi.WORDS)
+        self._cqes = np.frombuffer(rings, np.uint64, 2 * params.cq_entries, cq.cqes).reshape(-1, 2)
         self._sq_tail = np.frombuffer(rings, np.uint32, 1, sq.tail)
         self._cq_head = np.frombuffer(rings, np.uint32, 1, cq.head)
         self._cq_tail = np.frombuffer(rings, np.uint32, 1, cq.tail)
@@ -63,8 +63,8 @@ class Ring:
         """How many entries can be pushed before the next `enter`."""
         return self.entries - self._pushed
 
-    def push(self, entries: NDArray[Any]) -> None:
-        """Queue entries (dtype `SQE`, one dimension, no more than `room`); linked ones stand side by side."""
+    def push(self, entries: NDArray[np.uint64]) -> None:
+        """Queue entries: `SQE` as words, shape (n, `WORDS`), n up to `room`, linked ones side by side."""
         count = len(entries)
         start = self._tail % self.entries
         before_end = min(count, self.entries - start)
@@ -96,7 +96,7 @@ class Ring:
         if len(taken) < count:
             taken = np.concatenate((taken, self._cqes[: count - len(taken)]))
         self._cq_head[0] = tail
-        return taken
+        return taken.view(abi.CQE).reshape(-1)
 
     def register_files(self, count: int) -> None:
         """Give the ring a table of `count` files, empty. Raises OSError, EMFILE beyond RLIMIT_NOFILE."""

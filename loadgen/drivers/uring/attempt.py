@@ -23,7 +23,7 @@ class UringAttempt(BaseAttempt):
 
     __slots__ = ("_asked", "_host", "_leaving", "_pending", "_reader", "slot")
 
-    def __init__(self, host: "UringClient", slot: int, phase: Phase, pending: set[Step]) -> None:
+    def __init__(self, host: "UringClient", slot: int, phase: Phase, pending: set[int]) -> None:
         """Adopt what is in the slot, in this phase, with what its chain has left in the kernel.
 
         It was counted when it began.
@@ -92,7 +92,7 @@ class UringAttempt(BaseAttempt):
 
     # What the kernel answers.
 
-    def completed(self, step: Step, res: int) -> None:
+    def completed(self, step: int, res: int) -> None:
         """An operation of this slot has ended."""
         self._pending.discard(step)
         match step:
@@ -168,6 +168,6 @@ class UringAttempt(BaseAttempt):
                 rst = self._ending == (Closer.CLIENT, CloseMethod.RST)
                 self._push(Step.CLOSE, Program.ABORT if rst else Program.CLOSE)
 
-    def _push(self, step: Step, program: Program) -> None:
+    def _push(self, step: int, program: Program) -> None:
         self._pending.add(step)
         self._host.push(program, self.slot)

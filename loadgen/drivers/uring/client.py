@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.drivers.attempt import PEER_RESET, Client, failure_of
-from loadgen.drivers.plan import Plan
+from loadgen.drivers.plan import OpenLoop, Plan
 from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.attempt import UringAttempt
@@ -24,11 +24,9 @@ from loadgen.drivers.uring.slots import Mode, Slots, Table
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from loadgen.uring.ring import Ring
 
-TIMED_EVERY = 64
-"""One connection in so many has its connect() timed: alone in the kernel, with the clock read around it.
-It costs that connection two turns more, and the others nothing."""
-TIMED_AGAIN_NS = 10_000_000
-"""And one at least so often: at a low rate, every one."""
+TIMED_EVERY_NS = 10_000_000
+"""So often a connection has its connect() timed: alone in the kernel, with the clock read around it. At a
+low rate that is every one. It costs two turns more, which for one connection in 64 was felt."""
 
 OVERDUE_SHARE = 4
 """A chain that has not answered after this part of the shortest timeout is asked where it stands."""
@@ -64,6 +62,7 @@ class UringClient(Client):
         self._opened = programs.pairs * plan.worker // plan.workers
         self._time_next_ns = 0
         self._prepared: list[int] = []
+        self._punctual = isinstance(plan.loop, OpenLoop)
         self._cutting = False
         timeouts = plan.timeouts
         shortest_ns = min(timeouts.connect_ns, timeouts.response_ns, timeouts.close_ns)
@@ -89,8 +88,7 @@ class UringClient(Client):
         turning = table.mode[slots] == Mode.SPENT
         table.mode[slots] = Mode.CHAIN
         self._leave(int(turning.sum()))
-        passing = self._opened // TIMED_EVERY != (self._opened + count) // TIMED_EVERY
-        timed = passing or now_ns >= self._time_next_ns
+        timed = now_ns >= self._time_next_ns
         self._opened += count
         for group, prepare, whole in (
             (slots[turning], Program.TURN_PREPARE, self._turn),
@@ -98,7 +96,7 @@ class UringClient(Client):
         ):
             if timed and len(group):
                 timed = False
-                self._time_next_ns = now_ns + TIMED_AGAIN_NS
+                self._time_next_ns = now_ns + TIMED_EVERY_NS
                 self._send_off(prepare, group[:1])
                 group = group[1:]
             self._send_off(whole, group)
@@ -112,20 +110,24 @@ class UringClient(Client):
 
     def exchange(self, slots: Slots, intended_ns: NDArray[np.int64]) -> None:
         """Begin the next exchange on connections that are ready, or idle."""
-        watched = self.table.mode[slots] == Mode.IDLE
-        alone = self.table.mode[slots] == Mode.ALONE
-        for slot, instant_ns in zip(slots[alone].tolist(), intended_ns[alone].tolist(), strict=True):
-            self.alone[slot].exchange(instant_ns)
-        if alone.any():
-            slots, intended_ns, watched = slots[~alone], intended_ns[~alone], watched[~alone]
-        now_ns = self._start(slots, intended_ns)
-        self.table.asked[slots] = now_ns + self._overdue_ns
+        mode = self.table.mode[slots]
+        for index in (mode == Mode.ALONE).nonzero()[0].tolist():
+            self.alone[int(slots[index])].exchange(int(intended_ns[index]))
+        for program, last, which in (
+            (Program.NEXT_KEEP, Program.NEXT_LAST, mode == Mode.CHAIN),
+            (Program.WAKE_KEEP, Program.WAKE_LAST, mode == Mode.IDLE),
+        ):
+            if which.any():
+                self._exchange(slots[which], intended_ns[which], program, last)
+
+    def _exchange(
+        self, slots: Slots, intended_ns: NDArray[np.int64], program: Program, last: Program
+    ) -> None:
+        self.table.asked[slots] = self._start(slots, intended_ns) + self._overdue_ns
         self.table.mode[slots] = Mode.CHAIN
-        last = self.table.left[slots] == 1
-        self._send_off(Program.NEXT_KEEP, slots[~watched & ~last])
-        self._send_off(Program.NEXT_LAST, slots[~watched & last])
-        self._send_off(Program.WAKE_KEEP, slots[watched & ~last])
-        self._send_off(Program.WAKE_LAST, slots[watched & last])
+        lasting = self.table.left[slots] == 1
+        self._send_off(program, slots[~lasting])
+        self._send_off(last, slots[lasting])
 
     def rest(self, slots: Slots) -> None:
         """Watch connections until their next exchange; those alone in their slot listen by themselves."""
@@ -168,8 +170,8 @@ class UringClient(Client):
         if present[Step.PEEK]:
             self._left(res[step == Step.PEEK])
         if present[Step.OPTION : Step.RECV].any():
-            for index in np.flatnonzero(chained & (step >= Step.OPTION) & (step < Step.RECV)).tolist():
-                self._on_the_way(int(slot[index]), Step(step[index]), int(res[index]), now_ns)
+            for index in (chained & (step >= Step.OPTION) & (step < Step.RECV)).nonzero()[0].tolist():
+                self._on_the_way(int(slot[index]), int(step[index]), int(res[index]), now_ns)
         if present[Step.RECV]:
             which = chained & (step == Step.RECV)
             self._received(slot[which], res[which], now_ns)
@@ -178,17 +180,17 @@ class UringClient(Client):
             which = (step == Step.EOF) & (self.table.mode[slot] == Mode.CHAIN)
             self._ended(slot[which], res[which])
         if present[Step.WATCH]:
-            for index in np.flatnonzero((step == Step.WATCH) & (res != -errno.ECANCELED)).tolist():
+            for index in ((step == Step.WATCH) & (res != -errno.ECANCELED)).nonzero()[0].tolist():
                 self._roused(int(slot[index]))
         if present[Step.CLOSE]:
             which = (step == Step.CLOSE) & (self.table.mode[slot] == Mode.CLOSING)
             self.table.mode[slot[which]] = Mode.FREE
             self.flow.free(slot[which])
         if self.alone:
-            for index in np.flatnonzero(~chained | (step == Step.EOF)).tolist():
+            for index in (~chained | (step == Step.EOF)).nonzero()[0].tolist():
                 attempt = self.alone.get(int(slot[index]))
                 if attempt is not None:
-                    attempt.completed(Step(step[index]), int(res[index]))
+                    attempt.completed(int(step[index]), int(res[index]))
 
     def time_connects(self) -> None:
         """Connect the sockets that were prepared for it, one at a time."""
@@ -212,7 +214,7 @@ class UringClient(Client):
         """Fail attempts whose phase has outlived its deadline; ask overdue chains where they stand."""
         super().sweep()
         table, now_ns = self.table, monotonic_ns()
-        chained = np.flatnonzero(table.mode == Mode.CHAIN)
+        chained = (table.mode == Mode.CHAIN).nonzero()[0]
         due = chained[table.asked[chained] <= now_ns]
         if len(due):
             table.asked[due] = now_ns + self._overdue_ns
@@ -225,8 +227,8 @@ class UringClient(Client):
 
     def cut(self) -> None:
         self._cutting = True
-        self._send_off(Program.CANCEL, np.flatnonzero(self.table.mode == Mode.CHAIN))
-        for slot in np.flatnonzero(self.table.mode == Mode.IDLE).tolist():
+        self._send_off(Program.CANCEL, (self.table.mode == Mode.CHAIN).nonzero()[0])
+        for slot in (self.table.mode == Mode.IDLE).nonzero()[0].tolist():
             self._adopt(slot, Phase.CLOSE, {Step.WATCH})
         super().cut()
 
@@ -234,7 +236,7 @@ class UringClient(Client):
 
     def _received(self, slots: Slots, lengths: NDArray[np.int32], now_ns: int) -> None:
         good = self._judge(slots, lengths)
-        for index in np.flatnonzero(~good).tolist():
+        for index in (~good).nonzero()[0].tolist():
             self._astray(int(slots[index]), int(lengths[index]))
         slots, table, tally = slots[good], self.table, self.tally
         self._established(slots[~table.known[slots]])
@@ -260,9 +262,9 @@ class UringClient(Client):
         good = np.zeros(len(slots), np.bool_)
         last = self.table.left[slots] == 1
         for kind, known in self._good.items():
-            same = np.flatnonzero((last == kind) & (lengths == len(known)))
+            same = ((last == kind) & (lengths == len(known))).nonzero()[0]
             good[same] = (self.buffers[slots[same], : len(known)] == known).all(axis=1)
-        for index in np.flatnonzero(~good & (lengths > 0)).tolist():
+        for index in (~good & (lengths > 0)).nonzero()[0].tolist():
             good[index] = self._read(int(slots[index]), int(lengths[index]))
         return good
 
@@ -283,7 +285,7 @@ class UringClient(Client):
         """The server has closed after the last response, or something else has come."""
         reset = (res == -errno.ECONNRESET) & (self.plan.close is CloseMethod.RST)
         good = self.table.answered[slots] & ((res == 0) | reset)
-        for index in np.flatnonzero(~good).tolist():
+        for index in (~good).nonzero()[0].tolist():
             self._astray(int(slots[index]), int(res[index]), at_end=True)
         resets = int((good & reset).sum())
         slots = slots[good]
@@ -327,7 +329,8 @@ class UringClient(Client):
         table.intended[slots] = intended_ns
         table.started[slots] = table.begun[slots] = now_ns
         tally.started += len(slots)
-        tally.late += int((now_ns - intended_ns > self.late_ns).sum())
+        if self._punctual:
+            tally.late += int((now_ns - intended_ns > self.late_ns).sum())
         return now_ns
 
     def _leave(self, count: int) -> None:
@@ -336,29 +339,30 @@ class UringClient(Client):
 
     def _send_off(self, program: Program, slots: Slots) -> None:
         while len(slots):
-            entries = self._programs.entries(program, slots[: self.ring.entries // 8], self.table.pair)
-            if entries.size > self.ring.room:
+            fit = self.ring.room // self._programs.length(program)
+            if fit:
+                self.ring.push(self._programs.entries(program, slots[:fit], self.table.pair))
+                slots = slots[fit:]
+            else:
                 self.ring.enter()
-            slots = slots[len(entries) :]
-            self.ring.push(entries.reshape(-1))
 
     # The other ends, one by one.
 
-    def _on_the_way(self, slot: int, step: Step, res: int, now_ns: int) -> None:
+    def _on_the_way(self, slot: int, step: int, res: int, now_ns: int) -> None:
         """A chain's answer from before its request was sent."""
-        if res >= 0 and step is Step.CONNECT:
+        if res >= 0 and step == Step.CONNECT:
             self.tally.connect_ns.append(now_ns - int(self.table.begun[slot]))
             one = np.array([slot])
             self._established(one)
             self._send_off(self._next, one)
         elif res >= 0:
             self._prepared.append(slot)
-        elif step is Step.SEND:
+        elif step == Step.SEND:
             self._known_astray(slot, Phase.SEND, set()).unsent(OSError(-res, ""))
-        elif step is Step.CONNECT and res == -errno.ECANCELED:
+        elif step == Step.CONNECT and res == -errno.ECANCELED:
             self._adopt(slot, Phase.CONNECT, set()).unanswered(Fault.CUT if self._cutting else Fault.TIMEOUT)
         else:
-            phase = Phase.CONNECT if step is Step.CONNECT else Phase.BIND
+            phase = Phase.CONNECT if step == Step.CONNECT else Phase.BIND
             self._adopt(slot, phase, set()).refused(OSError(-res, ""))
 
     def _astray(self, slot: int, res: int, *, at_end: bool = False) -> None:
@@ -367,7 +371,7 @@ class UringClient(Client):
         last = self.plan.closer is Closer.SERVER and self.table.left[slot] == 1
         phase = Phase.CLOSE if at_end else Phase.RECEIVE
         limit_ns = timeouts.close_ns if at_end else timeouts.response_ns
-        pending = {Step.EOF} if last and not at_end else set[Step]()
+        pending = {Step.EOF} if last and not at_end else set[int]()
         attempt = self._known_astray(slot, phase, pending)
         if self._cutting:
             attempt.fail(Failure(phase, Fault.CUT))
@@ -380,12 +384,12 @@ class UringClient(Client):
         if self.table.mode[slot] == Mode.IDLE:
             self._adopt(slot, Phase.CLOSE, set()).carry_on(Phase.CLOSE)
 
-    def _known_astray(self, slot: int, phase: Phase, pending: set[Step]) -> UringAttempt:
+    def _known_astray(self, slot: int, phase: Phase, pending: set[int]) -> UringAttempt:
         if not self.table.known[slot]:
             self._established(np.array([slot]))
         return self._adopt(slot, phase, pending)
 
-    def _adopt(self, slot: int, phase: Phase, pending: set[Step]) -> UringAttempt:
+    def _adopt(self, slot: int, phase: Phase, pending: set[int]) -> UringAttempt:
         attempt = self.alone[slot] = UringAttempt(self, slot, phase, pending)
         self.table.mode[slot] = Mode.ALONE
         return attempt

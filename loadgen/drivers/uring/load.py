@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from loadgen.drivers.uring.attempt import UringAttempt
     from loadgen.drivers.uring.client import UringClient
 
-START_BUDGET_NS = 1_000_000
+START_BUDGET_NS = 10_000_000
 """How long connections may be opened in one turn. A connect() that finds no port takes 3 to 4.5 ms of
-CPU (K8): a batch of them would hold all else up."""
+CPU (K8): a large batch of them would hold all else up."""
+PUNCTUAL_BUDGET_NS = 1_000_000
+"""The same in an open loop, where the next arrival is not to wait."""
 MOST_STARTS = 512
 """Connections opened in one turn, at most."""
 PUNCTUAL_STARTS = 8
 """In an open loop: the last of them starts as much later than the clock said as the others took."""
 
-BATCH_NS = 250_000
+BATCH_NS = 500_000
 """How long a closed loop waits for half of what is under way. Batches spare wake-ups: half of the
 slots is where the throughput peaks (K33), for the server works on the other half meanwhile. The limit
 bounds what the wait can add to a latency when the server is the slower one."""
@@ -34,13 +36,14 @@ FOREVER_NS = 1_000_000_000
 class UringLoad:
     """What both loops share: opening within a budget, idle connections, and the way to the end."""
 
-    def __init__(self, plan: Plan, tally: Tally, slots: int) -> None:
+    def __init__(self, plan: Plan, tally: Tally, slots: int, budget_ns: int) -> None:
         self.client: UringClient
         self.ending = False
         self._plan = plan
         self._tally = tally
         self._idle: dict[int, None] = {}
         self._free = list(range(slots))[::-1]
+        self._budget_ns = budget_ns
         self._starts = MOST_STARTS
 
     @property
@@ -98,9 +101,9 @@ class UringLoad:
             self.client.finish(idle)
 
     def started(self, count: int, took_ns: int) -> None:
-        """So many connections were opened in the turn that took so long: what the budget allows next."""
+        """So many connections were opened, which took so much of the core: what the budget allows next."""
         if count:
-            allowed = START_BUDGET_NS * count // max(took_ns, 1)
+            allowed = self._budget_ns * count // max(took_ns, 1)
             self._starts = min(max(allowed, 1), 2 * self._starts, MOST_STARTS)
 
     def _rest(self, slots: Slots) -> None:
@@ -116,8 +119,8 @@ class ClosedUringLoad(UringLoad):
     """A fixed number of connections in flight: one ends, the next begins."""
 
     def __init__(self, plan: Plan, loop: ClosedLoop, tally: Tally, slots: int) -> None:
-        super().__init__(plan, tally, slots)
-        self._wanted: deque[int] = deque(range(min(slots, loop.connections)))
+        super().__init__(plan, tally, slots, START_BUDGET_NS)
+        self._wanted = list(range(min(slots, loop.connections)))
         self._beyond = loop.connections - slots
         """Connections for which the ring has no slot: each fails, again and again, for want of a file."""
         self._thinking: deque[tuple[int, int]] = deque()
@@ -133,7 +136,8 @@ class ClosedUringLoad(UringLoad):
             self._wake(self._thinking.popleft()[1])
         count = min(len(self._wanted), self._starts)
         if count:
-            slots = np.array([self._wanted.popleft() for _ in range(count)])
+            slots = np.array(self._wanted[:count])
+            del self._wanted[:count]
             self._tally.offered += count
             self.client.open(slots, np.full(count, monotonic_ns()))
         if self._beyond > 0 and not self.ending:
@@ -195,7 +199,7 @@ class OpenUringLoad(UringLoad):
     """Arrivals at a rate, whatever becomes of the earlier ones: never put off, and dropped at the cap."""
 
     def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, slots: int, schedule: Iterator[int]) -> None:
-        super().__init__(plan, tally, slots)
+        super().__init__(plan, tally, slots, PUNCTUAL_BUDGET_NS)
         self._cap = loop.connections
         self._short = slots < loop.connections
         """The ring has fewer slots, for want of descriptors: who finds none is refused."""

@@ -9,8 +9,8 @@ import select
 import socket
 import struct
 from dataclasses import dataclass, replace
-from enum import Enum, IntEnum, auto
-from typing import Any
+from enum import Enum, auto
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,10 @@ from loadgen.drivers.attempt import requests
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
 from loadgen.tcp import CloseMethod, Closer
-from loadgen.uring.abi import SOCKET_SETSOCKOPT, SQE, Flag, Op
+from loadgen.uring.abi import SOCKET_SETSOCKOPT, SQE, WORDS, Flag, Op
+
+Words = NDArray[np.uint64]
+"""Entries as 64-bit words (see `abi.WORDS`)."""
 
 STEP_BITS = 4
 """`user_data` is a slot's number, and below it in so many bits a `Step`."""
@@ -27,26 +30,29 @@ CANCEL_ALL_OF_FIXED_FILE = 1 << 0 | 1 << 1 | 1 << 3
 """IORING_ASYNC_CANCEL_ALL, _FD and _FD_FIXED: whatever is pending on that file of the ring's table."""
 
 
-class Step(IntEnum):
-    """What an entry does for the connection in its slot."""
+class Step:
+    """What an entry does for the connection in its slot: plain ints, for they are compared with arrays.
 
-    NOTHING = 0
+    (At every turn; members of an Enum would be looked up by Python code up to 3.11.)
+    """
+
+    NOTHING: Final = 0
     """Whose answer is of no interest: a cancellation, a close nobody waits for."""
-    PEEK = 1
+    PEEK: Final = 1
     """Ask, before the client closes, whether the server did."""
-    OPTION = 2
-    SOCKET = 3
-    BIND = 4
-    CONNECT = 5
-    SEND = 6
-    RECV = 7
-    EOF = 8
+    OPTION: Final = 2
+    SOCKET: Final = 3
+    BIND: Final = 4
+    CONNECT: Final = 5
+    SEND: Final = 6
+    RECV: Final = 7
+    EOF: Final = 8
     """Wait for the server's close, after the last response."""
-    WATCH = 9
+    WATCH: Final = 9
     """Watch an idle connection."""
-    LOOK = 10
+    LOOK: Final = 10
     """PEEK, for an attempt of its own."""
-    CLOSE = 11
+    CLOSE: Final = 11
 
 
 class Program(Enum):
@@ -90,7 +96,7 @@ class Program(Enum):
 class _Entry:
     """One entry for all slots: scalars, or arrays with a value for each."""
 
-    step: Step
+    step: int
     op: Op
     flags: Flag = Flag.LINK | Flag.CQE_SKIP_SUCCESS
     off: int = 0
@@ -123,27 +129,35 @@ class Programs:
         pairs = [(source, there) for there in plan.destinations for source in plan.sources]
         self._sources = np.array([self._bytes(self._sockaddr(source, 0))[0] for source, _ in pairs])
         self._destinations = np.array([self._bytes(self._sockaddr(to, plan.port))[0] for _, to in pairs])
-        self._built: dict[Program, NDArray[Any]] = {}
-        self._steps: dict[Program, tuple[Step, ...]] = {}
+        self._built: dict[Program, Words] = {}
+        self._steps: dict[Program, tuple[int, ...]] = {}
 
-    def entries(self, program: Program, slots: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[Any]:
-        """The program for each of these slots, to be pushed as it is: shape (slots, entries).
+    def entries(self, program: Program, slots: NDArray[np.int64], pairs: NDArray[np.int64]) -> Words:
+        """The program for each of these slots, to be pushed as it is.
 
         `pairs` has the number of every slot's pair of source and destination.
         """
         template = self._built.get(program)
         if template is None:
             template = self._built[program] = self._build(program)
-        block = template[slots]
+        block = template.take(slots, 0)
         if self.pairs > 1:
+            entries = block.view(SQE)
             for column, step in enumerate(self._steps[program]):
-                if step is Step.CONNECT:
-                    block["addr"][:, column] = self._destinations[pairs[slots]]
-                elif step is Step.BIND:
-                    block["addr"][:, column] = self._sources[pairs[slots]]
-        return block
+                if step == Step.CONNECT:
+                    entries["addr"][:, column] = self._destinations[pairs[slots]]
+                elif step == Step.BIND:
+                    entries["addr"][:, column] = self._sources[pairs[slots]]
+        return block.reshape(-1, WORDS)
 
-    def _build(self, program: Program) -> NDArray[Any]:
+    def length(self, program: Program) -> int:
+        """How many entries it has."""
+        if program not in self._steps:
+            self._built[program] = self._build(program)
+        return len(self._steps[program])
+
+    def _build(self, program: Program) -> Words:
+        """A row for each slot, with the words of all entries."""
         lines = self._lines(program)
         self._steps[program] = tuple(line.step for line in lines)
         template = np.zeros((len(self._slot), len(lines)), SQE)
@@ -155,7 +169,7 @@ class Programs:
             into["user_data"] = self._slot << STEP_BITS | line.step
             for name in ("off", "addr", "len", "op_flags", "addr3", "file_index"):
                 into[name] = getattr(line, name)
-        return template
+        return template.view(np.uint64)
 
     def _lines(self, program: Program) -> list[_Entry]:
         match program:
@@ -236,7 +250,7 @@ class Programs:
     def _recv(self) -> _Entry:
         return _Entry(Step.RECV, Op.RECV, addr=self._buffer(), len=self.buffers.shape[1]).last()
 
-    def _peek(self, step: Step) -> _Entry:
+    def _peek(self, step: int) -> _Entry:
         flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
         return _Entry(step, Op.RECV, Flag.HARDLINK, addr=self._buffer(), len=1, op_flags=flags)
 
@@ -263,7 +277,7 @@ class Programs:
     def _close(self) -> _Entry:
         return _Entry(Step.CLOSE, Op.CLOSE, fd=0, file_index=self._slot + 1).last()
 
-    def _cancel(self, step: Step) -> _Entry:
+    def _cancel(self, step: int) -> _Entry:
         target = self._slot << STEP_BITS | step
         return _Entry(Step.NOTHING, Op.ASYNC_CANCEL, Flag.CQE_SKIP_SUCCESS, addr=target, fd=-1)
 

@@ -1,6 +1,6 @@
 """What is known of every slot, as arrays: a batch of slots is read and written by their numbers."""
 
-from enum import IntEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +9,19 @@ Slots = NDArray[np.int64]
 """Numbers of slots."""
 
 
-class Mode(IntEnum):
-    """Who has the slot."""
+class Mode:
+    """Who has the slot: plain ints, as in `Step`."""
 
-    FREE = 0
-    CHAIN = 1
+    FREE: Final = 0
+    CHAIN: Final = 1
     """The kernel, on its way through a program."""
-    IDLE = 2
+    IDLE: Final = 2
     """The load: a kept connection that waits for its next exchange, watched."""
-    SPENT = 3
+    SPENT: Final = 3
     """The load: a connection that the client is to close."""
-    CLOSING = 4
+    CLOSING: Final = 4
     """The kernel, closing for the client."""
-    ALONE = 5
+    ALONE: Final = 5
     """An attempt of its own."""
 
 

@@ -9,7 +9,7 @@ import resource
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from time import monotonic_ns, sleep
+from time import monotonic_ns, sleep, thread_time_ns
 
 from loadgen import arrivals
 from loadgen.drivers.plan import OpenLoop, Plan
@@ -117,11 +117,10 @@ class _Worker:
         self._flow.due(now_ns)
         wait, patience_ns = self._flow.patience(now_ns)
         house_ns = min(self._report_ns, self._sweep_ns) - now_ns
-        begun_ns = monotonic_ns()
+        used_ns = thread_time_ns()
         self._ring.enter(wait, min(max(house_ns, 0), limit_ns, patience_ns, FOREVER_NS))
-        now_ns = monotonic_ns()
-        self._flow.started(self._tally.attempts - attempts, now_ns - begun_ns)
-        self._client.absorb(self._ring.reap(), now_ns)
+        self._flow.started(self._tally.attempts - attempts, thread_time_ns() - used_ns)
+        self._client.absorb(self._ring.reap(), monotonic_ns())
         self._client.time_connects()
 
     def _report(self, now_ns: int) -> None:
