@@ -54,19 +54,27 @@ class UringClient(Client):
         self._programs = programs
         self._good: dict[bool, NDArray[np.uint8]] = {}
         """The last good response, by whether it was a connection's last."""
+        self._punctual = isinstance(plan.loop, OpenLoop)
         short = plan.requests == 1
         self._open = Program.OPEN_LAST if short else Program.OPEN_KEEP
         self._turn = Program.TURN_LAST if short else Program.TURN_KEEP
         self._next = Program.NEXT_LAST if short else Program.NEXT_KEEP
+        # Filled in now, and not when the first arrival waits for it.
+        programs.build(Program.PREPARE, Program.CONNECT, self._open, self._next, *self._ways_to_close())
         # Each worker begins elsewhere: in step, all of them would crowd one path after the other.
         self._opened = programs.pairs * plan.worker // plan.workers
         self._time_next_ns = 0
         self._prepared: list[int] = []
-        self._punctual = isinstance(plan.loop, OpenLoop)
         self._cutting = False
         timeouts = plan.timeouts
         shortest_ns = min(timeouts.connect_ns, timeouts.response_ns, timeouts.close_ns)
         self._overdue_ns = min(shortest_ns // OVERDUE_SHARE, OVERDUE_MOST_NS)
+
+    def _ways_to_close(self) -> tuple[Program, ...]:
+        """How connections are closed in this plan, or turned over."""
+        if self.plan.closer is Closer.SERVER:
+            return (Program.DISCARD,)
+        return (Program.FINISH,) if self._punctual else (self._turn, Program.TURN_PREPARE)
 
     def attach(self, flow: UringLoad) -> None:
         """The two need each other."""

@@ -132,15 +132,24 @@ class Programs:
         self._built: dict[Program, Words] = {}
         self._steps: dict[Program, tuple[int, ...]] = {}
 
+    def build(self, *programs: Program) -> None:
+        """Fill these in; others are when they are first used."""
+        for program in programs:
+            if program not in self._built:
+                self._built[program] = self._fill(program)
+
+    def length(self, program: Program) -> int:
+        """How many entries it has."""
+        self.build(program)
+        return len(self._steps[program])
+
     def entries(self, program: Program, slots: NDArray[np.int64], pairs: NDArray[np.int64]) -> Words:
         """The program for each of these slots, to be pushed as it is.
 
         `pairs` has the number of every slot's pair of source and destination.
         """
-        template = self._built.get(program)
-        if template is None:
-            template = self._built[program] = self._build(program)
-        block = template.take(slots, 0)
+        self.build(program)
+        block = self._built[program].take(slots, 0)
         if self.pairs > 1:
             entries = block.view(SQE)
             for column, step in enumerate(self._steps[program]):
@@ -150,13 +159,7 @@ class Programs:
                     entries["addr"][:, column] = self._sources[pairs[slots]]
         return block.reshape(-1, WORDS)
 
-    def length(self, program: Program) -> int:
-        """How many entries it has."""
-        if program not in self._steps:
-            self._built[program] = self._build(program)
-        return len(self._steps[program])
-
-    def _build(self, program: Program) -> Words:
+    def _fill(self, program: Program) -> Words:
         """A row for each slot, with the words of all entries."""
         lines = self._lines(program)
         self._steps[program] = tuple(line.step for line in lines)
