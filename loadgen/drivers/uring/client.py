@@ -28,6 +28,9 @@ TIMED_EVERY_NS = 10_000_000
 """So often a connection has its connect() timed: alone in the kernel, with the clock read around it. At a
 low rate that is every one. It costs two turns more, which for one connection in 64 was felt."""
 
+Instants = int | NDArray[np.int64]
+"""In ns on CLOCK_MONOTONIC: one for all slots, or one each."""
+
 OVERDUE_SHARE = 4
 """A chain that has not answered after this part of the shortest timeout is asked where it stands."""
 OVERDUE_MOST_NS = 900_000_000
@@ -83,12 +86,13 @@ class UringClient(Client):
 
     # What the load asks for.
 
-    def open(self, slots: Slots, intended_ns: NDArray[np.int64]) -> None:
+    def open(self, slots: Slots, intended_ns: Instants) -> None:
         """Begin attempts in these slots: free ones, or ones whose connection the client is to close first."""
         table, tally, count = self.table, self.tally, len(slots)
         tally.attempts += count
         tally.in_flight += count
-        table.pair[slots] = np.arange(self._opened, self._opened + count) % self._programs.pairs
+        if self._programs.pairs > 1:
+            table.pair[slots] = np.arange(self._opened, self._opened + count) % self._programs.pairs
         table.left[slots] = self.plan.requests
         table.known[slots] = table.answered[slots] = False
         now_ns = self._start(slots, intended_ns)
@@ -109,28 +113,25 @@ class UringClient(Client):
                 group = group[1:]
             self._send_off(whole, group)
 
-    def refuse(self, intended_ns: NDArray[np.int64]) -> None:
+    def refuse(self, count: int) -> None:
         """Attempts for which the ring has no file: its table is as large as RLIMIT_NOFILE allows."""
-        count = len(intended_ns)
         self.tally.attempts += count
         self.tally.started += count
         self.tally.errors[failure_of(Phase.BIND, OSError(errno.EMFILE, ""))] += count
 
-    def exchange(self, slots: Slots, intended_ns: NDArray[np.int64]) -> None:
+    def exchange(self, slots: Slots, intended_ns: int) -> None:
         """Begin the next exchange on connections that are ready, or idle."""
         mode = self.table.mode[slots]
-        for index in (mode == Mode.ALONE).nonzero()[0].tolist():
-            self.alone[int(slots[index])].exchange(int(intended_ns[index]))
+        for slot in slots[mode == Mode.ALONE].tolist():
+            self.alone[slot].exchange(intended_ns)
         for program, last, which in (
             (Program.NEXT_KEEP, Program.NEXT_LAST, mode == Mode.CHAIN),
             (Program.WAKE_KEEP, Program.WAKE_LAST, mode == Mode.IDLE),
         ):
             if which.any():
-                self._exchange(slots[which], intended_ns[which], program, last)
+                self._exchange(slots[which], intended_ns, program, last)
 
-    def _exchange(
-        self, slots: Slots, intended_ns: NDArray[np.int64], program: Program, last: Program
-    ) -> None:
+    def _exchange(self, slots: Slots, intended_ns: int, program: Program, last: Program) -> None:
         self.table.asked[slots] = self._start(slots, intended_ns) + self._overdue_ns
         self.table.mode[slots] = Mode.CHAIN
         lasting = self.table.left[slots] == 1
@@ -330,7 +331,7 @@ class UringClient(Client):
         self.tally.opened += len(slots)
         self.tally.connected += len(slots)
 
-    def _start(self, slots: Slots, intended_ns: NDArray[np.int64]) -> int:
+    def _start(self, slots: Slots, intended_ns: Instants) -> int:
         """Exchanges begin now."""
         now_ns = monotonic_ns()
         table, tally = self.table, self.tally
@@ -338,7 +339,7 @@ class UringClient(Client):
         table.started[slots] = table.begun[slots] = now_ns
         tally.started += len(slots)
         if self._punctual:
-            tally.late += int((now_ns - intended_ns > self.late_ns).sum())
+            tally.late += int((now_ns - table.intended[slots] > self.late_ns).sum())
         return now_ns
 
     def _leave(self, count: int) -> None:
