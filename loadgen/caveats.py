@@ -13,6 +13,7 @@ class CaveatKind(StrEnum):
     COMMAND_FAILED = "command_failed"
     COMMAND_STOPPED = "command_stopped"
     COOKIES_SENT = "cookies_sent"
+    DRIVER_FALLBACK = "driver_fallback"
     GENERATOR_SATURATED = "generator_saturated"
     HOST_LOOPBACK = "host_loopback"
     INTERRUPTED = "interrupted"

@@ -82,6 +82,16 @@ def _died(case: Case) -> Iterator[Caveat]:
             )
 
 
+def _fallback(case: Case) -> Iterator[Caveat]:
+    event = case.fold.event("driver")
+    if event and event.data["why"]:
+        yield Caveat(
+            CaveatKind.DRIVER_FALLBACK,
+            f"the {event.data['driver']} driver made the load: {event.data['why']}",
+            "read its rate beside others of the same driver only; `churn doctor` tells what io_uring lacks",
+        )
+
+
 def _command(case: Case) -> Iterator[Caveat]:
     ended = case.fold.event("command_ended")
     if ended is None:
@@ -279,6 +289,7 @@ _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _records,
     _interrupted,
     _died,
+    _fallback,
     _command,
     _unaudited,
     _audit,

@@ -35,7 +35,7 @@ TIMESTAMPS = "net.ipv4.tcp_timestamps"
 _DEFAULTS = {TW_BUCKETS: 131_072, TW_REUSE: 2, TW_REUSE_DELAY: 1000, TIMESTAMPS: 1}
 """What the kernel has where a scenario sets nothing, on a machine with memory to spare (K12, K14)."""
 
-_URING = Costs(connection_s=1 / 26_000, exchange_s=1 / 160_000)
+_URING = Costs(connection_s=1 / 28_000, exchange_s=1 / 155_000)
 _COSTS = {
     Driver.AUTO: _URING,
     Driver.URING: _URING,

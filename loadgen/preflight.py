@@ -15,6 +15,7 @@ from pathlib import Path
 
 from loadgen.commands.plan import find_program
 from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
+from loadgen.drivers.uring import able
 from loadgen.kernel.sock_diag import SockDiag
 from loadgen.lab import namespaces, sysctls
 from loadgen.lab.errors import LabUnavailable, Part
@@ -60,6 +61,7 @@ def checks(*, descriptors_needed: int, directory: Path, workers: int = LEAST_CPU
         *lab_checks(),
         sock_diag_check(),
         bind_address_no_port_check(),
+        uring_check(),
         descriptors_check(descriptors_needed),
         cpus_check(workers),
         disk_check(directory),
@@ -127,6 +129,14 @@ def sock_diag_check() -> Check:
         remedy = "load the kernel's tcp_diag module, as root: modprobe tcp_diag"
         return Check(name, Verdict.FAIL, f"no answer: {error.strerror}", remedy)
     return Check(name, Verdict.OK, f"answers; {len(listening)} listening here")
+
+
+def uring_check(sources: int = 1) -> Check:
+    """Whether the uring driver can make a load from so many addresses."""
+    why = able.obstacle(sources)
+    if not why:
+        return Check("io_uring", Verdict.OK, "has what the uring driver needs")
+    return Check("io_uring", Verdict.WARN, why, "`load.driver: auto` takes the protocol driver instead")
 
 
 def bind_address_no_port_check() -> Check:

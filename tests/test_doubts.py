@@ -101,6 +101,16 @@ def test_a_clean_run_leaves_none() -> None:
 # The run itself
 
 
+def test_a_driver_that_auto_had_to_take_is_named_with_the_reason() -> None:
+    taken = {"asked": "auto", "driver": "protocol", "why": "io_uring is forbidden"}
+    (caveat,) = found([*clean(), Event(0, "driver", taken)])
+    assert caveat.kind is CaveatKind.DRIVER_FALLBACK
+    assert "protocol" in caveat.cause
+    assert "forbidden" in caveat.cause
+    assert not caveat.invalidates
+    assert found([*clean(), Event(0, "driver", {**taken, "driver": "uring", "why": ""})]) == []
+
+
 def test_a_run_without_samples_or_intervals_measured_nothing() -> None:
     for records in ([], [Event(0, "load_ends")]):
         assert only(records).kind is CaveatKind.NO_RECORDS

@@ -13,12 +13,15 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from loadgen import plans, sampler
+from loadgen.choices import Driver
 from loadgen.commands.plan import Plan as CommandPlan
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
 from loadgen.drivers.plan import Plan as DriverPlan
+from loadgen.drivers.uring import able
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.model import TIME_WAIT_S, Situation, predict
+from loadgen.plans import Choice
 from loadgen.scenario import Variant, load_scenario
 from loadgen.scenario import models as scenario_models
 from loadgen.tcp import CloseMethod, Closer, Side
@@ -395,3 +398,22 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
         if situation(tmp_path, **merged(start, changed)) == situation(tmp_path, **start):
             same.add(path)
     assert same == undecided
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "response", "chosen"),
+    [
+        ("", "128B", Choice(Driver.URING)),
+        ("forbidden", "128B", Choice(Driver.PROTOCOL, "forbidden")),
+        ("", "1MiB", Choice(Driver.PROTOCOL, "responses of more than 32 KiB come in pieces")),
+    ],
+)
+def test_auto_takes_uring_where_it_can_and_says_why_where_it_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, obstacle: str, response: str, chosen: Choice
+) -> None:
+    monkeypatch.setattr(able, "obstacle", lambda _: obstacle)
+    asked = variant(tmp_path, server={"response": response})
+    assert plans.choice(asked) == chosen
+    assert planned(asked).driver.driver is chosen.driver
+    named = variant(tmp_path, load={"driver": "aiohttp"})
+    assert plans.choice(named) == Choice(Driver.AIOHTTP)

@@ -10,11 +10,13 @@ import pytest
 
 from loadgen import preflight
 from loadgen.choices import Topology
+from loadgen.drivers.uring import able
 from loadgen.lab import sysctls
 from loadgen.lab.errors import LabUnavailable, Part
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.preflight import Check, Verdict
+from loadgen.uring.offer import Offer
 from tests.unprivileged import as_ordinary_user
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_every_check_is_made_and_what_is_not_fine_has_a_remedy(tmp_path: Path) -> None:
     made = preflight.checks(descriptors_needed=10, directory=tmp_path)
-    names = "kernel namespaces sysctls links TCP hash sock_diag IP_BIND_ADDRESS_NO_PORT"
+    names = "kernel namespaces sysctls links TCP hash sock_diag IP_BIND_ADDRESS_NO_PORT io_uring"
     assert " ".join(check.name for check in made) == f"{names} descriptors CPUs disk"
     assert all(check.found for check in made)
     assert all(bool(check.remedy) == (check.verdict is not Verdict.OK) for check in made)
@@ -62,6 +64,13 @@ def test_a_shared_hash_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_socket_option_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "IP_BIND_ADDRESS_NO_PORT", 250)
     assert "K10" in preflight.bind_address_no_port_check().found
+
+
+def test_what_io_uring_lacks_is_a_warning_that_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(able, "offer", lambda: Offer("io_uring is forbidden"))
+    check = preflight.uring_check()
+    assert (check.verdict, check.found) == (Verdict.WARN, "io_uring is forbidden")
+    assert "auto" in check.remedy
 
 
 def test_descriptors_are_counted_against_the_hard_limit() -> None:

@@ -58,6 +58,7 @@ def run(
 
     path, asked = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
     need_programs(asked)
+    need_uring(asked)
     raise_descriptor_limit()
     asked = prepared(asked, runs)
     try:
@@ -97,6 +98,17 @@ def need_programs(scenario: "Scenario") -> None:
     ]
     if missing:
         fail(Exit.INVALID, "\n".join(missing))
+
+
+def need_uring(scenario: "Scenario") -> None:
+    """See that io_uring can be had where it is asked for by name."""
+    from loadgen.preflight import Verdict, uring_check
+    from loadgen.scenario import Driver
+
+    for variant in scenario.variants:
+        check = uring_check(variant.lab.client.addresses)
+        if variant.load.driver is Driver.URING and check.verdict is not Verdict.OK:
+            fail(Exit.INVALID, f"load.driver of {variant.name}: {check.found}; {check.remedy}")
 
 
 def prepared(scenario: "Scenario", runs: Path) -> "Scenario":

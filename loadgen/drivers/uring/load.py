@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from math import ceil
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -154,8 +155,8 @@ class ClosedUringLoad(UringLoad):
         under_way = self._tally.in_flight - len(self._idle)
         if not under_way:
             return 1, limit_ns
-        batch = int(self._share * under_way) + self.client.closing
-        return max(batch, 1), min(limit_ns, BATCH_NS)
+        batch = ceil(self._share * under_way) + self.client.closing
+        return batch, min(limit_ns, BATCH_NS)
 
     def ready(self, slots: Slots) -> None:
         if self._plan.think_ns or self.ending:
@@ -225,7 +226,10 @@ class OpenUringLoad(UringLoad):
         while self._due_ns is not None and self._due_ns <= now_ns:
             self._admit(self._due_ns)
             self._advance()
-        count = min(len(self._waiting), len(self._free), self._starts, PUNCTUAL_STARTS)
+        self._open_waiting(PUNCTUAL_STARTS)
+
+    def _open_waiting(self, most: int) -> None:
+        count = min(len(self._waiting), len(self._free), self._starts, most)
         if count:
             intended_ns = np.array([self._waiting.popleft() for _ in range(count)])
             self.client.open(np.array([self._free.pop() for _ in range(count)]), intended_ns)
@@ -243,6 +247,7 @@ class OpenUringLoad(UringLoad):
 
     def end(self) -> None:
         self.due(monotonic_ns())
+        self._open_waiting(MOST_STARTS)
         self._due_ns = None
         self._tally.dropped += len(self._waiting)
         self._waiting.clear()
