@@ -16,7 +16,7 @@ from plots.states import state_panels
 from plots.style import SHADE, house_style
 from plots.words import count, seconds
 
-SILENT = frozenset({"origin", "lab", "processes", "served", "sample_check", "settled"})
+SILENT = frozenset({"origin", "lab", "driver", "processes", "served", "sample_check", "settled"})
 """Events that every run has, at instants that the time axis shows anyway."""
 
 
