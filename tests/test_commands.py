@@ -32,6 +32,13 @@ for _ in range(20):
 """
 """Twenty connections, each closed by the client."""
 
+BUSY = """
+import time
+while time.process_time() < 0.1: pass
+time.sleep(0.3)
+"""
+"""For CPU time is counted in ticks, and known of what lives while a sample is taken."""
+
 SERVER = """
 import socket
 listener = socket.create_server(("{host}", {port}), backlog=64)
@@ -150,7 +157,7 @@ sys.stdin.readline()
 
 
 def test_a_command_drives_and_the_kernel_counts(tmp_path: Path) -> None:
-    done, summary = run(tmp_path, scenario(**scripted("load", CLIENT)))
+    done, summary = run(tmp_path, scenario(**scripted("load", CLIENT + BUSY)))
     assert done.code == 0, done.said
     variant = of_main(summary)
     metrics = variant["metrics"]

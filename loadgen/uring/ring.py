@@ -111,6 +111,8 @@ class Ring:
 
     def close(self) -> None:
         """Give the ring back. What it held, files and pending operations, the kernel ends."""
+        # The mappings keep it, and these keep the mappings.
+        del self._sqes, self._cqes, self._sq_tail, self._cq_head, self._cq_tail
         os.close(self.fd)
 
     def _register(self, what: abi.Register, argument: ctypes.Structure, size: int) -> None:

@@ -100,6 +100,9 @@ class UringAttempt(BaseAttempt):
                 self.received(res)
             case Step.SEND if res < 0 and self._leaving is None:
                 self.unsent(OSError(-res, ""))
+            case Step.EOF if -res in PEER_RESET:
+                # Who asks first is told of a reset, and nobody after.
+                self.received(res)
             case Step.LOOK:
                 self._looked(res)
             case Step.CLOSE:
@@ -118,6 +121,7 @@ class UringAttempt(BaseAttempt):
             if self.phase is Phase.RECEIVE:
                 with contextlib.suppress(ShortResponseError):
                     self._count(self._reader.feed_eof())
+            # The server was first, as it may have been told to: what is left is to close our side too.
             self._closed_by_server(CloseMethod.FIN)
             self._leave(GIVEN_UP)
         elif -res in PEER_RESET:
@@ -150,6 +154,7 @@ class UringAttempt(BaseAttempt):
         self.deadline_ns = NEVER_NS
         if self._leaving is None:
             self._leaving = ending
+            self._host.flow.leaving(self.slot)
             if self._pending:
                 self._host.push(Program.CANCEL, self.slot)
             self._go_on()

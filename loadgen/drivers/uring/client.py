@@ -69,7 +69,7 @@ class UringClient(Client):
         # Filled in now, and not when the first arrival waits for it.
         programs.build(Program.PREPARE, Program.CONNECT, self._open, self._next, *self._ways_to_close())
         # Each worker begins elsewhere: in step, all of them would crowd one path after the other.
-        self._opened = programs.pairs * plan.worker // plan.workers
+        self.opened = programs.pairs * plan.worker // plan.workers
         self._time_next_ns = 0
         self._prepared: list[int] = []
         self._cutting = False
@@ -96,7 +96,7 @@ class UringClient(Client):
         tally.attempts += count
         tally.in_flight += count
         if self._programs.pairs > 1:
-            table.pair[slots] = np.arange(self._opened, self._opened + count) % self._programs.pairs
+            table.pair[slots] = np.arange(self.opened, self.opened + count) % self._programs.pairs
         table.left[slots] = self.plan.requests
         table.known[slots] = table.answered[slots] = False
         now_ns = self._start(slots, intended_ns)
@@ -105,7 +105,7 @@ class UringClient(Client):
         table.mode[slots] = Mode.CHAIN
         self._leave(int(turning.sum()))
         timed = now_ns >= self._time_next_ns
-        self._opened += count
+        self.opened += count
         for group, prepare, whole in (
             (slots[turning], Program.TURN_PREPARE, self._turn),
             (slots[~turning], Program.PREPARE, self._open),
@@ -179,7 +179,8 @@ class UringClient(Client):
         data = completions["user_data"].astype(np.int64)
         step, slot, res = data & (1 << STEP_BITS) - 1, data >> STEP_BITS, completions["res"]
         present = np.bincount(step, minlength=1 << STEP_BITS)
-        chained = self.table.mode[slot] == Mode.CHAIN
+        mode = self.table.mode[slot]
+        chained = mode == Mode.CHAIN
         if present[Step.PEEK]:
             self._left(res[step == Step.PEEK])
         if present[Step.OPTION : Step.RECV].any():
@@ -193,7 +194,9 @@ class UringClient(Client):
             which = (step == Step.EOF) & (self.table.mode[slot] == Mode.CHAIN)
             self._ended(slot[which], res[which])
         if present[Step.WATCH]:
-            for index in ((step == Step.WATCH) & (res != -errno.ECANCELED)).nonzero()[0].tolist():
+            # As they were: one that idles again meanwhile has another watch.
+            roused = (step == Step.WATCH) & (mode == Mode.IDLE) & (res != -errno.ECANCELED)
+            for index in roused.nonzero()[0].tolist():
                 self._roused(int(slot[index]))
         if present[Step.CLOSE]:
             which = (step == Step.CLOSE) & (self.table.mode[slot] == Mode.CLOSING)
@@ -231,7 +234,8 @@ class UringClient(Client):
         if self._timed_ns:
             self._usual_ns = sum(self._timed_ns) / len(self._timed_ns)
             self._timed_ns.clear()
-        self.tally.connecting_ns = round(self._usual_ns * self.tally.attempts)
+        unmade = sum(count for failure, count in self.tally.errors.items() if failure.phase is Phase.BIND)
+        self.tally.connecting_ns = round(self._usual_ns * max(self.tally.attempts - unmade, 0))
 
     def sweep(self) -> None:
         """Fail attempts whose phase has outlived its deadline; ask overdue chains where they stand."""
@@ -240,6 +244,8 @@ class UringClient(Client):
         chained = (table.mode == Mode.CHAIN).nonzero()[0]
         due = chained[table.asked[chained] <= now_ns]
         if len(due):
+            # When last asked it was still connecting, if it is not now: its response is due from then on.
+            table.heard[due] = table.asked[due] - self._overdue_ns
             table.asked[due] = now_ns + self._overdue_ns
             answered = table.answered[due]
             self._send_off(Program.CANCEL_RECV, due[~answered])
@@ -278,7 +284,8 @@ class UringClient(Client):
             self.flow.spent(done)
         else:
             table.answered[done] = True
-            table.begun[done] = now_ns
+            table.heard[done] = now_ns
+            table.asked[done] = now_ns + self._overdue_ns
 
     def _judge(self, slots: Slots, lengths: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of these buffers hold a good response, whole and nothing else."""
@@ -350,7 +357,7 @@ class UringClient(Client):
         now_ns = monotonic_ns()
         table, tally = self.table, self.tally
         table.intended[slots] = intended_ns
-        table.started[slots] = table.begun[slots] = now_ns
+        table.started[slots] = table.begun[slots] = table.heard[slots] = now_ns
         tally.started += len(slots)
         if self._punctual:
             tally.late += int((now_ns - table.intended[slots] > self.late_ns).sum())
@@ -366,8 +373,11 @@ class UringClient(Client):
             if fit:
                 self.ring.push(self._programs.entries(program, slots[:fit], self.table.pair))
                 slots = slots[fit:]
-            else:
-                self.ring.enter()
+                continue
+            room = self.ring.room
+            self.ring.enter()
+            if self.ring.room == room:
+                raise OSError(errno.ENOMEM, "io_uring takes no more: the kernel has no memory for requests")
 
     # The other ends, one by one.
 
@@ -380,6 +390,8 @@ class UringClient(Client):
             self._send_off(self._next, one)
         elif res >= 0:
             self._prepared.append(slot)
+        elif step == Step.SEND and self._cutting:
+            self._known_astray(slot, Phase.SEND, set()).fail(Failure(Phase.SEND, Fault.CUT))
         elif step == Step.SEND:
             self._known_astray(slot, Phase.SEND, set()).unsent(OSError(-res, ""))
         elif step == Step.CONNECT and res == -errno.ECANCELED:
@@ -390,7 +402,7 @@ class UringClient(Client):
 
     def _astray(self, slot: int, res: int, *, at_end: bool = False) -> None:
         """A response, or the end after it, that is not what was waited for."""
-        timeouts, begun_ns = self.plan.timeouts, int(self.table.begun[slot])
+        timeouts, heard_ns = self.plan.timeouts, int(self.table.heard[slot])
         last = self.plan.closer is Closer.SERVER and self.table.left[slot] == 1
         phase = Phase.CLOSE if at_end else Phase.RECEIVE
         limit_ns = timeouts.close_ns if at_end else timeouts.response_ns
@@ -400,7 +412,7 @@ class UringClient(Client):
             attempt.fail(Failure(phase, Fault.CUT))
         elif not at_end or res <= 0:
             attempt.received(res)
-        attempt.carry_on(phase, begun_ns + limit_ns)
+        attempt.carry_on(phase, heard_ns + limit_ns)
 
     def _roused(self, slot: int) -> None:
         """Something came while a connection was idle."""

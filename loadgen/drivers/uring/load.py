@@ -95,8 +95,11 @@ class UringLoad:
 
     def ended(self, attempt: "UringAttempt") -> None:
         """`free`, of an attempt that had its slot to itself."""
-        self._idle.pop(attempt.slot, None)
         self.free(np.array([attempt.slot]))
+
+    def leaving(self, slot: int) -> None:
+        """The connection in the slot ends: no exchange begins on it any more."""
+        self._idle.pop(slot, None)
 
     def end(self) -> None:
         """Begin nothing more."""
@@ -126,7 +129,7 @@ class ClosedUringLoad(UringLoad):
 
     def __init__(self, plan: Plan, loop: ClosedLoop, tally: Tally, slots: int) -> None:
         super().__init__(plan, tally, slots, START_BUDGET_NS)
-        self._wanted: Slots = np.arange(min(slots, loop.connections))
+        self._wanted: Slots = np.arange(slots)
         self._beyond = loop.connections - slots
         """Connections for which the ring has no slot: each fails, again and again, for want of a file."""
         self._thinking: deque[tuple[int, int]] = deque()
@@ -189,6 +192,12 @@ class ClosedUringLoad(UringLoad):
         spent = self.client.table.mode[wanted] == Mode.SPENT
         self.client.discard(wanted[~spent])
         self.client.finish(wanted[spent])
+
+    def leaving(self, slot: int) -> None:
+        if slot in self._idle:
+            # The slot's next connection has its own time to think.
+            self._thinking = deque(entry for entry in self._thinking if entry[1] != slot)
+        super().leaving(slot)
 
     def _want(self, slots: Slots) -> None:
         """Have the next connections opened in these."""

@@ -129,6 +129,8 @@ class Programs:
         pairs = [(source, there) for there in plan.destinations for source in plan.sources]
         self._sources = np.array([self._bytes(self._sockaddr(source, 0))[0] for source, _ in pairs])
         self._destinations = np.array([self._bytes(self._sockaddr(to, plan.port))[0] for _, to in pairs])
+        # What a peek sees is of no interest; in the slot's buffer it would overwrite a response.
+        self._peeked, _ = self._bytes(b"\0")
         self._built: dict[Program, Words] = {}
         self._steps: dict[Program, tuple[int, ...]] = {}
 
@@ -241,7 +243,7 @@ class Programs:
         receive = self._recv()
         if last and self._plan.closer is Closer.SERVER:
             # Only looked at: bytes behind the last response are read by whoever looks into the matter.
-            end = _Entry(Step.EOF, Op.RECV, addr=self._buffer(), len=1, op_flags=socket.MSG_PEEK)
+            end = _Entry(Step.EOF, Op.RECV, addr=self._peeked, len=1, op_flags=socket.MSG_PEEK)
             return [self._send(last=last), replace(receive, flags=Flag.LINK), end.last()]
         return [self._send(last=last), receive]
 
@@ -255,7 +257,7 @@ class Programs:
 
     def _peek(self, step: int) -> _Entry:
         flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
-        return _Entry(step, Op.RECV, Flag.HARDLINK, addr=self._buffer(), len=1, op_flags=flags)
+        return _Entry(step, Op.RECV, Flag.HARDLINK, addr=self._peeked, len=1, op_flags=flags)
 
     def _linger(self) -> list[_Entry]:
         return [self._linger_0()] if self._plan.close is CloseMethod.RST else []

@@ -31,7 +31,7 @@ class Table:
     mode      `Mode`
     left      exchanges to go
     intended  when the exchange was meant to start; started: when it did
-    begun     when the slot was last heard of, or sent off: what timeouts count from
+    begun     when connect() was called; heard: what the timeout of the response, or of the close, counts from
     pair      which source and destination
     known     the connection was counted as established
     answered  the last response is here, the server's close is not
@@ -44,6 +44,7 @@ class Table:
         self.intended = np.zeros(count, np.int64)
         self.started = np.zeros(count, np.int64)
         self.begun = np.zeros(count, np.int64)
+        self.heard = np.zeros(count, np.int64)
         self.asked = np.zeros(count, np.int64)
         self.pair = np.zeros(count, np.int64)
         self.known = np.zeros(count, np.bool_)

@@ -39,13 +39,13 @@ def work(plan: Plan) -> None:
     connections = plan.loop.connections
     ring = Ring(ENTRIES, min(max(4 * connections, ENTRIES), MOST_COMPLETIONS))
     try:
-        say("ready")
-        origin_ns = int(json.loads(hear())["origin_ns"])
         # The ring's own table of files is bounded by the limit of descriptors, as these are.
         slots = min(connections, _descriptors_left())
         ring.register_files(slots)
         tally = Tally()
         client = _client(plan, tally, ring, slots)
+        say("ready")
+        origin_ns = int(json.loads(hear())["origin_ns"])
         sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
         _Worker(plan, tally, ring, client, origin_ns).run()
     finally:
@@ -76,6 +76,7 @@ class _Worker:
     def run(self) -> None:
         self._flow.begin(monotonic_ns())
         self._conduct()
+        self._ring.enter()  # The last closes are pushed, and not yet made.
         self._take()
         say("over")
 
@@ -113,13 +114,12 @@ class _Worker:
             self._client.sweep()
             # The end of stdin, or the word to stop: either ends the load.
             self._stop = self._stop or told()
-        attempts = self._tally.attempts
+        opened, used_ns = self._client.opened, thread_time_ns()
         self._flow.due(now_ns)
         wait, patience_ns = self._flow.patience(now_ns)
         house_ns = min(self._report_ns, self._sweep_ns) - now_ns
-        used_ns = thread_time_ns()
         self._ring.enter(wait, min(max(house_ns, 0), limit_ns, patience_ns, FOREVER_NS))
-        self._flow.started(self._tally.attempts - attempts, thread_time_ns() - used_ns)
+        self._flow.started(self._client.opened - opened, thread_time_ns() - used_ns)
         self._client.absorb(self._ring.reap(), monotonic_ns())
         self._client.time_connects()
 
