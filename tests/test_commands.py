@@ -32,6 +32,9 @@ for _ in range(20):
 """
 """Twenty connections, each closed by the client."""
 
+PATIENT = CLIENT + "        while sock.recv(65536): pass\n"
+"""Who waits for the server's close: else both may close at once, and both be left with TIME-WAIT."""
+
 BUSY = """
 import time
 while time.process_time() < 0.1: pass
@@ -189,7 +192,7 @@ def test_the_verdict_names_who_did_close(tmp_path: Path) -> None:
 def test_both_sides_may_be_commands(topology: str, tmp_path: Path) -> None:
     text = scenario(
         **scripted("server", SERVER),
-        **scripted("load", CLIENT),
+        **scripted("load", PATIENT),
         lab={"topology": topology},
         connection={"closer": "server"},
     )
@@ -203,7 +206,7 @@ def test_both_sides_may_be_commands(topology: str, tmp_path: Path) -> None:
 
 
 def test_an_ordinary_user_gets_the_same(shared_path: Path) -> None:
-    text = scenario(**scripted("server", SERVER), **scripted("load", CLIENT), connection={"closer": "server"})
+    text = scenario(**scripted("server", SERVER), **scripted("load", PATIENT), connection={"closer": "server"})
     done, summary = run(shared_path, text, ordinary=True)
     assert done.code == 0, done.said
     assert of_main(summary)["metrics"]["closes.server_fin"] == 20
