@@ -206,7 +206,9 @@ def test_both_sides_may_be_commands(topology: str, tmp_path: Path) -> None:
 
 
 def test_an_ordinary_user_gets_the_same(shared_path: Path) -> None:
-    text = scenario(**scripted("server", SERVER), **scripted("load", PATIENT), connection={"closer": "server"})
+    text = scenario(
+        **scripted("server", SERVER), **scripted("load", PATIENT), connection={"closer": "server"}
+    )
     done, summary = run(shared_path, text, ordinary=True)
     assert done.code == 0, done.said
     assert of_main(summary)["metrics"]["closes.server_fin"] == 20
