@@ -10,7 +10,7 @@ from time import monotonic_ns
 from typing import Any, Protocol
 
 from loadgen.drivers.plan import OpenLoop, Plan
-from loadgen.drivers.response import Response
+from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader
 from loadgen.drivers.sockets import Sockets
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
@@ -148,6 +148,19 @@ class BaseAttempt:
     def _requested(self) -> None:
         """The request is written."""
         self._enter(Phase.RECEIVE, self._client.plan.timeouts.response_ns)
+
+    def _read(self, reader: ResponseReader, data: bytes) -> None:
+        """Bytes have come: part of a response or the whole, or what nobody asked for."""
+        if self.phase is not Phase.RECEIVE:
+            self.fail(Failure(self.phase, Fault.MALFORMED))
+            return
+        try:
+            response = reader.feed(data)
+        except MalformedResponseError:
+            self.fail(Failure(Phase.RECEIVE, Fault.MALFORMED))
+            return
+        if response is not None:
+            self._responded(response)
 
     def _responded(self, response: Response) -> None:
         """A response is whole: count it, then go on, wait for the server's close, or close."""

@@ -9,10 +9,10 @@ from typing import cast
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
+from loadgen.drivers.response import Response, ResponseReader, ShortResponseError
 from loadgen.drivers.sockets import closed_by_peer, reset_on_close
 from loadgen.drivers.tally import Ending, Tally
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+from loadgen.tcp import CloseMethod, Closer, Failure, Phase
 
 
 class ProtocolClient(Client):
@@ -100,16 +100,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
             self._leave(GIVEN_UP)
 
     def data_received(self, data: bytes) -> None:
-        if self.phase is not Phase.RECEIVE:
-            self.fail(Failure(self.phase, Fault.MALFORMED))
-            return
-        try:
-            response = self._reader.feed(data)
-        except MalformedResponseError:
-            self.fail(Failure(Phase.RECEIVE, Fault.MALFORMED))
-            return
-        if response is not None:
-            self._responded(response)
+        self._read(self._reader, data)
 
     def eof_received(self) -> None:
         """The server's FIN. Returning None lets the transport close, which answers it by ours."""

@@ -9,7 +9,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, PEER_RESET, BaseAttempt, failure_of
-from loadgen.drivers.response import MalformedResponseError, ResponseReader, ShortResponseError
+from loadgen.drivers.response import ResponseReader, ShortResponseError
 from loadgen.drivers.tally import Ending
 from loadgen.drivers.uring.programs import Program, Step
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
@@ -116,7 +116,7 @@ class UringAttempt(BaseAttempt):
     def received(self, res: int) -> None:
         """What a recv() into the slot's buffer gave: bytes, the end, or minus an errno."""
         if res > 0 and self._leaving is None:
-            self._read(bytes(self._host.buffers[self.slot, :res]))
+            self._read(self._reader, bytes(self._host.buffers[self.slot, :res]))
         elif res == 0:
             if self.phase is Phase.RECEIVE:
                 with contextlib.suppress(ShortResponseError):
@@ -129,18 +129,6 @@ class UringAttempt(BaseAttempt):
             self._leave(GIVEN_UP)
         elif res < 0 and res != -errno.ECANCELED:
             self.fail(failure_of(self.phase, OSError(-res, "")))
-
-    def _read(self, data: bytes) -> None:
-        if self.phase is not Phase.RECEIVE:
-            self.fail(Failure(self.phase, Fault.MALFORMED))
-            return
-        try:
-            response = self._reader.feed(data)
-        except MalformedResponseError:
-            self.fail(Failure(Phase.RECEIVE, Fault.MALFORMED))
-            return
-        if response is not None:
-            self._responded(response)
 
     def _looked(self, res: int) -> None:
         """Whether the server had ended the connection before we do."""
