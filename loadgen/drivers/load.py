@@ -149,6 +149,13 @@ class ClosedLoad(Load):
         attempt.exchange(monotonic_ns())
 
 
+def intended_starts(plan: Plan, loop: OpenLoop) -> Iterator[int]:
+    """When this worker's requests should start, in ns since the load began."""
+    whole = arrivals.schedule(loop.arrivals, loop.rate, plan.duration_ns, plan.seed)
+    # Every worker walks the one schedule: dealt out in turn, it is still the one that was asked for.
+    return islice(whole, plan.worker, None, plan.workers)
+
+
 class OpenLoad(Load):
     """Arrivals at a rate, whatever becomes of the earlier ones.
 
@@ -160,9 +167,7 @@ class OpenLoad(Load):
     def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, connect: Connect) -> None:
         super().__init__(plan, tally, connect)
         self._connections = loop.connections
-        whole = arrivals.schedule(loop.arrivals, loop.rate, plan.duration_ns, plan.seed)
-        # Every worker walks the one schedule: dealt out in turn, it is still the one that was asked for.
-        self._arrivals: Iterator[int] = islice(whole, plan.worker, None, plan.workers)
+        self._arrivals = intended_starts(plan, loop)
         self._origin_ns = 0
         self._due_ns: int | None = None
         self._timer = Timer(self._loop, self._arrive)

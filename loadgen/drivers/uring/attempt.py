@@ -9,7 +9,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, PEER_RESET, BaseAttempt, failure_of
-from loadgen.drivers.response import ResponseReader, ShortResponseError
+from loadgen.drivers.response import ShortResponseError
 from loadgen.drivers.tally import Ending
 from loadgen.drivers.uring.programs import Program, Step
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
@@ -32,7 +32,7 @@ class UringAttempt(BaseAttempt):
         table = host.table
         self._host = host
         self.slot = slot
-        self._reader = ResponseReader(host.memo)
+        self._reader = host.reader()
         self._leaving: Ending | None = None
         """How it is to end, once nothing of it is pending."""
         self._asked = False

@@ -1,8 +1,7 @@
 """Connections in batches: what was sent off comes back as completions; good ones are counted by the batch.
 
-A response is good if its bytes are those of one that was read with care before; anything else that
-a chain answers goes to an attempt of its own (`UringAttempt`), where it becomes the outcome that
-every driver would report.
+Anything else that a chain answers goes to an attempt of its own (`UringAttempt`), where it becomes the
+outcome that every driver would report.
 """
 
 import errno
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 
 from loadgen.drivers.attempt import PEER_RESET, Client, failure_of
 from loadgen.drivers.plan import OpenLoop, Plan
-from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader
+from loadgen.drivers.response import ResponseReader
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.attempt import UringAttempt
+from loadgen.drivers.uring.judge import Judge
 from loadgen.drivers.uring.load import UringLoad
 from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
 from loadgen.drivers.uring.slots import Mode, Slots, Table
@@ -51,7 +51,7 @@ class UringClient(Client):
         self.ring = ring
         self.buffers = programs.buffers
         self.table = Table(len(programs.buffers))
-        self.memo: dict[bytes, Response] = {}
+        self._judge = Judge(self.buffers)
         self.alone: dict[int, UringAttempt] = {}
         self.closing = 0
         """Connections whose close by the client is not yet confirmed."""
@@ -59,8 +59,6 @@ class UringClient(Client):
         """How long the calls of connect() took that were timed, whatever came of them."""
         self._usual_ns = 0.0
         self._programs = programs
-        self._good: dict[bool, NDArray[np.uint8]] = {}
-        """The last good response, by whether it was a connection's last."""
         self._punctual = isinstance(plan.loop, OpenLoop)
         short = plan.requests == 1
         self._open = Program.OPEN_LAST if short else Program.OPEN_KEEP
@@ -82,6 +80,10 @@ class UringClient(Client):
         if self.plan.closer is Closer.SERVER:
             return (Program.DISCARD,)
         return (Program.FINISH,) if self._punctual else (self._turn, Program.TURN_PREPARE)
+
+    def reader(self) -> ResponseReader:
+        """One that knows what was read before."""
+        return self._judge.reader()
 
     def attach(self, flow: UringLoad) -> None:
         """The two need each other."""
@@ -264,7 +266,7 @@ class UringClient(Client):
     # Good ends, by the batch.
 
     def _received(self, slots: Slots, lengths: NDArray[np.int32], now_ns: int) -> None:
-        good = self._judge(slots, lengths)
+        good = self._judge.good(slots, lengths, self.table.left[slots] == 1)
         for index in (~good).nonzero()[0].tolist():
             self._astray(int(slots[index]), int(lengths[index]))
         slots, table, tally = slots[good], self.table, self.tally
@@ -286,30 +288,6 @@ class UringClient(Client):
             table.answered[done] = True
             table.heard[done] = now_ns
             table.asked[done] = now_ns + self._overdue_ns
-
-    def _judge(self, slots: Slots, lengths: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Which of these buffers hold a good response, whole and nothing else."""
-        good = np.zeros(len(slots), np.bool_)
-        last = self.table.left[slots] == 1
-        for kind, known in self._good.items():
-            same = ((last == kind) & (lengths == len(known))).nonzero()[0]
-            good[same] = (self.buffers[slots[same], : len(known)] == known).all(axis=1)
-        for index in (~good & (lengths > 0)).nonzero()[0].tolist():
-            good[index] = self._read(int(slots[index]), int(lengths[index]))
-        return good
-
-    def _read(self, slot: int, length: int) -> bool:
-        """Read a response that differs from the last good one: in its date, once a second, or in more."""
-        data = self.buffers[slot, :length]
-        try:
-            response = ResponseReader(self.memo).feed(data.tobytes())
-        except MalformedResponseError:
-            return False
-        last = bool(self.table.left[slot] == 1)
-        if response is None or response.status >= 400 or (response.closes and not last):
-            return False
-        self._good[last] = data.copy()
-        return True
 
     def _ended(self, slots: Slots, res: NDArray[np.int32]) -> None:
         """The server has closed after the last response, or something else has come."""

@@ -1,13 +1,13 @@
 """Closed and open loop over slots: which does what next, and how long the worker may wait."""
 
 from collections import deque
-from collections.abc import Iterator
 from math import ceil
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loadgen.drivers.load import intended_starts
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.slots import Mode, Slots
@@ -216,12 +216,12 @@ class ClosedUringLoad(UringLoad):
 class OpenUringLoad(UringLoad):
     """Arrivals at a rate, whatever becomes of the earlier ones: never put off, and dropped at the cap."""
 
-    def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, slots: int, schedule: Iterator[int]) -> None:
+    def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, slots: int) -> None:
         super().__init__(plan, tally, slots, PUNCTUAL_BUDGET_NS)
         self._cap = loop.connections
         self._short = slots < loop.connections
         """The ring has fewer slots, for want of descriptors: who finds none is refused."""
-        self._arrivals = schedule
+        self._arrivals = intended_starts(plan, loop)
         self._origin_ns = 0
         self._due_ns: int | None = None
         self._waiting: deque[int] = deque()
@@ -277,9 +277,9 @@ class OpenUringLoad(UringLoad):
             self._tally.dropped += 1
 
 
-def load_of(plan: Plan, tally: Tally, slots: int, schedule: Iterator[int]) -> UringLoad:
+def load_of(plan: Plan, tally: Tally, slots: int) -> UringLoad:
     match plan.loop:
         case ClosedLoop():
             return ClosedUringLoad(plan, plan.loop, tally, slots)
         case OpenLoop():
-            return OpenUringLoad(plan, plan.loop, tally, slots, schedule)
+            return OpenUringLoad(plan, plan.loop, tally, slots)

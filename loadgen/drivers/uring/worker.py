@@ -6,13 +6,11 @@ It is no asyncio program: the ring itself is what it waits on, with a time limit
 import ctypes
 import json
 import resource
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns, sleep, thread_time_ns
 
-from loadgen import arrivals
-from loadgen.drivers.plan import OpenLoop, Plan
+from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.client import UringClient
 from loadgen.drivers.uring.load import FOREVER_NS, load_of
@@ -56,7 +54,7 @@ def _client(plan: Plan, tally: Tally, ring: Ring, slots: int) -> UringClient:
     capacity = min(-(-(plan.response_bytes + BUFFER_SLACK) // 1024) * 1024, MOST_BUFFER)
     programs = Programs(plan, slots, capacity)
     client = UringClient(plan, tally, ring, programs)
-    client.attach(load_of(plan, tally, slots, _schedule(plan)))
+    client.attach(load_of(plan, tally, slots))
     return client
 
 
@@ -83,25 +81,18 @@ class _Worker:
     def _conduct(self) -> None:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
-        end_ns = monotonic_ns() + self._plan.duration_ns
-        while not self._stop and (left_ns := end_ns - monotonic_ns()) > 0:
-            self._turn(left_ns)
+        self._until(lambda: self._stop, self._plan.duration_ns)
         self._flow.end()
         say("load_ends", {"t_ns": monotonic_ns() - self._origin_ns})
-        self._until_quiet(timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
+        self._until(lambda: self._flow.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
         say("quiet")
-        self._until_over(timeouts.close_ns)
+        self._until(lambda: self._flow.over, timeouts.close_ns)
         self._client.cut()
-        self._until_over(timeouts.close_ns)
+        self._until(lambda: self._flow.over, timeouts.close_ns)
 
-    def _until_quiet(self, limit_ns: int) -> None:
+    def _until(self, done: Callable[[], bool], limit_ns: int) -> None:
         end_ns = monotonic_ns() + limit_ns
-        while not self._flow.quiet and (left_ns := end_ns - monotonic_ns()) > 0:
-            self._turn(left_ns)
-
-    def _until_over(self, limit_ns: int) -> None:
-        end_ns = monotonic_ns() + limit_ns
-        while not self._flow.over and (left_ns := end_ns - monotonic_ns()) > 0:
+        while not done() and (left_ns := end_ns - monotonic_ns()) > 0:
             self._turn(left_ns)
 
     def _turn(self, limit_ns: int) -> None:
@@ -133,15 +124,6 @@ class _Worker:
         start_ns, self._taken_ns = self._taken_ns, monotonic_ns() - self._origin_ns
         self._client.estimate_connecting()
         say_interval(self._tally, start_ns, self._taken_ns)
-
-
-def _schedule(plan: Plan) -> Iterator[int]:
-    """Intended starts, where the loop is open."""
-    if isinstance(plan.loop, OpenLoop):
-        whole = arrivals.schedule(plan.loop.arrivals, plan.loop.rate, plan.duration_ns, plan.seed)
-        # Every worker walks the one schedule: dealt out in turn, it is still the one that was asked for.
-        return islice(whole, plan.worker, None, plan.workers)
-    return iter(())
 
 
 def _descriptors_left() -> int:

@@ -1,0 +1,45 @@
+"""Which responses are good: those whose bytes are the last good one's, and those that h11 finds to be."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader
+from loadgen.drivers.uring.slots import Slots
+
+
+class Judge:
+    """Looks at the receive buffers, shape (slots, bytes), a batch at a time."""
+
+    def __init__(self, buffers: NDArray[np.uint8]) -> None:
+        self._buffers = buffers
+        self._memo: dict[bytes, Response] = {}
+        self._known: dict[bool, NDArray[np.uint8]] = {}
+        """The last good response, by whether it was a connection's last."""
+
+    def reader(self) -> ResponseReader:
+        """One that knows what was read before."""
+        return ResponseReader(self._memo)
+
+    def good(self, slots: Slots, lengths: NDArray[np.int32], last: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of these slots' buffers hold a good response, whole and nothing else.
+
+        `lengths` are what recv() answered; `last` tells where the connection's last response is due.
+        """
+        good = np.zeros(len(slots), np.bool_)
+        for kind, known in self._known.items():
+            same = ((last == kind) & (lengths == len(known))).nonzero()[0]
+            good[same] = (self._buffers[slots[same], : len(known)] == known).all(axis=1)
+        for index in (~good & (lengths > 0)).nonzero()[0].tolist():
+            good[index] = self._read(self._buffers[slots[index], : lengths[index]], bool(last[index]))
+        return good
+
+    def _read(self, data: NDArray[np.uint8], last: bool) -> bool:
+        """Read a response that differs from the last good one: in its date, once a second, or in more."""
+        try:
+            response = self.reader().feed(data.tobytes())
+        except MalformedResponseError:
+            return False
+        if response is None or response.status >= 400 or (response.closes and not last):
+            return False
+        self._known[last] = data.copy()
+        return True
