@@ -25,6 +25,9 @@ class SideSample:
     and `cpu_system_ns` are those of the side's processes, cumulative; `workers_cpu_ns` both together
     of each of them, in the order of the event `processes`, and `workers_wait_ns` the time that each was
     ready to run and had no core. Empty where they are not known one by one.
+
+    `states_age_ns` is how long before this sample the states were read, TIME-WAIT apart: 0 but where
+    so many TIME-WAITs are about that each reading is dear (`loadgen.sampler.DUMP_SHARE`).
     """
 
     states: Mapping[State, int]
@@ -34,6 +37,7 @@ class SideSample:
     cpu_system_ns: int
     workers_cpu_ns: tuple[int, ...] = ()
     workers_wait_ns: tuple[int, ...] = ()
+    states_age_ns: int = 0
 
     def count(self, state: State) -> int:
         return self.states.get(state, 0)

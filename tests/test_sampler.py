@@ -13,12 +13,14 @@ from itertools import pairwise
 from time import monotonic_ns
 from typing import Any
 
+import numpy as np
 import pytest
 
 from loadgen.child import Child
+from loadgen.kernel.sock_diag import SocketTable
 from loadgen.lab.spec import LabSpec, Topology
 from loadgen.records import Sample, SideSample
-from loadgen.sampler import Clock, Plan, is_quiet
+from loadgen.sampler import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, Clock, PacedDump, Plan, is_quiet
 from loadgen.tcp import Side, State
 from tests.driving import MS_NS, Bench, bench
 from tests.peers import need
@@ -264,6 +266,53 @@ def test_a_sampler_that_was_held_up_says_so_and_goes_on(at: Bench) -> None:
 
 
 # ---- pure
+
+
+class Dumps:
+    """A side whose dumps cost what they are told to, on a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now_ns = 5_000
+        self.cost_ns = 0
+        self.spent_ns = 0
+        self.tables: list[SocketTable] = []
+        self.paced = PacedDump(self.dump, lambda: self.now_ns, lambda: self.spent_ns)
+
+    def dump(self) -> SocketTable:
+        none = np.zeros(0, np.uint16)
+        self.tables.append(SocketTable(none.astype(np.uint8), none.astype(np.uint8), none, none, False))
+        self.spent_ns += self.cost_ns
+        return self.tables[-1]
+
+    def read(self, *, fresh: bool = False) -> tuple[int, int]:
+        """Which dump one gets, counted from 1, and its age."""
+        table, age_ns = self.paced.read(fresh=fresh)
+        return next(number for number, each in enumerate(self.tables, 1) if each is table), age_ns
+
+
+@pytest.mark.parametrize(
+    ("cost_ns", "pause_ns"),
+    [
+        (2 * CHEAP_NS, 2 * CHEAP_NS * DUMP_SHARE),
+        (1000 * CHEAP_NS, DUMP_LEAST_NS),
+    ],
+)
+def test_a_dear_dump_is_had_again_until_it_has_cost_its_share(cost_ns: int, pause_ns: int) -> None:
+    dumps = Dumps()
+    dumps.cost_ns = cost_ns
+    assert dumps.read() == (1, 0)
+    dumps.now_ns += pause_ns - 1
+    assert dumps.read() == (1, pause_ns - 1)
+    dumps.now_ns += 1
+    assert dumps.read() == (2, 0)
+
+
+def test_a_cheap_dump_is_made_every_time_and_a_fresh_one_whatever_it_costs() -> None:
+    dumps = Dumps()
+    dumps.cost_ns = CHEAP_NS
+    assert [dumps.read() for _ in range(3)] == [(1, 0), (2, 0), (3, 0)]
+    dumps.cost_ns = 1000 * CHEAP_NS
+    assert [dumps.read(), dumps.read(), dumps.read(fresh=True)] == [(4, 0), (4, 0), (5, 0)]
 
 
 def test_samples_are_due_at_multiples_of_the_period() -> None:

@@ -16,6 +16,7 @@ import socket
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from socket import AddressFamily
 from types import TracebackType
 from typing import Self
@@ -216,7 +217,8 @@ def _last_flags(message: bytes | memoryview) -> int:
     return flags
 
 
-def _request(family: AddressFamily, states: Iterable[State]) -> bytes:
+@cache
+def _request(family: AddressFamily, states: frozenset[State]) -> bytes:
     """The message that asks for the sockets of `family` that are in `states`."""
     mask = sum({1 << number for state in states for number in _NUMBERS[state]})
     if family is AddressFamily.AF_UNSPEC:
@@ -246,7 +248,7 @@ class SockDiag:
         An IPv6 listener's connections from IPv4 clients are IPv6 sockets, their other ends IPv4: only
         AF_UNSPEC shows both ends. Raises OSError with the kernel's errno, and ParseError.
         """
-        self._socket.send(_request(family, states))
+        self._socket.send(_request(family, frozenset(states)))
         parts: list[Part] = []
         while not parts or not parts[-1].done:
             size = self._socket.recv_into(self._buffer)
