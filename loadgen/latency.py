@@ -27,6 +27,9 @@ HISTOGRAM_NS = 1_000_000_000
 class Tag(StrEnum):
     """What a latency spans."""
 
+    START = "start"
+    """From the intended start of a request to its actual one: what the generator, or a full pool, adds. In
+    an open loop alone: in a closed one the two are one instant."""
     CONNECT = "connect"
     """From the call of connect() to ESTABLISHED."""
     RESPONSE = "response"

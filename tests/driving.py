@@ -16,11 +16,11 @@ import uvloop
 from loadgen.audit import Counted, audit, missing
 from loadgen.child import Child
 from loadgen.choices import Driver
-from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
+from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan, Timeouts
 from loadgen.kernel import netstat, snmp
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
-from loadgen.latency import Counts
+from loadgen.latency import Counts, Tag
 from loadgen.records import Closes, Interval
 from loadgen.tcp import CloseMethod, Closer, Side
 from servers.behaviour import Behaviour
@@ -48,9 +48,14 @@ class Driven:
     said: tuple[str, ...]
     intervals: tuple[Interval, ...]
     latencies: tuple[Counts, ...]
+    open_loop: bool = False
 
     def total(self, count: str) -> int:
         return sum(getattr(interval, count) for interval in self.intervals)
+
+    def seen(self, tag: Tag) -> int:
+        """How many latencies were told."""
+        return sum(sum(each.counts) for each in self.latencies if each.tag is tag)
 
     @property
     def closes(self) -> Closes:
@@ -113,8 +118,9 @@ class Driven:
         # Every exchange has its latency, and every connection that was timed.
         assert self.total("connected") >= self.total("timed")
         for tag, count in (("connect", "timed"), ("service", "exchanges"), ("response", "exchanges")):
-            seen = sum(sum(each.counts) for each in self.latencies if each.tag == tag)
-            assert seen == self.total(count)
+            assert self.seen(Tag(tag)) == self.total(count)
+        # Every start has its own, where it was due at an instant.
+        assert self.seen(Tag.START) == (self.total("started") if self.open_loop else 0)
 
 
 Heard = Callable[[Child, dict[str, Any]], None]
@@ -187,6 +193,7 @@ class Bench:
             tuple(
                 Counts.from_json(line) for line, kind in zip(lines, said, strict=True) if kind == "latency"
             ),
+            isinstance(plan.loop, OpenLoop),
         )
 
     async def drive_all(self, server: Child, *plans: Plan, heard: Heard = nothing) -> list[Driven]:

@@ -467,7 +467,10 @@ def test_ports_run_out(driver: Driver, addresses: int) -> None:
 
 
 @every_driver
-def test_descriptors_run_out(pair: Bench, bad: dict[str, int], driver: Driver) -> None:
+@pytest.mark.parametrize("loop", [ClosedLoop(64), often(1000, 64)], ids=["closed", "open"])
+def test_descriptors_run_out(
+    pair: Bench, bad: dict[str, int], driver: Driver, loop: ClosedLoop | OpenLoop
+) -> None:
     stop = stop_after(100)
 
     def heard(child: Child, line: dict[str, Any]) -> None:
@@ -476,7 +479,7 @@ def test_descriptors_run_out(pair: Bench, bad: dict[str, int], driver: Driver) -
             resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (32, hard))
         stop(child, line)
 
-    many = {"loop": ClosedLoop(64), "duration_ns": HOUR_NS}
+    many = {"loop": loop, "duration_ns": HOUR_NS}
     plan = pair.plan(bad["stall"], driver=driver, **many, **soon(response_ns=SOON_NS))
 
     async def main() -> Driven:

@@ -13,6 +13,7 @@ from loadgen.drivers.load import Attempt, ClosedLoad
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.tally import Tally
 from loadgen.lab.spec import LabSpec
+from loadgen.latency import LOWEST_NS, Counts, Tag
 from loadgen.tcp import CloseMethod, Closer
 from tests.driving import Bench, bench
 
@@ -38,7 +39,7 @@ def test_a_bug_does_not_pass_for_a_success(pair: Bench) -> None:
             sources=("127.0.0.1",),
             destinations=("127.0.0.1",),
         )
-        tally = Tally()
+        tally = Tally(plan.loop)
         client = AiohttpClient(plan, tally)
         client.load = Broken(plan, ClosedLoop(1), tally, client.connect)
         client.load.begin()
@@ -59,6 +60,16 @@ def test_a_bug_does_not_pass_for_a_success(pair: Bench) -> None:
 
     answered = asyncio.Event()
     assert pair.run(main()) == {"close:ZeroDivisionError": 1}
+
+
+def test_a_tally_tells_how_late_starts_were_and_how_many_too_late() -> None:
+    tally = Tally(OpenLoop(1, Arrivals.CONSTANT, 1, late_ns=10))
+    tally.start_ns.extend((-3, 10, 10, 11))
+    interval, latencies = tally.take(0, 1)
+    assert interval.late == 1
+    # One that was early was not late.
+    assert latencies == [Counts(Tag.START, [LOWEST_NS, 10, 11], [1, 2, 1])]
+    assert tally.take(1, 2)[0].late == 0
 
 
 @pytest.mark.parametrize("loop", [ClosedLoop(3), OpenLoop(7.5, Arrivals.POISSON, 9, 10)])

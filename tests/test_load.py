@@ -82,7 +82,7 @@ class Stage:
     """A load with scripted attempts. `fails` ends each at once, `blocks_ns` has connect() take so long."""
 
     def __init__(self, plan: Plan, *, fails: bool = False, blocks_ns: int = 0) -> None:
-        self.tally = Tally()
+        self.tally = Tally(plan.loop)
         self.made: list[Scripted] = []
         self.open: list[Scripted] = []
         self.exchanging: list[Scripted] = []

@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,21 @@ def test_the_report_of_a_run_is_text_without_escapes(tmp_path: Path) -> None:
     for word in ("The client pays", "audit", "prediction beside measurement", str(tmp_path / "runs")):
         assert word in done.stdout
     assert "begins" not in done.stdout
+    assert "start p99" not in done.stdout
+
+
+def test_the_report_of_an_open_loop_tells_how_late_it_was(tmp_path: Path) -> None:
+    load = "{open_loop: {rate: 100/s, late: 10s}, duration: 300ms}"
+    scenario = write(tmp_path, f"title: open\nload: {load}")
+    done = churn("run", scenario, "--no-figures", runs=tmp_path / "runs")
+    assert done.code == 0, done.said
+    head, row = next(
+        (head.split("  "), row.split("  "))
+        for head, row in pairwise(done.stdout.splitlines())
+        if "start p99" in head
+    )
+    assert [cell.strip() for cell in head if cell].index("start p99") == 4
+    assert re.fullmatch(r"[\d.e+]+ (ns|µs|ms|s)", [cell.strip() for cell in row if cell][4])
 
 
 def test_an_expectation_that_fails_is_exit_99(tmp_path: Path) -> None:
@@ -383,6 +399,9 @@ def test_a_stalled_server_shows_in_an_open_loop_and_hides_in_a_closed_one(tmp_pa
         assert opened[f"{tag}.max_ns"] > 0.8 * SECOND_NS
     assert closed["response.max_ns"] > 0.8 * SECOND_NS
     assert closed["response.p99_ns"] < 0.1 * SECOND_NS
+    # Only an open loop has instants to start at.
+    assert opened["start.max_ns"] < 0.8 * SECOND_NS
+    assert not any(name.startswith("start.") for name in closed)
 
 
 def test_a_stalled_load_worker_invalidates_an_open_loop(tmp_path: Path) -> None:
@@ -400,5 +419,6 @@ def test_a_stalled_load_worker_invalidates_an_open_loop(tmp_path: Path) -> None:
     metrics = variant["metrics"]
     assert "starts_late" in caveats(variant)
     assert metrics["offered"] == metrics["started"] + metrics["dropped"]
-    # From the intended start the wait was long; from the actual one it was not.
+    # From the intended start the wait was long; from the actual one it was not: the start was late.
     assert metrics["response.max_ns"] > SECOND_NS // 4 > metrics["service.p50_ns"]
+    assert metrics["start.max_ns"] > SECOND_NS // 4

@@ -100,10 +100,12 @@ def _overview(
     console: Console, summaries: Sequence[VariantSummary], variants: dict[str, Variant]
 ) -> list[Table]:
     """One table, or one below the other where the screen is too narrow: no number is ever folded."""
-    both = _metrics_table(summaries, variants, {**_COUNTS, **_TIMES})
+    punctual = any(_START in summary.metrics for summary in summaries)
+    load = {heading: cell for heading, cell in _LOAD.items() if punctual or cell[0] != _START}
+    both = _metrics_table(summaries, variants, {**load, **_TIMES})
     if console.measure(both, options=console.options.update(width=WIDEST)).maximum <= console.width:
         return [both]
-    return [_metrics_table(summaries, variants, metrics) for metrics in (_COUNTS, _TIMES)]
+    return [_metrics_table(summaries, variants, metrics) for metrics in (load, _TIMES)]
 
 
 def _metrics_table(
@@ -246,9 +248,12 @@ def _time(value_ns: float | None) -> str:
     return f"{value_ns:.0f} ns"
 
 
-_COUNTS: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
+_START = "start.p99_ns"
+"""How late the load was. Only an open loop is at any instant: without one it has no column."""
+_LOAD: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
     "conn/s": ("rate.mean", _count),
     "req/s": ("rate.requests", _count),
+    "start p99": (_START, _time),
     "TW client": ("client.time_wait.max", _count),
     "TW server": ("server.time_wait.max", _count),
 }

@@ -57,7 +57,7 @@ class Worker:
     def __init__(self, plan: Plan, lines: asyncio.StreamReader) -> None:
         self._plan = plan
         self._lines = lines
-        self._tally = Tally()
+        self._tally = Tally(plan.loop)
         self._client = client_of(plan, self._tally)
         self._client.load = self._load = load_of(plan, self._tally, self._client.connect)
         self._stop = asyncio.Event()

@@ -44,7 +44,8 @@ class Client:
         self.sockets = Sockets(plan)
         self.live: dict[BaseAttempt, None] = {}
         self.load: Hearer
-        self.late_ns = plan.loop.late_ns if isinstance(plan.loop, OpenLoop) else NEVER_NS
+        self.punctual = isinstance(plan.loop, OpenLoop)
+        """Whether requests have an instant to start at."""
         self._keeping, self._closing = requests(plan)
 
     def connect(self, intended_ns: int) -> None:
@@ -122,8 +123,8 @@ class BaseAttempt:
         self._intended_ns = intended_ns
         self._started_ns = monotonic_ns()
         tally.started += 1
-        if self._started_ns - intended_ns > self._client.late_ns:
-            tally.late += 1
+        if self._client.punctual:
+            tally.start_ns.append(self._started_ns - intended_ns)
 
     def _connecting(self) -> None:
         """connect() is about to be called."""

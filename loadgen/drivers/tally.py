@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.drivers.plan import ClosedLoop, OpenLoop
 from loadgen.latency import Counts, Tag
 from loadgen.records import Closes, Interval
 from loadgen.tcp import CloseMethod, Closer, Failure
@@ -19,9 +20,13 @@ Ending = tuple[Closer, CloseMethod]
 
 
 class Tally:
-    """Counts since the last `take`. Attributes are those of `Interval`, and are added to directly."""
+    """Counts since the last `take`. Attributes are those of `Interval`, and are added to directly.
+
+    `start_ns` gets one for each that is `started` in an open loop, and tells which were late.
+    """
 
     __slots__ = (
+        "_late_ns",
         "attempts",
         "connect_ns",
         "connected",
@@ -31,25 +36,27 @@ class Tally:
         "errors",
         "exchanges",
         "in_flight",
-        "late",
         "offered",
         "opened",
         "response_ns",
         "service_ns",
+        "start_ns",
         "started",
         "succeeded",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, loop: ClosedLoop | OpenLoop) -> None:
+        self._late_ns = loop.late_ns if isinstance(loop, OpenLoop) else 0
         self.in_flight = 0
         self._clear()
 
     def _clear(self) -> None:
-        self.offered = self.started = self.late = self.dropped = 0
+        self.offered = self.started = self.dropped = 0
         self.attempts = self.opened = self.connected = self.exchanges = self.succeeded = 0
         self.connecting_ns = 0
         self.endings: Counter[Ending] = Counter()
         self.errors: Counter[Failure] = Counter()
+        self.start_ns = array("q")
         self.connect_ns = array("q")
         self.response_ns = array("q")
         self.service_ns = array("q")
@@ -57,6 +64,7 @@ class Tally:
     def take(self, start_ns: int, end_ns: int) -> tuple[Interval, list[Counts]]:
         """The interval that ends now, with its latencies; counting starts anew."""
         arrays = {
+            Tag.START: np.frombuffer(self.start_ns, np.int64),
             Tag.CONNECT: np.frombuffer(self.connect_ns, np.int64),
             Tag.RESPONSE: np.frombuffer(self.response_ns, np.int64),
             Tag.SERVICE: np.frombuffer(self.service_ns, np.int64),
@@ -68,7 +76,7 @@ class Tally:
             end_ns=end_ns,
             offered=self.offered,
             started=self.started,
-            late=self.late,
+            late=int(np.count_nonzero(arrays[Tag.START] > self._late_ns)),
             dropped=self.dropped,
             attempts=self.attempts,
             opened=self.opened,

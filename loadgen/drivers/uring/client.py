@@ -6,6 +6,7 @@ outcome that every driver would report.
 
 import errno
 from collections import Counter
+from collections.abc import Iterable
 from time import monotonic_ns
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.drivers.attempt import PEER_RESET, Client, failure_of
-from loadgen.drivers.plan import OpenLoop, Plan
+from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import ResponseReader
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.attempt import UringAttempt
@@ -59,7 +60,6 @@ class UringClient(Client):
         """How long the calls of connect() took that were timed, whatever came of them."""
         self._usual_ns = 0.0
         self._programs = programs
-        self._punctual = isinstance(plan.loop, OpenLoop)
         short = plan.requests == 1
         self._open = Program.OPEN_LAST if short else Program.OPEN_KEEP
         self._turn = Program.TURN_LAST if short else Program.TURN_KEEP
@@ -79,7 +79,7 @@ class UringClient(Client):
         """How connections are closed in this plan, or turned over."""
         if self.plan.closer is Closer.SERVER:
             return (Program.DISCARD,)
-        return (Program.FINISH,) if self._punctual else (self._turn, Program.TURN_PREPARE)
+        return (Program.FINISH,) if self.punctual else (self._turn, Program.TURN_PREPARE)
 
     def reader(self) -> ResponseReader:
         """One that knows what was read before."""
@@ -119,10 +119,14 @@ class UringClient(Client):
                 group = group[1:]
             self._send_off(whole, group)
 
-    def refuse(self, count: int) -> None:
-        """Attempts for which the ring has no file: its table is as large as RLIMIT_NOFILE allows."""
+    def refuse(self, count: int, late_ns: Iterable[int] = ()) -> None:
+        """Attempts for which the ring has no file: its table is as large as RLIMIT_NOFILE allows.
+
+        `late_ns` tells of each, in an open loop, how long after its instant that is.
+        """
         self.tally.attempts += count
         self.tally.started += count
+        self.tally.start_ns.extend(late_ns)
         self.tally.errors[failure_of(Phase.BIND, OSError(errno.EMFILE, ""))] += count
 
     def exchange(self, slots: Slots, intended_ns: int) -> None:
@@ -337,8 +341,8 @@ class UringClient(Client):
         table.intended[slots] = intended_ns
         table.started[slots] = table.begun[slots] = table.heard[slots] = now_ns
         tally.started += len(slots)
-        if self._punctual:
-            tally.late += int((now_ns - table.intended[slots] > self.late_ns).sum())
+        if self.punctual:
+            tally.start_ns.frombytes((now_ns - table.intended[slots]).tobytes())
         return now_ns
 
     def _leave(self, count: int) -> None:

@@ -243,7 +243,8 @@ class OpenUringLoad(UringLoad):
             intended_ns = np.array([self._waiting.popleft() for _ in range(count)])
             self.client.open(np.array([self._free.pop() for _ in range(count)]), intended_ns)
         if self._short and self._waiting and not self._free:
-            self.client.refuse(len(self._waiting))
+            now_ns = monotonic_ns()
+            self.client.refuse(len(self._waiting), (now_ns - intended_ns for intended_ns in self._waiting))
             self._waiting.clear()
 
     def patience(self, now_ns: int) -> tuple[int, int]:

@@ -40,7 +40,7 @@ def work(plan: Plan) -> None:
         # The ring's own table of files is bounded by the limit of descriptors, as these are.
         slots = min(connections, _descriptors_left())
         ring.register_files(slots)
-        tally = Tally()
+        tally = Tally(plan.loop)
         client = _client(plan, tally, ring, slots)
         say("ready")
         origin_ns = int(json.loads(hear())["origin_ns"])
