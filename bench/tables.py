@@ -5,7 +5,8 @@ from statistics import median
 from typing import TypeVar
 
 from bench.reading import Reading, Study
-from bench.results import Punctuality, Results
+from bench.results import Lateness, Results
+from plots.words import significant
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -137,25 +138,29 @@ def _matrix(name: str, readings: Sequence[Reading], point: Callable[[Reading], s
 def _punctuality(results: Results) -> list[str]:
     if not results.punctuality:
         return []
-    rows: list[list[str]] = []
-    for (asked, tool), found in by_key(results.punctuality, lambda it: (it.asked_per_s, it.tool)).items():
-        bins = [share for one in found for share in one.bins]
-        late = [_late(found, late_ns) for late_ns in (1_000_000, 2_000_000)]
-        dropped = sum(one.dropped for one in found)
-        told = f"{dropped:,}" if any(one.late is not None for one in found) else "–"
-        spread = f"{min(bins):.2f} – {max(bins):.2f}"
-        achieved = middle(one.per_s for one in found)
-        rows.append([f"{asked:,}", tool, _number(achieved, ",.0f"), spread, *late, told])
-    head = ["asked conn/s", "tool", "achieved", "of it in 100 ms", "> 1 ms late", "> 2 ms late", "dropped"]
-    return [
-        _titled(
-            "Open loop: achieved rate by the server's kernel, lateness by churn's records", grid(head, rows)
-        )
+    rows = [
+        [
+            f"{one.asked_per_s:,}",
+            one.tool,
+            f"{one.per_s:,.0f}",
+            f"{min(one.bins):.2f} – {max(one.bins):.2f}",
+            *_late(one.lateness),
+            _number(one.dropped, ","),
+        ]
+        for one in results.punctuality
     ]
+    head = ["asked conn/s", "tool", "achieved", "of it in 100 ms"]
+    head += ["late ms p50", "p99", "p99.9", "most", "> 1 ms", "> 2 ms", "dropped"]
+    title = "Open loop: achieved rate by the server's kernel, lateness by churn's records"
+    return [_titled(title, grid(head, rows))]
 
 
-def _late(found: Sequence[Punctuality], late_ns: int) -> str:
-    return _number(middle(one.late for one in found if one.late_ns == late_ns), ".2%")
+def _late(lateness: Lateness | None) -> list[str]:
+    if lateness is None:
+        return ["–"] * 6
+    times_ns = (lateness.p50_ns, lateness.p99_ns, lateness.p999_ns, lateness.max_ns)
+    shares = (lateness.over_1ms, lateness.over_2ms)
+    return [*(significant(time_ns / 1e6) for time_ns in times_ns), *(f"{share:.2%}" for share in shares)]
 
 
 def _sampler(results: Results) -> list[str]:

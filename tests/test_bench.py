@@ -6,11 +6,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import uvloop
 from click.testing import CliRunner
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from bench import floor, hold, measure
 from bench.__main__ import main
@@ -20,14 +22,17 @@ from bench.growth import scaling as scaling_figure
 from bench.load import Cores, Exchange, Load, Pace, Program, pinned
 from bench.machine import Environment
 from bench.measure import Case, Kit
+from bench.punctuality import punctual
 from bench.reading import Failed, Look, Reading, Study, Window, agreement
-from bench.results import HeldOpen, Punctuality, Results, SamplerCost, Start
+from bench.results import HeldOpen, Lateness, Punctuality, Results, SamplerCost, Start
 from bench.scale import QUICK, kept, scaling, short
 from bench.serving import nginx_conf
 from bench.tables import markdown, ratio_within_rounds
 from bench.tools import TOOLS, Tool
 from loadgen.kernel.process import CpuTime
+from loadgen.latency import Counts, Tag
 from loadgen.tcp import Closer
+from plots.style import INK
 from tests.peers import need, without
 
 SHORT = Load(Exchange.SHORT, Program.NGINX, Closer.SERVER)
@@ -185,7 +190,8 @@ def full() -> Results:
         results.readings.append(reading("wrk", 9000, 1, replace(SHORT, workers=count), Study.WORKERS))
     none = reading("wrk", 800, 1, SHORT, Study.TIME_WAIT)
     results.readings += [none, replace(none, held=20_000, same_path=True), replace(none, held=10_000)]
-    results.punctuality.append(Punctuality("protocol", 5000, 4990.0, (0.99, 1.01), 1_000_000, 0.015, 3))
+    lateness = Lateness(12_300, 450_000, 1_500_000, 23_000_000, 0.015, 0.0004)
+    results.punctuality.append(Punctuality("protocol", 5000, 4990.0, (0.99, 1.01), lateness, 3))
     results.punctuality.append(Punctuality("httperf", 5000, 5000.0, (0.9, 1.1)))
     results.sampler.append(SamplerCost(28_000, 0.013, 900_000, 40))
     results.held.append(HeldOpen("protocol", 10_000, 3.1, 44.0, 0.006))
@@ -206,8 +212,9 @@ def test_the_table_tells_medians_spreads_and_ratios() -> None:
     assert "| protocol | 15,000 | 10,000 – 20,000 | 0.80 | 1.5 + 20.2 | 2.0 | 90% + 50% | 1.000 |" in text
     assert "| 10 | 10,000 |" in text
     assert "| 20,000 on the same path | 800 |" in text
-    assert "| 5,000 | protocol | 4,990 | 0.99 – 1.01 | 1.50% | – | 3 |" in text
-    assert "| 5,000 | httperf | 5,000 | 0.90 – 1.10 | – | – | – |" in text
+    late = "0.0123 | 0.45 | 1.5 | 23 | 1.50% | 0.04%"
+    assert f"| 5,000 | protocol | 4,990 | 0.99 – 1.01 | {late} | 3 |" in text
+    assert "| 5,000 | httperf | 5,000 | 0.90 – 1.10 | – | – | – | – | – | – | – |" in text
     assert "| 28,000 | 1.30% | 0.90 |" in text
     assert "| churn --help | 200 | 100 – 300 |" in text
     assert "made no connection: a / b" in text, "a bar would end the cell"
@@ -220,7 +227,7 @@ def test_a_run_without_anything_says_that_it_was_cut_short() -> None:
 
 def test_results_are_written_with_every_measurement(tmp_path: Path) -> None:
     written = json.loads(full().write(tmp_path).read_text())
-    assert written["schema_version"] == 1
+    assert written["schema_version"] == 2
     assert written["environment"]["congestion_control"] == "cubic"
     assert written["readings"][0]["load"] == {
         "exchange": "short", "server": "nginx", "closer": "server", "in_flight": 64, "workers": 1,
@@ -247,10 +254,45 @@ def test_figures_tell_the_finding_and_name_what_they_draw() -> None:
         *shown
     }
     assert {"wrk, towards others", "wrk, same path"} <= {*texts(scaling_figure(full()))}
-    assert {"protocol, by > 1 ms", "httperf", "5,000/s"} <= {*texts(punctuality(full()))}
+    assert {"protocol", "httperf", "5,000/s", "1 ms", "2 ms"} <= {*texts(punctuality(full()))}
     assert "Ten samples a second take 1.3 % of a core at 28,000 TIME-WAITs" in texts(sampler(full()))
     assert "10,000 connections held open in one worker" in texts(held(full()))
     assert "churn --help: 200 ms" in texts(startup(full()))
+
+
+def test_the_figure_of_punctuality_has_a_column_for_each_tool_and_a_ladder_for_ours() -> None:
+    achieved, late = punctuality(full()).axes
+
+    def columns(axes: Axes) -> dict[str, float]:
+        return {
+            name.get_text(): name.xy[0]
+            for name in axes.texts
+            if isinstance(name, Annotation) and name.get_color() != INK
+        }
+
+    assert list(columns(achieved)) == ["protocol", "httperf"]
+    assert columns(late) == {"protocol": columns(achieved)["protocol"]}
+    (ladder,) = (line for line in late.lines if len({*line.get_ydata()}) == 2)
+    assert list(ladder.get_ydata()) == [12_300 / 1e9, 23_000_000 / 1e9]
+    low, high = late.get_ylim()
+    assert low < 12_300 / 1e9 < 23_000_000 / 1e9 < high
+
+
+def test_a_figure_of_punctuality_needs_no_driver_of_ours() -> None:
+    results = full()
+    results.punctuality = [one for one in results.punctuality if one.lateness is None]
+    assert {"httperf", "1 ms", "2 ms"} <= {*texts(punctuality(results))}
+
+
+def test_lateness_is_of_all_starts() -> None:
+    starts = np.concatenate((np.full(980, 40_000), np.full(15, 1_500_000), np.full(5, 3_000_000)))
+    late = Lateness.of(
+        Counts.merged([Counts.of(Tag.START, starts[:500]), Counts.of(Tag.START, starts[500:])])
+    )
+    assert late.p50_ns == pytest.approx(40_000, rel=0.001)
+    assert late.p99_ns == pytest.approx(1_500_000, rel=0.001)
+    assert late.p999_ns == late.max_ns == pytest.approx(3_000_000, rel=0.001)
+    assert (late.over_1ms, late.over_2ms) == (0.02, 0.005)
 
 
 def test_a_figure_of_a_run_cut_short_says_so() -> None:
@@ -294,6 +336,17 @@ def test_one_measurement_agrees_with_the_kernel(kit: Kit, name: str) -> None:
     assert made.per_s > 0
     assert made.peak_kib > 0
     assert made.agreement == pytest.approx(1, abs=0.05)
+
+
+def test_an_open_loop_of_ours_tells_how_late_it_was(kit: Kit) -> None:
+    load = replace(SHORT, in_flight=100, seconds=2, rate=200)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        made = runner.run(punctual(kit, "protocol", load))
+    assert (made.tool, made.asked_per_s, made.dropped, len(made.bins)) == ("protocol", 200, 0, 10)
+    late = made.lateness
+    assert late is not None
+    assert 0 < late.p50_ns <= late.p99_ns <= late.p999_ns <= late.max_ns
+    assert 0 <= late.over_2ms <= late.over_1ms <= 1
 
 
 def test_the_floor_fails_loudly_without_a_server(kit: Kit) -> None:
