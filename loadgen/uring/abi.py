@@ -35,6 +35,8 @@ SQE = np.dtype(
 """struct io_uring_sqe, 64 bytes: each union under the name of its most general member."""
 WORDS = SQE.itemsize // 8
 """An entry as 64-bit words: numpy copies rows of these many times faster than structures."""
+ADDR = 2
+"""Which of these words is `addr`."""
 
 CQE = np.dtype([("user_data", "u8"), ("res", "i4"), ("flags", "u4")])
 """struct io_uring_cqe, 16 bytes: `res` is the call's result, or minus an errno."""

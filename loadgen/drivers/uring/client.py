@@ -21,7 +21,7 @@ from loadgen.drivers.uring.attempt import UringAttempt
 from loadgen.drivers.uring.judge import Judge
 from loadgen.drivers.uring.load import UringLoad
 from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
-from loadgen.drivers.uring.slots import Mode, Slots, Table
+from loadgen.drivers.uring.slots import Mode, Slots, Table, part
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from loadgen.uring.ring import Ring
 
@@ -103,14 +103,14 @@ class UringClient(Client):
         table.known[slots] = table.answered[slots] = False
         now_ns = self._start(slots, intended_ns)
         table.asked[slots] = now_ns + self._overdue_ns
-        turning = table.mode[slots] == Mode.SPENT
+        turning, opening = part(slots, table.mode[slots] == Mode.SPENT)
         table.mode[slots] = Mode.CHAIN
-        self._leave(int(turning.sum()))
+        self._leave(len(turning))
         timed = now_ns >= self._time_next_ns
         self.opened += count
         for group, prepare, whole in (
-            (slots[turning], Program.TURN_PREPARE, self._turn),
-            (slots[~turning], Program.PREPARE, self._open),
+            (turning, Program.TURN_PREPARE, self._turn),
+            (opening, Program.PREPARE, self._open),
         ):
             if timed and len(group):
                 timed = False
@@ -131,22 +131,22 @@ class UringClient(Client):
 
     def exchange(self, slots: Slots, intended_ns: int) -> None:
         """Begin the next exchange on connections that are ready, or idle."""
-        mode = self.table.mode[slots]
-        for slot in slots[mode == Mode.ALONE].tolist():
-            self.alone[slot].exchange(intended_ns)
-        for program, last, which in (
-            (Program.NEXT_KEEP, Program.NEXT_LAST, mode == Mode.CHAIN),
-            (Program.WAKE_KEEP, Program.WAKE_LAST, mode == Mode.IDLE),
-        ):
-            if which.any():
-                self._exchange(slots[which], intended_ns, program, last)
+        ready, others = part(slots, self.table.mode[slots] == Mode.CHAIN)
+        self._exchange(ready, intended_ns, Program.NEXT_KEEP, Program.NEXT_LAST)
+        if len(others):
+            idle, alone = part(others, self.table.mode[others] == Mode.IDLE)
+            self._exchange(idle, intended_ns, Program.WAKE_KEEP, Program.WAKE_LAST)
+            for slot in alone.tolist():
+                self.alone[slot].exchange(intended_ns)
 
-    def _exchange(self, slots: Slots, intended_ns: int, program: Program, last: Program) -> None:
+    def _exchange(self, slots: Slots, intended_ns: int, keep: Program, last: Program) -> None:
+        if not len(slots):
+            return
         self.table.asked[slots] = self._start(slots, intended_ns) + self._overdue_ns
         self.table.mode[slots] = Mode.CHAIN
-        lasting = self.table.left[slots] == 1
-        self._send_off(program, slots[~lasting])
-        self._send_off(last, slots[lasting])
+        lasting, kept = part(slots, self.table.left[slots] == 1)
+        self._send_off(keep, kept)
+        self._send_off(last, lasting)
 
     def rest(self, slots: Slots) -> None:
         """Watch connections until their next exchange; those alone in their slot listen by themselves."""
@@ -184,12 +184,12 @@ class UringClient(Client):
         """Take completions, reaped at `now_ns`."""
         data = completions["user_data"].astype(np.int64)
         step, slot, res = data & (1 << STEP_BITS) - 1, data >> STEP_BITS, completions["res"]
-        present = np.bincount(step, minlength=1 << STEP_BITS)
+        present: list[int] = np.bincount(step, minlength=1 << STEP_BITS).tolist()
         mode = self.table.mode[slot]
         chained = mode == Mode.CHAIN
         if present[Step.PEEK]:
             self._left(res[step == Step.PEEK])
-        if present[Step.OPTION : Step.RECV].any():
+        if any(present[Step.OPTION : Step.RECV]):
             for index in (chained & (step >= Step.OPTION) & (step < Step.RECV)).nonzero()[0].tolist():
                 self._on_the_way(int(slot[index]), int(step[index]), int(res[index]), now_ns)
         if present[Step.RECV]:
@@ -270,17 +270,19 @@ class UringClient(Client):
     # Good ends, by the batch.
 
     def _received(self, slots: Slots, lengths: NDArray[np.int32], now_ns: int) -> None:
-        good = self._judge.good(slots, lengths, self.table.left[slots] == 1)
-        for index in (~good).nonzero()[0].tolist():
-            self._astray(int(slots[index]), int(lengths[index]))
-        slots, table, tally = slots[good], self.table, self.tally
-        self._established(slots[~table.known[slots]])
+        table, tally = self.table, self.tally
+        good = self._judge.good(slots, lengths, table.left[slots] == 1)
+        if np.count_nonzero(good) < len(good):
+            for index in (~good).nonzero()[0].tolist():
+                self._astray(int(slots[index]), int(lengths[index]))
+            slots = slots[good]
+        _, unknown = part(slots, table.known[slots])
+        self._established(unknown)
         tally.exchanges += len(slots)
         tally.service_ns.frombytes((now_ns - table.started[slots]).tobytes())
         tally.response_ns.frombytes((now_ns - table.intended[slots]).tobytes())
         table.left[slots] -= 1
-        done = table.left[slots] == 0
-        ready, done = slots[~done], slots[done]
+        done, ready = part(slots, table.left[slots] == 0)
         if len(ready):
             self.flow.ready(ready)
         if not len(done):
@@ -297,11 +299,11 @@ class UringClient(Client):
         """The server has closed after the last response, or something else has come."""
         reset = (res == -errno.ECONNRESET) & (self.plan.close is CloseMethod.RST)
         good = self.table.answered[slots] & ((res == 0) | reset)
-        for index in (~good).nonzero()[0].tolist():
-            self._astray(int(slots[index]), int(res[index]), at_end=True)
-        resets = int((good & reset).sum())
-        slots = slots[good]
-        tally = self.tally
+        if np.count_nonzero(good) < len(good):
+            for index in (~good).nonzero()[0].tolist():
+                self._astray(int(slots[index]), int(res[index]), at_end=True)
+            slots, reset = slots[good], reset[good]
+        resets, tally = int(np.count_nonzero(reset)), self.tally
         tally.endings[Closer.SERVER, CloseMethod.RST] += resets
         tally.endings[Closer.SERVER, CloseMethod.FIN] += len(slots) - resets
         tally.succeeded += len(slots)
@@ -330,6 +332,8 @@ class UringClient(Client):
                 tally.succeeded += count
 
     def _established(self, slots: Slots) -> None:
+        if not len(slots):
+            return
         self.table.known[slots] = True
         self.tally.opened += len(slots)
         self.tally.connected += len(slots)

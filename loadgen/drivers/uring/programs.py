@@ -19,7 +19,7 @@ from loadgen.drivers.attempt import requests
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
 from loadgen.tcp import CloseMethod, Closer
-from loadgen.uring.abi import SOCKET_SETSOCKOPT, SQE, WORDS, Flag, Op
+from loadgen.uring.abi import ADDR, SOCKET_SETSOCKOPT, SQE, WORDS, Flag, Op
 
 Words = NDArray[np.uint64]
 """Entries as 64-bit words (see `abi.WORDS`)."""
@@ -153,12 +153,11 @@ class Programs:
         self.build(program)
         block = self._built[program].take(slots, 0)
         if self.pairs > 1:
-            entries = block.view(SQE)
-            for column, step in enumerate(self._steps[program]):
+            for place, step in enumerate(self._steps[program]):
                 if step == Step.CONNECT:
-                    entries["addr"][:, column] = self._destinations[pairs[slots]]
+                    block[:, place * WORDS + ADDR] = self._destinations[pairs[slots]]
                 elif step == Step.BIND:
-                    entries["addr"][:, column] = self._sources[pairs[slots]]
+                    block[:, place * WORDS + ADDR] = self._sources[pairs[slots]]
         return block.reshape(-1, WORDS)
 
     def _fill(self, program: Program) -> Words:

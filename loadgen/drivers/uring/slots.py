@@ -7,6 +7,17 @@ from numpy.typing import NDArray
 
 Slots = NDArray[np.int64]
 """Numbers of slots."""
+NONE: Final[Slots] = np.zeros(0, np.int64)
+
+
+def part(slots: Slots, which: NDArray[np.bool_]) -> tuple[Slots, Slots]:
+    """Those of which it is true, and the others. Mostly all are of one kind: then nothing is copied."""
+    count = np.count_nonzero(which)
+    if count == len(slots):
+        return slots, NONE
+    if not count:
+        return NONE, slots
+    return slots[which], slots[~which]
 
 
 class Mode:
