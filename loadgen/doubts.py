@@ -84,7 +84,7 @@ def _died(case: Case) -> Iterator[Caveat]:
 
 def _fallback(case: Case) -> Iterator[Caveat]:
     event = case.fold.event("driver")
-    if event and event.data["why"]:
+    if event and event.data["lacking"]:
         yield Caveat(
             CaveatKind.DRIVER_FALLBACK,
             f"the {event.data['driver']} driver made the load: {event.data['why']}",

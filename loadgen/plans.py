@@ -14,7 +14,7 @@ from loadgen.drivers.uring import able
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.model import TIME_WAIT_S, Costs, Situation
-from loadgen.scenario import Driver, Family, Load, OpenLoop, Server, Variant
+from loadgen.scenario import ClosedLoop, Driver, Family, Load, OpenLoop, Server, Variant
 from loadgen.tcp import Side
 from servers.behaviour import Behaviour
 from servers.plan import Kind
@@ -44,6 +44,10 @@ _COSTS = {
 }
 """What a driver's connections and exchanges cost, from the rates that http10's variants with a closing
 server reached with either driver on one machine of two cores (Linux 6.18)."""
+
+_FEW_SHORT, _FEW_KEPT = 4, 20
+"""From so many connections in flight, for each worker, uring is the faster driver: it works by the batch, and
+a batch of one costs it more than it spares. Measured with 1 to 32, short ones and such of 100 requests."""
 
 
 def lab_spec(variant: Variant) -> LabSpec:
@@ -106,10 +110,14 @@ def _sysctl(variant: Variant, side: Side, name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The driver that makes a variant's load; `why` it is not the one that `auto` takes by preference."""
+    """The driver that makes a variant's load; `why` it is another than the one that `auto` prefers.
+
+    `lacking` tells that the preferred one cannot be had, and not that it would serve worse.
+    """
 
     driver: Driver
     why: str = ""
+    lacking: bool = False
 
 
 def choice(variant: Variant) -> Choice:
@@ -117,7 +125,13 @@ def choice(variant: Variant) -> Choice:
     if variant.load.driver is not Driver.AUTO:
         return Choice(variant.load.driver)
     why = able.obstacle(variant.lab.client.addresses) or able.misfit(variant.server.response)
-    return Choice(Driver.PROTOCOL if why else Driver.URING, why)
+    if why:
+        return Choice(Driver.PROTOCOL, why, lacking=True)
+    loop = variant.load.loop
+    few = _FEW_KEPT if variant.connection.requests > 1 else _FEW_SHORT
+    if isinstance(loop, ClosedLoop) and loop.connections < few * variant.load.workers:
+        return Choice(Driver.PROTOCOL, f"with fewer than {few} connections in flight it is the faster one")
+    return Choice(Driver.URING)
 
 
 def server_plan(variant: Variant, lab: Lab) -> ServerPlan:

@@ -18,7 +18,7 @@ from loadgen.child import GRACE_S, SILENCE_S, Child, ChildDiedError
 from loadgen.crew import Crew, Emit
 from loadgen.kernel_counts import KernelCounts
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.records import ORIGIN, Event, Interval, Sample
+from loadgen.records import ORIGIN, Event, Interval, Sample, plain
 from loadgen.scenario import Driver, ServerKind, Variant
 from loadgen.tcp import Side
 
@@ -126,7 +126,7 @@ class _Conductor:
         pids = {Side.SERVER: listening["pids"], Side.CLIENT: self._crew.pids}
         self._note("lab", addresses=self._lab.addresses, sysctls=self._lab.sysctls, notes=self._lab.notes)
         choice = plans.choice(self._variant)
-        self._note("driver", asked=self._variant.load.driver, driver=choice.driver, why=choice.why)
+        self._note("driver", asked=self._variant.load.driver, **plain(choice))
         self._note(
             "processes",
             server=self._server.pid,

@@ -102,13 +102,14 @@ def test_a_clean_run_leaves_none() -> None:
 
 
 def test_a_driver_that_auto_had_to_take_is_named_with_the_reason() -> None:
-    taken = {"asked": "auto", "driver": "protocol", "why": "io_uring is forbidden"}
+    taken = {"asked": "auto", "driver": "protocol", "why": "io_uring is forbidden", "lacking": True}
     (caveat,) = found([*clean(), Event(0, "driver", taken)])
     assert caveat.kind is CaveatKind.DRIVER_FALLBACK
     assert "protocol" in caveat.cause
     assert "forbidden" in caveat.cause
     assert not caveat.invalidates
-    assert found([*clean(), Event(0, "driver", {**taken, "driver": "uring", "why": ""})]) == []
+    for fine in ({"driver": "uring", "why": ""}, {"why": "it is the faster one"}):
+        assert found([*clean(), Event(0, "driver", {**taken, **fine, "lacking": False})]) == []
 
 
 def test_a_run_without_samples_or_intervals_measured_nothing() -> None:

@@ -404,8 +404,8 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
     ("obstacle", "response", "chosen"),
     [
         ("", "128B", Choice(Driver.URING)),
-        ("forbidden", "128B", Choice(Driver.PROTOCOL, "forbidden")),
-        ("", "1MiB", Choice(Driver.PROTOCOL, "responses of more than 32 KiB come in pieces")),
+        ("forbidden", "128B", Choice(Driver.PROTOCOL, "forbidden", lacking=True)),
+        ("", "1MiB", Choice(Driver.PROTOCOL, "responses of more than 32 KiB come in pieces", lacking=True)),
     ],
 )
 def test_auto_takes_uring_where_it_can_and_says_why_where_it_cannot(
@@ -417,3 +417,24 @@ def test_auto_takes_uring_where_it_can_and_says_why_where_it_cannot(
     assert planned(asked).driver.driver is chosen.driver
     named = variant(tmp_path, load={"driver": "aiohttp"})
     assert plans.choice(named) == Choice(Driver.AIOHTTP)
+
+
+@pytest.mark.parametrize(
+    ("load", "requests", "chosen"),
+    [
+        ({"closed_loop": {"connections": 3}}, 1, Driver.PROTOCOL),
+        ({"closed_loop": {"connections": 4}}, 1, Driver.URING),
+        ({"closed_loop": {"connections": 19}}, 2, Driver.PROTOCOL),
+        ({"closed_loop": {"connections": 20}}, 2, Driver.URING),
+        ({"closed_loop": {"connections": 4}, "workers": 2}, 1, Driver.PROTOCOL),
+        ({"closed_loop": {"connections": 3}, "driver": "uring"}, 1, Driver.URING),
+        ({"open_loop": {"rate": "10/s", "connections": 3}}, 1, Driver.URING),
+    ],
+)
+def test_auto_takes_the_driver_that_is_faster_with_so_many_in_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: dict[str, Any], requests: int, chosen: Driver
+) -> None:
+    monkeypatch.setattr(able, "obstacle", lambda _: "")
+    asked = variant(tmp_path, load=load, connection={"closer": "client", "requests": requests})
+    assert plans.choice(asked).driver is chosen
+    assert not plans.choice(asked).lacking
