@@ -18,20 +18,13 @@ from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import ResponseReader
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.attempt import UringAttempt
+from loadgen.drivers.uring.connects import TimedConnects
 from loadgen.drivers.uring.judge import Judge
 from loadgen.drivers.uring.load import UringLoad
 from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
 from loadgen.drivers.uring.slots import Mode, Slots, Table, part
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from loadgen.uring.ring import Ring
-
-TIMED_EVERY_NS = 10_000_000
-"""So often a connection has its connect() timed: alone in the kernel, with the clock read around it. At a
-low rate that is every one. It costs two turns more, which for one connection in 64 was felt."""
-
-SETTLED_NS = 5_000
-"""A call that finds nothing to do is back after 1 to 2 us."""
-SETTLE_MOST = 64
 
 Instants = int | NDArray[np.int64]
 """In ns on CLOCK_MONOTONIC: one for all slots, or one each."""
@@ -56,9 +49,7 @@ class UringClient(Client):
         self.alone: dict[int, UringAttempt] = {}
         self.closing = 0
         """Connections whose close by the client is not yet confirmed."""
-        self._timed_ns: list[int] = []
-        """How long the calls of connect() took that were timed, whatever came of them."""
-        self._usual_ns = 0.0
+        self._connects = TimedConnects(ring)
         self._programs = programs
         short = plan.requests == 1
         self._open = Program.OPEN_LAST if short else Program.OPEN_KEEP
@@ -68,8 +59,6 @@ class UringClient(Client):
         programs.build(Program.PREPARE, Program.CONNECT, self._open, self._next, *self._ways_to_close())
         # Each worker begins elsewhere: in step, all of them would crowd one path after the other.
         self.opened = programs.pairs * plan.worker // plan.workers
-        self._time_next_ns = 0
-        self._prepared: list[int] = []
         self._cutting = False
         timeouts = plan.timeouts
         shortest_ns = min(timeouts.connect_ns, timeouts.response_ns, timeouts.close_ns)
@@ -106,7 +95,7 @@ class UringClient(Client):
         turning, opening = part(slots, table.mode[slots] == Mode.SPENT)
         table.mode[slots] = Mode.CHAIN
         self._leave(len(turning))
-        timed = now_ns >= self._time_next_ns
+        timed = self._connects.due(now_ns)
         self.opened += count
         for group, prepare, whole in (
             (turning, Program.TURN_PREPARE, self._turn),
@@ -114,7 +103,6 @@ class UringClient(Client):
         ):
             if timed and len(group):
                 timed = False
-                self._time_next_ns = now_ns + TIMED_EVERY_NS
                 self._send_off(prepare, group[:1])
                 group = group[1:]
             self._send_off(whole, group)
@@ -216,32 +204,16 @@ class UringClient(Client):
 
     def time_connects(self) -> None:
         """Connect the sockets that were prepared for it, one at a time."""
-        prepared, self._prepared = self._prepared, []
-        for slot in prepared:
-            self._settle()
-            self.table.begun[slot] = monotonic_ns()
+        for slot in self._connects.take():
+            self._connects.settle()
             self.push(Program.CONNECT, slot)
-            self.ring.enter()
-            now_ns = monotonic_ns()
-            self._timed_ns.append(now_ns - int(self.table.begun[slot]))
+            self.table.begun[slot], now_ns = self._connects.enter()
             self.absorb(self.ring.reap(), now_ns)
-
-    def _settle(self) -> None:
-        """Let the ring do what is due on the other slots: it does no more than 20 things at a time, and one
-        of them may be a connect() that takes milliseconds."""
-        for _ in range(SETTLE_MOST):
-            begun_ns = monotonic_ns()
-            self.ring.enter()
-            if monotonic_ns() - begun_ns < SETTLED_NS:
-                return
 
     def estimate_connecting(self) -> None:
         """Count the time inside connect(): that of the timed calls, for as many as there were."""
-        if self._timed_ns:
-            self._usual_ns = sum(self._timed_ns) / len(self._timed_ns)
-            self._timed_ns.clear()
         unmade = sum(count for failure, count in self.tally.errors.items() if failure.phase is Phase.BIND)
-        self.tally.connecting_ns = round(self._usual_ns * max(self.tally.attempts - unmade, 0))
+        self.tally.connecting_ns = self._connects.estimate_ns(max(self.tally.attempts - unmade, 0))
 
     def sweep(self) -> None:
         """Fail attempts whose phase has outlived its deadline; ask overdue chains where they stand."""
@@ -375,7 +347,7 @@ class UringClient(Client):
             self._established(one)
             self._send_off(self._next, one)
         elif res >= 0:
-            self._prepared.append(slot)
+            self._connects.prepared(slot)
         elif step == Step.SEND and self._cutting:
             self._known_astray(slot, Phase.SEND, set()).fail(Failure(Phase.SEND, Fault.CUT))
         elif step == Step.SEND:

@@ -42,13 +42,12 @@ FOREVER_NS = 1_000_000_000
 class UringLoad:
     """What both loops share: opening within a budget, idle connections, and the way to the end."""
 
-    def __init__(self, plan: Plan, tally: Tally, slots: int, budget_ns: int) -> None:
+    def __init__(self, plan: Plan, tally: Tally, budget_ns: int) -> None:
         self.client: UringClient
         self.ending = False
         self._plan = plan
         self._tally = tally
         self._idle: dict[int, None] = {}
-        self._free = list(range(slots))[::-1]
         self._budget_ns = budget_ns
         self._starts = MOST_STARTS
 
@@ -63,7 +62,7 @@ class UringLoad:
         return self.ending and not self._tally.in_flight and not self.client.closing
 
     def begin(self, origin_ns: int) -> None:
-        raise NotImplementedError
+        """The load begins."""
 
     def due(self, now_ns: int) -> None:
         """Start what is due."""
@@ -87,7 +86,8 @@ class UringLoad:
         self.free(slots)
 
     def free(self, slots: Slots) -> None:
-        self._free.extend(slots.tolist())
+        """Nothing is in the slots any more."""
+        raise NotImplementedError
 
     def idle(self, attempt: "UringAttempt") -> None:
         """`ready`, of an attempt that has its slot to itself."""
@@ -128,16 +128,13 @@ class ClosedUringLoad(UringLoad):
     """A fixed number of connections in flight: one ends, the next begins."""
 
     def __init__(self, plan: Plan, loop: ClosedLoop, tally: Tally, slots: int) -> None:
-        super().__init__(plan, tally, slots, START_BUDGET_NS)
+        super().__init__(plan, tally, START_BUDGET_NS)
         self._wanted: Slots = np.arange(slots)
         self._beyond = loop.connections - slots
         """Connections for which the ring has no slot: each fails, again and again, for want of a file."""
         self._thinking: deque[tuple[int, int]] = deque()
         short = plan.requests == 1 and plan.closer is Closer.SERVER
         self._share = ENDED_SHARE if short else SHARE
-
-    def begin(self, origin_ns: int) -> None:
-        del origin_ns
 
     def due(self, now_ns: int) -> None:
         while self._thinking and self._thinking[0][0] <= now_ns:
@@ -217,10 +214,11 @@ class OpenUringLoad(UringLoad):
     """Arrivals at a rate, whatever becomes of the earlier ones: never put off, and dropped at the cap."""
 
     def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, slots: int) -> None:
-        super().__init__(plan, tally, slots, PUNCTUAL_BUDGET_NS)
+        super().__init__(plan, tally, PUNCTUAL_BUDGET_NS)
         self._cap = loop.connections
         self._short = slots < loop.connections
         """The ring has fewer slots, for want of descriptors: who finds none is refused."""
+        self._free = list(range(slots))[::-1]
         self._arrivals = intended_starts(plan, loop)
         self._origin_ns = 0
         self._due_ns: int | None = None
@@ -254,6 +252,9 @@ class OpenUringLoad(UringLoad):
 
     def ready(self, slots: Slots) -> None:
         self._rest(slots)
+
+    def free(self, slots: Slots) -> None:
+        self._free.extend(slots.tolist())
 
     def end(self) -> None:
         self.due(monotonic_ns())

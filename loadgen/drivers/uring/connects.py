@@ -1,0 +1,64 @@
+"""How long connect() takes: of one connection in a while, alone in the kernel, the clock read around it."""
+
+from time import monotonic_ns
+
+from loadgen.uring.ring import Ring
+
+EVERY_NS = 10_000_000
+"""So often one is timed; at a low rate that is every one. It costs two turns more, which was felt for one
+connection in 64."""
+SETTLED_NS = 5_000
+"""A call that finds nothing to do is back after 1 to 2 us."""
+SETTLE_MOST = 64
+
+
+class TimedConnects:
+    """Which connections are timed, and what came of it."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._next_ns = 0
+        self._prepared: list[int] = []
+        self._took_ns: list[int] = []
+        """How long the calls took since the last estimate, whatever came of them."""
+        self._usual_ns = 0.0
+
+    def due(self, now_ns: int) -> bool:
+        """Whether one of the connections that begin now is to be timed."""
+        if now_ns < self._next_ns:
+            return False
+        self._next_ns = now_ns + EVERY_NS
+        return True
+
+    def prepared(self, slot: int) -> None:
+        """The slot's socket is ready to connect."""
+        self._prepared.append(slot)
+
+    def take(self) -> list[int]:
+        """The slots whose sockets are ready, once."""
+        taken, self._prepared = self._prepared, []
+        return taken
+
+    def settle(self) -> None:
+        """Let the ring do what is due on the other slots: it does no more than 20 things at a time, and one
+        of them may be a connect() that takes milliseconds."""
+        for _ in range(SETTLE_MOST):
+            begun_ns = monotonic_ns()
+            self._ring.enter()
+            if monotonic_ns() - begun_ns < SETTLED_NS:
+                return
+
+    def enter(self) -> tuple[int, int]:
+        """Make the call of connect() that was pushed: when it began and when it was back."""
+        begun_ns = monotonic_ns()
+        self._ring.enter()
+        now_ns = monotonic_ns()
+        self._took_ns.append(now_ns - begun_ns)
+        return begun_ns, now_ns
+
+    def estimate_ns(self, calls: int) -> int:
+        """The time inside so many calls, by those that were timed since the last estimate, or else before."""
+        if self._took_ns:
+            self._usual_ns = sum(self._took_ns) / len(self._took_ns)
+            self._took_ns.clear()
+        return round(self._usual_ns * calls)
