@@ -17,6 +17,7 @@ from bench.waiting import until
 from loadgen.child import ChildDiedError
 from loadgen.choices import Driver
 from loadgen.lab.lab import Lab, open_lab
+from loadgen.plans import DESCRIPTORS_EACH
 from loadgen.tcp import Side
 
 FIRST_CONNECTION_S = 10.0
@@ -76,18 +77,19 @@ class Kit:
     def drivers(self) -> tuple[Driver, ...]:
         return tuple(driver for driver in Driver if driver.value not in NOT_MEASURED)
 
-    @property
-    def most_in_flight(self) -> int:
-        """What any driver can have in flight: aiohttp's keeps two descriptors for each connection."""
-        return (self.files - SPARE_FILES) // 2
+    def most_in_flight(self, driver: Driver) -> int:
+        """As many connections as its descriptors let a driver's worker have."""
+        return (self.files - SPARE_FILES) // DESCRIPTORS_EACH.get(driver, 1)
 
     def able(self, load: Load) -> list[str]:
         """Those that can do this, churn's own first; nobody without the descriptors for it."""
         if load.in_flight > self.files - SPARE_FILES:
             return []
-        names = [driver.value for driver in self.drivers]
-        if load.in_flight > self.most_in_flight:
-            names.remove(Driver.AIOHTTP)
+        names = [
+            driver.value
+            for driver in self.drivers
+            if load.in_flight // load.workers <= self.most_in_flight(driver)
+        ]
         if self.floor is not None and floor.able(load):
             names.append(floor.NAME)
         return names + [tool.name for tool in self.tools if tool.able(load)]

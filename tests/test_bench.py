@@ -72,7 +72,10 @@ def test_nobody_is_asked_for_more_than_there_are_descriptors() -> None:
     kit = Kit(Cores((0,)), Path("floor"), TOOLS, 20_000)
     assert "aiohttp" not in kit.able(replace(SHORT, in_flight=10_000)), "it keeps two for each connection"
     assert {"protocol", "floor", "wrk"} <= {*kit.able(replace(SHORT, in_flight=10_000))}
+    assert "aiohttp" in kit.able(replace(SHORT, in_flight=10_000, workers=2)), "its workers share them"
     assert kit.able(replace(SHORT, in_flight=19_900)) == []
+    held = {driver.value: kit.most_in_flight(driver) for driver in kit.drivers}
+    assert held == {"protocol": 19_500, "aiohttp": 9_750, "uring": 19_500}
 
 
 @pytest.mark.parametrize("name", ["wrk", "h2load"])
@@ -188,6 +191,7 @@ def full() -> Results:
     results.punctuality.append(Punctuality("protocol", 5000, 4990.0, (0.99, 1.01), 1_000_000, 0.015, 3))
     results.punctuality.append(Punctuality("httperf", 5000, 5000.0, (0.9, 1.1)))
     results.sampler.append(SamplerCost(28_000, 0.013, 900_000, 40))
+    results.held.append(HeldOpen("aiohttp", 9_750, 33.0, 150.0, 0.006, "descriptors: 20,000 allowed"))
     results.held.append(HeldOpen("protocol", 10_000, 3.1, 44.0, 0.006))
     results.starts += [Start("churn --help", number, number * 100_000_000) for number in (1, 2, 3)]
     results.failed.append(Failed("short", "hey", "nginx, server closes", "made no connection: a | b"))
@@ -209,6 +213,8 @@ def test_the_table_tells_medians_spreads_and_ratios() -> None:
     assert "| 5,000 | protocol | 4,990 | 0.99 – 1.01 | 1.50% | – | 3 |" in text
     assert "| 5,000 | httperf | 5,000 | 0.90 – 1.10 | – | – | – |" in text
     assert "| 28,000 | 1.30% | 0.90 |" in text
+    assert "| aiohttp | 9,750 | 33.0 | 150 | 0.6% | descriptors: 20,000 allowed |" in text
+    assert "| protocol | 10,000 | 3.1 | 44 | 0.6% | – |" in text
     assert "| churn --help | 200 | 100 – 300 |" in text
     assert "made no connection: a / b" in text, "a bar would end the cell"
     assert "Cut short" not in text
@@ -249,7 +255,9 @@ def test_figures_tell_the_finding_and_name_what_they_draw() -> None:
     assert {"wrk, towards others", "wrk, same path"} <= {*texts(scaling_figure(full()))}
     assert {"protocol, by > 1 ms", "httperf", "5,000/s"} <= {*texts(punctuality(full()))}
     assert "Ten samples a second take 1.3 % of a core at 28,000 TIME-WAITs" in texts(sampler(full()))
-    assert "10,000 connections held open in one worker" in texts(held(full()))
+    assert {"10,000 connections held open in one worker", "For each connection; aiohttp holds 9,750"} <= {
+        *texts(held(full()))
+    }
     assert "churn --help: 200 ms" in texts(startup(full()))
 
 

@@ -113,11 +113,12 @@ def need_uring(scenario: "Scenario") -> None:
 
 def prepared(scenario: "Scenario", runs: Path) -> "Scenario":
     """The scenario as this machine can run it, after a look at what it allows; doubts go to stderr."""
+    from loadgen import plans
     from loadgen.experiment import on_host
     from loadgen.preflight import Verdict, checks
     from loadgen.scenario import Topology
 
-    needed = max(variant.load.loop.connections for variant in scenario.variants) + SPARE_DESCRIPTORS
+    needed = max(plans.descriptors(variant) for variant in scenario.variants) + SPARE_DESCRIPTORS
     workers = max(variant.load.workers + variant.server.workers for variant in scenario.variants)
     found = checks(descriptors_needed=needed, directory=runs, workers=workers)
     for check in found:
