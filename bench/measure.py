@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import floor, hold
+from bench import floor, population
 from bench.clients import Client, start_command, start_driver
 from bench.load import CONNECTIONS_BEFORE_THE_CLIFF, Cores, Exchange, Load, Pace, pinned
 from bench.probe import Probe, memory_kib
@@ -34,7 +34,7 @@ class ToolFailedError(Exception):
     """A tool did not do what it was told."""
 
 
-FAILURES = (ToolFailedError, NotServingError, hold.NotHeldError, ChildDiedError)
+FAILURES = (ToolFailedError, NotServingError, population.NotHeldError, ChildDiedError)
 """What a measurement may meet that is neither ours nor the next one's trouble."""
 
 NOT_MEASURED = frozenset({"auto", "command"})
@@ -48,7 +48,7 @@ class Case:
     study: Study
     load: Load
     pace: Pace
-    held: hold.Held = hold.NOTHING
+    held: population.Population = population.NOBODY
     tools: frozenset[str] | None = None
 
     def __str__(self) -> str:
@@ -121,7 +121,7 @@ async def measure(kit: Kit, case: Case, name: str, number: int) -> Reading:
     """One tool under one load, in a lab of its own. Raises one of `FAILURES`."""
     load, held = case.load, case.held
     with open_lab(held.spec() if held.count else load.spec()) as lab:
-        await hold.fill(lab, held, kit.cores)
+        await population.fill(lab, held, kit.cores)
         async with serving(lab, load, kit.cores, kit.files) as server:
             with Probe(server.net, server.workers) as probe:
                 begun = probe.look()

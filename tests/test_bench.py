@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bench import floor, hold, measure
+from bench import floor, measure, population
 from bench.__main__ import main
 from bench.figures import draw, held, punctuality, rates, sampler, startup
 from bench.fill import paths
@@ -29,6 +30,12 @@ from bench.tools import TOOLS, Tool
 from loadgen.kernel.process import CpuTime
 from loadgen.tcp import Closer
 from tests.peers import need, without
+from tests.test_runs import shared_path
+from tests.unprivileged import as_ordinary_user
+
+__all__ = ["shared_path"]
+
+ROOT = Path(__file__).parents[1]
 
 SHORT = Load(Exchange.SHORT, Program.NGINX, Closer.SERVER)
 CLIENT_CLOSES = Load(Exchange.SHORT, Program.NGINX, Closer.CLIENT)
@@ -108,6 +115,32 @@ def test_nginx_says_close_and_keeps_where_the_client_is_to_be_first() -> None:
     assert "add_header" not in nginx_conf(KEPT, "/d", 20_000)
 
 
+def test_an_ordinary_user_measures_nginx_too(shared_path: Path) -> None:
+    need("nginx", "taskset", "wrk")
+    script = """
+import asyncio
+from pathlib import Path
+from bench.load import Cores, Exchange, Load, Pace, Program
+from bench.measure import Case, Kit, measure
+from bench.reading import Study
+from bench.tools import TOOLS
+from loadgen.tcp import Closer
+import uvloop
+
+kit = Kit(Cores.here(), None, TOOLS, 1024)
+load = Load(Exchange.SHORT, Program.NGINX, Closer.SERVER, 4, seconds=1)
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    print(runner.run(measure(kit, Case(Study.SHORT, load, Pace(0.05, 0.2)), "wrk", 1)).per_s)
+"""
+    argv = as_ordinary_user([sys.executable, "-c", script])
+    environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(shared_path)}
+    done = subprocess.run(
+        argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 0
+
+
 def test_a_worker_has_a_core_and_the_server_the_last() -> None:
     cores = Cores((2, 3, 5))
     assert (cores.clients(1), cores.clients(2), cores.server) == ((2,), (2, 3), 5)
@@ -152,8 +185,8 @@ def test_time_waits_tell_who_closed_first() -> None:
 def test_time_waits_are_spread_over_addresses_and_take_one_parity_first() -> None:
     assert list(paths(5, 10, 13, ["a", "b"])) == [("a", 10), ("b", 10), ("a", 12), ("b", 12), ("a", 11)]
     assert len(list(paths(100, 10, 13, ["a"]))) == 4, "no more than there are ports"
-    assert len(hold.Held(120_000).spec().addresses(hold.Side.SERVER)) == 5
-    assert len(hold.Held(27_000, same_path=True).spec().addresses(hold.Side.SERVER)) == 1
+    assert len(population.Population(120_000).spec().addresses(population.Side.SERVER)) == 5
+    assert len(population.Population(27_000, same_path=True).spec().addresses(population.Side.SERVER)) == 1
 
 
 def test_socket_options_by_io_uring_came_with_6_7() -> None:
