@@ -41,11 +41,7 @@ test: lint
 	$(BIN)/pytest
 
 peers:
-	apt-get update -qq
-	for package in $(PEERS); do \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$package >/dev/null \
-	        || echo "$$package cannot be had: what needs it is left out"; \
-	done
+	sh tests/peers.sh $(PEERS)
 
 bench: $(READY)
 	$(BIN)/python -m bench $(BENCH)

@@ -21,6 +21,8 @@ from bench.measure import Kit
 from bench.results import Results
 from bench.scale import Scale
 from bench.tools import TOOLS
+from loadgen.commands.plan import find_program
+from loadgen.lab.errors import LabUnavailable
 
 RESULTS = Path(__file__).with_name("results")
 LIMIT_S = 1800
@@ -28,6 +30,8 @@ LIMIT_S = 1800
 ENOUGH_FILES = 40_000
 """Descriptors for 10,000 connections and more; of the million that some allow, nginx would fill memory."""
 TABLE = "results.md"
+NEEDED = ("nginx", "taskset")
+"""Programs without which there is no measurement: a server that is not churn's, and what binds to a core."""
 
 
 class Section(StrEnum):
@@ -68,8 +72,10 @@ def main(directory: Path, only: frozenset[Section], rounds: int | None, quick: b
     asked = scale.QUICK if quick else scale.FULL
     if rounds is not None:
         asked = replace(asked, rounds=rounds)
-    if shutil.which("nginx") is None:
-        raise click.UsageError("nginx is missing: `make peers` installs it, and the tools to compare with")
+    if missing := [name for name in NEEDED if find_program(name) is None]:
+        raise click.UsageError(
+            f"{' and '.join(missing)} missing: `make peers` installs that, and the tools to compare with"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     cut_short = False
     with (
@@ -77,7 +83,10 @@ def main(directory: Path, only: frozenset[Section], rounds: int | None, quick: b
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         kit = kit_here(Path(work))
-        results = Results(runner.run(environment(kit.tools)))
+        try:
+            results = Results(runner.run(environment(kit.tools)))
+        except LabUnavailable as unavailable:
+            raise click.ClickException(str(unavailable)) from None
         try:
             if Section.STARTUP in only:
                 starting.starting(asked, results, say)

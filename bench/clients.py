@@ -113,11 +113,11 @@ class DriverClient:
     @classmethod
     async def ready(cls, lab: Lab, plan: Plan, cores: Sequence[int]) -> "DriverClient":
         """One worker on each core, all ready to begin."""
-        children = [
-            await start_module(lab, Side.CLIENT, "loadgen.drivers", plan.to_json(), core) for core in cores
-        ]
+        children: list[Child] = []
         client = cls(children)
         try:
+            for core in cores:
+                children.append(await start_module(lab, Side.CLIENT, "loadgen.drivers", plan.to_json(), core))
             for child in children:
                 await child.expect("ready")
         except BaseException:

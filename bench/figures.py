@@ -81,10 +81,10 @@ def sampler(results: Results) -> Figure:
 
 
 def held(results: Results) -> Figure:
-    number = count(results.held[0].connections)
-    figure = page(
-        frame_of(f"{number} connections held open in one worker", "For each connection", results), PANEL
-    )
+    most = max(one.connections for one in results.held)
+    fewer = [f"{one.tool} holds {count(one.connections)}" for one in results.held if one.connections < most]
+    told = "; ".join(["For each connection", *fewer])
+    figure = page(frame_of(f"{count(most)} connections held open in one worker", told, results), PANEL)
     grid = figure.add_gridspec(1, 2)
     memory, cpu = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     memory.set_title("Memory, KiB")

@@ -40,6 +40,9 @@ def main() -> None:
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_IP, IP_LOCAL_PORT_RANGE, struct.pack("=I", local << 16 | local))
             sock.connect((address, port))
+            sock.shutdown(socket.SHUT_WR)
+            # Until the server's FIN: who ran ahead would fill its accept queue, which drops what has no room.
+            sock.recv(1)
 
 
 if __name__ == "__main__":

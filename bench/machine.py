@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import subprocess
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.tools import Tool
+from loadgen.commands.plan import find_program
 from loadgen.lab.lab import open_lab
 from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Side
@@ -42,8 +42,8 @@ class Environment:
 async def environment(tools: Sequence[Tool]) -> Environment:
     versions = {name: version(name) for name in PACKAGES}
     versions |= {tool.name: _version(tool) for tool in tools}
-    if shutil.which("nginx"):
-        versions["nginx"] = _words("nginx", "-v").rpartition("/")[2]
+    if nginx := find_program("nginx"):
+        versions["nginx"] = _words(nginx, "-v").rpartition("/")[2]
     return Environment(
         kernel=platform.release(),
         cpu=_cpu(),

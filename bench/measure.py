@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import floor, hold
+from bench import floor, population
 from bench.clients import Client, start_command, start_driver
 from bench.load import CONNECTIONS_BEFORE_THE_CLIFF, Cores, Exchange, Load, Pace, pinned
 from bench.probe import Probe, memory_kib
@@ -17,6 +17,7 @@ from bench.waiting import until
 from loadgen.child import ChildDiedError
 from loadgen.choices import Driver
 from loadgen.lab.lab import Lab, open_lab
+from loadgen.plans import DESCRIPTORS_EACH
 from loadgen.tcp import Side
 
 FIRST_CONNECTION_S = 10.0
@@ -33,7 +34,7 @@ class ToolFailedError(Exception):
     """A tool did not do what it was told."""
 
 
-FAILURES = (ToolFailedError, NotServingError, hold.NotHeldError, ChildDiedError)
+FAILURES = (ToolFailedError, NotServingError, population.NotHeldError, ChildDiedError)
 """What a measurement may meet that is neither ours nor the next one's trouble."""
 
 NOT_MEASURED = frozenset({"auto", "command"})
@@ -47,7 +48,7 @@ class Case:
     study: Study
     load: Load
     pace: Pace
-    held: hold.Held = hold.NOTHING
+    held: population.Population = population.NOBODY
     tools: frozenset[str] | None = None
 
     def __str__(self) -> str:
@@ -76,18 +77,19 @@ class Kit:
     def drivers(self) -> tuple[Driver, ...]:
         return tuple(driver for driver in Driver if driver.value not in NOT_MEASURED)
 
-    @property
-    def most_in_flight(self) -> int:
-        """What any driver can have in flight: aiohttp's keeps two descriptors for each connection."""
-        return (self.files - SPARE_FILES) // 2
+    def most_in_flight(self, driver: Driver) -> int:
+        """As many connections as its descriptors let a driver's worker have."""
+        return (self.files - SPARE_FILES) // DESCRIPTORS_EACH.get(driver, 1)
 
     def able(self, load: Load) -> list[str]:
         """Those that can do this, churn's own first; nobody without the descriptors for it."""
         if load.in_flight > self.files - SPARE_FILES:
             return []
-        names = [driver.value for driver in self.drivers]
-        if load.in_flight > self.most_in_flight:
-            names.remove(Driver.AIOHTTP)
+        names = [
+            driver.value
+            for driver in self.drivers
+            if load.in_flight // load.workers <= self.most_in_flight(driver)
+        ]
         if self.floor is not None and floor.able(load):
             names.append(floor.NAME)
         return names + [tool.name for tool in self.tools if tool.able(load)]
@@ -119,7 +121,7 @@ async def measure(kit: Kit, case: Case, name: str, number: int) -> Reading:
     """One tool under one load, in a lab of its own. Raises one of `FAILURES`."""
     load, held = case.load, case.held
     with open_lab(held.spec() if held.count else load.spec()) as lab:
-        await hold.fill(lab, held, kit.cores)
+        await population.fill(lab, held, kit.cores)
         async with serving(lab, load, kit.cores, kit.files) as server:
             with Probe(server.net, server.workers) as probe:
                 begun = probe.look()

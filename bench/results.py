@@ -85,13 +85,14 @@ class SamplerCost:
 @dataclass(frozen=True, slots=True)
 class HeldOpen:
     """Connections that idle in one worker: memory and CPU time for each, and the part of a core that holding
-    all of them takes."""
+    all of them takes. `fewer` tells why they are fewer than were asked for, and is else empty."""
 
     tool: str
     connections: int
     kib_each: float
     us_each: float
     idle_share: float
+    fewer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from statistics import median
 from time import monotonic_ns
 
 from bench.child import start_module
-from bench.hold import Held, fill
 from bench.load import DEFAULT_PORTS, PORT, SECOND_NS
 from bench.measure import FAILURES, Kit
+from bench.population import Population, fill
 from bench.probe import run_time_ns
 from bench.reading import Failed
 from bench.results import Results, SamplerCost, Say
@@ -22,16 +22,17 @@ EVERY_NS = SECOND_NS // 10
 async def sampling(kit: Kit, scale: Scale, results: Results, say: Say) -> None:
     """The sampler's cost, over the TIME-WAITs on the client's side."""
     for count in scale.sampled:
-        held = Held(count)
+        held = Population(count)
         with open_lab(held.spec()) as lab:
             try:
                 await fill(lab, held, kit.cores)
+                found = await _sample(kit, lab, count, scale.sampling_s)
             except FAILURES as error:
                 results.failed.append(Failed("sampler", "sampler", str(held), str(error)))
-                continue
-            found = await _sample(kit, lab, count, scale.sampling_s)
-        results.sampler.append(found)
-        say(f"sampler: {held}: {found.share:.2%} of a core, {found.cost_ns / 1e6:.2f} ms a sample")
+                say(f"sampler: {held}: {error}")
+            else:
+                results.sampler.append(found)
+                say(f"sampler: {held}: {found.share:.2%} of a core, {found.cost_ns / 1e6:.2f} ms a sample")
 
 
 async def _sample(kit: Kit, lab: Lab, time_wait: int, seconds: int) -> SamplerCost:
@@ -46,11 +47,8 @@ async def _sample(kit: Kit, lab: Lab, time_wait: int, seconds: int) -> SamplerCo
         await child.expect("sample")
         await child.expect("sample_check")
         begun_ns, before_ns = monotonic_ns(), run_time_ns(child.pid)
-        async for line in child.lines():
-            if line["type"] == "sample":
-                costs_ns.append(line["cost_ns"])
-            if len(costs_ns) == seconds * SECOND_NS // EVERY_NS:
-                break
+        while len(costs_ns) < seconds * SECOND_NS // EVERY_NS:
+            costs_ns.append((await child.expect("sample"))["cost_ns"])
         share = (run_time_ns(child.pid) - before_ns) / (monotonic_ns() - begun_ns)
     finally:
         child.kill()

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from bench.hold import Held
 from bench.load import BEFORE_THE_CLIFF, IN_FLIGHT, Exchange, Load, Pace, Program
 from bench.measure import Case
+from bench.population import Population
 from bench.reading import Study
 from loadgen.tcp import Closer
 
@@ -38,8 +38,8 @@ FULL = Scale(
     seconds=2,
     steady=Pace(0.5, 1.4),
     in_flight=(1, 10, 100, 1_000, 10_000),
-    # Half of the range is 14,116 ports: one below it, one beyond, one near the end (K8).
     others=(10_000, 28_000, 112_000),
+    # Half of the range is 14,116 ports: one below it, one beyond, one near the end (K8).
     same_path=(10_000, 20_000, 27_000),
     rates=(1_000, 5_000, 10_000, 20_000),
     punctual_s=3,
@@ -93,8 +93,8 @@ def scaling(scale: Scale) -> list[Case]:
     def load(in_flight: int = IN_FLIGHT, workers: int = 1) -> Load:
         return Load(Exchange.SHORT, Program.NGINX, Closer.SERVER, in_flight, workers, scale.seconds)
 
-    populations = [Held(0), *(Held(count) for count in scale.others)]
-    populations += [Held(count, same_path=True) for count in scale.same_path]
+    populations = [Population(0), *(Population(count) for count in scale.others)]
+    populations += [Population(count, same_path=True) for count in scale.same_path]
     return [
         *(Case(Study.IN_FLIGHT, load(number), scale.steady, tools=MANY) for number in scale.in_flight),
         *(Case(Study.WORKERS, load(workers=number), scale.steady, tools=SEVERAL) for number in (1, 2)),

@@ -1,7 +1,7 @@
 """The server of a measurement: nginx, or the bundled one. Ready when the block is entered."""
 
 import contextlib
-from asyncio.subprocess import DEVNULL
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from bench.child import end_process, start_module
 from bench.load import BACKLOG, PORT, Cores, Exchange, Load, Program, pinned
 from bench.waiting import until
+from loadgen.commands.plan import find_program
 from loadgen.kernel import sockstat
 from loadgen.kernel.procfile import PROC
 from loadgen.lab.lab import Lab
@@ -23,8 +24,8 @@ PATIENCE_S = 10.0
 KEPT_REQUESTS = 1_000_000_000
 
 _NGINX = """\
-daemon off; master_process off; worker_processes 1; pid {directory}/pid; error_log /dev/null;
-worker_rlimit_nofile {files};
+user root; daemon off; master_process off; worker_processes 1; worker_rlimit_nofile {files};
+pid {directory}/pid; error_log {directory}/errors emerg;
 events {{ worker_connections {connections}; multi_accept on; }}
 http {{
     access_log off; keepalive_timeout {keepalive}; keepalive_requests {requests};
@@ -59,7 +60,8 @@ def nginx_conf(load: Load, directory: str, files: int) -> str:
     """nginx as the load needs it.
 
     Where the client is to close first nginx keeps the connection, and says `Connection: close` all the
-    same: tools that believe it close. That is the one way to have them all be first.
+    same: tools that believe it close. That is the one way to have them all be first. It stays root, for in an
+    ordinary user's lab there is nobody else.
     """
     keeps = load.exchange is Exchange.KEPT or load.closer is Closer.CLIENT
     return _NGINX.format(
@@ -86,11 +88,13 @@ async def serving(lab: Lab, load: Load, cores: Cores, files: int) -> AsyncGenera
     with TemporaryDirectory(prefix="churn-bench-") as directory:
         conf = Path(directory) / "nginx.conf"
         conf.write_text(nginx_conf(load, directory, files))
-        argv = [*pinned(cores.server), "nginx", "-e", "/dev/null", "-c", str(conf)]
+        errors = Path(directory) / "errors"
+        argv = [*pinned(cores.server), find_program("nginx") or "nginx", "-e", str(errors), "-c", str(conf)]
         process = await lab.spawn(Side.SERVER, argv, stdout=DEVNULL, stderr=DEVNULL)
         try:
             server = Server(process.pid, (process.pid,))
-            await _listening(server.net)
+            if not await _listens(server.net, process):
+                raise NotServingError(f"nginx did not listen: {_last_line(errors)}")
             yield server
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -114,8 +118,17 @@ async def churn_server(
         await child.end()
 
 
-async def _listening(net: Path) -> None:
-    """Until the namespace has a socket: its listener is the first."""
+async def _listens(net: Path, process: Process) -> bool:
+    """Whether the namespace gets a socket before the process ends: its listener is the first."""
     with sockstat.open(net) as sockets:
-        if not await until(lambda: sockets.read().inuse > 0, PATIENCE_S):
-            raise NotServingError(f"nginx did not listen within {PATIENCE_S:.0f} s; try it by hand")
+
+        def listens() -> bool:
+            return sockets.read().inuse > 0
+
+        await until(lambda: listens() or process.returncode is not None, PATIENCE_S)
+        return listens()
+
+
+def _last_line(errors: Path) -> str:
+    lines = errors.read_text(errors="replace").splitlines() if errors.exists() else []
+    return lines[-1] if lines else f"no word of it in {PATIENCE_S:.0f} s"

@@ -184,10 +184,12 @@ def _held(results: Results) -> list[str]:
             f"{held.kib_each:.1f}",
             f"{held.us_each:.0f}",
             f"{held.idle_share:.1%}",
+            held.fewer or "–",
         ]
         for held in results.held
     ]
     head = ["driver", "held open", "KiB each", "CPU µs each, to open", "of a core, to hold them all"]
+    head.append("no more for want of")
     return [_titled("Connections held open in one worker", grid(head, rows))]
 
 

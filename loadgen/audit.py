@@ -18,6 +18,7 @@ ACTIVE_CLOSES = ("TW", "TWKilled", "TCPTimeWaitOverflow")
 """Together, the active closes by FIN (K18)."""
 ABORTS = ("TCPAbortOnData", "TCPAbortOnClose")
 """Counted by the side that ends a connection by RST, whatever state that finds the other in (K4)."""
+_ENDS = (*ACTIVE_CLOSES, *ABORTS)
 _RESETS = ("EstabResets",)
 
 
@@ -83,27 +84,52 @@ def audit_sides(kernel: Mapping[Side, Mapping[str, int]], *, shared: bool) -> li
     """The comparisons that are left where a command drives and the kernel alone counts: side against side.
 
     Each end of a connection is counted where it was made; so it held for wrk, ab and curl, to the last
-    one, cut off in mid-flight too. It is left out while somebody has yet to close.
+    one, cut off in mid-flight too. Ends are not compared while somebody has yet to close, nor where both
+    sides closed the same connections (`closed_by_both`): then no number is known that they must be.
     """
     client, server = kernel[Side.CLIENT], kernel[Side.SERVER]
-    if not all(name in client for name in (*_OPENED, *_FAILED)):
+    connected, closed = _connected(client), _ends(kernel, shared=shared)
+    if connected is None:
         return []
-    connected = client["ActiveOpens"] - client["AttemptFails"]
-    ends = (*ACTIVE_CLOSES, *ABORTS)
-    all_ended = not any(counters.get("CurrEstab", 0) for counters in kernel.values())
-    # In one namespace for both sides, its counters hold both sides' ends.
-    sides = (client,) if shared else (client, server)
     lines = [*_line("connections established at the client", "server ", _ACCEPTED, connected, server)]
-    if all_ended and all(name in counters for counters in sides for name in ends):
-        closed = sum(counters[name] for counters in sides for name in ends)
-        source = f"{' + '.join(ends)}, of both sides"
-        lines.append(AuditLine("connections, one close each", source, connected, closed))
+    all_ended = not any(counters.get("CurrEstab", 0) for counters in kernel.values())
+    if all_ended and closed and not closed_by_both(kernel, shared=shared):
+        source = f"{' + '.join(_ENDS)}, of both sides"
+        lines.append(AuditLine("connections, one close each", source, connected, sum(closed)))
     return lines
 
 
-def missing(kernel: Mapping[Side, Mapping[str, int]]) -> list[str]:
-    """The counters that the audit needs and a side's kernel does not have."""
-    needed = (*_OPENED, *_ACCEPTED, *ACTIVE_CLOSES, *_RESETS)
+def closed_by_both(kernel: Mapping[Side, Mapping[str, int]], *, shared: bool) -> int:
+    """Connections that both sides ended, neither having heard of the other's end (RFC 9293, section 3.6).
+
+    Each has two of the counted ends, so they are what the ends exceed the connections by: at the least, for a
+    connection that nobody ended would hide one. 0 where no more ends than connections are counted, and where
+    a side has more than there are connections: that this does not explain.
+    """
+    connected, closed = _connected(kernel[Side.CLIENT]), _ends(kernel, shared=shared)
+    if connected is None or any(ends > connected * (2 if shared else 1) for ends in closed):
+        return 0
+    return max(sum(closed) - connected, 0)
+
+
+def _connected(client: Mapping[str, int]) -> int | None:
+    """Connections established, as the client's kernel has it; None where it does not count them."""
+    if not all(name in client for name in (*_OPENED, *_FAILED)):
+        return None
+    return client["ActiveOpens"] - client["AttemptFails"]
+
+
+def _ends(kernel: Mapping[Side, Mapping[str, int]], *, shared: bool) -> list[int]:
+    """Ends by FIN or RST of each side, or of both in a shared namespace; empty where they are not counted."""
+    sides = [kernel[side] for side in ((Side.CLIENT,) if shared else Side)]
+    if not all(name in counters for counters in sides for name in _ENDS):
+        return []
+    return [sum(counters[name] for name in _ENDS) for counters in sides]
+
+
+def missing(kernel: Mapping[Side, Mapping[str, int]], *, commanded: bool = False) -> list[str]:
+    """The counters that the audit needs, or the one of sides where a command drives, and a kernel lacks."""
+    needed = (*_OPENED, *_ACCEPTED, *ACTIVE_CLOSES, *((*_FAILED, *ABORTS) if commanded else _RESETS))
     return [name for name in needed if any(name not in counters for counters in kernel.values())]
 
 

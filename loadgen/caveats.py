@@ -9,6 +9,7 @@ class CaveatKind(StrEnum):
 
     AUDIT_DIFFERS = "audit_differs"
     AUDIT_INCOMPLETE = "audit_incomplete"
+    CLOSED_BY_BOTH = "closed_by_both"
     CLOSER_DIFFERS = "closer_differs"
     COMMAND_FAILED = "command_failed"
     COMMAND_STOPPED = "command_stopped"

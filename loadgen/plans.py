@@ -35,6 +35,10 @@ TIMESTAMPS = "net.ipv4.tcp_timestamps"
 _DEFAULTS = {TW_BUCKETS: 131_072, TW_REUSE: 2, TW_REUSE_DELAY: 1000, TIMESTAMPS: 1}
 """What the kernel has where a scenario sets nothing, on a machine with memory to spare (K12, K14)."""
 
+DESCRIPTORS_EACH = {Driver.AIOHTTP: 2}
+"""Descriptors that a driver needs for a connection, where it is not one: churn closes aiohttp's sockets by a
+duplicate of each."""
+
 _URING = Costs(connection_s=1 / 28_000, exchange_s=1 / 155_000)
 _COSTS = {
     Driver.AUTO: _URING,
@@ -60,6 +64,13 @@ def lab_spec(variant: Variant) -> LabSpec:
         server_addresses=lab.server.addresses,
         sysctls={Side.CLIENT: lab.sysctl.client, Side.SERVER: lab.sysctl.server},
     )
+
+
+def descriptors(variant: Variant) -> int:
+    """How many the fullest process needs for connections: one server worker may have to hold them all."""
+    load, connections = variant.load, variant.load.loop.connections
+    each = DESCRIPTORS_EACH.get(load.driver, 1)
+    return max(connections, each * -(-connections // load.workers))
 
 
 def ports(variant: Variant) -> int:

@@ -9,6 +9,7 @@ import resource
 import shutil
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -75,6 +76,19 @@ def program_check(name: str, asked: str) -> Check:
         return Check(name, Verdict.OK, found)
     remedy = "install it (`make peers` brings those of the bundled scenarios, on Debian), or name another"
     return Check(name, Verdict.FAIL, f"is not installed, or cannot be executed: {asked}", remedy)
+
+
+def command_check(asked: str) -> Check:
+    """Whether a command can be kept outside of a lab, in a PID namespace; `asked` tells where it is named."""
+    name = "command"
+    try:
+        with ThreadPoolExecutor(1) as thread:  # which alone is changed, and ends
+            thread.submit(namespaces.new_processes).result()
+    except OSError as error:
+        found = f"no PID namespace on the host for {asked}: {error.strerror}"
+        remedy = "run churn as root, or in a lab (`topology: pair`; `churn doctor` tells what that takes)"
+        return Check(name, Verdict.FAIL, found, remedy)
+    return Check(name, Verdict.OK, "can be kept in a PID namespace")
 
 
 def raise_descriptor_limit() -> int:

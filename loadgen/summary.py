@@ -90,7 +90,7 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
         name=variant.name,
         metrics=metrics,
         audit=lines,
-        caveats=doubts(variant, fold, metrics, lines),
+        caveats=doubts(variant, fold, lines),
         expectations=[Expected(item.text, item.evaluate(metrics)) for item in variant.expect],
         compared=compare(prediction, metrics),
         errors=dict(fold.errors.most_common()),

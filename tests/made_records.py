@@ -11,7 +11,10 @@ S = 1_000_000_000
 STEP = S // 10
 NO_PORT = Failure(Phase.CONNECT, "EADDRNOTAVAIL")
 TIMEOUT = Failure(Phase.RECEIVE, Fault.TIMEOUT)
-COUNTERS = ("ActiveOpens", "PassiveOpens", "EstabResets", "TW", "TWKilled", "TCPTimeWaitOverflow")
+COUNTERS = (
+    *("ActiveOpens", "PassiveOpens", "AttemptFails", "EstabResets"),
+    *("TW", "TWKilled", "TCPTimeWaitOverflow", "TCPAbortOnData", "TCPAbortOnClose"),
+)
 
 
 def variant(**parts: Any) -> Variant:

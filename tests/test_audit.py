@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from loadgen.audit import AuditLine, Counted, audit, audit_sides, missing
+from loadgen.audit import AuditLine, Counted, audit, audit_sides, closed_by_both, missing
 from loadgen.records import Closes
 from loadgen.tcp import Side
 
@@ -162,7 +162,7 @@ def test_the_two_sides_of_a_command_are_compared_with_each_other(shared: bool) -
     ],
 )
 def test_sides_that_differ_are_told(name: str, differing: list[str]) -> None:
-    client = {**CLIENT_SIDE, name: CLIENT_SIDE[name] + 1}
+    client = {**CLIENT_SIDE, name: CLIENT_SIDE[name] - 1}
     assert inexact(audit_sides({Side.CLIENT: client, Side.SERVER: SERVER_SIDE}, shared=False)) == differing
 
 
@@ -175,3 +175,30 @@ def test_ends_are_not_compared_while_connections_are_open_or_where_they_are_not_
         assert line.exact
     lacking = {name: count for name, count in CLIENT_SIDE.items() if name != "AttemptFails"}
     assert audit_sides({Side.CLIENT: lacking, Side.SERVER: SERVER_SIDE}, shared=False) == []
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_ends_beyond_the_connections_are_those_that_both_sides_made(shared: bool) -> None:
+    client = {**CLIENT_SIDE, "TW": CLIENT_SIDE["TW"] + 7}
+    both = {**BOTH_SIDES, "TW": BOTH_SIDES["TW"] + 7}
+    kernel = dict.fromkeys(Side, both) if shared else {Side.CLIENT: client, Side.SERVER: SERVER_SIDE}
+    assert closed_by_both(kernel, shared=shared) == 7
+    (line,) = audit_sides(kernel, shared=shared)
+    assert line.what == "connections established at the client"
+
+
+@pytest.mark.parametrize(("shared", "most"), [(False, 970), (True, 2 * 970)])
+def test_more_ends_than_a_side_has_connections_are_a_difference(shared: bool, most: int) -> None:
+    others = 30 if not shared else sum(BOTH_SIDES[name] for name in ("TCPAbortOnData", "TCPAbortOnClose"))
+    ended = {"TW": most - others + 1, "TWKilled": 0, "TCPTimeWaitOverflow": 0}
+    first = BOTH_SIDES if shared else CLIENT_SIDE
+    kernel = {Side.CLIENT: {**first, **ended}, Side.SERVER: SERVER_SIDE}
+    assert closed_by_both(kernel, shared=shared) == 0
+    assert inexact(audit_sides(kernel, shared=shared)) == ["connections, one close each"]
+
+
+def test_a_command_needs_other_counters_than_a_driver() -> None:
+    sides = {Side.CLIENT: CLIENT_SIDE, Side.SERVER: SERVER_SIDE}
+    assert missing(sides, commanded=True) == missing(sides) == []
+    lacking = {Side.CLIENT: CLIENT, Side.SERVER: SERVER}
+    assert missing(lacking, commanded=True) == ["AttemptFails", "TCPAbortOnData", "TCPAbortOnClose"]

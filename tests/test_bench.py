@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
-from bench import floor, hold, measure
+from bench import floor, measure, population
 from bench.__main__ import main
 from bench.figures import draw, held, punctuality, rates, sampler, startup
 from bench.fill import paths
@@ -34,6 +35,12 @@ from loadgen.latency import Counts, Tag
 from loadgen.tcp import Closer
 from plots.style import INK
 from tests.peers import need, without
+from tests.test_runs import shared_path
+from tests.unprivileged import as_ordinary_user
+
+__all__ = ["shared_path"]
+
+ROOT = Path(__file__).parents[1]
 
 SHORT = Load(Exchange.SHORT, Program.NGINX, Closer.SERVER)
 CLIENT_CLOSES = Load(Exchange.SHORT, Program.NGINX, Closer.CLIENT)
@@ -77,7 +84,10 @@ def test_nobody_is_asked_for_more_than_there_are_descriptors() -> None:
     kit = Kit(Cores((0,)), Path("floor"), TOOLS, 20_000)
     assert "aiohttp" not in kit.able(replace(SHORT, in_flight=10_000)), "it keeps two for each connection"
     assert {"protocol", "floor", "wrk"} <= {*kit.able(replace(SHORT, in_flight=10_000))}
+    assert "aiohttp" in kit.able(replace(SHORT, in_flight=10_000, workers=2)), "its workers share them"
     assert kit.able(replace(SHORT, in_flight=19_900)) == []
+    held = {driver.value: kit.most_in_flight(driver) for driver in kit.drivers}
+    assert held == {"protocol": 19_500, "aiohttp": 9_750, "uring": 19_500}
 
 
 @pytest.mark.parametrize("name", ["wrk", "h2load"])
@@ -108,6 +118,32 @@ def test_nginx_says_close_and_keeps_where_the_client_is_to_be_first() -> None:
     assert "keepalive_timeout 60s;" in first
     assert "add_header Connection close;" in first
     assert "add_header" not in nginx_conf(KEPT, "/d", 20_000)
+
+
+def test_an_ordinary_user_measures_nginx_too(shared_path: Path) -> None:
+    need("nginx", "taskset", "wrk")
+    script = """
+import asyncio
+from pathlib import Path
+from bench.load import Cores, Exchange, Load, Pace, Program
+from bench.measure import Case, Kit, measure
+from bench.reading import Study
+from bench.tools import TOOLS
+from loadgen.tcp import Closer
+import uvloop
+
+kit = Kit(Cores.here(), None, TOOLS, 1024)
+load = Load(Exchange.SHORT, Program.NGINX, Closer.SERVER, 4, seconds=1)
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    print(runner.run(measure(kit, Case(Study.SHORT, load, Pace(0.05, 0.2)), "wrk", 1)).per_s)
+"""
+    argv = as_ordinary_user([sys.executable, "-c", script])
+    environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(shared_path)}
+    done = subprocess.run(
+        argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 0
 
 
 def test_a_worker_has_a_core_and_the_server_the_last() -> None:
@@ -154,8 +190,8 @@ def test_time_waits_tell_who_closed_first() -> None:
 def test_time_waits_are_spread_over_addresses_and_take_one_parity_first() -> None:
     assert list(paths(5, 10, 13, ["a", "b"])) == [("a", 10), ("b", 10), ("a", 12), ("b", 12), ("a", 11)]
     assert len(list(paths(100, 10, 13, ["a"]))) == 4, "no more than there are ports"
-    assert len(hold.Held(120_000).spec().addresses(hold.Side.SERVER)) == 5
-    assert len(hold.Held(27_000, same_path=True).spec().addresses(hold.Side.SERVER)) == 1
+    assert len(population.Population(120_000).spec().addresses(population.Side.SERVER)) == 5
+    assert len(population.Population(27_000, same_path=True).spec().addresses(population.Side.SERVER)) == 1
 
 
 def test_socket_options_by_io_uring_came_with_6_7() -> None:
@@ -194,6 +230,7 @@ def full() -> Results:
     results.punctuality.append(Punctuality("protocol", 5000, 4990.0, (0.99, 1.01), lateness, 3))
     results.punctuality.append(Punctuality("httperf", 5000, 5000.0, (0.9, 1.1)))
     results.sampler.append(SamplerCost(28_000, 0.013, 900_000, 40))
+    results.held.append(HeldOpen("aiohttp", 9_750, 33.0, 150.0, 0.006, "descriptors: 20,000 allowed"))
     results.held.append(HeldOpen("protocol", 10_000, 3.1, 44.0, 0.006))
     results.starts += [Start("churn --help", number, number * 100_000_000) for number in (1, 2, 3)]
     results.failed.append(Failed("short", "hey", "nginx, server closes", "made no connection: a | b"))
@@ -216,6 +253,8 @@ def test_the_table_tells_medians_spreads_and_ratios() -> None:
     assert f"| 5,000 | protocol | 4,990 | 0.99 – 1.01 | {late} | 3 |" in text
     assert "| 5,000 | httperf | 5,000 | 0.90 – 1.10 | – | – | – | – | – | – | – |" in text
     assert "| 28,000 | 1.30% | 0.90 |" in text
+    assert "| aiohttp | 9,750 | 33.0 | 150 | 0.6% | descriptors: 20,000 allowed |" in text
+    assert "| protocol | 10,000 | 3.1 | 44 | 0.6% | – |" in text
     assert "| churn --help | 200 | 100 – 300 |" in text
     assert "made no connection: a / b" in text, "a bar would end the cell"
     assert "Cut short" not in text
@@ -256,7 +295,9 @@ def test_figures_tell_the_finding_and_name_what_they_draw() -> None:
     assert {"wrk, towards others", "wrk, same path"} <= {*texts(scaling_figure(full()))}
     assert {"protocol", "httperf", "5,000/s", "1 ms", "2 ms"} <= {*texts(punctuality(full()))}
     assert "Ten samples a second take 1.3 % of a core at 28,000 TIME-WAITs" in texts(sampler(full()))
-    assert "10,000 connections held open in one worker" in texts(held(full()))
+    assert {"10,000 connections held open in one worker", "For each connection; aiohttp holds 9,750"} <= {
+        *texts(held(full()))
+    }
     assert "churn --help: 200 ms" in texts(startup(full()))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loadgen.audit import AuditLine, audit
+from loadgen.audit import AuditLine, audit, audit_sides
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.doubts import doubts
 from loadgen.fold import Fold
@@ -56,8 +56,11 @@ def found(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -
     fold = Fold(28_232)
     for record in records:
         fold.add(record)
-    lines = audit(fold.counted, fold.kernel(), shared=asked.lab.topology.shared) if fold.complete else []
-    return doubts(asked, fold, fold.metrics(), lines)
+    kernel, shared = fold.kernel(), asked.lab.topology.shared
+    lines = (
+        audit_sides(kernel, shared=shared) if fold.by_kernel else audit(fold.counted, kernel, shared=shared)
+    )
+    return doubts(asked, fold, lines if fold.complete else [])
 
 
 def only(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -> Caveat:
@@ -202,6 +205,27 @@ def test_a_command_may_end_a_tenth_in_its_own_way(others: int, doubted: bool) ->
     assert (CaveatKind.CLOSER_DIFFERS in kinds([*loads, *ended(S)], COMMANDED)) is doubted
 
 
+def test_connections_that_both_sides_closed_are_told_and_do_not_invalidate() -> None:
+    closes = Closes(client_fin=100, server_fin=60)
+    caveat = only(commanded(server={"TW": 60}, closes=closes), COMMANDED)
+    assert caveat.kind is CaveatKind.CLOSED_BY_BOTH
+    assert caveat.cause.startswith("60 connections were closed by both sides")
+    assert not caveat.invalidates
+    # The closer of the scenario did close: of the others one in ten may end otherwise.
+    others = Closes(client_fin=100, server_fin=60 + 150)
+    told = commanded(client={"TW": 850}, server={"TW": 210}, closes=others)
+    assert kinds(told, COMMANDED) == {CaveatKind.CLOSED_BY_BOTH, CaveatKind.CLOSER_DIFFERS}
+
+
+def test_a_command_that_nobody_can_audit_is_told_by_the_counter() -> None:
+    def unaborted(counters: Mapping[str, int]) -> Mapping[str, int]:
+        return {name: count for name, count in counters.items() if name != "TCPAbortOnData"}
+
+    caveat = only(resampled(commanded(), lambda one: counting(one, unaborted)), COMMANDED)
+    assert caveat.kind is CaveatKind.AUDIT_INCOMPLETE
+    assert "TCPAbortOnData" in caveat.cause
+
+
 def test_of_a_busy_command_only_the_sum_is_known() -> None:
     caveat = only(commanded(client_cpu_ns=round(1.3 * S)), COMMANDED)
     assert caveat.kind is CaveatKind.GENERATOR_SATURATED
@@ -217,7 +241,7 @@ def test_sides_that_disagree_are_told_as_such() -> None:
     for record in commanded(server={"PassiveOpens": 1_001}):
         fold.add(record)
     lines = [AuditLine("connections established at the client", "server PassiveOpens", 1_000, 1_001)]
-    (caveat,) = doubts(COMMANDED, fold, fold.metrics(), lines)
+    (caveat,) = doubts(COMMANDED, fold, lines)
     assert caveat.kind is CaveatKind.AUDIT_DIFFERS
     assert caveat.cause.startswith("the two sides differ (connections established at the client: 1,000,")
 
@@ -368,7 +392,7 @@ def test_a_search_excuses_only_what_came_with_it_and_after_it() -> None:
     assert search is not None
     # The six of an earlier trouble are not among them.
     assert (search.since_ns, search.late, fold.count("late")) == (2 * S, 210, 270)
-    caveats = doubts(OPEN_LOOP, fold, fold.metrics(), [])
+    caveats = doubts(OPEN_LOOP, fold, [])
     (caveat,) = [caveat for caveat in caveats if caveat.kind is CaveatKind.STARTS_LATE]
     assert "60 of 4,000 starts were later than 10ms that no search for ports explains" in caveat.cause
 

@@ -66,6 +66,23 @@ def test_an_unknown_socket_option_is_a_warning(monkeypatch: pytest.MonkeyPatch) 
     assert "K10" in preflight.bind_address_no_port_check().found
 
 
+def test_a_command_is_kept_on_the_host_by_root_alone_and_trying_it_changes_nothing() -> None:
+    script = """
+import os
+from loadgen.preflight import command_check
+before = os.readlink("/proc/self/ns/pid_for_children")
+print(command_check("load.command of main"))
+assert os.readlink("/proc/self/ns/pid_for_children") == before
+"""
+    argv = as_ordinary_user([sys.executable, "-c", script])
+    shown = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, timeout=20, cwd=ROOT).stdout
+    assert "no PID namespace on the host for load.command of main: unshare: Operation not permitted" in shown
+    if os.geteuid() == 0:
+        before = Path("/proc/self/ns/pid_for_children").readlink()
+        assert preflight.command_check("load.command of main").verdict is Verdict.OK
+        assert Path("/proc/self/ns/pid_for_children").readlink() == before
+
+
 def test_what_io_uring_lacks_is_a_warning_that_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(able, "offer", lambda: Offer("io_uring is forbidden"))
     check = preflight.uring_check()

@@ -61,6 +61,7 @@ def run(
     need_uring(asked)
     raise_descriptor_limit()
     asked = prepared(asked, runs)
+    need_commands(asked)
     try:
         directory = create_directory(runs, path)
     except OSError as error:
@@ -81,6 +82,22 @@ def run(
     else:
         print_report(asked, outcome.summaries, directory, figures, quick=quick)
     raise SystemExit(int(exit_code(outcome)))
+
+
+def need_commands(scenario: "Scenario") -> None:
+    """See that commands can be kept where they are to run; in a lab of its own a user may do so."""
+    from loadgen import plans
+    from loadgen.preflight import Verdict, command_check
+    from loadgen.scenario import Topology
+
+    places = [
+        f"{key} of {variant.name}"
+        for variant in scenario.variants
+        if variant.lab.topology is Topology.HOST
+        for key in plans.programs(variant)
+    ]
+    if places and (check := command_check(", ".join(places))).verdict is not Verdict.OK:
+        fail(Exit.INVALID, f"{check.found}; {check.remedy}")
 
 
 def need_programs(scenario: "Scenario") -> None:
@@ -113,11 +130,12 @@ def need_uring(scenario: "Scenario") -> None:
 
 def prepared(scenario: "Scenario", runs: Path) -> "Scenario":
     """The scenario as this machine can run it, after a look at what it allows; doubts go to stderr."""
+    from loadgen import plans
     from loadgen.experiment import on_host
     from loadgen.preflight import Verdict, checks
     from loadgen.scenario import Topology
 
-    needed = max(variant.load.loop.connections for variant in scenario.variants) + SPARE_DESCRIPTORS
+    needed = max(plans.descriptors(variant) for variant in scenario.variants) + SPARE_DESCRIPTORS
     workers = max(variant.load.workers + variant.server.workers for variant in scenario.variants)
     found = checks(descriptors_needed=needed, directory=runs, workers=workers)
     for check in found:

@@ -174,8 +174,10 @@ async def keep() -> int:
     try:
         keeper = Keeper(plan, lines)
     except OSError as error:
-        print(f"a command needs a PID namespace and files in its run: {error}", file=sys.stderr)
-        print("run churn as root, or allow user namespaces: `churn doctor` tells how", file=sys.stderr)
+        print(f"a command needs files in its run and a PID namespace: {error}", file=sys.stderr)
+        print(
+            "see that the disk has room, and user.max_pid_namespaces; or run churn as root", file=sys.stderr
+        )
         return 1
     return await (keeper.drive() if plan.port is None else keeper.serve(plan.port))
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from loadgen.lab import namespaces
 
+_TERM = frozenset({signal.SIGTERM})
 NOT_STARTED = 127
 """The exit status of a command that cannot be started, as a shell tells it."""
 
@@ -70,12 +71,20 @@ def _first_process(
 ) -> NoReturn:
     """Start the command, reap whatever its own processes leave behind, and tell how it ended."""
     signal.set_wakeup_fd(-1)  # the keeper's event loop has it
+    # To the first process of a namespace a signal without a handler is lost; one that is blocked waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TERM)
     namespaces.die_with(0)  # a parent outside of the namespace has the number 0 here
     if not channel.recv(1):
         os._exit(0)  # the keeper was gone first
     try:
         command = subprocess.Popen(
-            argv, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+            argv,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            preexec_fn=_heed,
         )
     except OSError as error:
         os.write(stderr, f"{argv[0]}: {error.strerror}\n".encode())
@@ -86,9 +95,15 @@ def _first_process(
             os.kill(command.pid, number)
 
         signal.signal(signal.SIGTERM, pass_on)
+        _heed()
         ended, status = os.wait()
         while ended != command.pid:
             ended, status = os.wait()
         code = os.waitstatus_to_exitcode(status)
     channel.send(str(code).encode())
     os._exit(0)
+
+
+def _heed() -> None:
+    """Let SIGTERM in, for whoever calls; a mask is inherited."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)

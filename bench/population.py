@@ -1,6 +1,7 @@
 """A population of TIME-WAITs on the client's side of a lab, made before a measurement."""
 
 import asyncio
+import contextlib
 import sys
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from bench import fill as program
 from bench.child import end_process
 from bench.load import DEFAULT_PORTS, PORT, Cores, lab_spec, pinned
 from bench.serving import churn_server
-from bench.waiting import until
 from loadgen.kernel import sockstat
 from loadgen.kernel.procfile import PROC
 from loadgen.lab.lab import Lab
@@ -18,7 +18,6 @@ from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Closer, Side
 
 OTHER_PORT = 8081
-SETTLE_S = 3.0
 ENOUGH = 0.99
 """So much of a population is taken for all of it."""
 FILL_LIMIT_S = 40.0
@@ -30,7 +29,7 @@ class NotHeldError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Population:
     """So many TIME-WAITs. On the `same_path` they take ports from the load that is measured; towards others
     (another port of the server) they only fill the kernel's tables."""
 
@@ -50,10 +49,10 @@ class Held:
         return f"{self.count:,} TIME-WAITs {where}"
 
 
-NOTHING = Held(0)
+NOBODY = Population(0)
 
 
-async def fill(lab: Lab, held: Held, cores: Cores) -> None:
+async def fill(lab: Lab, held: Population, cores: Cores) -> None:
     """Make it. Raises NotHeldError."""
     if not held.count:
         return
@@ -67,14 +66,15 @@ async def fill(lab: Lab, held: Held, cores: Cores) -> None:
                 async with asyncio.timeout(FILL_LIMIT_S):
                     _, told = await process.communicate()
             except TimeoutError:
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
                 raise NotHeldError(f"took longer than {FILL_LIMIT_S:.0f} s") from None
             finally:
                 await end_process(process)
             if process.returncode:
-                raise NotHeldError(told.decode(errors="replace").strip().splitlines()[-1])
-            # The last closes are still on their way: the server answers each client's FIN by its own.
-            await until(lambda: sockets.read().tw >= held.count, SETTLE_S)
+                words = told.decode(errors="replace").strip().splitlines()
+                raise NotHeldError(words[-1] if words else f"fill.py ended with status {process.returncode}")
+            # Each was there when the next was begun; a late ACK that a RST answers has ended some few since.
             found = sockets.read().tw
         if found < held.count * ENOUGH:
             raise NotHeldError(f"only {found:,} of {held.count:,} TIME-WAITs are there")
