@@ -74,7 +74,8 @@ class Punctuality:
 
 @dataclass(frozen=True, slots=True)
 class SamplerCost:
-    """The sampler at ten samples a second: part of a core, and the median of what a sample takes."""
+    """The sampler at ten samples a second: part of a core, and the mean of what a sample takes, for few
+    of them walk the sockets where that is dear."""
 
     time_wait: int
     share: float

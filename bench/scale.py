@@ -36,7 +36,7 @@ class Scale:
 FULL = Scale(
     rounds=3,
     seconds=2,
-    steady=Pace(0.5, 1.4),
+    steady=Pace(0.5, 1.2),
     in_flight=(1, 10, 100, 1_000, 10_000),
     others=(10_000, 28_000, 112_000),
     # Half of the range is 14,116 ports: one below it, one beyond, one near the end (K8).

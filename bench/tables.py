@@ -170,7 +170,9 @@ def _sampler(results: Results) -> list[str]:
         [f"{cost.time_wait:,}", f"{cost.share:.2%}", f"{cost.cost_ns / 1e6:.2f}"] for cost in results.sampler
     ]
     return [
-        _titled("The sampler, ten samples a second", grid(["TIME-WAITs", "of a core", "ms a sample"], rows))
+        _titled(
+            "The sampler, ten samples a second", grid(["TIME-WAITs", "of a core", "ms a sample, mean"], rows)
+        )
     ]
 
 
