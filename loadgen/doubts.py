@@ -85,7 +85,7 @@ def _died(case: Case) -> Iterator[Caveat]:
 
 def _fallback(case: Case) -> Iterator[Caveat]:
     event = case.fold.event("driver")
-    if event and event.data["lacking"]:
+    if event and event.data.get("lacking", bool(event.data["why"])):
         yield Caveat(
             CaveatKind.DRIVER_FALLBACK,
             f"the {event.data['driver']} driver made the load: {event.data['why']}",
@@ -150,8 +150,8 @@ def _closed_by_both(case: Case) -> Iterator[Caveat]:
     if both := case.closed_by_both:
         yield Caveat(
             CaveatKind.CLOSED_BY_BOTH,
-            f"{both:,} connections were closed by both sides, before either had heard of it: two FINs"
-            " leave both with TIME-WAIT (K1). The closes could not be audited",
+            f"{both:,} connections were ended by both sides, before either had heard of it: two FINs leave"
+            " both with TIME-WAIT (K1), a RST after a FIN counts as well. The closes could not be audited",
             "let the side that is not the closer read until the other's FIN before it closes",
         )
 

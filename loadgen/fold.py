@@ -7,7 +7,7 @@ a run directory gives them back.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from statistics import median
+from statistics import mean, median
 
 from loadgen.audit import Counted
 from loadgen.headroom import Core, Search, connect_share, cores, cores_used, search
@@ -229,7 +229,7 @@ class Fold:
         found: dict[str, float] = {
             "samples.count": len(self.samples),
             "samples.late": sum(sample.late for sample in self.samples),
-            "samples.cost_ns": median(sample.cost_ns for sample in self.samples),
+            "samples.cost_ns": mean(sample.cost_ns for sample in self.samples),
         }
         first, last = self.samples[0], self.samples[-1]
         for side in last.sides:
@@ -244,7 +244,9 @@ class Fold:
             if shares:
                 found[f"{side}.busy.max"] = max(core.used for core in shares)
                 found[f"{side}.waiting"] = sum(core.waited for core in shares) / len(shares)
-        held = [sample.sides[Side.CLIENT].ports_held for sample in self.samples]
+        # With states of an earlier sample, a connection that closed since would hold two.
+        clients = [sample.sides[Side.CLIENT] for sample in self.samples]
+        held = [client.ports_held for client in clients if not client.states_age_ns]
         found["client.ports_held.max"] = max(held)
         found["client.ports_held.end"] = held[-1]
         return found

@@ -53,7 +53,13 @@ class KernelCounts:
         self._last: Sample | None = None
 
     def add(self, sample: Sample) -> Interval | None:
-        """The interval that ends with this sample, where it is long enough for a rate."""
+        """The interval that ends with this sample, where it is long enough for a rate.
+
+        None ends with a sample whose states are from an earlier one: together with counters of now, those
+        would count connections as established that never were.
+        """
+        if sample.sides[Side.CLIENT].states_age_ns:
+            return None
         self._last = sample
         if self._taken is None:
             self._taken = _Totals.of(sample, None)

@@ -81,8 +81,10 @@ def ports(variant: Variant) -> int:
 
 def situation(variant: Variant) -> Situation:
     """What the model predicts from."""
-    connection, loop = variant.connection, variant.load.loop
+    connection, load, loop = variant.connection, variant.load, variant.load.loop
     requests = connection.requests
+    # Not `choice`: a prediction is the same on every machine.
+    preferred = Driver.PROTOCOL if load.driver is Driver.AUTO and _is_few(variant) else load.driver
     pause_ns = requests * variant.server.delay + (requests - 1) * connection.think
     return Situation(
         ports=ports(variant),
@@ -92,7 +94,7 @@ def situation(variant: Variant) -> Situation:
         close=connection.close,
         requests=requests,
         duration_s=variant.load.duration / 1e9,
-        costs=_COSTS.get(variant.load.driver),
+        costs=_COSTS.get(preferred),
         rate=loop.rate / requests if isinstance(loop, OpenLoop) else None,
         connections=loop.connections,
         pause_s=pause_ns / 1e9,
@@ -138,11 +140,16 @@ def choice(variant: Variant) -> Choice:
     why = able.obstacle(variant.lab.client.addresses) or able.misfit(variant.server.response)
     if why:
         return Choice(Driver.PROTOCOL, why, lacking=True)
-    loop = variant.load.loop
-    few = _FEW_KEPT if variant.connection.requests > 1 else _FEW_SHORT
-    if isinstance(loop, ClosedLoop) and loop.connections < few * variant.load.workers:
-        return Choice(Driver.PROTOCOL, f"with fewer than {few} connections in flight it is the faster one")
+    if _is_few(variant):
+        return Choice(Driver.PROTOCOL, "with so few connections in flight it is the faster one")
     return Choice(Driver.URING)
+
+
+def _is_few(variant: Variant) -> bool:
+    """Whether so few connections are in flight that protocol is the faster driver."""
+    loop, workers = variant.load.loop, variant.load.workers
+    few = _FEW_KEPT if variant.connection.requests > 1 else _FEW_SHORT
+    return isinstance(loop, ClosedLoop) and loop.connections < few * workers
 
 
 def server_plan(variant: Variant, lab: Lab) -> ServerPlan:

@@ -27,7 +27,7 @@ class SideSample:
     ready to run and had no core. Empty where they are not known one by one.
 
     `states_age_ns` is how long before this sample the states were read, TIME-WAIT apart: 0 but where
-    so many TIME-WAITs are about that each reading is dear (`loadgen.sampler.DUMP_SHARE`).
+    reading is dear, because there are many sockets to walk over (`loadgen.sampler.DUMP_SHARE`).
     """
 
     states: Mapping[State, int]

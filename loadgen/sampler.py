@@ -37,10 +37,13 @@ ALL = frozenset(State)
 CHEAP_NS = 1_000_000
 """A dump that takes no more of a core than this is made for every sample."""
 DUMP_SHARE = 150
-"""Others take at most so small a part of a core. Left out of a dump, TIME-WAITs are still walked over: 0.1 us
-each, so that 28k of them cost 2 ms and 120k 8 to 13 ms. What is dear is done less often instead."""
+"""Others take so small a part of a core. Left out of a dump, TIME-WAITs are still walked over: 0.1 us each,
+so that 28k of them cost 2 ms and 120k 8 to 13 ms. What is dear is done less often instead."""
 DUMP_LEAST_NS = 1_000_000_000
-"""But so often at least."""
+"""But once in a while at least, whatever it costs."""
+MINISOCKETS_SHARE = 100
+"""Orphans in FIN-WAIT-2 are told from TIME-WAIT by a dump alone (K17): where they are more than a hundredth
+of both, no old dump will do."""
 RESTING = frozenset({State.LISTEN, State.TIME_WAIT, State.FIN_WAIT_2})
 """States that may last after a load: FIN-WAIT-2 as an orphan does for tcp_fin_timeout (K5)."""
 
@@ -105,8 +108,7 @@ class Namespace:
         self._sockstat = sockstat.open()
         self._snmp = snmp.open()
         self._netstat = netstat.open()
-        self.passing = PacedDump(lambda: self.dump(ALL - SLOW))
-        """All states but TIME-WAIT."""
+        self._passing = PacedDump(lambda: self.dump(ALL - SLOW))
 
     def counters(self) -> dict[str, int]:
         return {**self._snmp.read(), **self._netstat.read()}
@@ -117,6 +119,13 @@ class Namespace:
 
     def dump(self, states: frozenset[State]) -> SocketTable:
         return self._diag.dump(AddressFamily.AF_UNSPEC, states)
+
+    def read(self, *, fresh: bool) -> tuple[SocketTable, int]:
+        """All states but TIME-WAIT, and how old that is, in ns: 0 where `fresh`."""
+        table, age_ns = self._passing.read(fresh=fresh)
+        if age_ns and table.fin_wait_2_minisockets() * MINISOCKETS_SHARE > self._sockstat.read().tw:
+            table, age_ns = self._passing.read(fresh=True)
+        return table, age_ns
 
 
 class Sides:
@@ -167,7 +176,7 @@ class Sides:
         """A namespace a side: TIME-WAIT need not be dumped."""
         sides: dict[Side, SideSample] = {}
         for side, namespace in self._namespaces.items():
-            table, age_ns = namespace.passing.read(fresh=fresh)
+            table, age_ns = namespace.read(fresh=fresh)
             counts = table.counts()
             time_wait = namespace.time_wait(table)
             if time_wait:

@@ -27,14 +27,17 @@ fi
 
 apt-get update -qq
 for package in $missing; do
+    case $package in
+        nginx-light) service=nginx ;;
+        redis-server) service=redis-server ;;
+        *) service= ;;
+    esac
+    # One that was there before, of another package, is somebody's.
+    [ -e "/etc/init.d/$service" ] && service=
     if ! DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$package" >/dev/null; then
         echo "$package cannot be had: what needs it is left out"
         continue
     fi
-    case $package in
-        nginx-light) service=nginx ;;
-        redis-server) service=redis-server ;;
-        *) continue ;;
-    esac
+    [ -n "$service" ] || continue
     update-rc.d "$service" disable >/dev/null || echo "the service $service is enabled: it starts at the next boot"
 done

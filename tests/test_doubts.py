@@ -111,6 +111,10 @@ def test_a_driver_that_auto_had_to_take_is_named_with_the_reason() -> None:
     assert "protocol" in caveat.cause
     assert "forbidden" in caveat.cause
     assert not caveat.invalidates
+    # As records told it before there was `lacking`.
+    del taken["lacking"]
+    (caveat,) = found([*clean(), Event(0, "driver", taken)])
+    assert caveat.kind is CaveatKind.DRIVER_FALLBACK
     for fine in ({"driver": "uring", "why": ""}, {"why": "it is the faster one"}):
         assert found([*clean(), Event(0, "driver", {**taken, **fine, "lacking": False})]) == []
 
@@ -209,7 +213,7 @@ def test_connections_that_both_sides_closed_are_told_and_do_not_invalidate() -> 
     closes = Closes(client_fin=100, server_fin=60)
     caveat = only(commanded(server={"TW": 60}, closes=closes), COMMANDED)
     assert caveat.kind is CaveatKind.CLOSED_BY_BOTH
-    assert caveat.cause.startswith("60 connections were closed by both sides")
+    assert caveat.cause.startswith("60 connections were ended by both sides")
     assert not caveat.invalidates
     # The closer of the scenario did close: of the others one in ten may end otherwise.
     others = Closes(client_fin=100, server_fin=60 + 150)

@@ -267,7 +267,14 @@ def test_a_workers_own_share_shows_what_the_mean_hides() -> None:
 
 def test_samples_are_counted_with_the_late_ones_and_their_cost() -> None:
     first, second, third = (
-        replace(sample(index * STEP), cost_ns=cost) for index, cost in enumerate((7, 30, 9))
+        replace(sample(index * STEP), cost_ns=cost) for index, cost in enumerate((7, 30, 8))
     )
     found = folded([first, replace(second, late=True), third]).metrics()
-    assert (found["samples.count"], found["samples.late"], found["samples.cost_ns"]) == (3, 1, 9)
+    assert (found["samples.count"], found["samples.late"], found["samples.cost_ns"]) == (3, 1, 15)
+
+
+def test_ports_are_held_once_by_a_connection_that_closed_since_its_state_was_read() -> None:
+    first, stale, last = (replace(side(), ports_held=held) for held in (10, 74, 64))
+    stale = replace(stale, states_age_ns=STEP)
+    found = folded([sample(0, first), sample(STEP, stale), sample(2 * STEP, last)]).metrics()
+    assert found["client.ports_held.max"] == found["client.ports_held.end"] == 64

@@ -1,10 +1,11 @@
 """Counts made from samples: every connection in one interval, and nothing that the kernel does not tell."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from loadgen.kernel_counts import KernelCounts
 from loadgen.records import Closes, Interval, Sample
-from loadgen.tcp import State
+from loadgen.tcp import Side, State
 from tests.made_records import STEP, S, sample, side
 
 MS = 1_000_000
@@ -47,6 +48,15 @@ def test_established_is_what_neither_waits_nor_failed() -> None:
     found = intervals([at(-STEP, 0), at(STEP, 10, waiting=4), at(2 * STEP, 12, waiting=1, AttemptFails=2)])
     assert [one.connected for one in found] == [6, 3]
     assert [one.in_flight for one in found] == [7, 4]
+
+
+def test_states_of_an_earlier_sample_end_no_interval() -> None:
+    # 300 SYNs that wait, and then fail, would else have been connections for a while, and for good.
+    stale = at(2 * STEP, 1_300)
+    client = replace(stale.sides[Side.CLIENT], states_age_ns=STEP)
+    stale = replace(stale, sides={**stale.sides, Side.CLIENT: client})
+    found = intervals([at(-STEP, 0), at(STEP, 1_000), stale, at(3 * STEP, 1_300, AttemptFails=300)])
+    assert [(one.end_ns, one.connected) for one in found] == [(STEP, 1_000), (3 * STEP, 0)]
 
 
 def test_a_count_never_steps_back() -> None:

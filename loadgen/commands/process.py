@@ -5,6 +5,7 @@ kills every other one in it. That first process is not the command, to which sig
 mean something else (pid_namespaces(7)); it is ours, and dies with the keeper, which dies with churn.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -32,8 +33,12 @@ class Contained:
         self.stderr, stderr = os.pipe()
         self.channel, theirs = socket.socketpair()
         namespaces.new_processes()
+        # To the first process of a namespace a signal without a handler is lost; one that is blocked waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _TERM)
         self._pid = os.fork()
-        if self._pid == 0:
+        if self._pid != 0:
+            _heed()
+        else:
             try:
                 self.channel.close()
                 _first_process(theirs, argv, directory, environment, stdout, stderr)
@@ -71,8 +76,6 @@ def _first_process(
 ) -> NoReturn:
     """Start the command, reap whatever its own processes leave behind, and tell how it ended."""
     signal.set_wakeup_fd(-1)  # the keeper's event loop has it
-    # To the first process of a namespace a signal without a handler is lost; one that is blocked waits.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _TERM)
     namespaces.die_with(0)  # a parent outside of the namespace has the number 0 here
     if not channel.recv(1):
         os._exit(0)  # the keeper was gone first
@@ -92,7 +95,8 @@ def _first_process(
     else:
 
         def pass_on(number: int, _: FrameType | None) -> None:
-            os.kill(command.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and how is about to be told
+                os.kill(command.pid, number)
 
         signal.signal(signal.SIGTERM, pass_on)
         _heed()
