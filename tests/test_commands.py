@@ -188,17 +188,22 @@ def test_the_verdict_names_who_did_close(tmp_path: Path) -> None:
     assert caveats(of_main(summary)) == {"closer_differs"}
 
 
-@pytest.mark.parametrize("topology", ["pair", "loopback"])
-def test_both_sides_may_be_commands(topology: str, tmp_path: Path) -> None:
+def of_two_commands(tmp_path: Path, client: str, topology: str) -> dict[str, Any]:
+    """What a run says of a script that serves and one that drives."""
     text = scenario(
         **scripted("server", SERVER),
-        **scripted("load", PATIENT),
+        **scripted("load", client),
         lab={"topology": topology},
         connection={"closer": "server"},
     )
     done, summary = run(tmp_path, text)
     assert done.code == 0, done.said
-    variant = of_main(summary)
+    return of_main(summary)
+
+
+@pytest.mark.parametrize("topology", ["pair", "loopback"])
+def test_both_sides_may_be_commands(topology: str, tmp_path: Path) -> None:
+    variant = of_two_commands(tmp_path, PATIENT, topology)
     assert variant["metrics"]["connected"] == 20
     assert ("closes.server_fin" in variant["metrics"]) is (topology == "pair")
     assert all(line["exact"] for line in variant["audit"])
@@ -207,16 +212,7 @@ def test_both_sides_may_be_commands(topology: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("topology", ["pair", "loopback"])
 def test_sides_that_close_at_once_do_not_spoil_the_audit(topology: str, tmp_path: Path) -> None:
-    many = CLIENT.replace("range(20)", "range(1000)")
-    text = scenario(
-        **scripted("server", SERVER),
-        **scripted("load", many),
-        lab={"topology": topology},
-        connection={"closer": "server"},
-    )
-    done, summary = run(tmp_path, text)
-    assert done.code == 0, done.said
-    variant = of_main(summary)
+    variant = of_two_commands(tmp_path, CLIENT.replace("range(20)", "range(1000)"), topology)
     assert variant["metrics"]["connected"] == 1000
     assert all(line["exact"] for line in variant["audit"])
     # Whether any two FINs crossed is chance; where they did, the closes are told of instead of audited.
