@@ -159,11 +159,16 @@ async def look_twice(probe: Probe, client: Client, load: Load, pace: Pace) -> Wi
     else:
         await asyncio.sleep(pace.window_s)
     after = probe.look()
-    if not client.running:
-        raise ToolFailedError(f"ended before the window did: {client.last_words()}")
+    need_running(client)
     if not right_closer(load, after.opened - begun, probe.time_wait):
         raise ToolFailedError(f"the {load.closer} did not close first")
     return Window(load.exchange, before, after)
+
+
+def need_running(client: Client) -> None:
+    """What was seen in a window counts only if the load lasted as long. Raises ToolFailedError."""
+    if not client.running:
+        raise ToolFailedError(f"ended before the window did: {client.last_words()}")
 
 
 def right_closer(load: Load, opened: int, time_wait: int) -> bool:

@@ -5,7 +5,7 @@ from time import monotonic_ns
 
 from bench.clients import DriverClient
 from bench.load import SECOND_NS, Exchange, Load, Program
-from bench.measure import FAILURES, Kit, ToolFailedError, first_connection, going
+from bench.measure import FAILURES, Kit, first_connection, going, need_running
 from bench.probe import Probe
 from bench.reading import Failed
 from bench.results import Lateness, Punctuality, Results, Say
@@ -50,8 +50,7 @@ async def punctual(kit: Kit, name: str, load: Load) -> Punctuality:
                 async with going(kit, name, lab, load) as client:
                     await first_connection(probe, client)
                     per_s, bins = await _bins(probe, load)
-                    if not client.running:
-                        raise ToolFailedError(f"ended before the window did: {client.last_words()}")
+                    need_running(client)
                     if isinstance(client, DriverClient):
                         await client.own_count(load.seconds)
     if not isinstance(client, DriverClient):

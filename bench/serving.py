@@ -131,4 +131,4 @@ async def _listens(net: Path, process: Process) -> bool:
 
 def _last_line(errors: Path) -> str:
     lines = errors.read_text(errors="replace").splitlines() if errors.exists() else []
-    return lines[-1] if lines else f"no word of it in {PATIENCE_S:.0f} s"
+    return lines[-1] if lines else "it said nothing"
