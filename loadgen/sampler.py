@@ -148,14 +148,14 @@ class Sides:
             self._clocks[side] = [CpuClock(pid) for pid in pids.get(side, ())]
             self._waits[side] = schedstat.open_all(pids.get(side, ()))
 
-    def sample(self, origin_ns: int, due_ns: int, *, fresh: bool) -> Sample:
-        """One sample; a `fresh` one has no states from a dump before."""
+    def sample(self, origin_ns: int, owed_ns: int, *, fresh: bool) -> Sample:
+        """One sample, owed since an instant; a `fresh` one has no states from a dump before."""
         begun_ns = monotonic_ns()
         sides = self._shared() if self._plan.shared else self._apart(fresh=fresh)
         return Sample(
             t_ns=begun_ns - origin_ns,
             cost_ns=monotonic_ns() - begun_ns,
-            late=begun_ns - due_ns > self._plan.every_ns // 2,
+            late=begun_ns - owed_ns > self._plan.every_ns // 2,
             full=self._plan.shared,
             sides=sides,
             softnet_dropped=self._softnet.read(),
@@ -224,19 +224,29 @@ class Sides:
 
 @dataclass(slots=True)
 class Clock:
-    """The instants at which samples are due: multiples of the period since the origin, none twice."""
+    """The instants at which samples are due: multiples of the period since the origin, none twice.
+
+    `due_ns` is the next one still to come, and `owed_ns` the first since the last sample began: an earlier
+    one where that sample took longer than a period. Lateness is counted from there, so that instants
+    that were missed are told however they were.
+    """
 
     origin_ns: int
     every_ns: int
     due_ns: int = field(init=False)
+    owed_ns: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.due_ns = self.origin_ns
+        self.due_ns = self.owed_ns = self.origin_ns
 
-    def advance(self, now_ns: int) -> None:
-        """The next instant still to come; those missed are skipped, as the lateness of one told."""
-        periods = (max(now_ns, self.due_ns) - self.origin_ns) // self.every_ns
-        self.due_ns = self.origin_ns + (periods + 1) * self.every_ns
+    def advance(self, begun_ns: int, now_ns: int) -> None:
+        """Go on from a sample begun and ended at these instants. Those missed are skipped, not made up for."""
+        self.owed_ns, self.due_ns = self._after(begun_ns), self._after(now_ns)
+
+    def _after(self, instant_ns: int) -> int:
+        """The first that is past both this instant and the one that was due."""
+        periods = (max(instant_ns, self.due_ns) - self.origin_ns) // self.every_ns
+        return self.origin_ns + (periods + 1) * self.every_ns
 
 
 def is_quiet(sample: Sample) -> bool:
@@ -268,9 +278,9 @@ def run() -> None:
             select.select([], [], [], wait_ns / 1e9)
         else:
             # What is left at the end is judged by the last sample: that one is whole.
-            sample = sides.sample(clock.origin_ns, clock.due_ns, fresh=stop_ns is not None)
+            sample = sides.sample(clock.origin_ns, clock.owed_ns, fresh=stop_ns is not None)
             emit("sample", plain(sample))
-            clock.advance(monotonic_ns())
+            clock.advance(clock.origin_ns + sample.t_ns, monotonic_ns())
             if stop_ns is not None and (is_quiet(sample) or monotonic_ns() - stop_ns > SETTLE_NS):
                 break
     _check(sides, clock)

@@ -325,14 +325,25 @@ def test_samples_are_due_at_multiples_of_the_period() -> None:
         (1777, 1800),  # several missed
         (1750, 1900),  # woken early: the same instant is not due again
     ]:
-        clock.advance(now_ns)
-        assert clock.due_ns == due_ns
+        clock.advance(now_ns, now_ns)
+        assert clock.due_ns == clock.owed_ns == due_ns
+
+
+def test_a_sample_that_took_longer_than_a_period_leaves_the_next_one_late() -> None:
+    clock = Clock(origin_ns=1000, every_ns=100)
+    clock.advance(1001, 1099)
+    assert (clock.owed_ns, clock.due_ns) == (1100, 1100)
+    clock.advance(1101, 1450)
+    assert (clock.owed_ns, clock.due_ns) == (1200, 1500)
+    # The lateness is told once.
+    clock.advance(1501, 1502)
+    assert (clock.owed_ns, clock.due_ns) == (1600, 1600)
 
 
 def test_before_the_load_the_origin_is_due() -> None:
     clock = Clock(origin_ns=1000, every_ns=100)
-    clock.advance(300)
-    assert clock.due_ns == 1100
+    clock.advance(300, 300)
+    assert clock.due_ns == clock.owed_ns == 1100
 
 
 @pytest.mark.parametrize(
