@@ -240,7 +240,7 @@ class Clock:
         self.due_ns = self.owed_ns = self.origin_ns
 
     def advance(self, begun_ns: int, now_ns: int) -> None:
-        """Go on from a sample begun and ended at these instants. Those missed are skipped, not made up for."""
+        """Go on from a sample that began and ended then. Instants that were missed are not made up for."""
         self.owed_ns, self.due_ns = self._after(begun_ns), self._after(now_ns)
 
     def _after(self, instant_ns: int) -> int:

@@ -120,7 +120,7 @@ def test_the_first_packet_that_ends_is_the_one_configured(
         assert flags[FIN] == 0
         # The one that ends a connection carries an ACK; one without answers a segment that crossed it on
         # its way (RFC 9293, section 3.10.7.1), such as the ACK of the last data.
-        resets = Counter((packet.side, packet.flags & ACK) for packet in capture.packets if packet.flags & RST)
+        resets = Counter((one.side, one.flags & ACK) for one in capture.packets if one.flags & RST)
         closing = resets.pop((Side(closer.value), ACK))
         assert closing == driven.total("attempts")
         assert set(resets) <= {(Side(closer.value), 0)}
