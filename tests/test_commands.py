@@ -17,6 +17,7 @@ from loadgen.commands.plan import Plan, find_program
 from loadgen.kernel.process import CpuClock, descendants
 from tests.command import Running, churn, document, eventually, lines, processes_with
 from tests.peers import need
+from tests.sysctls import NO_ASSASSINATION
 from tests.test_runs import caveats, exact, run, shared_path, write
 
 __all__ = ["shared_path"]
@@ -160,7 +161,8 @@ sys.stdin.readline()
 
 
 def test_a_command_drives_and_the_kernel_counts(tmp_path: Path) -> None:
-    done, summary = run(tmp_path, scenario(**scripted("load", CLIENT + BUSY)))
+    lab = {"sysctl": {"client": NO_ASSASSINATION}}
+    done, summary = run(tmp_path, scenario(lab=lab, **scripted("load", CLIENT + BUSY)))
     assert done.code == 0, done.said
     variant = of_main(summary)
     metrics = variant["metrics"]

@@ -24,6 +24,7 @@ from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Closer, Side
 from tests.command import processes_with
+from tests.sysctls import NO_ASSASSINATION
 from tests.unprivileged import as_ordinary_user
 
 ROOT = Path(__file__).parents[1]
@@ -105,7 +106,7 @@ async def time_waits(lab: Lab, side: Side) -> int:
 @pytest.mark.parametrize("closer", list(Closer))
 def test_sides_talk_and_time_wait_stays_with_the_closer(family: Family, closer: Closer) -> None:
     async def main() -> None:
-        with open_lab(LabSpec(family=family)) as lab:
+        with open_lab(LabSpec(family=family, sysctls=dict.fromkeys(Side, NO_ASSASSINATION))) as lab:
             assert await converse(lab, closer) == list(lab.addresses[Side.CLIENT])
             left = dict.fromkeys(Side, 0)
             while not any(left.values()):

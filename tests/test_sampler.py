@@ -24,6 +24,7 @@ from loadgen.sampler import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, Clock, PacedDum
 from loadgen.tcp import Side, State
 from tests.driving import MS_NS, Bench, bench
 from tests.peers import need
+from tests.sysctls import NO_ASSASSINATION
 
 PORTS = (42_000, 42_099)
 
@@ -113,7 +114,7 @@ both_topologies = pytest.mark.parametrize("at", [Topology.PAIR, Topology.LOOPBAC
 @pytest.fixture
 def at(request: pytest.FixtureRequest) -> Iterator[Bench]:
     # On loopback a port in TIME-WAIT would be taken again after a second (K12).
-    kept = {Side.CLIENT: {"net.ipv4.tcp_tw_reuse": "0"}}
+    kept = {Side.CLIENT: {"net.ipv4.tcp_tw_reuse": "0"} | NO_ASSASSINATION, Side.SERVER: NO_ASSASSINATION}
     with bench(LabSpec(topology=request.param, ports=PORTS, sysctls=kept)) as made:
         yield made
 
