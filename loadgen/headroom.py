@@ -75,10 +75,13 @@ def cores(samples: Sequence[Sample], side: Side, until_ns: int) -> list[Core]:
 
 
 def connect_share(intervals: Sequence[Interval], workers: int) -> float | None:
-    """The share of the load workers' time spent inside connect(); None where it was not measured."""
+    """The share of the load workers' time spent inside connect(); None where it was not measured.
+
+    At most 1: the uring driver times some of the calls, and what it concludes of all can be too much.
+    """
     spent_ns = _connecting_ns(intervals)
     length_ns = sum(one.end_ns - one.start_ns for one in intervals) * workers
-    return None if spent_ns is None or not length_ns else spent_ns / length_ns
+    return None if spent_ns is None or not length_ns else min(spent_ns / length_ns, 1.0)
 
 
 def search(

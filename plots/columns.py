@@ -67,12 +67,14 @@ class Rates:
 class Sockets:
     """The samples, shape (n,) each: sockets by side and state, for every state that occurs.
 
-    TIME-WAIT is there for every side that was sampled, so that its absence shows as a zero.
+    TIME-WAIT is there for every side that was sampled, so that its absence shows as a zero. `oldest_s` is the
+    age of the oldest states that a sample of the side repeats; 0 where each has its own.
     """
 
     t_s: Floats
     counts: Mapping[Side, Mapping[State, Floats]]
     ports_held: Floats
+    oldest_s: Mapping[Side, float]
 
     def peak(self, side: Side, state: State) -> float:
         """The largest count; 0 where the state never occurs."""
@@ -206,6 +208,7 @@ def _joined(intervals: list[Interval]) -> list[Interval]:
 
 def _sockets(samples: list[Sample]) -> Sockets:
     counts: dict[Side, dict[State, Floats]] = {}
+    oldest_s: dict[Side, float] = {}
     for side in Side:
         sides = [sample.sides.get(side) for sample in samples]
         seen = {state for row in sides if row for state, count in row.states.items() if count}
@@ -215,11 +218,13 @@ def _sockets(samples: list[Sample]) -> Sockets:
                 for state in State
                 if state in seen or state is State.TIME_WAIT
             }
+            oldest_s[side] = max(row.states_age_ns for row in sides if row) / 1e9
     clients = [sample.sides.get(Side.CLIENT) for sample in samples]
     return Sockets(
         t_s=_floats(sample.t_ns / 1e9 for sample in samples),
         counts=counts,
         ports_held=_floats(row.ports_held if row else np.nan for row in clients),
+        oldest_s=oldest_s,
     )
 
 

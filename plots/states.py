@@ -83,6 +83,7 @@ def _side_panel(
 
     def draw(axes: Axes) -> None:
         axes.set_title(f"{side.capitalize()}: sockets by state")
+        axes.set_title(_age(sockets, curves), loc="right", weight="normal")
         for curve in curves:
             label = f"{curve.state}, peak {count(curve.peak)}" if curve.peak else f"no {curve.state}"
             draw_line(axes, sockets.t_s, sockets.counts[side][curve.state], STATES[curve.state], label)
@@ -116,13 +117,22 @@ def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
             draw_line(axes, t_s, counts, Stroke(look.color, look.dashes, width), "")
             # Most of these end at zero, when the load does: they are told apart by their height.
             name_end(axes, None, curve.peak, name(curve), look.color)
-        if ordered[MOST:]:
-            axes.set_title(f"and {len(ordered) - MOST} smaller", loc="right", weight="normal")
+        smaller = f"and {len(ordered) - MOST} smaller" if ordered[MOST:] else ""
+        notes = [note for note in (_age(sockets, ordered), smaller) if note]
+        axes.set_title("; ".join(notes), loc="right", weight="normal")
         axes.set_yscale("symlog", linthresh=1)
         axes.set_ylim(0, 1.5 * ordered[0].peak)
         axes.yaxis.set_major_formatter(lambda value, _: si(value))
 
     return Panel(1.1, draw)
+
+
+def _age(sockets: Sockets, curves: list[Curve]) -> str:
+    """How old the states of these curves are at the most, for TIME-WAIT is never old; empty where none is."""
+    sides = {curve.side for curve in curves if curve.state is not State.TIME_WAIT}
+    oldest_s = max((sockets.oldest_s[side] for side in sides), default=0.0)
+    named = "all but TIME-WAIT " if any(curve.state is State.TIME_WAIT for curve in curves) else ""
+    return f"{named}up to {oldest_s:.1f} s old" if oldest_s else ""
 
 
 def _draw_nothing(axes: Axes) -> None:

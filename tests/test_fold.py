@@ -263,6 +263,9 @@ def test_a_workers_own_share_shows_what_the_mean_hides() -> None:
     # Of the time that both had.
     assert found["connect.share"] == 0.25
     assert "server.busy.max" not in found
+    # What is concluded from some calls can be more than there was time.
+    too_much = [*records[:2], interval(0, 100, connecting_ns=3 * STEP), *ended(S)]
+    assert folded(too_much).metrics()["connect.share"] == 1.0
 
 
 def test_samples_are_counted_with_the_late_ones_and_their_cost() -> None:

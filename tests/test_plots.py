@@ -410,6 +410,28 @@ def test_the_timeline_of_the_server_that_closes() -> None:
     assert levels(panel(figure, "Server")) == [PORTS / 2]
 
 
+def test_states_that_were_not_read_anew_are_told_with_their_age() -> None:
+    def aged(states_age_ns: int) -> Figure:
+        story = server_closes(3)
+        records = [
+            replace(
+                each,
+                sides={side: replace(row, states_age_ns=states_age_ns) for side, row in each.sides.items()},
+            )
+            if isinstance(each, Sample)
+            else each
+            for each in story.records
+        ]
+        return timeline(*told(replace(story, records=records)))
+
+    def notes(figure: Figure) -> dict[str, str]:
+        return {side: panel(figure, side).get_title(loc="right") for side in ("Client", "Server", "Other")}
+
+    assert notes(aged(0)) == {"Client": "", "Server": "", "Other": ""}
+    # TIME-WAIT is counted for every sample.
+    assert notes(aged(400_000_000)) == {"Client": "", "Server": "", "Other": "up to 0.4 s old"}
+
+
 def test_exchanges_get_a_line_where_they_are_another_rate() -> None:
     short, long = (panel(timeline(*told(story)), "Rates") for story in (client_closes(3), kept("client", 3)))
     assert [text.get_text() for text in short.texts] == ["connections established"]
