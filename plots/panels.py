@@ -103,4 +103,4 @@ def error_panel(rates: Rates) -> Panel:
 
 def differ(rate: Floats, other: Floats) -> bool:
     """Whether two rates are worth two lines."""
-    return bool(rate.size) and np.abs(rate - other).mean() > DIFFERENT * max(rate.mean(), other.mean())
+    return bool(rate.size and np.abs(rate - other).mean() > DIFFERENT * max(rate.mean(), other.mean()))

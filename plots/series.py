@@ -35,7 +35,7 @@ def thinned(y: Floats, buckets: int = BUCKETS) -> NDArray[np.intp]:
     missing = np.isnan(y)
     low, high = np.where(missing, np.inf, y), np.where(missing, -np.inf, y)
     kept = {0, y.size - 1}
-    edges: Floats = np.linspace(0, y.size, buckets + 1).astype(int).tolist()
+    edges: list[int] = np.linspace(0, y.size, buckets + 1).astype(int).tolist()
     for start, end in pairwise(edges):
         kept |= {start + int(low[start:end].argmin()), start + int(high[start:end].argmax())}
         if missing[start:end].any():
