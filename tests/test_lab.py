@@ -162,17 +162,17 @@ def test_host_topology_is_a_lab_without_namespaces() -> None:
 
 
 def test_settings_are_in_force_on_their_side_alone() -> None:
-    asked = {Side.CLIENT: {"net.ipv4.tcp_tw_reuse": "1"}, Side.SERVER: {"net.ipv6.conf.lab0.hop_limit": "63"}}
+    asked = {Side.CLIENT: {"net.ipv4.tcp_tw_reuse": "1"}, Side.SERVER: {"net.ipv6.conf.lab0.mtu": "1400"}}
 
     async def main() -> None:
         with open_lab(LabSpec(ports=(20_000, 20_099), sysctls=asked)) as lab:
-            for key in ("net.ipv4.tcp_tw_reuse", sysctls.PORT_RANGE, "net.ipv6.conf.lab0.hop_limit"):
+            for key in ("net.ipv4.tcp_tw_reuse", sysctls.PORT_RANGE, "net.ipv6.conf.lab0.mtu"):
                 path = "/proc/sys/" + key.replace(".", "/")
                 shown = {side: " ".join((await output(lab, side, ["cat", path])).split()) for side in Side}
                 expected = {
                     "net.ipv4.tcp_tw_reuse": {Side.CLIENT: "1", Side.SERVER: "2"},
                     sysctls.PORT_RANGE: {Side.CLIENT: "20000 20099", Side.SERVER: "32768 60999"},
-                    "net.ipv6.conf.lab0.hop_limit": {Side.CLIENT: "64", Side.SERVER: "63"},
+                    "net.ipv6.conf.lab0.mtu": {Side.CLIENT: "1500", Side.SERVER: "1400"},
                 }
                 assert shown == expected[key]
                 told = {side: lab.sysctls[side][key] for side in Side if key in lab.sysctls[side]}

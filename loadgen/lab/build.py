@@ -23,6 +23,10 @@ def build(spec: LabSpec) -> tuple[Built, Descriptors]:
     for side, network in networks.items():
         namespaces.enter_network(network)
         _furnish(spec, side)
+    if spec.topology is Topology.PAIR:
+        for network in networks.values():
+            namespaces.enter_network(network)
+            links.await_link()
     # After the links, so that their own sysctls exist. All before any is read: sides may share them.
     in_force: dict[Side, Mapping[str, str]] = {}
     for setting in asked:

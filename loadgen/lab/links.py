@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
+from time import monotonic, sleep
 from typing import Any
 
 from pyroute2 import IPRoute  # pyright: ignore[reportMissingTypeStubs]
@@ -12,6 +13,9 @@ from loadgen.lab.errors import LabUnavailable, Part
 
 LINK = "lab0"
 """The veth end's name, in both namespaces."""
+
+SETTLE_S = 10.0
+"""How long the carrier may take; it takes milliseconds."""
 
 _IFA_F_NODAD = 0x02
 """No duplicate address detection: nobody else is on the link, and it would take a second."""
@@ -47,6 +51,23 @@ def _furnish(name: str, addresses: Sequence[str], prefixes: dict[int, int]) -> N
         for address in addresses:
             prefix = prefixes[ip_address(address).version]
             route.addr("replace", index=index, address=address, prefixlen=prefix, flags=_IFA_F_NODAD)
+
+
+def await_link() -> None:
+    """Wait until this namespace's end of the link is in service. Raises LabUnavailable.
+
+    The kernel learns of the carrier by itself, some time after both ends are up, and has IPv6 begin anew
+    on the link then: an MTU set under `net.ipv6.conf` before that would be lost.
+    """
+    with _route("the link", "see that this machine is not too busy") as route:
+        (index,) = route.link_lookup(ifname=LINK)
+        until_s = monotonic() + SETTLE_S
+        while monotonic() < until_s:
+            (link,) = route.link("get", index=index)
+            if link.get_attr("IFLA_OPERSTATE") == "UP":
+                return
+            sleep(0.001)
+        raise TimeoutError(f"no carrier within {SETTLE_S:g} s")
 
 
 @contextmanager
