@@ -138,6 +138,24 @@ def test_every_close_is_the_one_asked_for(
 
 
 @every_driver
+def test_a_server_that_ends_once_all_is_quiet_is_never_first(pair: Bench, driver: Driver) -> None:
+    async def main() -> list[Driven]:
+        async with pair.audited() as loads:
+            for seed in range(4):
+                async with pair.serving(Closer.CLIENT) as (server, port):
+                    # So many that their closes take longer than the word of the last.
+                    loop = ClosedLoop(800)
+                    plan = pair.plan(port, driver=driver, loop=loop, duration_ns=50 * MS_NS, seed=seed)
+                    loads += await pair.drive_all(server, plan)
+        return loads
+
+    for driven in pair.run(main()):
+        driven.check()
+        assert driven.errors == {}
+        assert ends(driven.closes) == {"client_fin"}
+
+
+@every_driver
 def test_an_open_loop_keeps_a_pool(pair: Bench, driver: Driver) -> None:
     async def main() -> Driven:
         async with pair.audited() as loads, pair.serving(CLIENT, requests=5) as (server, port):
