@@ -42,7 +42,7 @@ def test_a_bug_does_not_pass_for_a_success(pair: Bench) -> None:
         tally = Tally(plan.loop)
         client = AiohttpClient(plan, tally)
         client.load = Broken(plan, ClosedLoop(1), tally, client.connect)
-        client.load.begin()
+        client.load.begin(0)
         client.load.end()
         await client.load.over.wait()
         await answered.wait()

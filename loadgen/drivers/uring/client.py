@@ -209,8 +209,7 @@ class UringClient(Client):
 
     def time_connects(self) -> None:
         """Connect the sockets that were prepared for it, one at a time."""
-        for slot in self._connects.take():
-            self._connects.settle()
+        while (slot := self._connects.next()) is not None:
             self.push(Program.CONNECT, slot)
             self.table.begun[slot], now_ns = self._connects.enter()
             self.absorb(self.ring.reap(), now_ns)
