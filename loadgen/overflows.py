@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.fold import Fold
+from loadgen.scenario import Variant
 from loadgen.tcp import Side
 
 
-def overflows(fold: Fold) -> Iterator[Caveat]:
+def overflows(variant: Variant, fold: Fold) -> Iterator[Caveat]:
     """Every caveat about what overflowed."""
     yield from _softnet(fold)
     server = fold.kernel()[Side.SERVER]
@@ -27,11 +28,18 @@ def overflows(fold: Fold) -> Iterator[Caveat]:
             " a second or more (K15)",
             "raise server.backlog and net.core.somaxconn, or server.workers",
         )
-    for side, counters in fold.kernel().items():
-        if destroyed := counters.get("TCPTimeWaitOverflow", 0):
+    yield from _time_wait(variant, fold)
+
+
+def _time_wait(variant: Variant, fold: Fold) -> Iterator[Caveat]:
+    # Where both sides share a namespace its one counter stands on either: whose they were it does not tell.
+    shared = variant.lab.topology.shared
+    for side in (Side.CLIENT,) if shared else Side:
+        if destroyed := fold.kernel()[side].get("TCPTimeWaitOverflow", 0):
+            whose = "" if shared else f"{side}: "
             yield Caveat(
                 CaveatKind.TIME_WAIT_OVERFLOW,
-                f"{side}: {destroyed:,} TIME-WAITs destroyed at once, tcp_max_tw_buckets being reached (K14)",
+                f"{whose}{destroyed:,} TIME-WAITs destroyed at once, tcp_max_tw_buckets being reached (K14)",
                 "raise net.ipv4.tcp_max_tw_buckets: overflow raises the apparent capacity",
             )
 

@@ -569,6 +569,16 @@ def test_limits_that_the_kernel_counted_are_told(of: str, counter: str, kind: Ca
     assert not caveat.invalidates
 
 
+def test_an_overflow_of_time_wait_is_told_of_its_side_and_once_where_the_sides_share_a_counter() -> None:
+    counted = {"TW": 988, "TCPTimeWaitOverflow": 12}
+    assert only(clean(client=counted)).cause.startswith("client: 12 TIME-WAITs destroyed")
+    server_closes = variant(connection={"closer": "server"})
+    records = clean(client={"TW": 0}, server=counted, closes=Closes(server_fin=100))
+    (caveat,) = [one for one in found(records, server_closes) if one.kind is CaveatKind.TIME_WAIT_OVERFLOW]
+    assert caveat.cause.startswith("server: 12 TIME-WAITs destroyed")
+    assert only(shared(clean(), **counted), LOOPBACK).cause.startswith("12 TIME-WAITs destroyed")
+
+
 def test_those_that_invalidate_come_first() -> None:
     records = [*clean(client_cpu_ns=S, server={"PassiveOpens": 3}, late=1_000), Event(S, "interrupted")]
     order = [caveat.invalidates for caveat in found(records, OPEN_LOOP)]
