@@ -9,6 +9,7 @@ class CaveatKind(StrEnum):
 
     AUDIT_DIFFERS = "audit_differs"
     AUDIT_INCOMPLETE = "audit_incomplete"
+    BACKLOG_CAPPED = "backlog_capped"
     CLOSED_BY_BOTH = "closed_by_both"
     CLOSER_DIFFERS = "closer_differs"
     COMMAND_FAILED = "command_failed"

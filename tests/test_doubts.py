@@ -569,6 +569,33 @@ def test_limits_that_the_kernel_counted_are_told(of: str, counter: str, kind: Ca
     assert not caveat.invalidates
 
 
+def test_queues_that_are_too_short_are_lengthened_where_they_can_be() -> None:
+    nginx = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
+    for counter in ("SyncookiesSent", "ListenOverflows"):
+        records = clean(server={counter: 1})
+        assert only(records).remedy.startswith("raise server.backlog, and net.core.somaxconn where")
+        assert only(records, nginx).remedy.startswith("raise the backlog that the server's command asks for")
+
+
+@pytest.mark.parametrize(("limit", "capped"), [("4095", True), ("4096", False), ("20000", False)])
+def test_a_backlog_that_the_kernel_cuts_is_told_and_where_to_raise_the_limit(
+    limit: str, capped: bool
+) -> None:
+    lab = Event(0, "lab", {"sysctls": {"client": {}, "server": {"net.core.somaxconn": limit}}})
+    assert kinds([*clean(), lab]) == ({CaveatKind.BACKLOG_CAPPED} if capped else set())
+    for topology, place in ((CLIENT_CLOSES, "where lab.sysctl sets it"), (HOST, "on the host")):
+        for caveat in found([*(shared(clean()) if topology is HOST else clean()), lab], topology):
+            if caveat.kind is CaveatKind.BACKLOG_CAPPED:
+                assert caveat.cause == "server.backlog is 4,096, and net.core.somaxconn makes it 4,095"
+                assert place in caveat.remedy
+                assert not caveat.invalidates
+    # A command listens as it likes.
+    nginx = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
+    assert found([*clean(), lab], nginx) == []
+    older = Event(0, "lab", {"sysctls": {"client": {}, "server": {}}})
+    assert found([*clean(), older]) == []
+
+
 def test_an_overflow_of_time_wait_is_told_of_its_side_and_once_where_the_sides_share_a_counter() -> None:
     counted = {"TW": 988, "TCPTimeWaitOverflow": 12}
     assert only(clean(client=counted)).cause.startswith("client: 12 TIME-WAITs destroyed")
