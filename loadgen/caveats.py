@@ -24,6 +24,7 @@ class CaveatKind(StrEnum):
     LOOPBACK_REUSE = "loopback_reuse"
     NOT_AUDITED = "not_audited"
     NO_RECORDS = "no_records"
+    PORTS_GONE = "ports_gone"
     PORT_SEARCH = "port_search"
     PROCESS_DIED = "process_died"
     SAMPLE_DIFFERS = "sample_differs"
