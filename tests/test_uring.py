@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from loadgen.choices import Driver
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
+from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring import able
+from loadgen.drivers.uring.load import BATCH_NS, MOST_STARTS, START_BUDGET_NS, ClosedUringLoad
 from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
+from loadgen.drivers.uring.slots import Table
 from loadgen.tcp import CloseMethod, Closer
 from loadgen.uring import abi, offer
 from loadgen.uring.offer import Offer
@@ -151,8 +154,8 @@ def test_large_responses_do_not_fit() -> None:
 # ---- programs
 
 
-def programs(closer: Closer, close: CloseMethod, sources: int = 1) -> Programs:
-    plan = Plan(
+def plan(closer: Closer, close: CloseMethod, sources: int = 1, connections: int = 3) -> Plan:
+    return Plan(
         driver=Driver.URING,
         sources=tuple(f"192.0.2.{number}" for number in range(1, sources + 1)),
         destinations=("192.0.2.100",),
@@ -162,13 +165,16 @@ def programs(closer: Closer, close: CloseMethod, sources: int = 1) -> Programs:
         closer=closer,
         close=close,
         think_ns=0,
-        loop=ClosedLoop(3),
+        loop=ClosedLoop(connections),
         duration_ns=1,
         interval_ns=1,
         timeouts=Timeouts(1, 1, 1, 1),
         seed=1,
     )
-    return Programs(plan, 3, 1024)
+
+
+def programs(closer: Closer, close: CloseMethod, sources: int = 1) -> Programs:
+    return Programs(plan(closer, close, sources), 3, 1024)
 
 
 def steps(entries: NDArray[Any]) -> list[int]:
@@ -220,3 +226,40 @@ def test_a_request_tells_the_last_from_the_others() -> None:
     made = programs(Closer.SERVER, CloseMethod.FIN)
     keep, last = (chain(made, program)[0] for program in (Program.NEXT_KEEP, Program.NEXT_LAST))
     assert keep["len"] < last["len"]
+
+
+class Crowd:
+    """A client that takes whatever is opened, and nothing ever answers."""
+
+    def __init__(self, tally: Tally, slots: int) -> None:
+        self.table = Table(slots)
+        self.closing = 0
+        self.opened: list[int] = []
+        self._tally = tally
+
+    def open(self, slots: NDArray[np.int64], intended_ns: NDArray[np.int64]) -> None:
+        assert set(intended_ns.tolist()) == {7}
+        self.opened.append(len(slots))
+        self._tally.in_flight += len(slots)
+
+
+def test_a_crowd_is_opened_and_waited_for_a_part_at_a_time() -> None:
+    asked = plan(Closer.CLIENT, CloseMethod.FIN, connections=MOST_STARTS * 5 // 2)
+    loop = ClosedLoop(asked.loop.connections)
+    tally = Tally(loop)
+    load = ClosedUringLoad(asked, loop, tally, loop.connections)
+    crowd: Any = Crowd(tally, loop.connections)
+    load.client = crowd
+    load.begin(7)
+    for left in (True, True, False):
+        load.due(0)
+        wait, limit_ns = load.patience(0)
+        # Those opened are seen to before there are more, and without a wait.
+        assert (wait, limit_ns) == (tally.in_flight, 0) if left else (MOST_STARTS, BATCH_NS)
+    assert crowd.opened == [MOST_STARTS, MOST_STARTS, MOST_STARTS // 2]
+    # Where each takes long, fewer are opened in a turn.
+    load.started(10, 10 * START_BUDGET_NS)
+    load.free(np.arange(100))
+    load.client.table.intended[:] = 7
+    load.due(0)
+    assert crowd.opened[-1] == 1
