@@ -44,11 +44,11 @@ def main(context: click.Context) -> None:
     own counts against the kernel's.
 
     \b
-    churn run http10 --quick                    who closes first pays: 4 variants in half a minute
-    churn run http10 --set load.duration=10s    the same in full, shorter
-    churn check my.yaml                         validate a scenario, print what should happen
-    churn plot last                             draw the newest run's figures again
-    churn doctor                                what this machine allows, and how to allow more
+    churn run http10 --quick                        who closes first pays: 30 s
+    churn run http10 --quick --set lab.family=ipv6  the same over IPv6
+    churn check my.yaml                             validate it; what to expect
+    churn plot last                                 the newest run's figures again
+    churn doctor                                    what this machine allows
     """
     mend_streams()
     if context.invoked_subcommand is None:
