@@ -14,7 +14,9 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from loadgen import preflight
 from loadgen.cli import main
+from loadgen.preflight import Check, Verdict
 from tests.command import Done, Running, churn
 from tests.unprivileged import as_ordinary_user
 
@@ -113,6 +115,21 @@ def test_doctor_finds_this_machine_fit(ordinary: bool) -> None:
     assert done.code == 0, done.said
     assert "namespaces" in done.stdout
     assert " fail " not in done.stdout
+
+
+def test_a_remedy_of_the_doctor_stands_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    remedy = (
+        f"as root: sysctl -w {' '.join(f'user.max_{name}_namespaces=10000' for name in ('user', 'net') * 4)}"
+    )
+    found = [Check("kernel", Verdict.OK, "[Linux]"), Check("namespaces", Verdict.FAIL, "none left", remedy)]
+    monkeypatch.setattr(preflight, "checks", lambda **_: found)
+    monkeypatch.setenv("COLUMNS", "80")
+    for terminal in ("", "1"):
+        monkeypatch.setenv("FORCE_COLOR", terminal)
+        done = invoke("doctor")
+        assert done.code == 106, done.said
+        assert f"namespaces: {remedy}" in done.stdout.splitlines()
+        assert "[Linux]" in done.stdout
 
 
 def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
