@@ -18,7 +18,10 @@ from ruamel.yaml import YAML
 from loadgen import preflight
 from loadgen.cli import main
 from loadgen.preflight import Check, Verdict
+from loadgen.rundir import RunDirectory
+from loadgen.scenario import Scenario, resolved
 from tests.command import Done, Running, churn
+from tests.made_records import variant
 from tests.unprivileged import as_ordinary_user
 
 ROOT = Path(__file__).parents[1]
@@ -137,7 +140,7 @@ def test_a_remedy_of_the_doctor_stands_on_one_line(monkeypatch: pytest.MonkeyPat
 def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
     refused(churn("run", "nosuch"), 2, "nosuch", "http10")
     refused(invoke("check", "htp10"), 2, "htp10", "http10")
-    refused(invoke("check", "nosuch.yaml"), 104, "nosuch.yaml", "churn list")
+    refused(invoke("check", "nosuch.yaml"), 2, "nosuch.yaml", "http10")
     refused(invoke("check", "http10", "--variant", "short"), 104, "short-server-closes")
     refused(invoke("plot", "nosuch"), 2, "nosuch")
 
@@ -233,6 +236,25 @@ def test_a_directory_that_is_no_run_cannot_be_drawn(run_json: str, tmp_path: Pat
     run.mkdir(parents=True)
     (run / "run.json").write_text(run_json)
     refused(invoke("plot", "last", "-o", str(tmp_path / "runs")), 2, "runs/x")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"driver": "warp"}, 'scenario.variants.0.load.driver: this churn knows no such value: "warp"'),
+        ({"driver": None}, "scenario.variants.0.load.driver: this churn knows no such value"),
+        ({"closed_loop": None, "open_loop": {}}, "scenario.variants.0.load.open_loop.rate: is missing"),
+    ],
+)
+def test_a_run_of_another_churn_is_told_by_file_and_key(
+    change: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    scenario = resolved(Scenario(title="t", variants=(variant(),)))
+    scenario["variants"][0]["load"] |= change
+    RunDirectory(tmp_path).write_info({"scenario": scenario, "variants": {}})
+    done = invoke("plot", str(tmp_path))
+    refused(done, 2, f"{tmp_path / 'run.json'}: {told}")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_without_runs_there_is_no_last(tmp_path: Path) -> None:
