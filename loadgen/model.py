@@ -137,8 +137,8 @@ def _given_back(situation: Situation, pace: Pace, prediction: Prediction) -> Pre
         standing = _standing(situation, pace.opened(window_s, situation.connections), pace.in_flight)
         waits = situation.rate is None and situation.connections > half
         doubt = (
-            f"{pace.in_flight:,.0f} of {situation.connections:,} connections hold a port, the others wait to"
-            f" be opened; were more than {half:,} to live at a time, connect() would be slow (K8)"
+            f"at least {pace.in_flight:,.0f} of {situation.connections:,} connections hold a port, the others"
+            f" wait to be opened; were more than {half:,} to live at a time, connect() would be slow (K8)"
         )
         return replace(
             prediction,
