@@ -13,9 +13,10 @@ from loadgen.drivers import plan as driver
 from loadgen.drivers.uring import able
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
-from loadgen.model import TIME_WAIT_S, Costs, Situation
+from loadgen.model import TIME_WAIT_S
 from loadgen.scenario import ClosedLoop, Driver, Family, Load, OpenLoop, Server, Variant
-from loadgen.tcp import Side
+from loadgen.situation import Costs, Situation
+from loadgen.tcp import CloseMethod, Closer, Side
 from servers.behaviour import Behaviour
 from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
@@ -101,7 +102,15 @@ def situation(variant: Variant) -> Situation:
         pause_s=pause_ns / 1e9,
         tw_buckets=_sysctl(variant, Side(connection.closer), TW_BUCKETS),
         workers=variant.load.workers,
+        in_place=preferred in (Driver.AUTO, Driver.URING) and _ends_in_place(variant),
     )
+
+
+def _ends_in_place(variant: Variant) -> bool:
+    """Whether uring keeps a connection that is done until it opens the next in its slot: in a closed loop,
+    unless the server's reset has ended it. Other drivers close first, and wait without a port."""
+    reset = variant.connection.closer is Closer.SERVER and variant.connection.close is CloseMethod.RST
+    return isinstance(variant.load.loop, ClosedLoop) and not reset
 
 
 def _hold_s(variant: Variant) -> float:

@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import math
+import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.model import TIME_WAIT_S, Costs, Prediction, Situation, distinct_ports, predict
+from loadgen.model import TIME_WAIT_S, Prediction, distinct_ports, predict
 from loadgen.records import plain
+from loadgen.situation import PORT_SCAN_S, Costs, Situation
 from loadgen.tcp import CloseMethod, Closer
 
 DEFAULT_PORTS = 28_232
@@ -182,6 +184,80 @@ def test_a_closed_loop_that_rests_is_bound_by_its_connections() -> None:
     assert prediction.rate_assumed
 
 
+# Connections in flight hold ports, too
+
+
+HELD = dataclasses.replace(CLIENT_FIN, ports=10_000, closer=Closer.SERVER, duration_s=3.0, pause_s=1.0)
+"""Connections that live for a second, of a client with 10,000 ports."""
+
+
+def of_held(**change: object) -> Prediction:
+    return predict(dataclasses.replace(HELD, **change))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_fewer_in_flight_than_half_of_the_ports_meet_no_knee_where_the_server_closes(in_place: bool) -> None:
+    prediction = of_held(connections=4_000, in_place=in_place, duration_s=10.0)
+    assert (prediction.knee_ports, prediction.past_knee_per_s, prediction.time_to_knee_s) == (None,) * 3
+    assert prediction.time_wait_server == pytest.approx(5_000, rel=0.05)
+
+
+@pytest.mark.parametrize("closer", Closer)
+def test_more_in_flight_than_half_of_the_ports_are_past_the_knee_where_ports_come_back_at_once(
+    closer: Closer,
+) -> None:
+    scan_s = 5_000 * PORT_SCAN_S
+    close = CloseMethod.FIN if closer is Closer.SERVER else CloseMethod.RST
+    prediction = of_held(connections=9_000, in_place=True, closer=closer, close=close)
+    assert prediction.knee_ports == 5_000
+    assert prediction.time_to_knee_s == pytest.approx(5_000 / 16_000)
+    # 4,000 of 9,000 are beyond the first parity: so many of those that take their places search.
+    assert prediction.past_knee_per_s == pytest.approx(1 / (1 / 16_000 + scan_s * 4 / 9))
+    assert prediction.time_to_exhaustion_s is None
+    left = 0 if close is CloseMethod.RST else pytest.approx(9_000, rel=0.01)
+    assert (prediction.time_wait_client, prediction.time_wait_server) == (0, left)
+    assert any("9,000 connections in flight" in text for text in prediction.assumptions)
+
+
+def test_connections_that_wait_to_be_opened_hold_no_port() -> None:
+    prediction = of_held(connections=9_000, pause_s=0.0)
+    assert (prediction.knee_ports, prediction.time_wait_server) == (None, 5_000)
+    assert any("the others wait" in text for text in prediction.assumptions)
+    # Searching slows the opening down, so fewer live at a time: 5,000 a life without a search, the rest with.
+    slowed = of_held(connections=9_000)
+    scan_s = 5_000 * PORT_SCAN_S
+    assert slowed.past_knee_per_s == pytest.approx((1 + 5_000 * scan_s) / (1 / 16_000 + scan_s), rel=1e-3)
+
+
+def test_an_open_loop_holds_its_rate_times_the_life_of_a_connection() -> None:
+    assert of_held(rate=4_900.0, connections=20_000).knee_ports is None
+    prediction = of_held(rate=5_500.0, connections=20_000)
+    assert prediction.time_to_knee_s == pytest.approx(5_000 / 5_500)
+    assert prediction.past_knee_per_s == pytest.approx(5_500)  # the few that search are no hindrance
+    assert 5_500 <= (prediction.time_wait_server or 0) <= 10_000
+    capped = of_held(rate=5_500.0, connections=3_000)
+    assert capped.knee_ports is None
+
+
+def test_more_connections_than_ports_run_out_at_once() -> None:
+    prediction = of_held(ports=100, connections=200, in_place=True)
+    assert prediction.time_to_exhaustion_s == pytest.approx(50 / 16_000 + 50 / 14_800, rel=0.01)
+    assert prediction.time_wait_server == 100
+    assert of_held(ports=100, connections=100, in_place=True).time_to_exhaustion_s is None
+
+
+def test_where_the_client_closes_those_in_flight_bring_the_knee_nearer() -> None:
+    # 9,000 are opened at once: half of the ports are gone before the first of them ends.
+    many = of_held(closer=Closer.CLIENT, connections=9_000)
+    assert many.time_to_knee_s == pytest.approx(5_000 / 16_000)
+    # 2,000 are opened in each of two rounds; the third takes the half and goes beyond.
+    few = of_held(closer=Closer.CLIENT, connections=2_000)
+    assert few.time_to_knee_s == pytest.approx(2 + 1_000 / 16_000, rel=1e-3)
+    assert few.time_wait_client == pytest.approx(6_000, rel=0.01)
+    # A port is held for the life of its connection and for TIME-WAIT.
+    assert few.ceiling_per_s == pytest.approx(10_000 / (TIME_WAIT_S + 1))
+
+
 def test_an_open_loop_beyond_the_generator_says_that_its_rate_is_assumed() -> None:
     prediction = told(rate=50_000.0)
     assert (prediction.rate_per_s, prediction.rate_assumed) == (16_000, True)
@@ -230,6 +306,42 @@ def test_a_long_run_peaks_where_a_simulation_does(ports: int, rate: float) -> No
     assert predict(situation).time_wait_client == pytest.approx(simulated_peak(situation, rate), rel=0.01)
 
 
+def simulated_places(ports: int, in_flight: int, opened: int) -> tuple[int, float]:
+    """How many different ports `opened` connections take, and how many ports each of them looks at, where
+    as many stay in flight: connect()'s own walk (`__inet_hash_connect()` in net/ipv4/inet_hashtables.c)."""
+    rng = random.Random(1)
+    held: list[int] = []
+    used = bytearray(ports)
+    seen: set[int] = set()
+    offset = looked = 0
+    for _ in range(opened):
+        if len(held) == in_flight:
+            for _ in range(20):  # io_uring ends and opens them by so many
+                used[held.pop(rng.randrange(len(held)))] = 0
+        first = offset % ports & ~1
+        places = ((step, (first + parity + step) % ports) for parity in (0, 1) for step in range(0, ports, 2))
+        look, (step, port) = next((look, place) for look, place in enumerate(places, 1) if not used[place[1]])
+        looked += look
+        used[port] = 1
+        held.append(port)
+        seen.add(port)
+        offset += max(step, 2 * rng.randrange(8)) + 2
+    return len(seen), looked / opened
+
+
+@pytest.mark.parametrize("in_flight", [100, 300, 450, 550, 700, 900])
+def test_connections_in_flight_take_the_ports_and_the_time_that_a_simulation_does(in_flight: int) -> None:
+    situation = dataclasses.replace(HELD, ports=1_000, connections=in_flight, in_place=True, pause_s=0.0)
+    prediction = predict(situation)
+    rate = prediction.past_knee_per_s or prediction.rate_per_s
+    assert rate is not None
+    opened = 3_000
+    found = predict(dataclasses.replace(situation, duration_s=opened / rate)).time_wait_server
+    distinct, looked = simulated_places(situation.ports, in_flight, opened)
+    assert found == pytest.approx(distinct, rel=0.05)
+    assert rate == pytest.approx(1 / (1 / 16_000 + looked * PORT_SCAN_S), rel=0.1)
+
+
 # For any situation
 
 
@@ -249,6 +361,8 @@ situations = st.builds(
     connections=st.integers(1, 60_000),
     pause_s=st.just(0.0) | st.floats(1e-9, 1e6),
     tw_buckets=st.integers(0, 1_000_000),
+    workers=st.integers(1, 4),
+    in_place=st.booleans(),
 )
 
 
@@ -269,7 +383,8 @@ def test_a_prediction_is_finite_and_within_its_bounds(situation: Situation) -> N
     if prediction.time_to_exhaustion_s is not None:
         assert prediction.time_to_knee_s is not None
         assert prediction.time_to_knee_s <= prediction.time_to_exhaustion_s
-        assert prediction.time_wait_client == situation.ports
+        leaves = situation.close is CloseMethod.FIN
+        assert held == (min(situation.ports, situation.tw_buckets) if leaves else 0)
 
 
 @settings(deadline=None)
@@ -299,8 +414,8 @@ def test_more_ports_never_run_out_sooner(situation: Situation, more: int) -> Non
 @given(situations, st.floats(1, 1000))
 def test_a_higher_rate_never_runs_out_later_nor_leaves_less(situation: Situation, factor: float) -> None:
     rate = situation.rate or 1.0
-    slow = predict(dataclasses.replace(situation, rate=rate))
-    fast = predict(dataclasses.replace(situation, rate=rate * factor))
+    slow = predict(dataclasses.replace(situation, rate=rate, in_place=False))
+    fast = predict(dataclasses.replace(situation, rate=rate * factor, in_place=False))
     assert later(fast.time_to_knee_s, slow.time_to_knee_s)
     assert later(fast.time_to_exhaustion_s, slow.time_to_exhaustion_s)
     assert fast.time_wait_client >= slow.time_wait_client - 1

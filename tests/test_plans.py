@@ -20,10 +20,11 @@ from loadgen.drivers.plan import Plan as DriverPlan
 from loadgen.drivers.uring import able
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
-from loadgen.model import TIME_WAIT_S, Situation, predict
+from loadgen.model import TIME_WAIT_S, predict
 from loadgen.plans import Choice
 from loadgen.scenario import Variant, load_scenario
 from loadgen.scenario import models as scenario_models
+from loadgen.situation import Situation
 from loadgen.tcp import CloseMethod, Closer, Side
 from servers.plan import Plan as ServerPlan
 
@@ -352,6 +353,25 @@ def test_a_time_wait_holds_its_port_until_it_may_be_reused(
 ) -> None:
     lab: dict[str, Any] = {"topology": topology, **({"sysctl": {"client": client}} if client else {})}
     assert situation(tmp_path, lab=lab).hold_s == hold_s
+
+
+@pytest.mark.parametrize(
+    ("driver", "loop", "connection", "in_place"),
+    [
+        ("auto", {}, {}, True),
+        ("uring", {}, {"closer": "client"}, True),
+        ("uring", {}, {"closer": "client", "close": "rst"}, True),
+        ("uring", {}, {"closer": "server", "close": "rst"}, False),
+        ("uring", {"open_loop": {"rate": "100/s"}}, {}, False),
+        ("protocol", {}, {}, False),
+        ("auto", {"closed_loop": {"connections": 3}}, {}, False),
+    ],
+)
+def test_uring_keeps_a_connections_port_until_the_next_takes_its_slot(
+    tmp_path: Path, driver: str, loop: dict[str, Any], connection: dict[str, Any], in_place: bool
+) -> None:
+    load = {"driver": driver, **loop}
+    assert situation(tmp_path, load=load, connection=connection).in_place is in_place
 
 
 def test_a_driver_that_costs_more_is_predicted_to_do_less(tmp_path: Path) -> None:
