@@ -442,6 +442,8 @@ ODD = {
     " load: {closed_loop: {connections: 200}, timeouts: {connect: 300ms}}",
     "big": "server: {response: 4MiB}",
 }
+CLOSES = {"slow": "The client closes first by RST; no side holds", "idle": "The server closes "}
+"""Who ended connections, which is not the closer of the scenario."""
 ERRORS = {"one-port": "errors.EADDRNOTAVAIL", "slow": "errors.TIMEOUT", "crowded": "errors.TIMEOUT"}
 
 
@@ -459,3 +461,5 @@ def test_odd_scenarios_are_audited_like_any(tmp_path: Path) -> None:
         assert kinds == {ERRORS[odd] for odd in ERRORS if name.startswith(odd)}, name
         # A close by the server between two exchanges is a fair one; but it is not what was asked for.
         assert not name.startswith("idle") or "closer_differs" in caveats(variant)
+        told = next((words for odd, words in CLOSES.items() if name.startswith(odd)), "")
+        assert variant["verdict"].startswith(told), name
