@@ -251,13 +251,36 @@ def _closer(case: Case) -> Iterator[Caveat]:
     total = closes.total - case.closed_by_both
     # A command that has loaded for its time ends what it has open in its own way.
     tolerated = OWN_ENDS * total if case.fold.by_kernel else 0
+    told: list[str] = []
     if other > tolerated:
+        told.append(
+            f"{other:,} of {total:,} connections were not ended by the {connection.closer}'s"
+            f" {connection.close.upper()}, as the scenario says"
+        )
+    if (early := _ended_early(case)) > 0:
+        made = case.fold.count("exchanges") / case.fold.count("connected")
+        told.append(
+            f"at least {early:,} that fared well ended before their {connection.requests:,} requests"
+            f" were made; a connection made {made:.3g} on average"
+        )
+    if told:
         yield Caveat(
             CaveatKind.CLOSER_DIFFERS,
-            f"{other:,} of {total:,} connections were not ended by the {connection.closer}'s"
-            f" {connection.close.upper()}, as the scenario says",
+            "; ".join(told),
             "look at the errors, at server.idle_timeout and at load.timeouts",
         )
+
+
+def _ended_early(case: Case) -> int:
+    """Connections that succeeded with fewer requests than asked for: so many at the least, none if negative.
+
+    The load's end is no fault: what was open in the last whole interval, or was opened since, may be such.
+    """
+    fold, end_ns = case.fold, case.fold.load_end_ns()
+    all_made = fold.count("exchanges") // case.variant.connection.requests
+    open_last = [one.in_flight for one in fold.intervals if one.end_ns <= end_ns][-1:]
+    since = sum(one.attempts for one in fold.intervals if one.end_ns > end_ns)
+    return fold.count("succeeded") - all_made - sum(open_last) - since
 
 
 _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (

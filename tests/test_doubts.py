@@ -527,6 +527,40 @@ def test_what_the_end_of_the_run_cut_off_is_not_held_against_the_closer() -> Non
     assert closer_doubted(Phase.CONNECT, 10)
 
 
+def kept(exchanges: int, idle: int) -> Records:
+    """Ten intervals of as many exchanges each, on ten connections that succeed and the server ends, by FIN.
+
+    `idle` of them do so only as the load ends, which is in the last interval.
+    """
+    closes = Closes(server_fin=10)
+    loads = [interval(index, 10, exchanges=exchanges, closes=closes, in_flight=idle) for index in range(10)]
+    return [sample(-STEP), sample(0), *loads, sample(S), *ended(S - STEP // 2)]
+
+
+@pytest.mark.parametrize(
+    ("requests", "exchanges", "idle", "told"),
+    [
+        (1, 10, 0, None),
+        (5, 50, 0, None),
+        (5, 10, 0, "at least 70 that fared well ended before their 5 requests were made;"),
+        (5, 10, 69, "at least 1 that"),
+        # Those that the load's end may have ended early, with the ten of the last interval.
+        (5, 10, 70, None),
+        (5, 45, 0, None),
+    ],
+)
+def test_connections_that_ended_before_their_requests_are_told_whoever_closed(
+    requests: int, exchanges: int, idle: int, told: str | None
+) -> None:
+    asked = variant(connection={"closer": "server", "requests": requests})
+    caveats = found(kept(exchanges, idle), asked)
+    causes = [caveat.cause for caveat in caveats if caveat.kind is CaveatKind.CLOSER_DIFFERS]
+    assert len(causes) == (told is not None)
+    for cause in causes:
+        assert cause.startswith(told)
+        assert cause.endswith("a connection made 1 on average")
+
+
 def test_given_up_connections_are_told_even_where_the_client_closes() -> None:
     # A timeout ends in a reset (K4): no TIME-WAIT, though the scenario counts on one.
     records = [interval(0, 10, closes=Closes(client_fin=8, client_rst=2), errors={TIMEOUT: 2})]

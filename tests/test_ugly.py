@@ -459,7 +459,7 @@ def test_odd_scenarios_are_audited_like_any(tmp_path: Path) -> None:
         assert metrics["attempts"] == metrics["succeeded"] + metrics["errors.total"]
         kinds = {key for key in metrics if key.startswith("errors.")} - {"errors.total"}
         assert kinds == {ERRORS[odd] for odd in ERRORS if name.startswith(odd)}, name
-        # A close by the server between two exchanges is a fair one; but it is not what was asked for.
+        # A close by the server between two exchanges is a fair one, and no error; but not what was asked for.
         assert not name.startswith("idle") or "closer_differs" in caveats(variant)
         told = next((words for odd, words in CLOSES.items() if name.startswith(odd)), "")
         assert variant["verdict"].startswith(told), name
