@@ -47,7 +47,8 @@ def doubts(variant: Variant, fold: Fold, audit: Sequence[AuditLine]) -> list[Cav
 
 
 def _records(case: Case) -> Iterator[Caveat]:
-    if not case.fold.intervals or not case.fold.samples:
+    nothing = not case.fold.intervals or not case.fold.samples
+    if nothing and not case.fold.event("process_died"):
         yield Caveat(
             CaveatKind.NO_RECORDS,
             "the variant ended before there was anything to measure",
@@ -68,9 +69,13 @@ def _interrupted(case: Case) -> Iterator[Caveat]:
 def _died(case: Case) -> Iterator[Caveat]:
     for event in case.fold.events:
         if event.kind == "process_died":
+            # Of what a command said, the first line tells what befell it; of a traceback, the last one.
+            first, *more = event.data["stderr"].splitlines() or [""]
+            words = " ".join([first, *(["..."] if more[1:] else []), *more[-1:]])
             yield Caveat(
                 CaveatKind.PROCESS_DIED,
-                f"the {event.data['what']} ended before its time, {event.data['how']}",
+                f"the {event.data['what']} ended before its time, {event.data['how']}"
+                + (f": {words}" if words else ""),
                 "see what it wrote last in events.jsonl; dmesg tells of the out-of-memory killer",
                 invalidates=True,
             )

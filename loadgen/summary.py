@@ -163,8 +163,10 @@ def _seconds(metrics: Mapping[str, float], name: str) -> float | None:
 
 def verdict(metrics: Mapping[str, float]) -> str:
     """One sentence: who held TIME-WAIT, and what that did to throughput."""
+    if "opened" not in metrics:
+        return "Nothing was measured."
     if not metrics.get("connected"):
-        failed = metrics.get("errors.total", metrics.get("opened", 0))
+        failed = metrics.get("errors.total", metrics["opened"])
         return f"No connection was established; {failed:,.0f} attempts failed."
     parts = [_who_holds(metrics)]
     if "knee.ports" in metrics:
@@ -217,18 +219,21 @@ def _who_closes(metrics: Mapping[str, float]) -> str:
             return ""
 
 
-def summary_document(run: str, summaries: Sequence[VariantSummary]) -> dict[str, Any]:
-    """summary.json, but for its schema_version. What was not measured is absent, never null or nan."""
+def summary_document(run: str, summaries: Sequence[VariantSummary], *, whole: bool) -> dict[str, Any]:
+    """summary.json, but for its schema_version. What was not measured is absent, never null or nan.
+
+    `whole` tells that the run ended in order: what is still to come, or never came, makes it invalid.
+    """
     return {
         "run": run,
-        "valid": all(summary.valid for summary in summaries),
+        "valid": whole and all(summary.valid for summary in summaries),
         "passed": all(summary.passed for summary in summaries),
-        "verdict": run_verdict(summaries),
+        "verdict": run_verdict(summaries, whole=whole),
         "variants": {summary.name: _document(summary) for summary in summaries},
     }
 
 
-def run_verdict(summaries: Sequence[VariantSummary]) -> str:
+def run_verdict(summaries: Sequence[VariantSummary], *, whole: bool) -> str:
     """One sentence over all variants."""
     if not summaries:
         return "Nothing was run."
@@ -247,6 +252,8 @@ def run_verdict(summaries: Sequence[VariantSummary]) -> str:
         parts.append("every count agrees with the kernel's")
     if invalid:
         parts.append(f"the measurement is invalid in {', '.join(invalid)}")
+    if not whole:
+        parts.append("the run did not come to its end")
     return "; ".join(parts) + "."
 
 

@@ -23,6 +23,8 @@ OPEN_LOOP = variant(connection={"closer": "client"}, load=OPEN)
 LOOPBACK = variant(connection={"closer": "client"}, lab={"topology": "loopback"})
 HOST = variant(connection={"closer": "client"}, lab={"topology": "host"})
 
+DIED = Event(S // 2, "process_died", {"what": "server", "how": "by SIGKILL", "stderr": ""})
+
 Records = list[Record | Latency]
 
 
@@ -125,6 +127,8 @@ def test_a_run_without_samples_or_intervals_measured_nothing() -> None:
         assert only(records).invalidates
     assert CaveatKind.NO_RECORDS in kinds([sample(-STEP), sample(0), *ended(S)])
     assert CaveatKind.NO_RECORDS in kinds([interval(0)])
+    # Where a process died before the load began, that is the reason.
+    assert only([DIED]).kind is CaveatKind.PROCESS_DIED
 
 
 def test_an_interrupted_run_says_after_what_time() -> None:
@@ -143,11 +147,13 @@ def test_a_killed_run_is_readable_but_was_not_audited() -> None:
 
 
 def test_a_process_that_died_is_named() -> None:
-    died = Event(S // 2, "process_died", {"what": "server", "how": "killed by SIGKILL", "stderr": ""})
-    caveat = only([*clean(), died])
+    caveat = only([*clean(), DIED])
     assert caveat.kind is CaveatKind.PROCESS_DIED
-    assert "the server ended before its time, killed by SIGKILL" in caveat.cause
+    assert caveat.cause == "the server ended before its time, by SIGKILL"
     assert caveat.invalidates
+    for stderr, words in (("one", "one"), ("one\ntwo", "one two"), ("one\nand\nanother", "one ... another")):
+        spoke = Event(0, "process_died", {**DIED.data, "stderr": stderr})
+        assert only([spoke]).cause == f"{caveat.cause}: {words}"
 
 
 def test_a_worker_of_the_server_that_died_is_told_with_its_status() -> None:

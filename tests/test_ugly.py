@@ -269,10 +269,8 @@ def test_a_process_that_falls_silent_is_given_up() -> None:
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         text = SMALL + f"lab: {{topology: host}}\nserver: {{port: {taken.getsockname()[1]}}}"
-        done = churn("run", write(tmp_path, text), "--json", runs=tmp_path / "runs")
-    assert done.code == 106, done.said
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
+        done = churn("run", write(tmp_path, text), "--json", "--no-figures", runs=tmp_path / "runs")
+    invalid(done, "process_died")
     assert "cannot listen: " in done.stderr
     assert "Address already in use" in done.stderr
 
@@ -341,6 +339,29 @@ def test_a_file_that_may_not_grow_ends_the_run_with_its_name(tmp_path: Path) -> 
     assert "/a/" in done.stderr
     assert status(running) == "failed"
     whole(running.directory(), "a")
+    # What there is is told all the same, and not as if it were all.
+    assert "  a: The client pays" in done.stdout
+    assert "the run did not come to its end" in done.stdout
+    summary = document((running.directory() / "summary.json").read_text())
+    assert (list(summary["variants"]), summary["valid"]) == (["a"], False)
+
+
+def test_a_failure_leaves_what_earlier_variants_told(tmp_path: Path) -> None:
+    refused = "{lab: {sysctl: {client: {net.ipv4.tcp_tw_reuse: 7}}}}"
+    text = f"{SMALL}variants: {{good: {{}}, bad: {refused}, never: {{}}}}"
+    done = churn("run", write(tmp_path, text), runs=tmp_path / "runs")
+    assert done.code == 104, done.said
+    assert "net.ipv4.tcp_tw_reuse = '7'" in done.stderr
+    assert "  good: The client pays" in done.stdout
+    assert "the run did not come to its end" in done.stdout
+    (path,) = (tmp_path / "runs").iterdir()
+    assert json.loads((path / "run.json").read_text())["status"] == "failed"
+    summary = document((path / "summary.json").read_text())
+    assert (list(summary["variants"]), summary["valid"]) == (["good"], False)
+    assert summary["variants"]["good"]["valid"] is True
+    again = churn("plot", "last", runs=tmp_path / "runs")
+    assert again.code == 0, again.said
+    assert document((path / "summary.json").read_text())["valid"] is False
 
 
 def test_a_directory_that_cannot_be_made_is_a_usage_error(shared_path: Path) -> None:
