@@ -118,6 +118,18 @@ def _command(case: Case) -> Iterator[Caveat]:
             "see driver.err and driver.out of the variant: what it did not do was not measured",
             invalidates=True,
         )
+    elif case.fold.complete and not case.fold.event("interrupted") and _opened_none(case):
+        yield Caveat(
+            CaveatKind.COMMAND_FAILED,
+            "the load's command tried no connection: the client's kernel counted none (ActiveOpens)",
+            "see driver.err and driver.out of the variant, and that it loads {url}",
+            invalidates=True,
+        )
+
+
+def _opened_none(case: Case) -> bool:
+    """Whether the client's kernel counts connection attempts, and counted none."""
+    return case.fold.kernel()[Side.CLIENT].get("ActiveOpens") == 0
 
 
 def _unaudited(case: Case) -> Iterator[Caveat]:

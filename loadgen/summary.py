@@ -165,6 +165,8 @@ def verdict(metrics: Mapping[str, float]) -> str:
     """One sentence: who held TIME-WAIT, and what that did to throughput."""
     if "opened" not in metrics:
         return "Nothing was measured."
+    if not metrics.get("attempts", metrics["opened"]):
+        return "No connection was tried."
     if not metrics.get("connected"):
         failed = metrics.get("errors.total", metrics["opened"])
         return f"No connection was established; {failed:,.0f} attempts failed."

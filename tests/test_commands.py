@@ -242,6 +242,13 @@ def test_a_command_that_fails_invalidates_with_its_last_words(tmp_path: Path) ->
     assert variant["verdict"] == "No connection was established; 1 attempts failed."
 
 
+def test_a_command_that_loads_nothing_invalidates(tmp_path: Path) -> None:
+    done, summary = run(tmp_path, scenario(**scripted("load", "pass")))
+    assert done.code == 106, done.said
+    assert caveats(of_main(summary)) == {"command_failed"}
+    assert of_main(summary)["verdict"] == "No connection was tried."
+
+
 def test_a_command_that_a_signal_ends_invalidates(tmp_path: Path) -> None:
     done, _ = run(tmp_path, scenario(**scripted("load", "import os; os.kill(os.getpid(), 11)")))
     assert done.code == 106, done.said

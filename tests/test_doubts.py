@@ -196,6 +196,23 @@ def test_a_command_that_fails_invalidates(code: int, how: str) -> None:
     assert caveat.invalidates
 
 
+def test_a_command_that_tries_no_connection_invalidates() -> None:
+    idle = [dataclasses.replace(interval(0), by_kernel=True), sample(-STEP), sample(S), *ended(S)]
+    caveat = only([*idle, ended_with(0, asked=False)], COMMANDED)
+    assert caveat.kind is CaveatKind.COMMAND_FAILED
+    assert "tried no connection" in caveat.cause
+    assert caveat.invalidates
+    asked = found([*idle, ended_with(-15, asked=True)], COMMANDED)
+    assert [one.kind for one in asked] == [CaveatKind.COMMAND_FAILED, CaveatKind.COMMAND_STOPPED]
+    # One that failed has told why, one that was interrupted had no time, what nobody counted is unknown.
+    (failed,) = found([*idle, ended_with(3, asked=False)], COMMANDED)
+    assert "exit status 3" in failed.cause
+    interrupted = [*idle, ended_with(-15, asked=True), Event(S, "interrupted")]
+    assert kinds(interrupted, COMMANDED) == {CaveatKind.INTERRUPTED}
+    uncounted = resampled([*idle, ended_with(0, asked=False)], lambda one: counting(one, lambda _: {}))
+    assert kinds(uncounted, COMMANDED) == {CaveatKind.AUDIT_INCOMPLETE}
+
+
 def test_a_command_that_had_to_be_ended_is_told_and_its_exit_is_ours() -> None:
     records = [*commanded(), ended_with(-15, asked=True)]
     caveat = only(records, COMMANDED)

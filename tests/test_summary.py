@@ -149,9 +149,17 @@ def test_the_verdict_tells_who_did_close_and_who_pays(measured: dict[str, float]
             {"client.ports": 28_232, "opened": 1_500, "connected": 0, "errors.total": 1_500},
             "No connection was established; 1,500 attempts failed.",
         ),
+        # No SYN was sent, but ports were looked for; by whom the kernel alone has counted, nobody knows.
+        (
+            {"attempts": 9, "opened": 0, "errors.total": 9},
+            "No connection was established; 9 attempts failed.",
+        ),
+        ({"attempts": 0, "opened": 0, "errors.total": 0}, "No connection was tried."),
+        ({"opened": 0, "connected": 0}, "No connection was tried."),
+        ({"opened": 1, "connected": 0}, "No connection was established; 1 attempts failed."),
         ({"client.ports": 28_232}, "Nothing was measured."),
     ],
-    ids=["knee and end", "end", "refused", "nothing"],
+    ids=["knee and end", "end", "refused", "no port", "idle", "idle command", "refused command", "nothing"],
 )
 def test_the_verdict_is_a_sentence(measured: dict[str, float], sentence: str) -> None:
     assert verdict(measured) == sentence
