@@ -17,10 +17,13 @@ import pytest
 
 from loadgen.caveats import CaveatKind
 from loadgen.child import Child
+from loadgen.experiment import create_directory, run_scenario
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
+from loadgen.records import Sample
 from loadgen.reread import reread
 from loadgen.rundir import RunDirectory
+from loadgen.scenario import Variant, load_scenario
 from loadgen.tcp import Side
 from tests.command import Done, Running, churn, document, lines, processes_with
 from tests.test_runs import SMALL, caveats, exact, run, shared_path, write
@@ -484,3 +487,35 @@ def test_odd_scenarios_are_audited_like_any(tmp_path: Path) -> None:
         assert not name.startswith("idle") or "closer_differs" in caveats(variant)
         told = next((words for odd, words in CLOSES.items() if name.startswith(odd)), "")
         assert variant["verdict"].startswith(told), name
+
+
+# ---- a bug
+
+
+class Clumsy:
+    """A watcher with a bug: it falls at the second variant's first sample."""
+
+    def __enter__(self) -> "Clumsy":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def variant_begins(self, variant: Variant, *_: object) -> None:
+        self._fails = variant.name == "b"
+
+    def record(self, record: object) -> None:
+        if self._fails and isinstance(record, Sample):
+            raise RuntimeError("a bug")
+
+    def variant_ends(self, *_: object) -> None: ...
+
+
+def test_a_bug_is_the_runs_failure_and_what_was_recorded_is_summarised(tmp_path: Path) -> None:
+    path = write(tmp_path, SMALL + "variants: {a: {}, b: {}, c: {}}")
+    directory = create_directory(tmp_path / "runs", path)
+    watched = run_scenario(load_scenario(path), directory, Clumsy(), asyncio.Event(), quick=False)
+    outcome = asyncio.run(watched)
+    assert isinstance(outcome.failure, RuntimeError)
+    assert [(summary.name, summary.valid) for summary in outcome.summaries] == [("a", True), ("b", False)]
+    assert directory.info()["status"] == "failed"
+    assert directory.summary()["valid"] is False
