@@ -47,7 +47,8 @@ def doubts(variant: Variant, fold: Fold, audit: Sequence[AuditLine]) -> list[Cav
 
 
 def _records(case: Case) -> Iterator[Caveat]:
-    if not case.fold.intervals or not case.fold.samples:
+    nothing = not case.fold.intervals or not case.fold.samples
+    if nothing and not case.fold.event("process_died"):
         yield Caveat(
             CaveatKind.NO_RECORDS,
             "the variant ended before there was anything to measure",
@@ -68,9 +69,13 @@ def _interrupted(case: Case) -> Iterator[Caveat]:
 def _died(case: Case) -> Iterator[Caveat]:
     for event in case.fold.events:
         if event.kind == "process_died":
+            # Of what a command said, the first line tells what befell it; of a traceback, the last one.
+            first, *more = event.data["stderr"].splitlines() or [""]
+            words = " ".join([first, *(["..."] if more[1:] else []), *more[-1:]])
             yield Caveat(
                 CaveatKind.PROCESS_DIED,
-                f"the {event.data['what']} ended before its time, {event.data['how']}",
+                f"the {event.data['what']} ended before its time, {event.data['how']}"
+                + (f": {words}" if words else ""),
                 "see what it wrote last in events.jsonl; dmesg tells of the out-of-memory killer",
                 invalidates=True,
             )
@@ -113,6 +118,18 @@ def _command(case: Case) -> Iterator[Caveat]:
             "see driver.err and driver.out of the variant: what it did not do was not measured",
             invalidates=True,
         )
+    elif case.fold.complete and not case.fold.event("interrupted") and _opened_none(case):
+        yield Caveat(
+            CaveatKind.COMMAND_FAILED,
+            "the load's command tried no connection: the client's kernel counted none (ActiveOpens)",
+            "see driver.err and driver.out of the variant, and that it loads {url}",
+            invalidates=True,
+        )
+
+
+def _opened_none(case: Case) -> bool:
+    """Whether the client's kernel counts connection attempts, and counted none."""
+    return case.fold.kernel()[Side.CLIENT].get("ActiveOpens") == 0
 
 
 def _unaudited(case: Case) -> Iterator[Caveat]:
@@ -251,13 +268,36 @@ def _closer(case: Case) -> Iterator[Caveat]:
     total = closes.total - case.closed_by_both
     # A command that has loaded for its time ends what it has open in its own way.
     tolerated = OWN_ENDS * total if case.fold.by_kernel else 0
+    told: list[str] = []
     if other > tolerated:
+        told.append(
+            f"{other:,} of {total:,} connections were not ended by the {connection.closer}'s"
+            f" {connection.close.upper()}, as the scenario says"
+        )
+    if (early := _ended_early(case)) > 0:
+        made = case.fold.count("exchanges") / case.fold.count("connected")
+        told.append(
+            f"at least {early:,} that fared well ended before their {connection.requests:,} requests"
+            f" were made; a connection made {made:.3g} on average"
+        )
+    if told:
         yield Caveat(
             CaveatKind.CLOSER_DIFFERS,
-            f"{other:,} of {total:,} connections were not ended by the {connection.closer}'s"
-            f" {connection.close.upper()}, as the scenario says",
+            "; ".join(told),
             "look at the errors, at server.idle_timeout and at load.timeouts",
         )
+
+
+def _ended_early(case: Case) -> int:
+    """Connections that succeeded with fewer requests than asked for: so many at the least, none if negative.
+
+    The load's end is no fault: what was open in the last whole interval, or was opened since, may be such.
+    """
+    fold, end_ns = case.fold, case.fold.load_end_ns()
+    all_made = fold.count("exchanges") // case.variant.connection.requests
+    open_last = [one.in_flight for one in fold.intervals if one.end_ns <= end_ns][-1:]
+    since = sum(one.attempts for one in fold.intervals if one.end_ns > end_ns)
+    return fold.count("succeeded") - all_made - sum(open_last) - since
 
 
 _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (

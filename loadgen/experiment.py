@@ -17,7 +17,7 @@ from loadgen.latency import Latency
 from loadgen.model import Prediction, predict
 from loadgen.records import Record, plain
 from loadgen.run import run_variant
-from loadgen.rundir import RunDirectory, Status
+from loadgen.rundir import WHOLE, RunDirectory, Status
 from loadgen.scenario import Family, Lab, Scenario, Topology, Variant, resolved
 from loadgen.summary import VariantSummary, summarise, summary_document
 from loadgen.tcp import Side
@@ -39,11 +39,13 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run as it ended."""
+    """A run as it ended: `summaries` are of all that was recorded."""
 
     directory: RunDirectory
     summaries: Sequence[VariantSummary]
     interrupted: bool
+    failure: Exception | None
+    """What ended it before its time, and was no variant's own outcome."""
 
 
 def create_directory(parent: Path, source: Path) -> RunDirectory:
@@ -65,35 +67,42 @@ async def run_scenario(
 ) -> Outcome:
     """Run every variant. What was recorded is on disk at any time; run.json tells how it ended.
 
-    Raises LabUnavailable, SysctlRefused, ChildDiedError and OSError, with the records kept.
+    A process of a variant that dies is that variant's outcome, and the next one follows. What would befall
+    every variant (LabUnavailable, SysctlRefused, OSError, a bug) ends the run: the outcome's `failure`.
     """
     predictions = {variant.name: predict(plans.situation(variant)) for variant in scenario.variants}
     info = _info(scenario, directory, predictions, quick)
-    directory.write_info(info)
     summaries: list[VariantSummary] = []
-    status = Status.FAILED
+    status, failure = Status.FAILED, None
     try:
+        directory.write_info(info)
         for variant in scenario.variants:
             if stop.is_set():
                 break
-            summary = await _run_one(variant, predictions[variant.name], directory, watcher, stop)
-            summaries.append(summary)
-            directory.write_summary(summary_document(directory.id, summaries))
-            watcher.variant_ends(summary)
+            prediction, fold = predictions[variant.name], Fold(plans.ports(variant))
+            watcher.variant_begins(variant, prediction, fold)
+            try:
+                await _record(variant, directory, fold, watcher, stop)
+            finally:
+                if fold.events:
+                    summaries.append(summarise(variant, prediction, fold))
+            directory.write_summary(summary_document(directory.id, summaries, whole=False))
+            watcher.variant_ends(summaries[-1])
         status = Status.INTERRUPTED if stop.is_set() else Status.FINISHED
     except asyncio.CancelledError:
         status = Status.INTERRUPTED
         raise
+    except Exception as error:
+        failure = error
     finally:
-        directory.write_info({**info, "status": status})
-    return Outcome(directory, summaries, stop.is_set())
+        unwritten = _conclude(directory, {**info, "status": status}, summaries)
+    return Outcome(directory, summaries, stop.is_set(), failure or unwritten)
 
 
-async def _run_one(
-    variant: Variant, prediction: Prediction, directory: RunDirectory, watcher: Watcher, stop: asyncio.Event
-) -> VariantSummary:
-    fold = Fold(plans.ports(variant))
-    watcher.variant_begins(variant, prediction, fold)
+async def _record(
+    variant: Variant, directory: RunDirectory, fold: Fold, watcher: Watcher, stop: asyncio.Event
+) -> None:
+    """Run one variant into its files and its fold."""
     with directory.writer(variant.name) as writer:
 
         def emit(record: Record | Latency) -> None:
@@ -102,7 +111,20 @@ async def _run_one(
             watcher.record(record)
 
         await run_variant(variant, directory.path / variant.name, emit, stop)
-    return summarise(variant, prediction, fold)
+
+
+def _conclude(
+    directory: RunDirectory, info: Mapping[str, Any], summaries: Sequence[VariantSummary]
+) -> OSError | None:
+    """Write how the run ended; the error where that cannot be written."""
+    try:
+        directory.write_info(info)
+        if summaries:
+            document = summary_document(directory.id, summaries, whole=info["status"] in WHOLE)
+            directory.write_summary(document)
+    except OSError as error:
+        return error
+    return None
 
 
 def _info(

@@ -118,7 +118,9 @@ class Interval:
     connected   those that were established; timed: of these, the ones whose connect() was timed: all,
                 but for the uring driver, which times one in 10 ms
     exchanges   responses that were complete and right
-    succeeded   attempts that ended as the scenario says; errors: the others, by `phase:kind`
+    succeeded   attempts that failed in nothing: each exchange that they began was complete and right, and the
+                connection was then closed, as the scenario says or by the server's FIN, with however few
+                of its requests (RFC 9112, section 9.3); errors: the others, by `phase:kind`
     in_flight   connections open at the end of the interval
     connecting_ns   time spent inside connect(), calls that failed included, over all load workers; None
                 where it is not measured

@@ -30,12 +30,16 @@ async def run_variant(variant: Variant, directory: Path, emit: Emit, stop: async
     """Run one variant; every record goes to `emit` as it is made. `directory` is for what commands leave.
 
     `stop` ends the load early, in order: what is under way is finished, counted and recorded.
-    Cancelling ends everything at once. Raises LabUnavailable, SysctlRefused, and ChildDiedError
-    where a process dies before the load began.
+    Cancelling ends everything at once. A process that dies is an outcome of the variant, and recorded; where
+    it dies before the load begins, that is the variant's end. Raises LabUnavailable and SysctlRefused.
     """
     with open_lab(plans.lab_spec(variant)) as lab:
-        async with _children(variant, directory, lab) as (server, load_workers, sampler):
-            await _Conductor(variant, lab, emit, server, load_workers, sampler).conduct(stop)
+        try:
+            async with _children(variant, directory, lab) as (server, load_workers, sampler):
+                await _Conductor(variant, lab, emit, server, load_workers, sampler).conduct(stop)
+        except ChildDiedError as death:
+            # There may be no origin yet to count from.
+            emit(_told(death, 0))
 
 
 @asynccontextmanager
@@ -84,6 +88,10 @@ def _drivers(variant: Variant, directory: Path, lab: Lab) -> list[tuple[str, str
     if variant.load.driver is Driver.COMMAND:
         return [("load command", "loadgen.commands", plans.driver_command(variant, lab, directory).to_json())]
     return [(plan.name, "loadgen.drivers", plan.to_json()) for plan in plans.driver_plans(variant, lab)]
+
+
+def _told(death: ChildDiedError, t_ns: int) -> Event:
+    return Event(t_ns, "process_died", {"what": death.what, "how": death.how, "stderr": death.stderr})
 
 
 class _Conductor:
@@ -213,4 +221,4 @@ class _Conductor:
         self._emit(Event(monotonic_ns() - self._origin_ns, kind, data))
 
     def _note_death(self, death: ChildDiedError) -> None:
-        self._note("process_died", what=death.what, how=death.how, stderr=death.stderr)
+        self._emit(_told(death, monotonic_ns() - self._origin_ns))

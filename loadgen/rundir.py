@@ -41,6 +41,10 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+WHOLE = frozenset({Status.FINISHED, Status.INTERRUPTED})
+"""How a run stands that ended in order, of itself or by Ctrl-C."""
+
+
 class VariantWriter:
     """Appends one variant's records to its files, each line flushed as it is written.
 
@@ -89,6 +93,10 @@ class RunDirectory:
     def info(self) -> dict[str, Any]:
         """run.json. Raises RunError where it is missing, broken, or of another schema."""
         return self._document(RUN_FILE)
+
+    def whole(self) -> bool:
+        """Whether the run ended in order. Raises RunError, as `info` does."""
+        return self.info().get("status") in WHOLE
 
     def summary(self) -> dict[str, Any]:
         """summary.json. Raises RunError where it is missing, broken, or of another schema."""

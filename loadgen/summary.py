@@ -94,7 +94,7 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
         expectations=[Expected(item.text, item.evaluate(metrics)) for item in variant.expect],
         compared=compare(prediction, metrics),
         errors=dict(fold.errors.most_common()),
-        verdict=verdict(variant, metrics),
+        verdict=verdict(metrics),
     )
 
 
@@ -161,12 +161,16 @@ def _seconds(metrics: Mapping[str, float], name: str) -> float | None:
     return metrics[name] / 1e9 if name in metrics else None
 
 
-def verdict(variant: Variant, metrics: Mapping[str, float]) -> str:
+def verdict(metrics: Mapping[str, float]) -> str:
     """One sentence: who held TIME-WAIT, and what that did to throughput."""
+    if "opened" not in metrics:
+        return "Nothing was measured."
+    if not metrics.get("attempts", metrics["opened"]):
+        return "No connection was tried."
     if not metrics.get("connected"):
-        failed = metrics.get("errors.total", metrics.get("opened", 0))
+        failed = metrics.get("errors.total", metrics["opened"])
         return f"No connection was established; {failed:,.0f} attempts failed."
-    parts = [_who_holds(variant, metrics)]
+    parts = [_who_holds(metrics)]
     if "knee.ports" in metrics:
         parts.append(
             f"throughput falls from {metrics['knee.rate_before']:,.0f}/s"
@@ -180,43 +184,58 @@ def verdict(variant: Variant, metrics: Mapping[str, float]) -> str:
     return ", ".join(parts) + "."
 
 
-def _who_holds(variant: Variant, metrics: Mapping[str, float]) -> str:
+def _who_holds(metrics: Mapping[str, float]) -> str:
+    """Who was left with TIME-WAIT, and who closed first where that does not tell it."""
     held = {side: metrics.get(f"{side}.time_wait.max", 0) for side in Side}
-    holders = [side for side in Side if held[side]]
-    closer = _closer(variant, metrics)
-    if not holders:
-        how = "by RST " if variant.connection.close is CloseMethod.RST else ""
-        return f"The {closer} closes first {how}and no side holds TIME-WAIT"
-    if len(holders) == len(Side):
-        both = " and ".join(f"the {side} {held[side]:,.0f}" for side in holders)
-        return f"The {closer} closes first; TIME-WAIT stands on both sides ({both})"
-    (side,) = holders
-    only = "pays" if side.value == closer.value else "pays, though it closes second"
-    return f"The {side} {only}: {held[side]:,.0f} TIME-WAIT there, none on the other side"
+    who = _who_closes(metrics)
+    match [side for side in Side if held[side]]:
+        case []:
+            what = "no side holds TIME-WAIT"
+        case [side]:
+            what = f"the {side} pays: {held[side]:,.0f} TIME-WAIT there, none on the other side"
+            if who == f"the {side} closes first":
+                who = ""
+        case sides:
+            both = " and ".join(f"the {side} {held[side]:,.0f}" for side in sides)
+            what = f"TIME-WAIT stands on both sides ({both})"
+    said = f"{who}; {what}" if who else what
+    return said[0].upper() + said[1:]
 
 
-def _closer(variant: Variant, metrics: Mapping[str, float]) -> Closer:
-    """Who closes first, as the scenario says; a command did not read it, and shows it by most of its ends."""
-    if variant.load.driver is not Driver.COMMAND:
-        return variant.connection.closer
+def _who_closes(metrics: Mapping[str, float]) -> str:
+    """Who ended connections first, as it was counted; empty where it was not.
+
+    The scenario does not tell it: timeouts of either side end connections too, and a command did not read it.
+    """
     ended = {
-        side: metrics.get(f"closes.{side}_fin", 0) + metrics.get(f"closes.{side}_rst", 0) for side in Closer
+        closer: sum(metrics.get(f"closes.{closer}_{close}", 0) for close in CloseMethod) for closer in Closer
     }
-    return max(ended, key=lambda side: (ended[side], side is variant.connection.closer))
+    match sorted((closer for closer in Closer if ended[closer]), key=lambda one: ended[one], reverse=True):
+        case [closer]:
+            return f"the {closer} closes first" + ("" if metrics.get(f"closes.{closer}_fin") else " by RST")
+        case [closer, other]:
+            return (
+                f"the {closer} closes {ended[closer]:,.0f} connections first, the {other} {ended[other]:,.0f}"
+            )
+        case _:
+            return ""
 
 
-def summary_document(run: str, summaries: Sequence[VariantSummary]) -> dict[str, Any]:
-    """summary.json, but for its schema_version. What was not measured is absent, never null or nan."""
+def summary_document(run: str, summaries: Sequence[VariantSummary], *, whole: bool) -> dict[str, Any]:
+    """summary.json, but for its schema_version. What was not measured is absent, never null or nan.
+
+    `whole` tells that the run ended in order: what is still to come, or never came, makes it invalid.
+    """
     return {
         "run": run,
-        "valid": all(summary.valid for summary in summaries),
+        "valid": whole and all(summary.valid for summary in summaries),
         "passed": all(summary.passed for summary in summaries),
-        "verdict": run_verdict(summaries),
+        "verdict": run_verdict(summaries, whole=whole),
         "variants": {summary.name: _document(summary) for summary in summaries},
     }
 
 
-def run_verdict(summaries: Sequence[VariantSummary]) -> str:
+def run_verdict(summaries: Sequence[VariantSummary], *, whole: bool) -> str:
     """One sentence over all variants."""
     if not summaries:
         return "Nothing was run."
@@ -235,6 +254,8 @@ def run_verdict(summaries: Sequence[VariantSummary]) -> str:
         parts.append("every count agrees with the kernel's")
     if invalid:
         parts.append(f"the measurement is invalid in {', '.join(invalid)}")
+    if not whole:
+        parts.append("the run did not come to its end")
     return "; ".join(parts) + "."
 
 

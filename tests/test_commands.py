@@ -242,6 +242,13 @@ def test_a_command_that_fails_invalidates_with_its_last_words(tmp_path: Path) ->
     assert variant["verdict"] == "No connection was established; 1 attempts failed."
 
 
+def test_a_command_that_loads_nothing_invalidates(tmp_path: Path) -> None:
+    done, summary = run(tmp_path, scenario(**scripted("load", "pass")))
+    assert done.code == 106, done.said
+    assert caveats(of_main(summary)) == {"command_failed"}
+    assert of_main(summary)["verdict"] == "No connection was tried."
+
+
 def test_a_command_that_a_signal_ends_invalidates(tmp_path: Path) -> None:
     done, _ = run(tmp_path, scenario(**scripted("load", "import os; os.kill(os.getpid(), 11)")))
     assert done.code == 106, done.said
@@ -340,11 +347,40 @@ def test_a_server_that_is_not_ready_is_told_with_its_last_words(name: str, tmp_p
     script, *told = NOT_READY[name]
     ready = "10s" if name == "ends" else "300ms"
     text = scenario(**scripted("server", script, ready=ready))
-    done = churn("run", write(tmp_path, text), runs=tmp_path / "runs")
+    done, summary = run(tmp_path, text)
     assert done.code == 106, done.said
     assert "Traceback" not in done.stderr
+    (caveat,) = of_main(summary)["caveats"]
+    assert caveat["kind"] == "process_died"
+    assert of_main(summary)["verdict"] == "Nothing was measured."
     for words in told:
+        assert words in caveat["cause"]
         assert words in done.stderr
+
+
+def test_a_variant_that_cannot_start_leaves_the_others_alone(tmp_path: Path) -> None:
+    dies = scripted("server", "raise SystemExit('no licence')")
+    text = scenario(load={"duration": "200ms"}, variants={"before": {}, "dies": dies, "after": {}})
+    runs = tmp_path / "runs"
+    done = churn("run", write(tmp_path, text), runs=runs)
+    assert done.code == 106, done.said
+    assert "the measurement is invalid in dies." in done.stdout
+    assert "no licence" in done.stdout
+    (path,) = runs.iterdir()
+    assert json.loads((path / "run.json").read_text())["status"] == "finished"
+    written = (path / "summary.json").read_text()
+    summary = document(written)
+    assert {name: variant["valid"] for name, variant in summary["variants"].items()} == {
+        "before": True,
+        "dies": False,
+        "after": True,
+    }
+    assert summary["valid"] is False
+    # Read again it is the same, and what there is can be drawn.
+    assert len(list((path / "figures").iterdir())) == 14
+    again = churn("plot", "last", runs=runs)
+    assert again.code == 0, again.said
+    assert (path / "summary.json").read_text() == written
 
 
 def test_a_server_that_ends_under_load_is_told_of(tmp_path: Path) -> None:

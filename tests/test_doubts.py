@@ -23,6 +23,8 @@ OPEN_LOOP = variant(connection={"closer": "client"}, load=OPEN)
 LOOPBACK = variant(connection={"closer": "client"}, lab={"topology": "loopback"})
 HOST = variant(connection={"closer": "client"}, lab={"topology": "host"})
 
+DIED = Event(S // 2, "process_died", {"what": "server", "how": "by SIGKILL", "stderr": ""})
+
 Records = list[Record | Latency]
 
 
@@ -125,6 +127,8 @@ def test_a_run_without_samples_or_intervals_measured_nothing() -> None:
         assert only(records).invalidates
     assert CaveatKind.NO_RECORDS in kinds([sample(-STEP), sample(0), *ended(S)])
     assert CaveatKind.NO_RECORDS in kinds([interval(0)])
+    # Where a process died before the load began, that is the reason.
+    assert only([DIED]).kind is CaveatKind.PROCESS_DIED
 
 
 def test_an_interrupted_run_says_after_what_time() -> None:
@@ -143,11 +147,13 @@ def test_a_killed_run_is_readable_but_was_not_audited() -> None:
 
 
 def test_a_process_that_died_is_named() -> None:
-    died = Event(S // 2, "process_died", {"what": "server", "how": "killed by SIGKILL", "stderr": ""})
-    caveat = only([*clean(), died])
+    caveat = only([*clean(), DIED])
     assert caveat.kind is CaveatKind.PROCESS_DIED
-    assert "the server ended before its time, killed by SIGKILL" in caveat.cause
+    assert caveat.cause == "the server ended before its time, by SIGKILL"
     assert caveat.invalidates
+    for stderr, words in (("one", "one"), ("one\ntwo", "one two"), ("one\nand\nanother", "one ... another")):
+        spoke = Event(0, "process_died", {**DIED.data, "stderr": stderr})
+        assert only([spoke]).cause == f"{caveat.cause}: {words}"
 
 
 def test_a_worker_of_the_server_that_died_is_told_with_its_status() -> None:
@@ -188,6 +194,23 @@ def test_a_command_that_fails_invalidates(code: int, how: str) -> None:
     assert caveat.kind is CaveatKind.COMMAND_FAILED
     assert how in caveat.cause
     assert caveat.invalidates
+
+
+def test_a_command_that_tries_no_connection_invalidates() -> None:
+    idle = [dataclasses.replace(interval(0), by_kernel=True), sample(-STEP), sample(S), *ended(S)]
+    caveat = only([*idle, ended_with(0, asked=False)], COMMANDED)
+    assert caveat.kind is CaveatKind.COMMAND_FAILED
+    assert "tried no connection" in caveat.cause
+    assert caveat.invalidates
+    asked = found([*idle, ended_with(-15, asked=True)], COMMANDED)
+    assert [one.kind for one in asked] == [CaveatKind.COMMAND_FAILED, CaveatKind.COMMAND_STOPPED]
+    # One that failed has told why, one that was interrupted had no time, what nobody counted is unknown.
+    (failed,) = found([*idle, ended_with(3, asked=False)], COMMANDED)
+    assert "exit status 3" in failed.cause
+    interrupted = [*idle, ended_with(-15, asked=True), Event(S, "interrupted")]
+    assert kinds(interrupted, COMMANDED) == {CaveatKind.INTERRUPTED}
+    uncounted = resampled([*idle, ended_with(0, asked=False)], lambda one: counting(one, lambda _: {}))
+    assert kinds(uncounted, COMMANDED) == {CaveatKind.AUDIT_INCOMPLETE}
 
 
 def test_a_command_that_had_to_be_ended_is_told_and_its_exit_is_ours() -> None:
@@ -582,6 +605,40 @@ def test_what_the_end_of_the_run_cut_off_is_not_held_against_the_closer() -> Non
     assert closer_doubted(Phase.RECEIVE, 11)
     # One cut off while it connected was never closed, and so excuses nothing.
     assert closer_doubted(Phase.CONNECT, 10)
+
+
+def kept(exchanges: int, idle: int) -> Records:
+    """Ten intervals of as many exchanges each, on ten connections that succeed and the server ends, by FIN.
+
+    `idle` of them do so only as the load ends, which is in the last interval.
+    """
+    closes = Closes(server_fin=10)
+    loads = [interval(index, 10, exchanges=exchanges, closes=closes, in_flight=idle) for index in range(10)]
+    return [sample(-STEP), sample(0), *loads, sample(S), *ended(S - STEP // 2)]
+
+
+@pytest.mark.parametrize(
+    ("requests", "exchanges", "idle", "told"),
+    [
+        (1, 10, 0, None),
+        (5, 50, 0, None),
+        (5, 10, 0, "at least 70 that fared well ended before their 5 requests were made;"),
+        (5, 10, 69, "at least 1 that"),
+        # Those that the load's end may have ended early, with the ten of the last interval.
+        (5, 10, 70, None),
+        (5, 45, 0, None),
+    ],
+)
+def test_connections_that_ended_before_their_requests_are_told_whoever_closed(
+    requests: int, exchanges: int, idle: int, told: str | None
+) -> None:
+    asked = variant(connection={"closer": "server", "requests": requests})
+    caveats = found(kept(exchanges, idle), asked)
+    causes = [caveat.cause for caveat in caveats if caveat.kind is CaveatKind.CLOSER_DIFFERS]
+    assert len(causes) == (told is not None)
+    for cause in causes:
+        assert cause.startswith(told)
+        assert cause.endswith("a connection made 1 on average")
 
 
 def test_given_up_connections_are_told_even_where_the_client_closes() -> None:

@@ -17,10 +17,13 @@ import pytest
 
 from loadgen.caveats import CaveatKind
 from loadgen.child import Child
+from loadgen.experiment import create_directory, run_scenario
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
+from loadgen.records import Sample
 from loadgen.reread import reread
 from loadgen.rundir import RunDirectory
+from loadgen.scenario import Variant, load_scenario
 from loadgen.tcp import Side
 from tests.command import Done, Running, churn, document, lines, processes_with
 from tests.test_runs import SMALL, caveats, exact, run, shared_path, write
@@ -269,10 +272,8 @@ def test_a_process_that_falls_silent_is_given_up() -> None:
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         text = SMALL + f"lab: {{topology: host}}\nserver: {{port: {taken.getsockname()[1]}}}"
-        done = churn("run", write(tmp_path, text), "--json", runs=tmp_path / "runs")
-    assert done.code == 106, done.said
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
+        done = churn("run", write(tmp_path, text), "--json", "--no-figures", runs=tmp_path / "runs")
+    invalid(done, "process_died")
     assert "cannot listen: " in done.stderr
     assert "Address already in use" in done.stderr
 
@@ -341,6 +342,29 @@ def test_a_file_that_may_not_grow_ends_the_run_with_its_name(tmp_path: Path) -> 
     assert "/a/" in done.stderr
     assert status(running) == "failed"
     whole(running.directory(), "a")
+    # What there is is told all the same, and not as if it were all.
+    assert "  a: The client pays" in done.stdout
+    assert "the run did not come to its end" in done.stdout
+    summary = document((running.directory() / "summary.json").read_text())
+    assert (list(summary["variants"]), summary["valid"]) == (["a"], False)
+
+
+def test_a_failure_leaves_what_earlier_variants_told(tmp_path: Path) -> None:
+    refused = "{lab: {sysctl: {client: {net.ipv4.tcp_tw_reuse: 7}}}}"
+    text = f"{SMALL}variants: {{good: {{}}, bad: {refused}, never: {{}}}}"
+    done = churn("run", write(tmp_path, text), runs=tmp_path / "runs")
+    assert done.code == 104, done.said
+    assert "net.ipv4.tcp_tw_reuse = '7'" in done.stderr
+    assert "  good: The client pays" in done.stdout
+    assert "the run did not come to its end" in done.stdout
+    (path,) = (tmp_path / "runs").iterdir()
+    assert json.loads((path / "run.json").read_text())["status"] == "failed"
+    summary = document((path / "summary.json").read_text())
+    assert (list(summary["variants"]), summary["valid"]) == (["good"], False)
+    assert summary["variants"]["good"]["valid"] is True
+    again = churn("plot", "last", runs=tmp_path / "runs")
+    assert again.code == 0, again.said
+    assert document((path / "summary.json").read_text())["valid"] is False
 
 
 def test_a_directory_that_cannot_be_made_is_a_usage_error(shared_path: Path) -> None:
@@ -442,6 +466,8 @@ ODD = {
     " load: {closed_loop: {connections: 200}, timeouts: {connect: 300ms}}",
     "big": "server: {response: 4MiB}",
 }
+CLOSES = {"slow": "The client closes first by RST; no side holds", "idle": "The server closes "}
+"""Who ended connections, which is not the closer of the scenario."""
 ERRORS = {"one-port": "errors.EADDRNOTAVAIL", "slow": "errors.TIMEOUT", "crowded": "errors.TIMEOUT"}
 
 
@@ -457,5 +483,39 @@ def test_odd_scenarios_are_audited_like_any(tmp_path: Path) -> None:
         assert metrics["attempts"] == metrics["succeeded"] + metrics["errors.total"]
         kinds = {key for key in metrics if key.startswith("errors.")} - {"errors.total"}
         assert kinds == {ERRORS[odd] for odd in ERRORS if name.startswith(odd)}, name
-        # A close by the server between two exchanges is a fair one; but it is not what was asked for.
+        # A close by the server between two exchanges is a fair one, and no error; but not what was asked for.
         assert not name.startswith("idle") or "closer_differs" in caveats(variant)
+        told = next((words for odd, words in CLOSES.items() if name.startswith(odd)), "")
+        assert variant["verdict"].startswith(told), name
+
+
+# ---- a bug
+
+
+class Clumsy:
+    """A watcher with a bug: it falls at the second variant's first sample."""
+
+    def __enter__(self) -> "Clumsy":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def variant_begins(self, variant: Variant, *_: object) -> None:
+        self._fails = variant.name == "b"
+
+    def record(self, record: object) -> None:
+        if self._fails and isinstance(record, Sample):
+            raise RuntimeError("a bug")
+
+    def variant_ends(self, *_: object) -> None: ...
+
+
+def test_a_bug_is_the_runs_failure_and_what_was_recorded_is_summarised(tmp_path: Path) -> None:
+    path = write(tmp_path, SMALL + "variants: {a: {}, b: {}, c: {}}")
+    directory = create_directory(tmp_path / "runs", path)
+    watched = run_scenario(load_scenario(path), directory, Clumsy(), asyncio.Event(), quick=False)
+    outcome = asyncio.run(watched)
+    assert isinstance(outcome.failure, RuntimeError)
+    assert [(summary.name, summary.valid) for summary in outcome.summaries] == [("a", True), ("b", False)]
+    assert directory.info()["status"] == "failed"
+    assert directory.summary()["valid"] is False

@@ -24,7 +24,8 @@ def plot(names: tuple[str, ...], runs: Path) -> None:
     for name in names:
         directory = run_directory(name, runs)
         try:
-            directory.write_summary(summary_document(directory.id, reread(directory)))
+            document = summary_document(directory.id, reread(directory), whole=directory.whole())
+            directory.write_summary(document)
             drawn = draw(directory)
         except (RunError, OSError) as error:
             fail(Exit.USAGE, str(error))

@@ -47,7 +47,6 @@ def run(
     Exit: 0 fine, 99 an expectation failed, 104 bad scenario, 105 interrupted,
     106 the measurement is invalid (the caveats say why), 2 usage, 1 a bug.
     """
-    from loadgen.child import ChildDiedError
     from loadgen.cli.screen import watcher_for
     from loadgen.cli.tables import print_report
     from loadgen.experiment import create_directory
@@ -69,19 +68,30 @@ def run(
     kept = f"What was recorded until then is kept in {directory.path}."
     try:
         outcome = conduct(asked, directory, watcher_for(asked, directory, quick), quick)
-        figures = [] if no_figures or not outcome.summaries else draw_figures(directory)
     except asyncio.CancelledError:
         fail(Exit.INTERRUPTED, f"Stopped at once. {kept}")
-    except SysctlRefused as error:
-        fail(Exit.BAD_SCENARIO, f"{path}: {error}")
-    except (ChildDiedError, LabUnavailable, OSError) as error:
-        fail(Exit.INVALID, f"{error}\n{kept}")
-    if as_json:
-        document = summary_document(directory.id, outcome.summaries)
+    summaries, failure = outcome.summaries, outcome.failure
+    figures: list[Path] = []
+    if summaries and not failure and not no_figures:
+        try:
+            figures = draw_figures(directory)
+        except OSError as error:
+            failure = error
+    whole = outcome.failure is None
+    if as_json and (summaries or whole):
+        document = summary_document(directory.id, summaries, whole=whole)
         click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2))
-    else:
-        print_report(asked, outcome.summaries, directory, figures, quick=quick)
-    raise SystemExit(int(exit_code(outcome)))
+    elif summaries or whole:
+        print_report(asked, summaries, directory, figures, quick=quick, whole=whole)
+    match failure:
+        case None:
+            raise SystemExit(int(exit_code(outcome)))
+        case SysctlRefused():
+            fail(Exit.BAD_SCENARIO, f"{path}: {failure}")
+        case LabUnavailable() | OSError():
+            fail(Exit.INVALID, f"{failure}\n{kept}")
+        case _:
+            raise failure
 
 
 def need_commands(scenario: "Scenario") -> None:

@@ -108,6 +108,9 @@ class PlainLines:
 
     def variant_ends(self, summary: VariantSummary) -> None:
         self._print(f"{summary.name}: {summary.verdict}")
+        for caveat in summary.caveats:
+            if caveat.invalidates:
+                self._print(f"{summary.name}: INVALID: {caveat.cause}")
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False)

@@ -50,11 +50,12 @@ def print_report(
     figures: Sequence[Path],
     *,
     quick: bool,
+    whole: bool,
 ) -> None:
     """The whole answer: one verdict, then what it rests on."""
     console = screen()
     variants = {variant.name: variant for variant in scenario.variants}
-    console.print(Text(run_verdict(summaries), style="bold"))
+    console.print(Text(run_verdict(summaries, whole=whole), style="bold"))
     if quick:
         console.print("This was --quick: fewer ports and less time than the scenario asks for.")
     for summary in summaries:
