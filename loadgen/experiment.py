@@ -86,7 +86,7 @@ async def run_scenario(
             finally:
                 if fold.events:
                     summaries.append(summarise(variant, prediction, fold))
-            directory.write_summary(summary_document(directory.id, summaries, whole=False))
+            directory.write_summary(summary_document(directory.id, summaries, predictions, whole=False))
             watcher.variant_ends(summaries[-1])
         status = Status.INTERRUPTED if stop.is_set() else Status.FINISHED
     except asyncio.CancelledError:
@@ -120,7 +120,8 @@ def _conclude(
     try:
         directory.write_info(info)
         if summaries:
-            document = summary_document(directory.id, summaries, whole=info["status"] in WHOLE)
+            whole = info["status"] in WHOLE
+            document = summary_document(directory.id, summaries, info["variants"], whole=whole)
             directory.write_summary(document)
     except OSError as error:
         return error

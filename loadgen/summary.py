@@ -4,12 +4,12 @@ Pure functions of a fold and of what was asked. The terminal, summary.json and t
 their numbers from here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loadgen.audit import AuditLine, audit, audit_sides
-from loadgen.caveats import Caveat
+from loadgen.caveats import Caveat, CaveatKind
 from loadgen.doubts import doubts
 from loadgen.expectation import Verdict
 from loadgen.fold import Fold
@@ -35,12 +35,12 @@ class Compared:
 
     @property
     def error(self) -> float | None:
-        """Relative error of the prediction, None where one of the two is missing or nothing was measured."""
+        """Relative error of the prediction; None where one of the two is missing, or one alone is 0."""
         if self.predicted is None or self.measured is None:
             return None
         if self.predicted == self.measured:
             return 0.0
-        return self.predicted / self.measured - 1 if self.measured else None
+        return self.predicted / self.measured - 1 if self.predicted and self.measured else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,28 +221,37 @@ def _who_closes(metrics: Mapping[str, float]) -> str:
             return ""
 
 
-def summary_document(run: str, summaries: Sequence[VariantSummary], *, whole: bool) -> dict[str, Any]:
+def summary_document(
+    run: str, summaries: Sequence[VariantSummary], asked: Collection[str], *, whole: bool
+) -> dict[str, Any]:
     """summary.json, but for its schema_version. What was not measured is absent, never null or nan.
 
-    `whole` tells that the run ended in order: what is still to come, or never came, makes it invalid.
+    `asked` are the names of all variants: without any of them the run has not passed. `whole` tells that it
+    ended in order: what is still to come, or never came, makes it invalid.
     """
     return {
         "run": run,
         "valid": whole and all(summary.valid for summary in summaries),
-        "passed": all(summary.passed for summary in summaries),
-        "verdict": run_verdict(summaries, whole=whole),
+        "passed": not _missing(summaries, asked) and all(summary.passed for summary in summaries),
+        "verdict": run_verdict(summaries, asked, whole=whole),
         "variants": {summary.name: _document(summary) for summary in summaries},
     }
 
 
-def run_verdict(summaries: Sequence[VariantSummary], *, whole: bool) -> str:
-    """One sentence over all variants."""
+def run_verdict(summaries: Sequence[VariantSummary], asked: Collection[str], *, whole: bool) -> str:
+    """One sentence over all variants, those that were asked for and not run among them."""
     if not summaries:
         return "Nothing was run."
     expected = [item.verdict.passed for summary in summaries for item in summary.expectations]
     inexact = [summary.name for summary in summaries if summary.audit and not summary.exact]
     unaudited = [summary.name for summary in summaries if not summary.audit]
     invalid = [summary.name for summary in summaries if not summary.valid]
+    cut = [
+        summary.name
+        for summary in summaries
+        if any(caveat.kind is CaveatKind.INTERRUPTED for caveat in summary.caveats)
+    ]
+    missing = _missing(summaries, asked)
     parts = [
         f"{sum(expected)} of {len(expected)} expectations hold" if expected else "Nothing was expected",
     ]
@@ -254,9 +263,19 @@ def run_verdict(summaries: Sequence[VariantSummary], *, whole: bool) -> str:
         parts.append("every count agrees with the kernel's")
     if invalid:
         parts.append(f"the measurement is invalid in {', '.join(invalid)}")
+    if cut:
+        parts.append(f"{', '.join(cut)} was cut short")
+    if missing:
+        parts.append(f"not run: {', '.join(missing)}")
     if not whole:
         parts.append("the run did not come to its end")
     return "; ".join(parts) + "."
+
+
+def _missing(summaries: Sequence[VariantSummary], asked: Collection[str]) -> list[str]:
+    """The variants that were asked for and have no summary."""
+    told = {summary.name for summary in summaries}
+    return [name for name in asked if name not in told]
 
 
 def _document(summary: VariantSummary) -> dict[str, Any]:

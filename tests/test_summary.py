@@ -355,7 +355,7 @@ def test_an_audit_that_differs_makes_the_variant_invalid() -> None:
 
 
 def as_json(*summaries: VariantSummary, whole: bool = True) -> dict[str, Any]:
-    document = summary_document("20261120T213005Z-x", summaries, whole=whole)
+    document = summary_document("20261120T213005Z-x", summaries, ["main"], whole=whole)
     return json.loads(json.dumps(document, allow_nan=False))
 
 
@@ -421,13 +421,17 @@ def test_the_run_is_one_sentence() -> None:
     cut = summary_of(CLIENT, client_closes(interrupted=True))
     inexact = summary_of(CLIENT, [*client_closes(), interval(30, 1)])
     assert (
-        run_verdict([good], whole=True) == "1 of 2 expectations hold; every count agrees with the kernel's."
+        run_verdict([good], ["main"], whole=True)
+        == "1 of 2 expectations hold; every count agrees with the kernel's."
     )
-    assert run_verdict([plainly], whole=True) == "Nothing was expected; every count agrees with the kernel's."
-    assert run_verdict([good, inexact], whole=True) == (
+    assert (
+        run_verdict([plainly], ["main"], whole=True)
+        == "Nothing was expected; every count agrees with the kernel's."
+    )
+    assert run_verdict([good, inexact], ["main"], whole=True) == (
         "1 of 2 expectations hold; the audit differs in main; the measurement is invalid in main."
     )
-    assert run_verdict([cut], whole=False) == (
+    assert run_verdict([cut], ["main", "second", "third"], whole=False) == (
         "Nothing was expected; nothing is audited in main; the measurement is invalid in main;"
-        " the run did not come to its end."
+        " not run: second, third; the run did not come to its end."
     )

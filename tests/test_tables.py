@@ -71,7 +71,7 @@ def scenario(names: tuple[str, ...]) -> Scenario:
 
 def test_a_report_breaks_no_number_and_no_heading(width: int, capsys: pytest.CaptureFixture[str]) -> None:
     directory = RunDirectory(Path("runs/x"))
-    print_report(scenario(NAMES), [summary(name) for name in NAMES], directory, [], quick=False)
+    print_report(scenario(NAMES), [summary(name) for name in NAMES], directory, quick=False, whole=True)
     shown = plain_lines(capsys)
     assert all(len(line) <= width for line in shown)
     for cell in CELLS:
@@ -108,7 +108,7 @@ def test_a_name_wider_than_the_screen_costs_no_cell(
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "40")
     name = "a" * 80
-    print_report(scenario((name,)), [summary(name)], RunDirectory(Path("runs/x")), [], quick=False)
+    print_report(scenario((name,)), [summary(name)], RunDirectory(Path("runs/x")), quick=False, whole=True)
     shown = plain_lines(capsys)
     for cell in CELLS:
         assert any(cell in line for line in shown), cell

@@ -77,11 +77,13 @@ def test_one_signal_ends_the_variant_and_summarises(number: signal.Signals, tmp_
     assert done.code == 105, done.said
     assert "The client pays" in done.stdout
     assert "interrupted after" in done.stdout
+    assert "a was cut short; not run: b." in " ".join(done.stdout.split())
     directory = running.directory()
     assert status(running) == "interrupted"
     assert not (directory / "b").exists()
     summary = document((directory / "summary.json").read_text())
     assert list(summary["variants"]) == ["a"]
+    assert summary["passed"] is False
     assert "interrupted" in caveats(summary["variants"]["a"])
     assert exact(summary["variants"]["a"])
     whole(directory, "a")

@@ -24,7 +24,8 @@ def plot(names: tuple[str, ...], runs: Path) -> None:
     for name in names:
         directory = run_directory(name, runs)
         try:
-            document = summary_document(directory.id, reread(directory), whole=directory.whole())
+            summaries, asked = reread(directory), directory.info()["variants"]
+            document = summary_document(directory.id, summaries, asked, whole=directory.whole())
             directory.write_summary(document)
             drawn = draw(directory)
         except (RunError, OSError) as error:

@@ -45,10 +45,11 @@ def run(
 
     \b
     Exit: 0 fine, 99 an expectation failed, 104 bad scenario, 105 interrupted,
-    106 the measurement is invalid (the caveats say why), 2 usage, 1 a bug.
+    106 the measurement is invalid (the caveats say why), 2 usage or an output
+    that cannot be written, 1 a bug.
     """
     from loadgen.cli.screen import watcher_for
-    from loadgen.cli.tables import print_report
+    from loadgen.cli.tables import print_figures, print_report
     from loadgen.experiment import create_directory
     from loadgen.lab.errors import LabUnavailable, SysctlRefused
     from loadgen.preflight import raise_descriptor_limit
@@ -71,18 +72,21 @@ def run(
     except asyncio.CancelledError:
         fail(Exit.INTERRUPTED, f"Stopped at once. {kept}")
     summaries, failure = outcome.summaries, outcome.failure
-    figures: list[Path] = []
-    if summaries and not failure and not no_figures:
+    whole = failure is None
+    if as_json and (summaries or whole):
+        names = [variant.name for variant in asked.variants]
+        document = summary_document(directory.id, summaries, names, whole=whole)
+        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2))
+    elif summaries or whole:
+        print_report(asked, summaries, directory, quick=quick, whole=whole)
+    if summaries and whole and not no_figures:
         try:
             figures = draw_figures(directory)
         except OSError as error:
-            failure = error
-    whole = outcome.failure is None
-    if as_json and (summaries or whole):
-        document = summary_document(directory.id, summaries, whole=whole)
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2))
-    elif summaries or whole:
-        print_report(asked, summaries, directory, figures, quick=quick, whole=whole)
+            failure = OSError(f"no figures: {error}; once that is mended: churn plot {directory.path}")
+        else:
+            if not as_json:
+                print_figures(figures)
     match failure:
         case None:
             raise SystemExit(int(exit_code(outcome)))

@@ -47,7 +47,6 @@ def print_report(
     scenario: Scenario,
     summaries: Sequence[VariantSummary],
     directory: RunDirectory,
-    figures: Sequence[Path],
     *,
     quick: bool,
     whole: bool,
@@ -55,7 +54,7 @@ def print_report(
     """The whole answer: one verdict, then what it rests on."""
     console = screen()
     variants = {variant.name: variant for variant in scenario.variants}
-    console.print(Text(run_verdict(summaries, whole=whole), style="bold"))
+    console.print(Text(run_verdict(summaries, variants, whole=whole), style="bold"))
     if quick:
         console.print("This was --quick: fewer ports and less time than the scenario asks for.")
     for summary in summaries:
@@ -68,6 +67,11 @@ def print_report(
     _print_compared(console, summaries)
     _print_caveats(console, summaries)
     console.print(Text("records   ", style="bold"), Text(str(directory.path)), sep="")
+
+
+def print_figures(figures: Sequence[Path]) -> None:
+    """Where the figures are."""
+    console = screen()
     for path in figures:
         if path.suffix == ".png":
             console.print(Text("figure    ", style="bold"), Text(str(path)), sep="")
@@ -134,7 +138,7 @@ def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
             table.add_row(_mark(True), f"{summary.name}: {counts}")
         for line in differing:
             table.add_row(_mark(False), f"{summary.name}: {_counted(line)}")
-    _print_listed(console, "audit: churn's counts against the kernel's", table)
+    _print_listed(console, "audit: every count against the kernel's", table)
 
 
 def _counted(line: AuditLine) -> str:
