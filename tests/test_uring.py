@@ -94,6 +94,40 @@ def test_the_table_of_files_is_bounded_by_the_limit_of_descriptors(ring: Ring) -
     ring.register_files(4)
 
 
+def test_a_close_sends_its_fin_at_once_where_the_offer_says_so(ring: Ring) -> None:
+    """Whatever this kernel does: while a request is pending on another file of the table, and after it."""
+    closes_at_once = offer.offer().closes_at_once
+    read, write = os.pipe()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        peer, _ = listener.accept()
+    ring.register_open((read, client.fileno()))
+    client.close()
+    pending, close = polls(0), np.zeros(1, abi.SQE)
+    pending["flags"] = abi.Flag.FIXED_FILE
+    close["opcode"], close["file_index"] = abi.Op.CLOSE, 2
+    pending["user_data"], close["user_data"] = 1, 2
+    ring.push(words(np.concatenate((pending, close))))
+    ring.enter(1, SECOND_NS)
+    assert [(int(each["user_data"]), int(each["res"])) for each in ring.reap()] == [(2, 0)]
+    seen, _, _ = select.select([peer], [], [], 5 if closes_at_once else 0.05)
+    assert bool(seen) == closes_at_once
+    os.write(write, b"x")
+    ring.enter(1, SECOND_NS)
+    assert ring.reap()["user_data"].tolist() == [1]
+    peer.settimeout(5)
+    assert peer.recv(1) == b""
+    peer.close()
+    os.close(read)
+    os.close(write)
+
+
+def test_nothing_is_left_of_what_the_kernel_was_asked() -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    assert offer.offer().refusal == ""
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
 def test_a_ring_that_the_kernel_refuses_is_an_error() -> None:
     with pytest.raises(OSError, match="Invalid argument"):
         Ring(1 << 30, 1 << 30)
@@ -127,11 +161,12 @@ def test_a_refusal_says_why(
     ("offered", "sources", "told"),
     [
         (Offer("no"), 1, "no"),
-        (Offer("", able.NEEDED, True), 1, ""),
-        (Offer("", able.NEEDED, False), 1, "Linux 6.7"),
-        (Offer("", able.NEEDED - {abi.Op.SOCKET}, True), 1, "lacks SOCKET"),
-        (Offer("", able.NEEDED, True), 2, "Linux 6.11"),
-        (Offer("", able.NEEDED | {abi.Op.BIND}, True), 2, ""),
+        (Offer("", able.NEEDED, True, True), 1, ""),
+        (Offer("", able.NEEDED, False, True), 1, "Linux 6.7"),
+        (Offer("", able.NEEDED, True, False), 1, "puts off closes"),
+        (Offer("", able.NEEDED - {abi.Op.SOCKET}, True, True), 1, "lacks SOCKET"),
+        (Offer("", able.NEEDED, True, True), 2, "Linux 6.11"),
+        (Offer("", able.NEEDED | {abi.Op.BIND}, True, True), 2, ""),
     ],
 )
 def test_an_obstacle_is_named(
