@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from time import monotonic_ns
 
 import pytest
 
@@ -11,10 +12,11 @@ from loadgen.choices import Arrivals, Driver
 from loadgen.drivers.aiohttp_client import AiohttpClient
 from loadgen.drivers.load import Attempt, ClosedLoad
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
+from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
 from loadgen.drivers.tally import Tally
 from loadgen.lab.spec import LabSpec
 from loadgen.latency import LOWEST_NS, Counts, Tag
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from tests.driving import Bench, bench
 
 
@@ -60,6 +62,47 @@ def test_a_bug_does_not_pass_for_a_success(pair: Bench) -> None:
 
     answered = asyncio.Event()
     assert pair.run(main()) == {"close:ZeroDivisionError": 1}
+
+
+class Hasty(ProtocolAttempt):
+    """Is taken for another exchange once the server's FIN is read, and before the load hears of the end."""
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        self.exchange(monotonic_ns())
+
+
+class HastyClient(ProtocolClient):
+    def connect(self, intended_ns: int) -> None:
+        Hasty(self, intended_ns).connect()
+
+
+def test_a_request_between_the_servers_fin_and_the_end_has_an_outcome(pair: Bench) -> None:
+    async def main() -> Tally:
+        server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+        plan = replace(
+            pair.plan(server.sockets[0].getsockname()[1], Closer.SERVER, requests=2),
+            sources=("127.0.0.1",),
+            destinations=("127.0.0.1",),
+        )
+        tally = Tally(plan.loop)
+        client = HastyClient(plan, tally)
+        client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
+        client.load.begin()
+        client.load.end()
+        await client.load.over.wait()
+        server.close()
+        return tally
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    tally = pair.run(main())
+    assert (tally.started, tally.exchanges, tally.attempts, tally.succeeded) == (2, 1, 1, 0)
+    assert tally.errors == {Failure(Phase.SEND, Fault.SHORT): 1}
+    assert tally.endings == {(Closer.SERVER, CloseMethod.FIN): 1}
 
 
 def test_a_tally_tells_how_late_starts_were_and_how_many_too_late() -> None:

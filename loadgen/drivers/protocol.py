@@ -12,7 +12,7 @@ from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import Response, ResponseReader, ShortResponseError
 from loadgen.drivers.sockets import closed_by_peer, reset_on_close
 from loadgen.drivers.tally import Ending, Tally
-from loadgen.tcp import CloseMethod, Closer, Failure, Phase
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
 
 class ProtocolClient(Client):
@@ -122,6 +122,10 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
     def exchange(self, intended_ns: int) -> None:
         self._start(intended_ns)
         self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
+        if self._ending is not None:
+            # The server's FIN was read in this round of the loop; the load hears of the end in the next.
+            self._failure = Failure(self.phase, Fault.SHORT)
+            return
         self._open_transport().write(self._host.request(self._remaining))
         self._requested()
 
