@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 
-from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of
+from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of, http_failure
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import Response, closes
 from loadgen.drivers.sockets import closed_by_peer, reset_on_close
@@ -129,7 +129,7 @@ class AiohttpAttempt(BaseAttempt):
             while True:
                 response = await self._get(session)
                 if not self._count(response):
-                    self._note(Failure(Phase.RECEIVE, f"HTTP_{response.status}"))
+                    self._note(http_failure(response))
                     return
                 if not self._remaining or response.closes or self._heed_peer():
                     return

@@ -6,11 +6,12 @@ first, and how.
 """
 
 import errno
+from contextlib import suppress
 from time import monotonic_ns
 from typing import Any, Protocol
 
 from loadgen.drivers.plan import OpenLoop, Plan
-from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader
+from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
 from loadgen.drivers.sockets import Sockets
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
@@ -163,10 +164,19 @@ class BaseAttempt:
         if response is not None:
             self._responded(response)
 
+    def _read_end(self, reader: ResponseReader) -> None:
+        """The server's FIN: the end of the connection, and of a response that has no other."""
+        if self.phase is Phase.RECEIVE and self._failure is None:
+            with suppress(ShortResponseError):
+                response = reader.feed_eof()
+                if not self._count(response):
+                    self._failure = http_failure(response)
+        self._closed_by_server(CloseMethod.FIN)
+
     def _responded(self, response: Response) -> None:
         """A response is whole: count it, then go on, wait for the server's close, or close."""
         if not self._count(response):
-            self.fail(Failure(Phase.RECEIVE, f"HTTP_{response.status}"))
+            self.fail(http_failure(response))
         elif self._remaining and not response.closes:
             self._client.load.idle(self)
         elif self._client.plan.closer is Closer.CLIENT:
@@ -220,6 +230,11 @@ class BaseAttempt:
 def failure_of(phase: Phase, error: OSError) -> Failure:
     """The failure that an OSError is: its errno's name."""
     return Failure(phase, errno.errorcode.get(error.errno or 0, type(error).__name__))
+
+
+def http_failure(response: Response) -> Failure:
+    """The failure that an error response is."""
+    return Failure(Phase.RECEIVE, f"HTTP_{response.status}")
 
 
 def requests(plan: Plan) -> tuple[bytes, bytes]:

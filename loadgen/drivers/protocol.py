@@ -1,7 +1,6 @@
 """The `protocol` driver: asyncio Protocols on uvloop, over sockets of our own making."""
 
 import asyncio
-import contextlib
 import errno
 import os
 import socket
@@ -9,7 +8,7 @@ from typing import cast
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.response import Response, ResponseReader, ShortResponseError
+from loadgen.drivers.response import Response, ResponseReader
 from loadgen.drivers.sockets import closed_by_peer, reset_on_close
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
@@ -104,10 +103,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The server's FIN. Returning None lets the transport close, which answers it by ours."""
-        if self.phase is Phase.RECEIVE:
-            with contextlib.suppress(ShortResponseError):
-                self._count(self._reader.feed_eof())
-        self._closed_by_server(CloseMethod.FIN)
+        self._read_end(self._reader)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(exc, OSError) and self._failure is None:
