@@ -6,13 +6,14 @@ first, and how.
 """
 
 import errno
+import socket
 from contextlib import suppress
 from time import monotonic_ns
 from typing import Any, Protocol
 
 from loadgen.drivers.plan import OpenLoop, Plan
 from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
-from loadgen.drivers.sockets import Sockets
+from loadgen.drivers.sockets import Sockets, closed_by_peer, peek, reset_on_close
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
@@ -207,6 +208,23 @@ class BaseAttempt:
         if self._failure is None and not (self.phase is Phase.CLOSE and as_told):
             kind = Fault.SHORT if method is CloseMethod.FIN else errno.errorcode[errno.ECONNRESET]
             self._failure = Failure(self.phase, kind)
+
+    def _settle(self, sock: socket.socket, ending: Ending) -> None:
+        """The socket is about to be closed: the connection ends by `ending`, unless the server was first.
+
+        close() with bytes unread sends a reset (K4), whatever was meant; and nobody asked for them.
+        """
+        unread = peek(sock)
+        if unread and self._failure is None:
+            self._failure = Failure(self.phase, Fault.MALFORMED)
+            ending = GIVEN_UP
+        if unread is not None:
+            method = closed_by_peer(sock)
+            if method is not None:
+                self._closed_by_server(method)
+        self._ending = self._ending or ending
+        if self._ending == (Closer.CLIENT, CloseMethod.RST):
+            reset_on_close(sock)
 
     def _over(self) -> None:
         """Nothing is left of the connection on this side: count the outcome."""

@@ -9,7 +9,7 @@ from typing import cast
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import Response, ResponseReader
-from loadgen.drivers.sockets import closed_by_peer, reset_on_close
+from loadgen.drivers.sockets import reset_on_close
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
@@ -147,13 +147,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         """Be the one who ends the connection, unless the server was: then its end is answered."""
         assert self._sock is not None
         self.deadline_ns = NEVER_NS
-        method = closed_by_peer(self._sock)
-        if method is not None:
-            self._closed_by_server(method)
-        elif self._ending is None:
-            self._ending = ending
-        if self._ending == (Closer.CLIENT, CloseMethod.RST):
-            reset_on_close(self._sock)
+        self._settle(self._sock, ending)
         # The whole request went out before the response came: there is nothing left to send.
         self._open_transport().abort()
 
