@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 from loadgen.choices import Driver
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
+from loadgen.drivers.tally import Ending, Tally
 from loadgen.drivers.uring import able
+from loadgen.drivers.uring.attempt import UringAttempt
+from loadgen.drivers.uring.client import UringClient
+from loadgen.drivers.uring.load import UringLoad
 from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from loadgen.uring import abi, offer
 from loadgen.uring.offer import Offer
 from loadgen.uring.ring import Ring
@@ -183,11 +187,53 @@ def test_large_responses_do_not_fit() -> None:
     assert "32 KiB" in able.misfit(able.MOST_RESPONSE_BYTES + 1)
 
 
+# ---- an attempt alone in its slot
+
+
+class Deaf(UringLoad):
+    """Nothing is to follow."""
+
+    def __init__(self) -> None:
+        pass
+
+    def leaving(self, slot: int) -> None:
+        pass
+
+    def ended(self, attempt: UringAttempt) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("seen", "ending", "failures"),
+    [
+        (-errno.EAGAIN, (Closer.CLIENT, CloseMethod.FIN), {}),
+        (0, (Closer.SERVER, CloseMethod.FIN), {}),
+        (1, (Closer.CLIENT, CloseMethod.RST), {Failure(Phase.CLOSE, Fault.MALFORMED): 1}),
+        (-errno.ECONNRESET, (Closer.SERVER, CloseMethod.RST), {Failure(Phase.CLOSE, "ECONNRESET"): 1}),
+    ],
+)
+def test_what_is_seen_right_before_a_close_decides_what_it_is(
+    ring: Ring, seen: int, ending: Ending, failures: dict[Failure, int]
+) -> None:
+    plan = planned(Closer.CLIENT, CloseMethod.FIN)
+    tally = Tally(plan.loop)
+    client = UringClient(plan, tally, ring, Programs(plan, 3, 1024))
+    client.attach(Deaf())
+    client.table.known[0] = True
+    attempt = client.alone[0] = UringAttempt(client, 0, Phase.CLOSE, set())
+    attempt.finish()
+    attempt.completed(Step.LOOK, seen)
+    attempt.completed(Step.CLOSE, 0)
+    assert tally.endings == {ending: 1}
+    assert tally.errors == failures
+    assert tally.succeeded == (not failures)
+
+
 # ---- programs
 
 
-def programs(closer: Closer, close: CloseMethod, sources: int = 1) -> Programs:
-    plan = Plan(
+def planned(closer: Closer, close: CloseMethod, sources: int = 1) -> Plan:
+    return Plan(
         driver=Driver.URING,
         sources=tuple(f"192.0.2.{number}" for number in range(1, sources + 1)),
         destinations=("192.0.2.100",),
@@ -203,7 +249,10 @@ def programs(closer: Closer, close: CloseMethod, sources: int = 1) -> Programs:
         timeouts=Timeouts(1, 1, 1, 1),
         seed=1,
     )
-    return Programs(plan, 3, 1024)
+
+
+def programs(closer: Closer, close: CloseMethod, sources: int = 1) -> Programs:
+    return Programs(planned(closer, close, sources), 3, 1024)
 
 
 def steps(entries: NDArray[Any]) -> list[int]:

@@ -126,11 +126,15 @@ class UringAttempt(BaseAttempt):
             self.fail(failure_of(self.phase, OSError(-res, "")))
 
     def _looked(self, res: int) -> None:
-        """Whether the server had ended the connection before we do."""
+        """Whether the server had ended the connection before we do, or said what nobody asked for."""
         if res == 0:
             self._closed_by_server(CloseMethod.FIN)
         elif -res in PEER_RESET:
             self._closed_by_server(CloseMethod.RST)
+        elif res > 0 and self._failure is None:
+            # Closing with bytes unread sends a reset (K4).
+            self._failure = Failure(self.phase, Fault.MALFORMED)
+            self._leaving = GIVEN_UP
 
     def _leave(self, ending: Ending) -> None:
         """Be the one who ends the connection, unless the server was: then its end is answered."""
