@@ -9,6 +9,7 @@ class CaveatKind(StrEnum):
 
     AUDIT_DIFFERS = "audit_differs"
     AUDIT_INCOMPLETE = "audit_incomplete"
+    BACKLOG_CAPPED = "backlog_capped"
     CLOSED_BY_BOTH = "closed_by_both"
     CLOSER_DIFFERS = "closer_differs"
     COMMAND_FAILED = "command_failed"
@@ -23,6 +24,7 @@ class CaveatKind(StrEnum):
     LOOPBACK_REUSE = "loopback_reuse"
     NOT_AUDITED = "not_audited"
     NO_RECORDS = "no_records"
+    PORTS_GONE = "ports_gone"
     PORT_SEARCH = "port_search"
     PROCESS_DIED = "process_died"
     SAMPLE_DIFFERS = "sample_differs"

@@ -220,7 +220,7 @@ def _saturated(case: Case) -> Iterator[Caveat]:
 
 
 def _overflows(case: Case) -> Iterator[Caveat]:
-    yield from overflows(case.fold)
+    yield from overflows(case.variant, case.fold)
 
 
 def _sampler(case: Case) -> Iterator[Caveat]:

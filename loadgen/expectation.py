@@ -135,7 +135,7 @@ def _unknown(name: str, offset: int, known: Collection[str]) -> FormulaError:
 
 
 def _shown(value: float) -> str:
-    return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+    return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:,.6g}"
 
 
 def _value(term: Term, metrics: Mapping[str, float]) -> float:

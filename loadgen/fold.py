@@ -10,7 +10,16 @@ from dataclasses import fields
 from statistics import mean, median
 
 from loadgen.audit import Counted
-from loadgen.headroom import Core, Search, connect_share, cores, cores_used, search
+from loadgen.headroom import (
+    Core,
+    Exhaustion,
+    Search,
+    connect_share,
+    cores,
+    cores_used,
+    exhaustion,
+    search,
+)
 from loadgen.knee import Knee, exhaustion_ns, knee, mean_rate, rate
 from loadgen.latency import Distribution, Latency, Tag
 from loadgen.records import COUNTS, Closes, Event, Interval, Record, Sample
@@ -166,6 +175,10 @@ class Fold:
     def search(self) -> Search | None:
         """The part of the load in which connect() searched for ports."""
         return search(self.under_load(), self.samples, self.workers(Side.CLIENT), self.ports)
+
+    def exhaustion(self) -> Exhaustion | None:
+        """The part of the load in which the client found no port."""
+        return exhaustion(self.under_load())
 
     def knee(self) -> Knee | None:
         return knee(self.under_load(), self.samples)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from loadgen.knee import LASTING, LEAST_SLOWING
+from loadgen.knee import EXHAUSTED, LASTING, LEAST_SLOWING, exhaustion_ns
 from loadgen.records import Interval, Sample
 from loadgen.tcp import Side
 
@@ -53,6 +53,14 @@ class Search:
     call_ns: int
     before_ns: int | None
     ports_held: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exhaustion:
+    """The part of a load in which the client lacks ports: since when, and the starts that were late in it."""
+
+    since_ns: int
     late: int
 
 
@@ -126,13 +134,27 @@ def _busy_connecting(intervals: Sequence[Interval], workers: int) -> bool:
     return share is not None and share >= SEARCH_SHARE and call_ns is not None and call_ns >= SLOW_CALL_NS
 
 
+def exhaustion(intervals: Sequence[Interval]) -> Exhaustion | None:
+    """The want of ports in these intervals, None where there is none."""
+    since_ns = exhaustion_ns(intervals)
+    if since_ns is None:
+        return None
+    return Exhaustion(since_ns, sum(one.late for one in intervals if _without_ports(one)))
+
+
+def _without_ports(interval: Interval) -> bool:
+    return bool(EXHAUSTED & interval.errors.keys())
+
+
 def _late(intervals: Sequence[Interval], searching: Sequence[bool]) -> int:
     """Late starts that the search explains: those during it, in the interval in which it begins, and after
-    it for as long as there are any, for what it held up starts then."""
+    it for as long as there are any, for what it held up starts then. Those without a port are left out."""
     explained = [now or soon for now, soon in pairwise([*searching, False])]
     for index in range(1, len(intervals)):
         explained[index] |= explained[index - 1] and intervals[index].late > 0
-    return sum(one.late for one, yes in zip(intervals, explained, strict=True) if yes)
+    return sum(
+        one.late for one, yes in zip(intervals, explained, strict=True) if yes and not _without_ports(one)
+    )
 
 
 def _connecting_ns(intervals: Sequence[Interval]) -> int | None:

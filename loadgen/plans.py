@@ -63,6 +63,7 @@ def lab_spec(variant: Variant) -> LabSpec:
         client_addresses=lab.client.addresses,
         server_addresses=lab.server.addresses,
         sysctls={Side.CLIENT: lab.sysctl.client, Side.SERVER: lab.sysctl.server},
+        backlog=variant.server.backlog,
     )
 
 

@@ -1,10 +1,13 @@
 """A run's summaries, made anew from its directory: nothing of it has to have been kept but the records."""
 
+from pydantic import ValidationError
+
 from loadgen import plans
 from loadgen.fold import Fold
 from loadgen.model import Prediction
-from loadgen.rundir import RunDirectory, RunError
-from loadgen.scenario import restore
+from loadgen.problem import quote
+from loadgen.rundir import RUN_FILE, RunDirectory, RunError
+from loadgen.scenario import ScenarioError, restore
 from loadgen.summary import VariantSummary, summarise
 
 
@@ -16,8 +19,14 @@ def reread(directory: RunDirectory) -> list[VariantSummary]:
         predictions = {
             name: Prediction.from_json(known["prediction"]) for name, known in info["variants"].items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{directory.path}: run.json does not tell what was run ({error!r})") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, ("scenario", *first["loc"])))
+        missing = first["type"] == "missing"
+        wrong = "is missing" if missing else f"this churn knows no such value: {quote(str(first['input']))}"
+        raise RunError(f"{directory.path / RUN_FILE}: {key}: {wrong}") from None
+    except (AttributeError, KeyError, TypeError, ValueError, ScenarioError) as error:
+        raise RunError(f"{directory.path / RUN_FILE}: does not tell what was run ({error!r})") from None
     summaries: list[VariantSummary] = []
     recorded = directory.variants()
     for variant in scenario.variants:

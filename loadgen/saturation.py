@@ -1,7 +1,8 @@
-"""What was full: the kernel's search for ports, the server or the generator, told apart and told once.
+"""What was full: the client's ports, the kernel's search for them, the server or the generator. They are told
+apart, and told once.
 
-Pure. The search and a full server are findings. A full generator is a flaw of the measurement, and is
-blamed only for what neither of them explains.
+Pure. The ports, the search and a full server are findings. A full generator is a flaw of the measurement,
+and is blamed only for what none of them explains.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.fold import Fold
-from loadgen.headroom import Core, Search
+from loadgen.headroom import Core, Exhaustion, Search
 from loadgen.scenario import Driver, OpenLoop, ServerKind, Variant
 from loadgen.tcp import Side
 
@@ -60,12 +61,16 @@ def saturation(variant: Variant, fold: Fold) -> Iterator[Caveat]:
     search = fold.search()
     if search is not None:
         yield _port_search(search, fold)
-    # Of the generator only what came before the search can be judged: within it, the search is what is seen.
-    until_ns = fold.load_end_ns() if search is None else search.since_ns
+    exhaustion = fold.exhaustion()
+    if exhaustion is not None and exhaustion.late:
+        yield _ports_gone(exhaustion)
+    # The workers are judged by what came before either: then a search is what is seen, or how fast one fails.
+    found = [one for one in (search, exhaustion) if one is not None]
+    until_ns = min([fold.load_end_ns(), *(one.since_ns for one in found)])
     generator = _fullness(variant, fold, Side.CLIENT, until_ns)
     server = _fullness(variant, fold, Side.SERVER, until_ns)
     crowd = _crowd(variant, fold)
-    yield from _late(variant, fold, 0 if search is None else search.late, generator, crowd)
+    yield from _late(variant, fold, sum(one.late for one in found), generator, crowd)
     for side in Side:
         yield from _command(variant, fold, side)
     if server and server.full:
@@ -133,6 +138,16 @@ def _port_search(search: Search, fold: Fold) -> Caveat:
     )
 
 
+def _ports_gone(exhaustion: Exhaustion) -> Caveat:
+    return Caveat(
+        CaveatKind.PORTS_GONE,
+        f"from {exhaustion.since_ns / 1e9:.1f} s on the client lacked ports, and attempts failed for it:"
+        f" {exhaustion.late:,} starts were late meanwhile, which does not count against the generator",
+        "read rates and latencies until then; more source addresses or ports, or a server that closes, put it"
+        " off",
+    )
+
+
 def _late(
     variant: Variant, fold: Fold, explained: int, generator: Fullness | None, crowd: str
 ) -> Iterator[Caveat]:
@@ -140,7 +155,7 @@ def _late(
     late = fold.count("late") - explained
     if not isinstance(loop, OpenLoop) or late <= LATE_STARTS * started:
         return
-    besides = " that no search for ports explains" if explained else ""
+    besides = " that neither a search for ports nor a lack of them explains" if explained else ""
     why = "" if generator is None else f"; {generator}"
     if generator and not generator.full and generator.most.waited < WAITED:
         why += ", and was held up all the same"

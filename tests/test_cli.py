@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,8 +15,13 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from loadgen import preflight
 from loadgen.cli import main
+from loadgen.preflight import Check, Verdict
+from loadgen.rundir import RunDirectory
+from loadgen.scenario import Scenario, resolved
 from tests.command import Done, Running, churn
+from tests.made_records import variant
 from tests.unprivileged import as_ordinary_user
 
 ROOT = Path(__file__).parents[1]
@@ -75,7 +81,8 @@ from loadgen.cli import main
 def refuse(event, arguments):
     if event.startswith(("socket.", "subprocess.", "os.fork", "os.exec", "os.posix_spawn", "os.mkdir")):
         raise SystemExit(f"{event} {arguments}")
-    if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+    path, mode = (arguments[0], arguments[1]) if event == "open" else (0, "")
+    if not isinstance(path, int) and isinstance(mode, str) and set(mode) & set("wax+"):
         raise SystemExit(f"{event} {arguments}")
 sys.addaudithook(refuse)
 main(["check", "http10"], standalone_mode=False)
@@ -115,10 +122,25 @@ def test_doctor_finds_this_machine_fit(ordinary: bool) -> None:
     assert " fail " not in done.stdout
 
 
+def test_a_remedy_of_the_doctor_stands_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    remedy = (
+        f"as root: sysctl -w {' '.join(f'user.max_{name}_namespaces=10000' for name in ('user', 'net') * 4)}"
+    )
+    found = [Check("kernel", Verdict.OK, "[Linux]"), Check("namespaces", Verdict.FAIL, "none left", remedy)]
+    monkeypatch.setattr(preflight, "checks", lambda **_: found)
+    monkeypatch.setenv("COLUMNS", "80")
+    for terminal in ("", "1"):
+        monkeypatch.setenv("FORCE_COLOR", terminal)
+        done = invoke("doctor")
+        assert done.code == 106, done.said
+        assert f"namespaces: {remedy}" in done.stdout.splitlines()
+        assert "[Linux]" in done.stdout
+
+
 def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
     refused(churn("run", "nosuch"), 2, "nosuch", "http10")
     refused(invoke("check", "htp10"), 2, "htp10", "http10")
-    refused(invoke("check", "nosuch.yaml"), 104, "nosuch.yaml", "churn list")
+    refused(invoke("check", "nosuch.yaml"), 2, "nosuch.yaml", "http10")
     refused(invoke("check", "http10", "--variant", "short"), 104, "short-server-closes")
     refused(invoke("plot", "nosuch"), 2, "nosuch")
 
@@ -216,6 +238,25 @@ def test_a_directory_that_is_no_run_cannot_be_drawn(run_json: str, tmp_path: Pat
     refused(invoke("plot", "last", "-o", str(tmp_path / "runs")), 2, "runs/x")
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"driver": "warp"}, 'scenario.variants.0.load.driver: this churn knows no such value: "warp"'),
+        ({"driver": None}, "scenario.variants.0.load.driver: this churn knows no such value"),
+        ({"closed_loop": None, "open_loop": {}}, "scenario.variants.0.load.open_loop.rate: is missing"),
+    ],
+)
+def test_a_run_of_another_churn_is_told_by_file_and_key(
+    change: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    scenario = resolved(Scenario(title="t", variants=(variant(),)))
+    scenario["variants"][0]["load"] |= change
+    RunDirectory(tmp_path).write_info({"scenario": scenario, "variants": {}})
+    done = invoke("plot", str(tmp_path))
+    refused(done, 2, f"{tmp_path / 'run.json'}: {told}")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_without_runs_there_is_no_last(tmp_path: Path) -> None:
     refused(invoke("plot", "last", "-o", str(tmp_path)), 2, "no runs here yet")
 
@@ -248,10 +289,25 @@ def test_a_terminal_that_lacks_a_sign_gets_another(encoding: str) -> None:
     assert "short-server-closes" in done.stdout
 
 
-def test_a_reader_that_has_seen_enough_is_no_bug() -> None:
-    argv = f"{sys.executable} -c 'from loadgen.cli import main; main()' schema | head -1"
-    done = subprocess.run(["bash", "-c", argv], capture_output=True, text=True, check=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("{\n", "")
+@pytest.mark.parametrize(
+    "arguments", [["check", "http10"], ["list"], ["schema"], ["--help"], ["run", "--help"]]
+)
+def test_stdout_that_takes_nothing_is_told_in_one_line(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = churn(*arguments, stdout=full)
+    assert (done.code, done.stderr) == (2, "cannot write to stdout: No space left on device\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = churn(*arguments, stdout=writer)
+    os.close(writer)
+    assert (done.code, done.stderr) == (2, "cannot write to stdout: Broken pipe\n")
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["check", "nosuch"], ["run", "nosuch"]])
+def test_stderr_that_takes_nothing_is_no_bug(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = churn(*arguments, stderr=full)
+    assert (done.code, done.stdout) == (2, "")
 
 
 def test_an_ordinary_user_may_ask_all_the_same() -> None:

@@ -8,6 +8,7 @@ new driver is tested by its name in `DRIVERS`. None is let off anything.
 import asyncio
 import os
 import resource
+import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -22,7 +23,7 @@ from loadgen.lab.spec import Family, LabSpec
 from loadgen.latency import Tag
 from loadgen.records import Closes
 from loadgen.tcp import CloseMethod, Closer, Side
-from tests.driving import MS_NS, PATIENT, Bench, Driven, Heard, bench, misbehaving
+from tests.driving import LEAD_NS, MS_NS, PATIENT, Bench, Driven, Heard, bench, misbehaving
 from tests.peers import need
 
 DRIVERS = (Driver.PROTOCOL, Driver.URING, Driver.AIOHTTP)
@@ -135,6 +136,46 @@ def test_every_close_is_the_one_asked_for(
         # The server's timer counts whole milliseconds, and may be one behind.
         fastest_ns = min(min(each.values_ns) for each in driven.latencies if each.tag == Tag.SERVICE)
         assert fastest_ns > served.behaviour.get("delay_ns", 0) - 2 * MS_NS
+
+
+@every_driver
+def test_a_worker_that_wakes_late_has_its_first_starts_late(pair: Bench, driver: Driver) -> None:
+    def heard(child: Child, line: dict[str, Any]) -> None:
+        if line["type"] == "ready":
+            # It knows when to begin, and sleeps until long after that.
+            os.kill(child.pid, signal.SIGSTOP)
+            asyncio.get_running_loop().call_later(SOON_NS / 1e9, os.kill, child.pid, signal.SIGCONT)
+
+    async def main() -> list[Driven]:
+        async with pair.audited() as loads, pair.serving(Closer.SERVER) as (server, port):
+            loop = replace(often(100), late_ns=20 * MS_NS)
+            plan = pair.plan(port, Closer.SERVER, driver=driver, loop=loop, duration_ns=2 * SOON_NS)
+            loads += await pair.drive_all(server, plan, heard=heard)
+        return loads
+
+    (driven,) = pair.run(main())
+    driven.check()
+    # What was due meanwhile is neither left out nor put off: it is late.
+    assert driven.total("offered") == 2 * SOON_NS * 100 // 1_000_000_000
+    assert driven.total("late") >= (SOON_NS - LEAD_NS) * 100 // 1_000_000_000 - 3
+
+
+@every_driver
+def test_a_server_that_ends_once_all_is_quiet_is_never_first(pair: Bench, driver: Driver) -> None:
+    async def main() -> list[Driven]:
+        async with pair.audited() as loads:
+            for seed in range(4):
+                async with pair.serving(Closer.CLIENT) as (server, port):
+                    # So many that their closes take longer than the word of the last.
+                    loop = ClosedLoop(800)
+                    plan = pair.plan(port, driver=driver, loop=loop, duration_ns=50 * MS_NS, seed=seed)
+                    loads += await pair.drive_all(server, plan)
+        return loads
+
+    for driven in pair.run(main()):
+        driven.check()
+        assert driven.errors == {}
+        assert ends(driven.closes) == {"client_fin"}
 
 
 @every_driver

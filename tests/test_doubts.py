@@ -15,7 +15,7 @@ from loadgen.latency import Latency
 from loadgen.records import Closes, Event, Interval, Record, Sample
 from loadgen.scenario import Variant
 from loadgen.tcp import Failure, Fault, Phase, State
-from tests.made_records import STEP, TIMEOUT, S, ended, interval, sample, side, variant
+from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, interval, sample, side, variant
 
 CLIENT_CLOSES = variant(connection={"closer": "client"})
 OPEN = {"open_loop": {"rate": "1000/s", "late": "10ms", "connections": 500}}
@@ -398,7 +398,64 @@ def test_a_search_excuses_only_what_came_with_it_and_after_it() -> None:
     assert (search.since_ns, search.late, fold.count("late")) == (2 * S, 210, 270)
     caveats = doubts(OPEN_LOOP, fold, [])
     (caveat,) = [caveat for caveat in caveats if caveat.kind is CaveatKind.STARTS_LATE]
-    assert "60 of 4,000 starts were later than 10ms that no search for ports explains" in caveat.cause
+    assert "60 of 4,000 starts were later than 10ms that neither a search for ports nor" in caveat.cause
+
+
+def out_of_ports(first: int, late: Mapping[int, int], load: Mapping[str, Any] = OPEN) -> list[Caveat]:
+    """Two seconds by a generator that uses all of its core, and from that interval on finds no port."""
+    before = [interval(index, 100, late=late.get(index, 0)) for index in range(first)]
+    after = [
+        interval(
+            index, offered=100, started=100, attempts=100, late=late.get(index, 0), errors={NO_PORT: 100}
+        )
+        for index in range(first, 20)
+    ]
+    opened = 100 * first
+    working = [sample(index * STEP, side(workers=[(index * STEP, 0)])) for index in range(20)]
+    last = side({}, opened, 0, {"ActiveOpens": opened, "TW": opened}, [(2 * S, 0)])
+    served = side(counters={"PassiveOpens": opened})
+    records = [sample(-STEP), *working, *before, *after, sample(2 * S, last, served), *ended(2 * S)]
+    return found(records, variant(connection={"closer": "client"}, load=load))
+
+
+def test_a_generator_without_ports_is_judged_by_what_came_before() -> None:
+    # Failing takes all of its core, and none of it is a limit of the rate.
+    assert out_of_ports(0, {}, load={}) == []
+    assert out_of_ports(4, {}, load={}) == []
+    (caveat,) = out_of_ports(10, {}, load={})
+    assert caveat.kind is CaveatKind.GENERATOR_SATURATED
+
+
+def test_late_starts_without_ports_are_told_and_do_not_invalidate() -> None:
+    (caveat,) = out_of_ports(2, dict.fromkeys(range(2, 20), 50))
+    assert caveat.kind is CaveatKind.PORTS_GONE
+    assert caveat.cause.startswith("from 0.2 s on the client lacked ports")
+    assert "900 starts were late" in caveat.cause
+    assert not caveat.invalidates
+
+
+def test_starts_that_were_late_before_the_ports_were_gone_still_invalidate() -> None:
+    late, gone = out_of_ports(2, dict.fromkeys(range(20), 50))
+    assert (late.kind, gone.kind) == (CaveatKind.STARTS_LATE, CaveatKind.PORTS_GONE)
+    assert late.cause.startswith(
+        "100 of 2,000 starts were later than 10ms that neither a search for ports nor"
+    )
+    assert late.invalidates
+
+
+def test_starts_late_for_a_search_and_then_for_want_of_ports_are_counted_once() -> None:
+    slow = [
+        interval(index, 50, late=10, connecting_ns=50 * 1_800_000, errors={NO_PORT: 5} if index >= 10 else {})
+        for index in range(20)
+    ]
+    fold = Fold(28_232)
+    for record in [*[sample(index * STEP, side(ports_held=20_000)) for index in range(21)], *slow]:
+        fold.add(record)
+    search, exhaustion = fold.search(), fold.exhaustion()
+    assert search is not None
+    assert exhaustion is not None
+    assert (search.since_ns, search.late) == (0, 100)
+    assert (exhaustion.since_ns, exhaustion.late) == (S, 100)
 
 
 def full_of(
@@ -567,6 +624,43 @@ def test_limits_that_the_kernel_counted_are_told(of: str, counter: str, kind: Ca
     assert caveat.kind is kind
     assert "12" in caveat.cause
     assert not caveat.invalidates
+
+
+def test_queues_that_are_too_short_are_lengthened_where_they_can_be() -> None:
+    nginx = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
+    for counter in ("SyncookiesSent", "ListenOverflows"):
+        records = clean(server={counter: 1})
+        assert only(records).remedy.startswith("raise server.backlog, and net.core.somaxconn where")
+        assert only(records, nginx).remedy.startswith("raise the backlog that the server's command asks for")
+
+
+@pytest.mark.parametrize(("limit", "capped"), [("4095", True), ("4096", False), ("20000", False)])
+def test_a_backlog_that_the_kernel_cuts_is_told_and_where_to_raise_the_limit(
+    limit: str, capped: bool
+) -> None:
+    lab = Event(0, "lab", {"sysctls": {"client": {}, "server": {"net.core.somaxconn": limit}}})
+    assert kinds([*clean(), lab]) == ({CaveatKind.BACKLOG_CAPPED} if capped else set())
+    for topology, place in ((CLIENT_CLOSES, "where lab.sysctl sets it"), (HOST, "on the host")):
+        for caveat in found([*(shared(clean()) if topology is HOST else clean()), lab], topology):
+            if caveat.kind is CaveatKind.BACKLOG_CAPPED:
+                assert caveat.cause == "server.backlog is 4,096, and net.core.somaxconn makes it 4,095"
+                assert place in caveat.remedy
+                assert not caveat.invalidates
+    # A command listens as it likes.
+    nginx = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
+    assert found([*clean(), lab], nginx) == []
+    older = Event(0, "lab", {"sysctls": {"client": {}, "server": {}}})
+    assert found([*clean(), older]) == []
+
+
+def test_an_overflow_of_time_wait_is_told_of_its_side_and_once_where_the_sides_share_a_counter() -> None:
+    counted = {"TW": 988, "TCPTimeWaitOverflow": 12}
+    assert only(clean(client=counted)).cause.startswith("client: 12 TIME-WAITs destroyed")
+    server_closes = variant(connection={"closer": "server"})
+    records = clean(client={"TW": 0}, server=counted, closes=Closes(server_fin=100))
+    (caveat,) = [one for one in found(records, server_closes) if one.kind is CaveatKind.TIME_WAIT_OVERFLOW]
+    assert caveat.cause.startswith("server: 12 TIME-WAITs destroyed")
+    assert only(shared(clean(), **counted), LOOPBACK).cause.startswith("12 TIME-WAITs destroyed")
 
 
 def test_those_that_invalidate_come_first() -> None:

@@ -67,7 +67,7 @@ def test_what_it_says_is_what_is_compared(text: str, passed: bool) -> None:
 
 def test_the_verdict_shows_both_sides() -> None:
     verdict = parse("client.time_wait.max >= 0.9 * client.ports").evaluate(METRICS)
-    assert (verdict.left, verdict.reason) == (25_410, "25,410 >= 25408.8")
+    assert (verdict.left, verdict.reason) == (25_410, "25,410 >= 25,408.8")
     assert parse("a > b").evaluate(METRICS).reason == "2 > 3 is false"
 
 

@@ -22,6 +22,7 @@ from loadgen.lab import namespaces, sysctls
 from loadgen.lab.errors import Part, SysctlRefused
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
+from loadgen.lab.sysctls import SOMAXCONN
 from loadgen.tcp import Closer, Side
 from tests.command import processes_with
 from tests.sysctls import NO_ASSASSINATION
@@ -192,6 +193,25 @@ def test_a_lab_has_its_own_hash_and_the_hosts_limits() -> None:
         assert own == (not lab.notes)
 
 
+@pytest.mark.parametrize("topology", [Topology.PAIR, Topology.LOOPBACK])
+def test_the_limit_of_backlogs_is_raised_to_the_servers_unless_a_setting_says_otherwise(
+    topology: Topology,
+) -> None:
+    def limits(backlog: int, **asked: str) -> list[int]:
+        spec = LabSpec(
+            topology, sysctls={Side(side): {SOMAXCONN: asked[side]} for side in asked}, backlog=backlog
+        )
+        with open_lab(spec) as lab:
+            return [int(lab.sysctls[side][SOMAXCONN]) for side in Side]
+
+    client, usual = limits(0)
+    assert client == usual
+    assert limits(usual - 1) == [usual, usual]
+    raised = usual + 1 if topology is Topology.LOOPBACK else usual
+    assert limits(usual + 1) == [raised, usual + 1]
+    assert limits(usual + 1, server="7")[1] == 7
+
+
 def test_the_host_is_left_alone() -> None:
     def host() -> tuple[object, ...]:
         named = Path("/run/netns")
@@ -204,7 +224,8 @@ def test_the_host_is_left_alone() -> None:
         )
 
     before = host()
-    with open_lab(LabSpec(ports=(20_000, 20_099), sysctls={Side.CLIENT: {"net.core.somaxconn": "7"}})) as lab:
+    asked = {Side.CLIENT: {"net.core.somaxconn": "7"}}
+    with open_lab(LabSpec(ports=(20_000, 20_099), sysctls=asked, backlog=60_000)) as lab:
         assert lab.sysctls[Side.CLIENT]["net.core.somaxconn"] == "7"
         assert host()[:-1] == before[:-1]
     assert host() == before
@@ -402,7 +423,8 @@ def test_a_build_that_crashes_is_a_bug_with_its_stderr(monkeypatch: pytest.Monke
 
 
 def test_a_spec_survives_json() -> None:
-    spec = LabSpec(Topology.LOOPBACK, Family.IPV6, (1, 2), 3, 4, {Side.SERVER: {"net.core.somaxconn": "5"}})
+    asked = {Side.SERVER: {"net.core.somaxconn": "5"}}
+    spec = LabSpec(Topology.LOOPBACK, Family.IPV6, (1, 2), 3, 4, asked, 6)
     assert LabSpec.from_json(json.loads(json.dumps(asdict(spec)))) == spec
 
 

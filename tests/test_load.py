@@ -144,7 +144,7 @@ def test_a_load_is_what_its_plan_says() -> None:
 def test_closed_keeps_its_number_in_flight() -> None:
     async def main() -> None:
         stage = Stage(PLAN)
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.open) == 3)
         for number in range(10):
             stage.open[number % 3].end()
@@ -158,7 +158,7 @@ def test_closed_keeps_its_number_in_flight() -> None:
 def test_closed_goes_on_at_once_without_think_time() -> None:
     async def main() -> None:
         stage = Stage(PLAN)
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.open) == 3)
         attempt = stage.open[0]
         attempt.respond()
@@ -173,7 +173,7 @@ def test_closed_thinks_between_exchanges() -> None:
     async def main() -> None:
         think_ns = 20_000_000
         stage = Stage(replace(PLAN, think_ns=think_ns))
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.open) == 3)
         attempt = stage.open[0]
         began_ns = time.monotonic_ns()
@@ -192,7 +192,7 @@ def test_closed_thinks_between_exchanges() -> None:
 def test_a_connection_that_ends_in_thought_is_not_woken() -> None:
     async def main() -> None:
         stage = Stage(replace(PLAN, think_ns=1_000_000))
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.open) == 3)
         gone, other = stage.open[:2]
         gone.respond()
@@ -211,7 +211,7 @@ def test_connects_that_fail_at_once_leave_the_loop_its_rounds() -> None:
 
     async def main() -> None:
         stage = Stage(PLAN, fails=True)
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         rounds = await until(lambda: len(stage.made) > 1000)
         assert rounds > 0
         stage.load.end()
@@ -230,7 +230,7 @@ def test_connects_that_block_do_not_starve_the_loop(loop: ClosedLoop | OpenLoop)
 
     async def main() -> None:
         stage = Stage(replace(PLAN, loop=loop, duration_ns=40), blocks_ns=START_BUDGET_NS)
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         assert len(stage.open) == 0
         assert await until(lambda: len(stage.open) == 40) >= 39
 
@@ -243,7 +243,7 @@ def test_connects_that_block_do_not_starve_the_loop(loop: ClosedLoop | OpenLoop)
 def test_open_begins_each_arrival_at_its_instant() -> None:
     async def main() -> None:
         stage = Stage(replace(PLAN, loop=open_loop(1000), duration_ns=50_000_000))
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: stage.tally.started == 50)
         assert stage.tally.offered == 50
         begun = [attempt.intended_ns[0] for attempt in stage.made]
@@ -266,7 +266,7 @@ def test_workers_deal_out_the_one_schedule(arrivals: Arrivals) -> None:
         dealt: list[list[int]] = []
         for share in plan.divided(3):
             stage = Stage(share)
-            stage.load.begin()
+            stage.load.begin(time.monotonic_ns())
             # The load's own clock began a moment before the first arrival was looked for.
             due = len(whole[share.worker :: 3])
             await until(lambda stage=stage, due=due: stage.tally.started == due)
@@ -282,7 +282,7 @@ def test_workers_deal_out_the_one_schedule(arrivals: Arrivals) -> None:
 def test_open_drops_at_the_cap_and_defers_nothing() -> None:
     async def main() -> None:
         stage = Stage(replace(PLAN, loop=open_loop(1000, connections=4), duration_ns=30_000_000))
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: stage.tally.offered == 30 and len(stage.made) == 4)
         assert (stage.tally.started, stage.tally.dropped) == (4, 26)
         # Room again: what was dropped stays dropped.
@@ -298,7 +298,7 @@ def test_open_drops_at_the_cap_and_defers_nothing() -> None:
 def test_open_takes_the_connection_that_idled_last() -> None:
     async def main() -> None:
         stage = Stage(replace(PLAN, loop=open_loop(100, connections=3), duration_ns=10 * SECOND_NS))
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.open) == 3)
         first, second, third = stage.made
         for attempt in (first, third, second):
@@ -315,7 +315,7 @@ def test_open_takes_the_connection_that_idled_last() -> None:
 def test_open_passes_over_idle_connections_that_ended() -> None:
     async def main() -> None:
         stage = Stage(replace(PLAN, loop=open_loop(100, connections=2), duration_ns=10 * SECOND_NS))
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.open) == 2)
         for attempt in list(stage.made):
             attempt.respond()
@@ -337,7 +337,7 @@ def test_the_end_comes_in_order(loop: ClosedLoop | OpenLoop, closer: Closer) -> 
     async def main() -> None:
         # It thinks for ever: what responds idles.
         stage = Stage(replace(PLAN, loop=loop, closer=closer, think_ns=1000 * SECOND_NS, duration_ns=4))
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.open) == 4)
         idle, failing, answering, last = stage.made
         idle.respond()
@@ -368,7 +368,7 @@ def test_the_end_comes_in_order(loop: ClosedLoop | OpenLoop, closer: Closer) -> 
 def test_an_end_before_any_connection_is_over_at_once(closer: Closer) -> None:
     async def main() -> None:
         stage = Stage(replace(PLAN, closer=closer, loop=open_loop(0.001)), fails=True)
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.made) == 1)
         assert stage.state == (False, False)
         stage.load.end()
@@ -382,7 +382,7 @@ def test_an_end_before_any_connection_is_over_at_once(closer: Closer) -> None:
 def test_what_is_not_begun_at_the_end_is_dropped(loop: ClosedLoop | OpenLoop) -> None:
     async def main() -> None:
         stage = Stage(replace(PLAN, loop=loop, duration_ns=50), blocks_ns=START_BUDGET_NS)
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         stage.load.end()
         # One round's budget, which the first takes whole.
         assert (stage.tally.offered, stage.tally.started, stage.tally.dropped) == (50, 1, 49)
@@ -400,7 +400,7 @@ def test_open_offers_what_is_due_at_its_end_and_no_more() -> None:
 
     async def main() -> None:
         stage = Stage(replace(PLAN, loop=open_loop(1000), duration_ns=SECOND_NS))
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         began_ns = time.monotonic_ns()
         while time.monotonic_ns() - began_ns < 5_000_000:
             pass
@@ -417,7 +417,7 @@ def test_open_offers_what_is_due_at_its_end_and_no_more() -> None:
 def test_a_late_thought_after_the_end_is_not_followed() -> None:
     async def main() -> None:
         stage = Stage(replace(PLAN, think_ns=2_000_000, closer=Closer.SERVER))
-        stage.load.begin()
+        stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.open) == 3)
         attempts: list[Attempt] = list(stage.made)
         for attempt in stage.made:

@@ -119,6 +119,20 @@ def test_the_report_of_a_run_is_text_without_escapes(tmp_path: Path) -> None:
     assert "start p99" not in done.stdout
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_run_that_nobody_reads_is_kept(form: list[str], tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = churn(
+            "run", write(tmp_path, SMALL), "--no-figures", *form, runs=tmp_path / "runs", stdout=full
+        )
+    assert done.code == 2, done.said
+    assert done.stderr.splitlines()[-1] == "cannot write to stdout: No space left on device"
+    assert "Traceback" not in done.stderr
+    (path,) = (tmp_path / "runs").iterdir()
+    assert json.loads((path / "run.json").read_text())["status"] == "finished"
+    assert document((path / "summary.json").read_text())["passed"]
+
+
 def test_the_report_of_an_open_loop_tells_how_late_it_was(tmp_path: Path) -> None:
     load = "{open_loop: {rate: 100/s, late: 10s}, duration: 300ms}"
     scenario = write(tmp_path, f"title: open\nload: {load}")

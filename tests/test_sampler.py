@@ -21,6 +21,7 @@ from loadgen.kernel.sock_diag import SocketTable
 from loadgen.lab.spec import LabSpec, Topology
 from loadgen.records import Sample, SideSample
 from loadgen.sampler import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, Clock, PacedDump, Plan, is_quiet
+from loadgen.shortcut import BothWays, both_ways
 from loadgen.tcp import Side, State
 from tests.driving import MS_NS, Bench, bench
 from tests.peers import need
@@ -314,6 +315,47 @@ def test_a_cheap_dump_is_made_every_time_and_a_fresh_one_whatever_it_costs() -> 
     assert [dumps.read() for _ in range(3)] == [(1, 0), (2, 0), (3, 0)]
     dumps.cost_ns = 1000 * CHEAP_NS
     assert [dumps.read(), dumps.read(), dumps.read(fresh=True)] == [(4, 0), (4, 0), (5, 0)]
+
+
+FIN_WAIT_2, TIME_WAIT = 5, 6
+"""As the kernel numbers them (net/tcp_states.h); the timer of either's minisocket is 3 (K17)."""
+
+
+def table_of(time_waits: int, orphans: int) -> SocketTable:
+    """A dump of so many in TIME-WAIT and so many orphans in FIN-WAIT-2, and one there that is no orphan."""
+    state = np.repeat(np.array([TIME_WAIT, FIN_WAIT_2, FIN_WAIT_2], np.uint8), [time_waits, orphans, 1])
+    timer = np.full(len(state), 3, np.uint8)
+    timer[-1] = 0
+    port = np.zeros(len(state), np.uint16)
+    return SocketTable(state, timer, port, port, interrupted=False)
+
+
+@pytest.mark.parametrize(
+    ("readings", "dumps", "found"),
+    [
+        # At rest one try is enough, whatever it shows; sockstat counts the orphans, too.
+        ([102, 102], [100], (100, 100)),
+        ([102, 102], [99], (100, 99)),
+        # A burst passes: the next try finds peace, and a difference then is one.
+        ([842, 102, 102], [300, 100], (100, 100)),
+        ([842, 102, 102], [840, 99], (100, 99)),
+        # They go on expiring: the dump is of some instant between the readings, or it differs.
+        ([902, 802, 702, 602], [850, 750, 650], (650, 650)),
+        ([902, 802, 702, 602], [850, 750, 700], (700, 700)),
+        ([902, 802, 702, 602], [850, 750, 600], (600, 600)),
+        ([902, 802, 702, 602], [850, 750, 701], (700, 701)),
+        ([902, 802, 702, 602], [850, 750, 599], (600, 599)),
+        # Or on being made, before the load on a host that others use.
+        ([602, 702, 802, 902], [650, 750, 850], (850, 850)),
+        ([602, 702, 802, 902], [650, 750, 950], (900, 950)),
+    ],
+)
+def test_a_dump_differs_from_sockstat_where_it_lies_outside_what_was_read_around_it(
+    readings: list[int], dumps: list[int], found: tuple[int, int]
+) -> None:
+    tw, tables = iter(readings), iter(table_of(dumped, orphans=2) for dumped in dumps)
+    assert both_ways(lambda: next(tw), lambda: next(tables)) == BothWays(*found)
+    assert [*tw, *tables] == []
 
 
 def test_samples_are_due_at_multiples_of_the_period() -> None:

@@ -636,6 +636,11 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
         "2:25",
         "is set by the lab (write lab: {client: {ports",
     ),
+    "a sysctl that takes ports away": (
+        "title: t\nlab: {sysctl: {client: {net.ipv4.ip_local_reserved_ports: 40000-40899}}}",
+        "2:25",
+        "would take ports away that churn counts as the client's (choose a range without them: lab: {client",
+    ),
     "a sysctl without a value": (
         "title: t\nlab: {sysctl: {client: {net.ipv4.tcp_sack: }}}",
         "2:43",

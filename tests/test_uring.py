@@ -18,8 +18,9 @@ from loadgen.drivers.tally import Ending, Tally
 from loadgen.drivers.uring import able
 from loadgen.drivers.uring.attempt import UringAttempt
 from loadgen.drivers.uring.client import UringClient
-from loadgen.drivers.uring.load import UringLoad
+from loadgen.drivers.uring.load import BATCH_NS, MOST_STARTS, START_BUDGET_NS, ClosedUringLoad, UringLoad
 from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
+from loadgen.drivers.uring.slots import Table
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from loadgen.uring import abi, offer
 from loadgen.uring.offer import Offer
@@ -215,9 +216,9 @@ class Deaf(UringLoad):
 def test_what_is_seen_right_before_a_close_decides_what_it_is(
     ring: Ring, seen: int, ending: Ending, failures: dict[Failure, int]
 ) -> None:
-    plan = planned(Closer.CLIENT, CloseMethod.FIN)
-    tally = Tally(plan.loop)
-    client = UringClient(plan, tally, ring, Programs(plan, 3, 1024))
+    asked = plan(Closer.CLIENT, CloseMethod.FIN)
+    tally = Tally(asked.loop)
+    client = UringClient(asked, tally, ring, Programs(asked, 3, 1024))
     client.attach(Deaf())
     client.table.known[0] = True
     attempt = client.alone[0] = UringAttempt(client, 0, Phase.CLOSE, set())
@@ -232,7 +233,7 @@ def test_what_is_seen_right_before_a_close_decides_what_it_is(
 # ---- programs
 
 
-def planned(closer: Closer, close: CloseMethod, sources: int = 1) -> Plan:
+def plan(closer: Closer, close: CloseMethod, sources: int = 1, connections: int = 3) -> Plan:
     return Plan(
         driver=Driver.URING,
         sources=tuple(f"192.0.2.{number}" for number in range(1, sources + 1)),
@@ -243,7 +244,7 @@ def planned(closer: Closer, close: CloseMethod, sources: int = 1) -> Plan:
         closer=closer,
         close=close,
         think_ns=0,
-        loop=ClosedLoop(3),
+        loop=ClosedLoop(connections),
         duration_ns=1,
         interval_ns=1,
         timeouts=Timeouts(1, 1, 1, 1),
@@ -252,7 +253,7 @@ def planned(closer: Closer, close: CloseMethod, sources: int = 1) -> Plan:
 
 
 def programs(closer: Closer, close: CloseMethod, sources: int = 1) -> Programs:
-    return Programs(planned(closer, close, sources), 3, 1024)
+    return Programs(plan(closer, close, sources), 3, 1024)
 
 
 def steps(entries: NDArray[Any]) -> list[int]:
@@ -304,3 +305,40 @@ def test_a_request_tells_the_last_from_the_others() -> None:
     made = programs(Closer.SERVER, CloseMethod.FIN)
     keep, last = (chain(made, program)[0] for program in (Program.NEXT_KEEP, Program.NEXT_LAST))
     assert keep["len"] < last["len"]
+
+
+class Crowd:
+    """A client that takes whatever is opened, and nothing ever answers."""
+
+    def __init__(self, tally: Tally, slots: int) -> None:
+        self.table = Table(slots)
+        self.closing = 0
+        self.opened: list[int] = []
+        self._tally = tally
+
+    def open(self, slots: NDArray[np.int64], intended_ns: NDArray[np.int64]) -> None:
+        assert set(intended_ns.tolist()) == {7}
+        self.opened.append(len(slots))
+        self._tally.in_flight += len(slots)
+
+
+def test_a_crowd_is_opened_and_waited_for_a_part_at_a_time() -> None:
+    asked = plan(Closer.CLIENT, CloseMethod.FIN, connections=MOST_STARTS * 5 // 2)
+    loop = ClosedLoop(asked.loop.connections)
+    tally = Tally(loop)
+    load = ClosedUringLoad(asked, loop, tally, loop.connections)
+    crowd: Any = Crowd(tally, loop.connections)
+    load.client = crowd
+    load.begin(7)
+    for left in (True, True, False):
+        load.due(0)
+        wait, limit_ns = load.patience(0)
+        # Those opened are seen to before there are more, and without a wait.
+        assert (wait, limit_ns) == (tally.in_flight, 0) if left else (MOST_STARTS, BATCH_NS)
+    assert crowd.opened == [MOST_STARTS, MOST_STARTS, MOST_STARTS // 2]
+    # Where each takes long, fewer are opened in a turn.
+    load.started(10, 10 * START_BUDGET_NS)
+    load.free(np.arange(100))
+    load.client.table.intended[:] = 7
+    load.due(0)
+    assert crowd.opened[-1] == 1

@@ -1,8 +1,5 @@
 """The `churn` command: what it says of itself, and its subcommands."""
 
-import os
-import sys
-from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -15,12 +12,18 @@ from loadgen.cli.plot import plot
 from loadgen.cli.run import run
 from loadgen.cli.schema import schema
 from loadgen.cli.serve import serve
-
-STANDARD_DESCRIPTORS = (0, 1, 2)
+from loadgen.cli.streams import StreamError, mend_streams
 
 
 class Commands(click.Group):
-    """The subcommands; Ctrl-C ends each in the same way."""
+    """The subcommands; Ctrl-C ends each in the same way, and so does a stream that cannot be written."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        mend_streams()
+        try:
+            return super().main(*args, **kwargs)
+        except StreamError as error:
+            fail(Exit.USAGE, str(error))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -44,29 +47,14 @@ def main(context: click.Context) -> None:
     own counts against the kernel's.
 
     \b
-    churn run http10 --quick                    who closes first pays: 4 variants in half a minute
-    churn run http10 --set load.duration=10s    the same in full, shorter
-    churn check my.yaml                         validate a scenario, print what should happen
-    churn plot last                             draw the newest run's figures again
-    churn doctor                                what this machine allows, and how to allow more
+    churn run http10 --quick                        who closes first pays: 30 s
+    churn run http10 --quick --set lab.family=ipv6  the same over IPv6
+    churn check my.yaml                             validate it; what to expect
+    churn plot last                                 the newest run's figures again
+    churn doctor                                    what this machine allows
     """
-    mend_streams()
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-def mend_streams() -> None:
-    """Make do with the standard streams that the caller left."""
-    for descriptor in STANDARD_DESCRIPTORS:
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            # Closed: the next file opened would take its number. The lowest free one is this.
-            os.open(os.devnull, os.O_RDWR)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # A terminal of few letters shows a question mark for the others.
-            stream.reconfigure(errors="replace")
 
 
 for command in (run, check, gallery, plot, serve, doctor, schema):

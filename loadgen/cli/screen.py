@@ -81,9 +81,9 @@ class PlainLines:
         self._console = console
         self._console.soft_wrap = True
         self._due = 0.0
-        self._print(
-            f"{scenario.title}{_quickly(quick)}: {len(scenario.variants)} variants into {directory.path}"
-        )
+        count = len(scenario.variants)
+        variants = f"{count} variant{'s' * (count > 1)}"
+        self._print(f"{scenario.title}{_quickly(quick)}: {variants} into {directory.path}")
 
     def __enter__(self) -> "PlainLines":
         return self
@@ -188,9 +188,16 @@ def _panel(current: Current) -> RenderableType:
         style = "red" if held > ports / 2 else "yellow"
         bar = ProgressBar(ports, min(held, ports), width=40, complete_style=style, finished_style="red")
         grid.add_row(f"TIME-WAIT {side}", _beside(bar, f"{held:,} of {ports:,} ports"))
-    errors = current.errors()
-    grid.add_row("errors", Text(errors, style="red") if errors else Text("none", style="dim"))
+    grid.add_row("errors", _errors(current))
     return grid
+
+
+def _errors(current: Current) -> Text:
+    """What failed so far; a command keeps that to itself."""
+    if current.variant.load.program:
+        return Text(f"not told by {current.variant.load.program}", style="dim")
+    errors = current.errors()
+    return Text(errors, style="red") if errors else Text("none", style="dim")
 
 
 def _beside(bar: ProgressBar, text: str) -> RenderableType:

@@ -32,7 +32,7 @@ def scenario_path(name: str) -> Path:
     # `churn run scenarios/http10.yaml` is the same job wherever one stands.
     if not path.exists() and path.parent == Path("scenarios") and path.stem in gallery:
         return gallery[path.stem]
-    if not path.exists() and not path.suffix:
+    if not path.exists():
         known = ", ".join(gallery)
         fail(Exit.USAGE, f"{name}: no such file, and no such scenario in the gallery ({known})")
     return path

@@ -8,43 +8,37 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from loadgen.audit import AuditLine
 from loadgen.caveats import Caveat
+from loadgen.cli.columns import GAP, Column, print_columns, screen
 from loadgen.model import Prediction
 from loadgen.rundir import RunDirectory
 from loadgen.scenario import OpenLoop, Scenario, Variant
 from loadgen.summary import Compared, VariantSummary, run_verdict
 
-PIPE_COLUMNS = 120
-WIDEST = 1000
-"""Columns enough to measure a table in that nothing folds."""
 _NONE = "–"
+ASSUMED = "*"
+"""Marks a prediction that rests on an assumed rate: its error judges the assumption."""
 
 
 def print_predictions(
     scenario: Scenario, predictions: Sequence[tuple[Variant, Prediction]], path: Path
 ) -> None:
     """The variants of a scenario and what the model expects of each."""
-    console = _console()
+    console = screen()
     console.print(Text.assemble((scenario.title, "bold"), (f"  {path}", "dim")))
     if scenario.question:
         console.print(scenario.question, markup=False)
     console.print()
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    _columns(table, "variant", "closes first", "load")
-    _columns(table, "conn/s", "knee", "ports gone", "ceiling", "TW client", "TW server", numeric=True)
-    for variant, prediction in predictions:
-        table.add_row(
-            variant.name,
-            closing(variant),
-            loading(variant),
-            _count(prediction.rate_per_s),
-            _at(prediction.time_to_knee_s),
-            _at(prediction.time_to_exhaustion_s),
-            _NONE if prediction.ceiling_per_s is None else f"{prediction.ceiling_per_s:,.0f}/s",
-            _count(prediction.time_wait_client),
-            _count(prediction.time_wait_server),
-        )
-    console.print(table)
+    variants = [variant for variant, _ in predictions]
+    columns = [
+        Column("variant", [variant.name for variant in variants], numeric=False),
+        Column("closes first", [closing(variant) for variant in variants], numeric=False),
+        Column("load", [loading(variant) for variant in variants], numeric=False),
+    ]
+    for heading, cell in _PREDICTED.items():
+        columns.append(Column(heading, [cell(prediction) for _, prediction in predictions]))
+    print_columns(console, columns)
     for assumption in dict.fromkeys(text for _, prediction in predictions for text in prediction.assumptions):
         console.print(Text(f"  assumed: {assumption}", style="dim"))
 
@@ -58,7 +52,7 @@ def print_report(
     quick: bool,
 ) -> None:
     """The whole answer: one verdict, then what it rests on."""
-    console = _console()
+    console = screen()
     variants = {variant.name: variant for variant in scenario.variants}
     console.print(Text(run_verdict(summaries), style="bold"))
     if quick:
@@ -66,9 +60,7 @@ def print_report(
     for summary in summaries:
         console.print(Text.assemble("  ", (summary.name, "bold"), ": ", summary.verdict))
     console.print()
-    for table in _overview(console, summaries, variants):
-        console.print(table)
-        console.print()
+    _print_overview(console, summaries, variants)
     _print_errors(console, summaries)
     _print_expectations(console, summaries)
     _print_audit(console, summaries)
@@ -96,95 +88,83 @@ def loading(variant: Variant) -> str:
     return f"{offered}, {variant.load.duration}"
 
 
-def _overview(
-    console: Console, summaries: Sequence[VariantSummary], variants: dict[str, Variant]
-) -> list[Table]:
-    """One table, or one below the other where the screen is too narrow: no number is ever folded."""
+def _print_overview(
+    console: Console, summaries: Sequence[VariantSummary], variants: Mapping[str, Variant]
+) -> None:
     punctual = any(_START in summary.metrics for summary in summaries)
-    load = {heading: cell for heading, cell in _LOAD.items() if punctual or cell[0] != _START}
-    both = _metrics_table(summaries, variants, {**load, **_TIMES})
-    if console.measure(both, options=console.options.update(width=WIDEST)).maximum <= console.width:
-        return [both]
-    return [_metrics_table(summaries, variants, metrics) for metrics in (load, _TIMES)]
-
-
-def _metrics_table(
-    summaries: Sequence[VariantSummary],
-    variants: dict[str, Variant],
-    metrics: Mapping[str, tuple[str, Callable[[float | None], str]]],
-) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    _columns(table, "variant", "closes first")
-    _columns(table, *metrics, numeric=True)
-    for summary in summaries:
-        cells = [show(summary.metrics.get(name)) for name, show in metrics.values()]
-        table.add_row(summary.name, closing(variants[summary.name]), *cells)
-    return table
+    columns = [
+        Column("variant", [summary.name for summary in summaries], numeric=False),
+        Column("closes first", [closing(variants[summary.name]) for summary in summaries], numeric=False),
+    ]
+    for heading, (name, show) in _MEASURED.items():
+        if punctual or name != _START:
+            columns.append(Column(heading, [show(summary.metrics.get(name)) for summary in summaries]))
+    print_columns(console, columns)
 
 
 def _print_expectations(console: Console, summaries: Sequence[VariantSummary]) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = Table.grid(padding=(0, GAP))
     for summary in summaries:
         for item in summary.expectations:
             table.add_row(_mark(item.verdict.passed), f"{summary.name}: {item.text}", item.verdict.reason)
-    if table.row_count:
-        console.print(Text("expectations", style="bold"))
-        console.print(Padding(table, (0, 0, 1, 2), expand=False))
+    _print_listed(console, "expectations", table)
 
 
 def _print_errors(console: Console, summaries: Sequence[VariantSummary]) -> None:
     """What failed, and whose limit that shows."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    _columns(table, "variant", "failure")
-    _columns(table, "count", numeric=True)
-    _columns(table, "limit")
+    table = Table.grid(padding=(0, GAP))
+    table.add_column(justify="right", no_wrap=True)
     for summary in summaries:
         for failure, count in summary.errors.items():
-            table.add_row(summary.name, str(failure), f"{count:,}", failure.limit)
-    if table.row_count:
-        console.print(Text("errors, and whose limit they show", style="bold"))
-        console.print(Padding(table, (0, 0, 1, 2), expand=False))
+            table.add_row(f"{count:,}", f"{summary.name}: {failure}: {failure.limit}")
+    _print_listed(console, "errors, and whose limit they show", table)
 
 
 def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
     """Where every count agrees one line says so; where one differs, it is shown."""
-    console.print(Text("audit: churn's counts against the kernel's", style="bold"))
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    _columns(table, "", "variant", "counted")
-    _columns(table, "churn", "kernel", numeric=True)
-    _columns(table, "source")
+    table = Table.grid(padding=(0, GAP))
     for summary in summaries:
         differing = [line for line in summary.audit if not line.exact]
         connected = next((line for line in summary.audit if "PassiveOpens" in line.source), None)
         if not summary.audit:
-            table.add_row(_mark(False), summary.name, "nothing was sampled")
+            table.add_row(_mark(False), f"{summary.name}: nothing was sampled")
         elif not differing and connected is not None:
-            counts = f"{len(summary.audit)} counts, {connected.what} among them"
-            ours, theirs = f"{connected.ours:,}", f"{connected.theirs:,}"
-            table.add_row(_mark(True), summary.name, counts, ours, theirs, connected.source)
+            counts = f"{len(summary.audit)} counts agree, among them {_counted(connected)}"
+            table.add_row(_mark(True), f"{summary.name}: {counts}")
         for line in differing:
-            table.add_row(
-                _mark(False), summary.name, line.what, f"{line.ours:,}", f"{line.theirs:,}", line.source
-            )
-    console.print(Padding(table, (0, 0, 1, 2), expand=False))
+            table.add_row(_mark(False), f"{summary.name}: {_counted(line)}")
+    _print_listed(console, "audit: churn's counts against the kernel's", table)
+
+
+def _counted(line: AuditLine) -> str:
+    return f"{line.what} {line.ours:,} ({line.source} {line.theirs:,})"
 
 
 def _print_compared(console: Console, summaries: Sequence[VariantSummary]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    _columns(table, "variant", "quantity")
-    _columns(table, "predicted", "measured", "error", numeric=True)
+    table.add_column("", overflow="fold")
+    for heading in ("predicted", "measured", "error"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("")
     for summary in summaries:
-        for number, row in enumerate(summary.compared):
-            error = _NONE if row.error is None else f"{row.error:+.1%}"
+        if summary.compared:
+            table.add_row(summary.name)
+        for row in summary.compared:
             table.add_row(
-                "" if number else summary.name,
-                row.name,
+                f"  {row.name}",
                 _quantity(row, row.predicted),
                 _quantity(row, row.measured),
-                Text(f"{error} (assumed rate)" if row.assumed and row.error else error),
+                _NONE if row.error is None else f"{row.error:+.1%}",
+                ASSUMED if row.assumed and row.error else "",
             )
-    console.print(Text("prediction beside measurement", style="bold"))
-    console.print(Padding(table, (0, 0, 1, 2), expand=False))
+    _print_listed(console, f"prediction beside measurement ({ASSUMED}: from an assumed rate)", table)
+
+
+def _print_listed(console: Console, title: str, table: Table) -> None:
+    """Rows under a title; nothing where there are none."""
+    if table.row_count:
+        console.print(Text(title, style="bold"))
+        console.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 
 def _print_caveats(console: Console, summaries: Sequence[VariantSummary]) -> None:
@@ -200,28 +180,16 @@ def _print_caveats(console: Console, summaries: Sequence[VariantSummary]) -> Non
         console.print()
 
 
-def _console() -> Console:
-    """Pipes and logs have no width of their own: there, nothing is folded that a review would quote."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)
-
-
-def _columns(table: Table, *headings: str, numeric: bool = False) -> None:
-    for heading in headings:
-        table.add_column(
-            heading,
-            justify="right" if numeric else "left",
-            overflow="fold",
-            no_wrap=heading in ("variant", "closes first"),
-        )
-
-
 def _mark(passed: bool) -> Text:
     return Text("✔", style="green") if passed else Text("✘", style="red")
 
 
 def _count(value: float | None) -> str:
     return _NONE if value is None else f"{value:,.0f}"
+
+
+def _rate(per_s: float | None) -> str:
+    return _NONE if per_s is None else f"{per_s:,.0f}/s"
 
 
 def _share(value: float | None) -> str:
@@ -248,19 +216,26 @@ def _time(value_ns: float | None) -> str:
     return f"{value_ns:.0f} ns"
 
 
+_PREDICTED: Mapping[str, Callable[[Prediction], str]] = {
+    "conn/s": lambda prediction: _count(prediction.rate_per_s),
+    "knee": lambda prediction: _at(prediction.time_to_knee_s),
+    "ports gone": lambda prediction: _at(prediction.time_to_exhaustion_s),
+    "ceiling": lambda prediction: _rate(prediction.ceiling_per_s),
+    "TW client": lambda prediction: _count(prediction.time_wait_client),
+    "TW server": lambda prediction: _count(prediction.time_wait_server),
+}
+"""The numbers of a prediction: headings, and what stands under each."""
 _START = "start.p99_ns"
 """How late the load was. Only an open loop is at any instant: without one it has no column."""
-_LOAD: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
+_MEASURED: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
     "conn/s": ("rate.mean", _count),
     "req/s": ("rate.requests", _count),
     "start p99": (_START, _time),
     "TW client": ("client.time_wait.max", _count),
     "TW server": ("server.time_wait.max", _count),
-}
-_TIMES: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
     "errors": ("errors.total", _count),
     "connect p50": ("connect.p50_ns", _time),
-    "p99": ("connect.p99_ns", _time),
+    "connect p99": ("connect.p99_ns", _time),
     "response p99": ("response.p99_ns", _time),
     "load CPU": ("client.busy.max", _share),
     "in connect": ("connect.share", _share),

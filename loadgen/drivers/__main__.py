@@ -67,7 +67,7 @@ class Worker:
         say("ready")
         origin_ns: int = json.loads(await self._lines.readline())["origin_ns"]
         await asyncio.sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
-        self._load.begin()
+        self._load.begin(origin_ns)
         async with asyncio.TaskGroup() as group:
             helpers = [
                 group.create_task(self._listen()),
@@ -83,7 +83,7 @@ class Worker:
     async def _conduct(self, origin_ns: int) -> None:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
-        await _within(self._stop, self._plan.duration_ns)
+        await _within(self._stop, origin_ns + self._plan.duration_ns - monotonic_ns())
         self._load.end()
         say("load_ends", {"t_ns": monotonic_ns() - origin_ns})
         await _within(self._load.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)

@@ -56,7 +56,8 @@ class Load:
         self.quiet = asyncio.Event()
         self.over = asyncio.Event()
 
-    def begin(self) -> None:
+    def begin(self, origin_ns: int) -> None:
+        """The load begins, or should have begun at that instant."""
         raise NotImplementedError
 
     def idle(self, attempt: Attempt) -> None:
@@ -117,14 +118,14 @@ class ClosedLoad(Load):
         super().__init__(plan, tally, connect)
         self._connections = loop.connections
 
-    def begin(self) -> None:
+    def begin(self, origin_ns: int) -> None:
         for _ in range(self._connections):
-            self._next()
+            self._next(origin_ns)
 
     def ended(self, attempt: Attempt) -> None:
         super().ended(attempt)
         if not self.ending:
-            self._next()
+            self._next(monotonic_ns())
 
     def idle(self, attempt: Attempt) -> None:
         if self.ending:
@@ -135,9 +136,9 @@ class ClosedLoad(Load):
         else:
             self._exchange(attempt)
 
-    def _next(self) -> None:
+    def _next(self, intended_ns: int) -> None:
         self._tally.offered += 1
-        self._open(monotonic_ns())
+        self._open(intended_ns)
 
     def _wake(self, attempt: Attempt) -> None:
         if not self.ending and attempt in self._idle:
@@ -172,8 +173,8 @@ class OpenLoad(Load):
         self._due_ns: int | None = None
         self._timer = Timer(self._loop, self._arrive)
 
-    def begin(self) -> None:
-        self._origin_ns = monotonic_ns()
+    def begin(self, origin_ns: int) -> None:
+        self._origin_ns = origin_ns
         self._advance()
         self._arrive()
 

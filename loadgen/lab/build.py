@@ -66,7 +66,7 @@ def _make_networks(topology: Topology) -> dict[Side, int]:
 
 
 def _furnish(spec: LabSpec, side: Side) -> None:
-    """Links, addresses and ports of the side whose namespace this thread is in."""
+    """Links, addresses, ports and backlog of the side whose namespace this thread is in."""
     addresses = spec.addresses(side)
     if spec.topology is Topology.PAIR:
         links.furnish_loopback()
@@ -78,6 +78,8 @@ def _furnish(spec: LabSpec, side: Side) -> None:
         first, last = spec.ports
         setting = sysctls.Setting(side, sysctls.PORT_RANGE, f"{first} {last}")
         sysctls.set_asked(setting)
+    else:
+        sysctls.raise_needed(sysctls.SOMAXCONN, spec.backlog)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ class LabSpec:
     """A lab as asked for.
 
     `ports` is the client's ephemeral range, both ends included. `sysctls` are set in the sides'
-    namespaces, under their dotted names (`net.ipv4.tcp_tw_reuse`). Raises ValueError where the
-    addresses asked for cannot exist.
+    namespaces, under their dotted names (`net.ipv4.tcp_tw_reuse`). Listeners of the server may have a
+    `backlog` of so many, unless the sysctls say otherwise. Raises ValueError where the addresses asked
+    for cannot exist.
     """
 
     topology: Topology = Topology.PAIR
@@ -24,6 +25,7 @@ class LabSpec:
     client_addresses: int = 1
     server_addresses: int = 1
     sysctls: Mapping[Side, Mapping[str, str]] = field(default_factory=dict[Side, Mapping[str, str]])
+    backlog: int = 0
 
     def __post_init__(self) -> None:
         for side in Side:
@@ -52,6 +54,7 @@ class LabSpec:
             client_addresses=data["client_addresses"],
             server_addresses=data["server_addresses"],
             sysctls={Side(side): settings for side, settings in data["sysctls"].items()},
+            backlog=data["backlog"],
         )
 
 

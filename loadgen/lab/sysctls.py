@@ -27,6 +27,9 @@ HASH = "net.ipv4.tcp_ehash_entries"
 HOST_LIMITS = ("net.ipv4.tcp_max_tw_buckets", "net.ipv4.tcp_max_syn_backlog")
 """What a hash of its own makes smaller in a namespace: set back to the host's values (K22)."""
 
+SOMAXCONN = "net.core.somaxconn"
+"""What listen() cuts a backlog down to, without a word (net/socket.c); 4096 in a new namespace."""
+
 REPORTED = (
     PORT_RANGE,
     HASH,
@@ -36,7 +39,7 @@ REPORTED = (
     "net.ipv4.tcp_fin_timeout",
     "net.ipv4.tcp_max_tw_buckets",
     "net.ipv4.tcp_max_syn_backlog",
-    "net.core.somaxconn",
+    SOMAXCONN,
     "net.ipv4.tcp_abort_on_overflow",
     "net.ipv4.tcp_syncookies",
     "net.ipv4.tcp_rfc1337",
@@ -115,6 +118,13 @@ def set_needed(key: str, value: str) -> None:
             f"{key} cannot be set to {value!r} in the lab: {error.strerror}",
             "make /proc/sys writable (in a container: --security-opt systempaths=unconfined)",
         ) from error
+
+
+def raise_needed(key: str, least: int) -> None:
+    """Raise a number to what churn itself needs, where it is lower. Raises LabUnavailable."""
+    value = read(key)
+    if value is not None and int(value) < least:
+        set_needed(key, str(least))
 
 
 def _path(key: str) -> Path:

@@ -177,6 +177,11 @@ def sysctl_key() -> Written:
             )
         if key == "net.ipv4.ip_local_port_range":
             raise UnitError(f"{key} is set by the lab", "write lab: {client: {ports: 32768-60999}}")
+        if key == "net.ipv4.ip_local_reserved_ports":
+            raise UnitError(
+                f"{key} would take ports away that churn counts as the client's",
+                "choose a range without them: lab: {client: {ports: 32768-60999}}",
+            )
         return key
 
     return Written(parse, name.expected, name.schema)

@@ -48,7 +48,7 @@ class UringClient(Client):
         self._judge = Judge(self.buffers)
         self.alone: dict[int, UringAttempt] = {}
         self.closing = 0
-        """Connections whose close by the client is not yet confirmed."""
+        """Connections whose close by the client is not yet made."""
         self._connects = TimedConnects(ring)
         self._programs = programs
         short = plan.requests == 1
@@ -176,7 +176,10 @@ class UringClient(Client):
         mode = self.table.mode[slot]
         chained = mode == Mode.CHAIN
         if present[Step.PEEK]:
-            self._left(res[step == Step.PEEK])
+            which = step == Step.PEEK
+            self._left(res[which])
+            # What a new connection takes the place of is closed by that; others tell of their close.
+            self.closing -= int(np.count_nonzero(which & (mode != Mode.CLOSING)))
         if any(present[Step.OPTION : Step.RECV]):
             for index in (chained & (step >= Step.OPTION) & (step < Step.RECV)).nonzero()[0].tolist():
                 self._on_the_way(int(slot[index]), int(step[index]), int(res[index]), now_ns)
@@ -194,8 +197,10 @@ class UringClient(Client):
                 self._roused(int(slot[index]))
         if present[Step.CLOSE]:
             which = (step == Step.CLOSE) & (self.table.mode[slot] == Mode.CLOSING)
-            self.table.mode[slot[which]] = Mode.FREE
-            self.flow.free(slot[which])
+            closed = slot[which]
+            self.closing -= len(closed)
+            self.table.mode[closed] = Mode.FREE
+            self.flow.free(closed)
         if self.alone:
             for index in (~chained | (step == Step.EOF)).nonzero()[0].tolist():
                 attempt = self.alone.get(int(slot[index]))
@@ -204,8 +209,7 @@ class UringClient(Client):
 
     def time_connects(self) -> None:
         """Connect the sockets that were prepared for it, one at a time."""
-        for slot in self._connects.take():
-            self._connects.settle()
+        while (slot := self._connects.next()) is not None:
             self.push(Program.CONNECT, slot)
             self.table.begun[slot], now_ns = self._connects.enter()
             self.absorb(self.ring.reap(), now_ns)
@@ -285,7 +289,6 @@ class UringClient(Client):
 
     def _left(self, res: NDArray[np.int32]) -> None:
         """What PEEK has seen before the client closed: nothing, unless the server was first."""
-        self.closing -= len(res)
         tally, ours = self.tally, (Closer.CLIENT, self.plan.close)
         values: list[int] = res.tolist()
         for value, count in Counter(values).items():

@@ -10,6 +10,9 @@ connection in 64."""
 SETTLED_NS = 5_000
 """A call that finds nothing to do is back after 1 to 2 us."""
 SETTLE_MOST = 64
+"""And if it never is, on a machine with slow calls, this many must do."""
+SETTLE_NS = 10_000_000
+"""How long that may take: past the knee a connect() takes 2 ms (K8). Else the next turn is asked."""
 
 
 class TimedConnects:
@@ -34,19 +37,21 @@ class TimedConnects:
         """The slot's socket is ready to connect."""
         self._prepared.append(slot)
 
-    def take(self) -> list[int]:
-        """The slots whose sockets are ready, once."""
-        taken, self._prepared = self._prepared, []
-        return taken
+    def next(self) -> int | None:
+        """A slot whose socket is ready, once, and once the ring has nothing else to do; None else."""
+        return self._prepared.pop() if self._prepared and self._settle() else None
 
-    def settle(self) -> None:
-        """Let the ring do what is due on the other slots: it does no more than 20 things at a time, and one
-        of them may be a connect() that takes milliseconds."""
+    def _settle(self) -> bool:
+        """Let the ring do what is due on the other slots, 20 things at a time; whether that is done."""
+        until_ns = monotonic_ns() + SETTLE_NS
         for _ in range(SETTLE_MOST):
             begun_ns = monotonic_ns()
+            if begun_ns >= until_ns:
+                return False
             self._ring.enter()
             if monotonic_ns() - begun_ns < SETTLED_NS:
-                return
+                break
+        return True
 
     def enter(self) -> tuple[int, int]:
         """Make the call of connect() that was pushed: when it began and when it was back."""

@@ -22,8 +22,10 @@ START_BUDGET_NS = 10_000_000
 CPU (K8): a large batch of them would hold all else up."""
 PUNCTUAL_BUDGET_NS = 1_000_000
 """The same in an open loop, where the next arrival is not to wait."""
-MOST_STARTS = 512
-"""Connections opened in one turn, at most."""
+MOST_STARTS = 128
+"""Connections opened in one turn, and completions waited for, at most: each may entail a connection. The
+kernel does not come back, not even at the time limit, as long as it has work to do, and what a connect()
+takes can become a hundred times as much from one to the next (K8)."""
 PUNCTUAL_STARTS = 8
 """In an open loop: the last of them starts as much later than the clock said as the others took."""
 
@@ -62,7 +64,7 @@ class UringLoad:
         return self.ending and not self._tally.in_flight and not self.client.closing
 
     def begin(self, origin_ns: int) -> None:
-        """The load begins."""
+        """The load begins, or should have begun at that instant."""
 
     def due(self, now_ns: int) -> None:
         """Start what is due."""
@@ -136,6 +138,9 @@ class ClosedUringLoad(UringLoad):
         short = plan.requests == 1 and plan.closer is Closer.SERVER
         self._share = ENDED_SHARE if short else SHARE
 
+    def begin(self, origin_ns: int) -> None:
+        self.client.table.intended[self._wanted] = origin_ns
+
     def due(self, now_ns: int) -> None:
         while self._thinking and self._thinking[0][0] <= now_ns:
             self._wake(self._thinking.popleft()[1])
@@ -143,19 +148,20 @@ class ClosedUringLoad(UringLoad):
         if count:
             slots, self._wanted = self._wanted[:count], self._wanted[count:]
             self._tally.offered += count
-            self.client.open(slots, monotonic_ns())
+            self.client.open(slots, self.client.table.intended[slots])
         if self._beyond > 0 and not self.ending:
             self._tally.offered += self._beyond
             self.client.refuse(self._beyond)
 
     def patience(self, now_ns: int) -> tuple[int, int]:
         if len(self._wanted):
-            return 0, 0
+            # No wait, but all that is to be done for those just opened: else they would pile up.
+            return self._tally.in_flight, 0
         limit_ns = self._thinking[0][0] - now_ns if self._thinking else FOREVER_NS
         under_way = self._tally.in_flight - len(self._idle)
         if not under_way:
             return 1, limit_ns
-        batch = ceil(self._share * under_way) + self.client.closing
+        batch = min(ceil(self._share * under_way) + self.client.closing, MOST_STARTS)
         return batch, min(limit_ns, BATCH_NS)
 
     def ready(self, slots: Slots) -> None:
@@ -197,7 +203,8 @@ class ClosedUringLoad(UringLoad):
         super().leaving(slot)
 
     def _want(self, slots: Slots) -> None:
-        """Have the next connections opened in these."""
+        """Have the next connections opened in these: their wait for it begins."""
+        self.client.table.intended[slots] = monotonic_ns()
         self._wanted = np.concatenate((self._wanted, slots)) if len(self._wanted) else slots
 
     def _wake(self, slot: int) -> None:

@@ -72,7 +72,7 @@ class _Worker:
         self._stop = False
 
     def run(self) -> None:
-        self._flow.begin(monotonic_ns())
+        self._flow.begin(self._origin_ns)
         self._conduct()
         self._ring.enter()  # The last closes are pushed, and not yet made.
         self._take()
@@ -81,7 +81,7 @@ class _Worker:
     def _conduct(self) -> None:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
-        self._until(lambda: self._stop, self._plan.duration_ns)
+        self._until(lambda: self._stop, self._origin_ns + self._plan.duration_ns - monotonic_ns())
         self._flow.end()
         say("load_ends", {"t_ns": monotonic_ns() - self._origin_ns})
         self._until(lambda: self._flow.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)

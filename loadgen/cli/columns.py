@@ -1,0 +1,63 @@
+"""Columns of what is told of each variant, in as many tables as the width of the screen needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPE_COLUMNS = 120
+LEAST_COLUMNS = 60
+"""A screen narrower than this wraps the lines itself: laid out for it, numbers would be cut."""
+GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading, and a cell for each row."""
+
+    heading: str
+    cells: Sequence[str]
+    numeric: bool = True
+
+    @property
+    def width(self) -> int:
+        return max(map(cell_len, (self.heading, *self.cells)))
+
+
+def screen() -> Console:
+    """Stdout. Pipes and logs have no width of their own: there it is one that a review can quote from."""
+    console = Console(highlight=False)
+    width = max(console.width, LEAST_COLUMNS) if console.is_terminal else PIPE_COLUMNS
+    return Console(highlight=False, width=width)
+
+
+def print_columns(console: Console, columns: Sequence[Column]) -> None:
+    """Print them in as many tables as the width needs, one below the other, each begun by the first column.
+
+    No cell is ever folded or cut: one that is wider than the screen is left to the screen to wrap.
+    """
+    first, *others = columns
+    shown = [first]
+    for column in others:
+        if len(shown) > 1 and _width([*shown, column]) > console.width:
+            _print_table(console, shown)
+            shown = [first]
+        shown.append(column)
+    _print_table(console, shown)
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum(column.width for column in columns) + GAP * (len(columns) - 1)
+
+
+def _print_table(console: Console, columns: Sequence[Column]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim", width=_width(columns))
+    for column in columns:
+        table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=True)
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, cells))
+    console.print(table, crop=False)
+    console.print()

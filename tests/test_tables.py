@@ -1,0 +1,114 @@
+"""The tables of a run and of a prediction on screens of several widths."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from loadgen.audit import AuditLine
+from loadgen.cli.tables import print_predictions, print_report
+from loadgen.expectation import Verdict
+from loadgen.model import predict
+from loadgen.plans import situation
+from loadgen.rundir import RunDirectory
+from loadgen.scenario import Scenario
+from loadgen.summary import Compared, Expected, VariantSummary
+from tests.made_records import NO_PORT, variant
+
+NAMES = ("short-client-closes", "keeps-100,driver=aiohttp")
+METRICS = {
+    "rate.mean": 101_331,
+    "rate.requests": 112_489,
+    "start.p99_ns": 123_000,
+    "client.time_wait.max": 28_232,
+    "server.time_wait.max": 14_116,
+    "errors.total": 2_293,
+    "connect.p50_ns": 46_600,
+    "connect.p99_ns": 1_680_000,
+    "response.p99_ns": 45_400_000,
+    "client.busy.max": 1.0,
+    "connect.share": 0.96,
+    "server.busy.max": 0.06,
+}
+CELLS = (
+    *("conn/s", "req/s", "start p99", "TW client", "TW server", "errors"),
+    *("connect p50", "connect p99", "response p99", "load CPU", "in connect", "server CPU"),
+    *("101,331", "112,489", "123 µs", "28,232", "14,116", "2,293", "46.6 µs", "1.68 ms", "45.4 ms"),
+    *("100%", "96%", "6%", "client FIN ×100", "90,907", "90,906", "28,000/s", "19,458/s", "+43.9%"),
+)
+WIDTHS = (60, 80, 100, 120, 200)
+
+
+def summary(name: str) -> VariantSummary:
+    return VariantSummary(
+        name=name,
+        metrics=METRICS,
+        audit=[AuditLine("connections established", "server PassiveOpens", 90_907, 90_906)],
+        caveats=[],
+        expectations=[Expected("knee.ports >= 0.475 * client.ports", Verdict(True, 1, 1, "3,995 >= 3,800"))],
+        compared=[Compared("rate before the knee", "/s", 28_000, 19_458, True)],
+        errors={NO_PORT: 2_293},
+        verdict="It is as it is.",
+    )
+
+
+@pytest.fixture(params=WIDTHS)
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A terminal of so many columns."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(request.param))
+    return request.param
+
+
+def plain_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+
+
+def scenario(names: tuple[str, ...]) -> Scenario:
+    connection = {"closer": "client", "requests": 100}
+    return Scenario(title="t", variants=tuple(variant(name=name, connection=connection) for name in names))
+
+
+def test_a_report_breaks_no_number_and_no_heading(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = RunDirectory(Path("runs/x"))
+    print_report(scenario(NAMES), [summary(name) for name in NAMES], directory, [], quick=False)
+    shown = plain_lines(capsys)
+    assert all(len(line) <= width for line in shown)
+    for cell in CELLS:
+        assert any(cell in line for line in shown), cell
+    heads = [line.split("  ") for line in shown if line.startswith("variant ")]
+    assert len(heads) == {60: 5, 80: 3, 100: 2, 120: 2, 200: 1}[width]
+    assert ["closes first" in map(str.strip, head) for head in heads] == [True, *[False] * (len(heads) - 1)]
+    for name in NAMES:
+        assert sum(line.startswith(f"{name} ") for line in shown) == len(heads)
+
+
+def test_a_prediction_breaks_no_number_and_no_heading(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = scenario(NAMES)
+    print_predictions(asked, [(each, predict(situation(each))) for each in asked.variants], Path("x.yaml"))
+    shown = plain_lines(capsys)
+    assert all(len(line) <= width for line in shown)
+    cells = (
+        "conn/s",
+        "knee",
+        "ports gone",
+        "ceiling",
+        "TW client",
+        "TW server",
+        "463/s",
+        "64 in flight, 10s",
+    )
+    for cell in cells:
+        assert any(cell in line for line in shown), cell
+
+
+def test_a_name_wider_than_the_screen_costs_no_cell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "a" * 80
+    print_report(scenario((name,)), [summary(name)], RunDirectory(Path("runs/x")), [], quick=False)
+    shown = plain_lines(capsys)
+    for cell in CELLS:
+        assert any(cell in line for line in shown), cell
