@@ -109,6 +109,11 @@ async def unavailable_and_end(_: StreamReader, writer: StreamWriter) -> None:
     )
 
 
+async def unavailable_is_length(_: StreamReader, writer: StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 503 Service Unavailable\r\n\r\nuntil the end")
+    writer.close()
+
+
 async def end_idle(reader: StreamReader, writer: StreamWriter) -> None:
     writer.write(OK)
     await idle(reader)
@@ -209,6 +214,7 @@ BEHAVIOURS: tuple[Callable[[StreamReader, StreamWriter], Awaitable[None]], ...] 
     trailing,
     unavailable,
     unavailable_and_end,
+    unavailable_is_length,
     end_idle,
     reset_idle,
     speak_idle,

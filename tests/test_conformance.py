@@ -320,6 +320,7 @@ CASES = {
     "trailing": case(ONE_WAY + OTHER_WAY, "receive:MALFORMED", "client_rst"),
     "unavailable": case(OTHER_WAY, "receive:HTTP_503", "client_rst"),
     "unavailable_and_end": case(ONE_WAY, "receive:HTTP_503", "server_fin"),
+    "unavailable_is_length": case(ONE_WAY + OTHER_WAY, "receive:HTTP_503", "server_fin"),
     # Between two exchanges. A server may end an idle connection; a reset is none that was asked for.
     "end_idle": case(
         idle(way("1.1", CLIENT, FIN, 3), way("1.0", SERVER, RST, 3)), "", "server_fin", at_end=True

@@ -2,19 +2,23 @@
 
 import asyncio
 import contextlib
+import select
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from time import monotonic_ns
 
 import pytest
 
 from loadgen.choices import Arrivals, Driver
-from loadgen.drivers.aiohttp_client import AiohttpClient
+from loadgen.drivers.aiohttp_client import AiohttpAttempt, AiohttpClient
 from loadgen.drivers.load import Attempt, ClosedLoad
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
-from loadgen.drivers.tally import Tally
+from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
+from loadgen.drivers.tally import Ending, Tally
 from loadgen.lab.spec import LabSpec
 from loadgen.latency import LOWEST_NS, Counts, Tag
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from tests.driving import Bench, bench
 
 
@@ -22,6 +26,11 @@ from tests.driving import Bench, bench
 def pair() -> Iterator[Bench]:
     with bench(LabSpec()) as made:
         yield made
+
+
+def on_loopback(plan: Plan) -> Plan:
+    """For a server inside the test's own process."""
+    return replace(plan, sources=("127.0.0.1",), destinations=("127.0.0.1",))
 
 
 class Broken(ClosedLoad):
@@ -34,11 +43,7 @@ class Broken(ClosedLoad):
 def test_a_bug_does_not_pass_for_a_success(pair: Bench) -> None:
     async def main() -> dict[str, int]:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        plan = replace(
-            pair.plan(server.sockets[0].getsockname()[1], driver=Driver.AIOHTTP, requests=2),
-            sources=("127.0.0.1",),
-            destinations=("127.0.0.1",),
-        )
+        plan = on_loopback(pair.plan(server.sockets[0].getsockname()[1], driver=Driver.AIOHTTP, requests=2))
         tally = Tally(plan.loop)
         client = AiohttpClient(plan, tally)
         client.load = Broken(plan, ClosedLoop(1), tally, client.connect)
@@ -60,6 +65,107 @@ def test_a_bug_does_not_pass_for_a_success(pair: Bench) -> None:
 
     answered = asyncio.Event()
     assert pair.run(main()) == {"close:ZeroDivisionError": 1}
+
+
+class Hasty(ProtocolAttempt):
+    """Is taken for another exchange once the server's FIN is read, and before the load hears of the end."""
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        self.exchange(monotonic_ns())
+
+
+class HastyClient(ProtocolClient):
+    def connect(self, intended_ns: int) -> None:
+        Hasty(self, intended_ns).connect()
+
+
+def test_a_request_between_the_servers_fin_and_the_end_has_an_outcome(pair: Bench) -> None:
+    async def main() -> Tally:
+        server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+        plan = on_loopback(pair.plan(server.sockets[0].getsockname()[1], Closer.SERVER, requests=2))
+        tally = Tally(plan.loop)
+        client = HastyClient(plan, tally)
+        client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
+        client.load.begin(monotonic_ns())
+        client.load.end()
+        await client.load.over.wait()
+        server.close()
+        return tally
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    tally = pair.run(main())
+    assert (tally.started, tally.exchanges, tally.attempts, tally.succeeded) == (2, 1, 1, 0)
+    assert tally.errors == {Failure(Phase.SEND, Fault.SHORT): 1}
+    assert tally.endings == {(Closer.SERVER, CloseMethod.FIN): 1}
+
+
+def speak(peer: socket.socket, ours: socket.socket) -> None:
+    """What nobody asked for: it arrives, and nobody reads it."""
+    peer.send(b"and more")
+    readable, _, _ = select.select([ours], [], [], 5)
+    assert readable
+
+
+class ProtocolSpokenTo(ProtocolAttempt):
+    """Is spoken to between its last response and its close, as the one for aiohttp below."""
+
+    def _leave(self, ending: Ending) -> None:
+        speak(self._host.peer, self._sock)
+        super()._leave(ending)
+
+
+class ProtocolHost(ProtocolClient):
+    peer: socket.socket
+
+    def connect(self, intended_ns: int) -> None:
+        ProtocolSpokenTo(self, intended_ns).connect()
+
+
+class AiohttpSpokenTo(AiohttpAttempt):
+    def _end(self, ours: socket.socket) -> None:
+        speak(self._host.peer, ours)
+        super()._end(ours)
+
+
+class AiohttpHost(AiohttpClient):
+    peer: socket.socket
+
+    def connect(self, intended_ns: int) -> None:
+        AiohttpSpokenTo(self, intended_ns).begin()
+
+
+@pytest.mark.parametrize("kind", [ProtocolHost, AiohttpHost])
+def test_a_close_with_bytes_unread_is_the_reset_that_it_is(
+    pair: Bench, kind: type[ProtocolHost] | type[AiohttpHost]
+) -> None:
+    async def main() -> Tally:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            plan = on_loopback(pair.plan(listener.getsockname()[1]))
+            tally = Tally(plan.loop)
+            client = kind(plan, tally)
+            client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
+            client.load.begin(monotonic_ns())
+            client.load.end()
+            client.peer, _ = await loop.sock_accept(listener)
+        with client.peer:
+            await loop.sock_recv(client.peer, 1000)
+            await loop.sock_sendall(client.peer, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await client.load.over.wait()
+            with pytest.raises(ConnectionResetError):
+                await loop.sock_recv(client.peer, 1)
+        return tally
+
+    tally = pair.run(main())
+    assert (tally.exchanges, tally.succeeded) == (1, 0)
+    assert tally.errors == {Failure(Phase.CLOSE, Fault.MALFORMED): 1}
+    assert tally.endings == {(Closer.CLIENT, CloseMethod.RST): 1}
 
 
 def test_a_tally_tells_how_late_starts_were_and_how_many_too_late() -> None:

@@ -303,10 +303,9 @@ def test_open_takes_the_connection_that_idled_last() -> None:
         first, second, third = stage.made
         for attempt in (first, third, second):
             attempt.respond()
-        for expected in (second, third, first):
-            await until(lambda: bool(stage.exchanging))
-            assert stage.exchanging == [expected]
-            stage.exchanging.clear()
+        # However many fall due in one round of the loop.
+        await until(lambda: len(stage.exchanging) == 3)
+        assert stage.exchanging == [second, third, first]
         assert len(stage.made) == 3
         assert stage.adds_up
 
@@ -321,8 +320,9 @@ def test_open_passes_over_idle_connections_that_ended() -> None:
         for attempt in list(stage.made):
             attempt.respond()
             attempt.end()
-        await until(lambda: len(stage.made) == 3)
-        assert [attempt.exchanges for attempt in stage.made] == [1, 1, 1]
+        # One more, or two where both fall due in one round of the loop.
+        await until(lambda: len(stage.made) > 2)
+        assert {attempt.exchanges for attempt in stage.made} == {1}
         assert stage.adds_up
 
     run(main)

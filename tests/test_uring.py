@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from loadgen.choices import Driver
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
-from loadgen.drivers.tally import Tally
+from loadgen.drivers.tally import Ending, Tally
 from loadgen.drivers.uring import able
-from loadgen.drivers.uring.load import BATCH_NS, MOST_STARTS, START_BUDGET_NS, ClosedUringLoad
+from loadgen.drivers.uring.attempt import UringAttempt
+from loadgen.drivers.uring.client import UringClient
+from loadgen.drivers.uring.load import BATCH_NS, MOST_STARTS, START_BUDGET_NS, ClosedUringLoad, UringLoad
 from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
 from loadgen.drivers.uring.slots import Table
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from loadgen.uring import abi, offer
 from loadgen.uring.offer import Offer
 from loadgen.uring.ring import Ring
@@ -97,6 +99,40 @@ def test_the_table_of_files_is_bounded_by_the_limit_of_descriptors(ring: Ring) -
     ring.register_files(4)
 
 
+def test_a_close_sends_its_fin_at_once_where_the_offer_says_so(ring: Ring) -> None:
+    """Whatever this kernel does: while a request is pending on another file of the table, and after it."""
+    closes_at_once = offer.offer().closes_at_once
+    read, write = os.pipe()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        peer, _ = listener.accept()
+    ring.register_open((read, client.fileno()))
+    client.close()
+    pending, close = polls(0), np.zeros(1, abi.SQE)
+    pending["flags"] = abi.Flag.FIXED_FILE
+    close["opcode"], close["file_index"] = abi.Op.CLOSE, 2
+    pending["user_data"], close["user_data"] = 1, 2
+    ring.push(words(np.concatenate((pending, close))))
+    ring.enter(1, SECOND_NS)
+    assert [(int(each["user_data"]), int(each["res"])) for each in ring.reap()] == [(2, 0)]
+    seen, _, _ = select.select([peer], [], [], 5 if closes_at_once else 0.05)
+    assert bool(seen) == closes_at_once
+    os.write(write, b"x")
+    ring.enter(1, SECOND_NS)
+    assert ring.reap()["user_data"].tolist() == [1]
+    peer.settimeout(5)
+    assert peer.recv(1) == b""
+    peer.close()
+    os.close(read)
+    os.close(write)
+
+
+def test_nothing_is_left_of_what_the_kernel_was_asked() -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    assert offer.offer().refusal == ""
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
 def test_a_ring_that_the_kernel_refuses_is_an_error() -> None:
     with pytest.raises(OSError, match="Invalid argument"):
         Ring(1 << 30, 1 << 30)
@@ -130,11 +166,12 @@ def test_a_refusal_says_why(
     ("offered", "sources", "told"),
     [
         (Offer("no"), 1, "no"),
-        (Offer("", able.NEEDED, True), 1, ""),
-        (Offer("", able.NEEDED, False), 1, "Linux 6.7"),
-        (Offer("", able.NEEDED - {abi.Op.SOCKET}, True), 1, "lacks SOCKET"),
-        (Offer("", able.NEEDED, True), 2, "Linux 6.11"),
-        (Offer("", able.NEEDED | {abi.Op.BIND}, True), 2, ""),
+        (Offer("", able.NEEDED, True, True), 1, ""),
+        (Offer("", able.NEEDED, False, True), 1, "Linux 6.7"),
+        (Offer("", able.NEEDED, True, False), 1, "puts off closes"),
+        (Offer("", able.NEEDED - {abi.Op.SOCKET}, True, True), 1, "lacks SOCKET"),
+        (Offer("", able.NEEDED, True, True), 2, "Linux 6.11"),
+        (Offer("", able.NEEDED | {abi.Op.BIND}, True, True), 2, ""),
     ],
 )
 def test_an_obstacle_is_named(
@@ -149,6 +186,48 @@ def test_an_obstacle_is_named(
 def test_large_responses_do_not_fit() -> None:
     assert able.misfit(able.MOST_RESPONSE_BYTES) == ""
     assert "32 KiB" in able.misfit(able.MOST_RESPONSE_BYTES + 1)
+
+
+# ---- an attempt alone in its slot
+
+
+class Deaf(UringLoad):
+    """Nothing is to follow."""
+
+    def __init__(self) -> None:
+        pass
+
+    def leaving(self, slot: int) -> None:
+        pass
+
+    def ended(self, attempt: UringAttempt) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("seen", "ending", "failures"),
+    [
+        (-errno.EAGAIN, (Closer.CLIENT, CloseMethod.FIN), {}),
+        (0, (Closer.SERVER, CloseMethod.FIN), {}),
+        (1, (Closer.CLIENT, CloseMethod.RST), {Failure(Phase.CLOSE, Fault.MALFORMED): 1}),
+        (-errno.ECONNRESET, (Closer.SERVER, CloseMethod.RST), {Failure(Phase.CLOSE, "ECONNRESET"): 1}),
+    ],
+)
+def test_what_is_seen_right_before_a_close_decides_what_it_is(
+    ring: Ring, seen: int, ending: Ending, failures: dict[Failure, int]
+) -> None:
+    asked = plan(Closer.CLIENT, CloseMethod.FIN)
+    tally = Tally(asked.loop)
+    client = UringClient(asked, tally, ring, Programs(asked, 3, 1024))
+    client.attach(Deaf())
+    client.table.known[0] = True
+    attempt = client.alone[0] = UringAttempt(client, 0, Phase.CLOSE, set())
+    attempt.finish()
+    attempt.completed(Step.LOOK, seen)
+    attempt.completed(Step.CLOSE, 0)
+    assert tally.endings == {ending: 1}
+    assert tally.errors == failures
+    assert tally.succeeded == (not failures)
 
 
 # ---- programs

@@ -16,12 +16,12 @@ from typing import Any
 
 import aiohttp
 
-from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of
+from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of, http_failure
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import Response, closes
-from loadgen.drivers.sockets import closed_by_peer, reset_on_close
+from loadgen.drivers.sockets import closed_by_peer
 from loadgen.drivers.tally import Tally
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+from loadgen.tcp import Closer, Failure, Fault, Phase
 
 
 class _Wake(Enum):
@@ -129,7 +129,7 @@ class AiohttpAttempt(BaseAttempt):
             while True:
                 response = await self._get(session)
                 if not self._count(response):
-                    self._note(Failure(Phase.RECEIVE, f"HTTP_{response.status}"))
+                    self._note(http_failure(response))
                     return
                 if not self._remaining or response.closes or self._heed_peer():
                     return
@@ -197,10 +197,7 @@ class AiohttpAttempt(BaseAttempt):
 
     def _end(self, ours: socket.socket) -> None:
         """Be the one who ends the connection, unless the server was: then its end is answered."""
-        if not self._heed_peer() and self._ending is None:
-            self._ending = GIVEN_UP if self._failure else (Closer.CLIENT, self._host.plan.close)
-        if self._ending == (Closer.CLIENT, CloseMethod.RST):
-            reset_on_close(ours)
+        self._settle(ours, GIVEN_UP if self._failure else (Closer.CLIENT, self._host.plan.close))
         ours.close()
 
     def _make_socket(self, _address: Any) -> socket.socket:

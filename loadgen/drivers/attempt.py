@@ -6,12 +6,14 @@ first, and how.
 """
 
 import errno
+import socket
+from contextlib import suppress
 from time import monotonic_ns
 from typing import Any, Protocol
 
 from loadgen.drivers.plan import OpenLoop, Plan
-from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader
-from loadgen.drivers.sockets import Sockets
+from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
+from loadgen.drivers.sockets import Sockets, closed_by_peer, peek, reset_on_close
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
@@ -163,10 +165,19 @@ class BaseAttempt:
         if response is not None:
             self._responded(response)
 
+    def _read_end(self, reader: ResponseReader) -> None:
+        """The server's FIN: the end of the connection, and of a response that has no other."""
+        if self.phase is Phase.RECEIVE and self._failure is None:
+            with suppress(ShortResponseError):
+                response = reader.feed_eof()
+                if not self._count(response):
+                    self._failure = http_failure(response)
+        self._closed_by_server(CloseMethod.FIN)
+
     def _responded(self, response: Response) -> None:
         """A response is whole: count it, then go on, wait for the server's close, or close."""
         if not self._count(response):
-            self.fail(Failure(Phase.RECEIVE, f"HTTP_{response.status}"))
+            self.fail(http_failure(response))
         elif self._remaining and not response.closes:
             self._client.load.idle(self)
         elif self._client.plan.closer is Closer.CLIENT:
@@ -198,6 +209,23 @@ class BaseAttempt:
             kind = Fault.SHORT if method is CloseMethod.FIN else errno.errorcode[errno.ECONNRESET]
             self._failure = Failure(self.phase, kind)
 
+    def _settle(self, sock: socket.socket, ending: Ending) -> None:
+        """The socket is about to be closed: the connection ends by `ending`, unless the server was first.
+
+        close() with bytes unread sends a reset (K4), whatever was meant; and nobody asked for them.
+        """
+        unread = peek(sock)
+        if unread and self._failure is None:
+            self._failure = Failure(self.phase, Fault.MALFORMED)
+            ending = GIVEN_UP
+        if unread is not None:
+            method = closed_by_peer(sock)
+            if method is not None:
+                self._closed_by_server(method)
+        self._ending = self._ending or ending
+        if self._ending == (Closer.CLIENT, CloseMethod.RST):
+            reset_on_close(sock)
+
     def _over(self) -> None:
         """Nothing is left of the connection on this side: count the outcome."""
         client = self._client
@@ -220,6 +248,11 @@ class BaseAttempt:
 def failure_of(phase: Phase, error: OSError) -> Failure:
     """The failure that an OSError is: its errno's name."""
     return Failure(phase, errno.errorcode.get(error.errno or 0, type(error).__name__))
+
+
+def http_failure(response: Response) -> Failure:
+    """The failure that an error response is."""
+    return Failure(Phase.RECEIVE, f"HTTP_{response.status}")
 
 
 def requests(plan: Plan) -> tuple[bytes, bytes]:

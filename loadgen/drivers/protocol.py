@@ -1,7 +1,6 @@
 """The `protocol` driver: asyncio Protocols on uvloop, over sockets of our own making."""
 
 import asyncio
-import contextlib
 import errno
 import os
 import socket
@@ -9,10 +8,10 @@ from typing import cast
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.response import Response, ResponseReader, ShortResponseError
-from loadgen.drivers.sockets import closed_by_peer, reset_on_close
+from loadgen.drivers.response import Response, ResponseReader
+from loadgen.drivers.sockets import reset_on_close
 from loadgen.drivers.tally import Ending, Tally
-from loadgen.tcp import CloseMethod, Closer, Failure, Phase
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
 
 class ProtocolClient(Client):
@@ -104,10 +103,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The server's FIN. Returning None lets the transport close, which answers it by ours."""
-        if self.phase is Phase.RECEIVE:
-            with contextlib.suppress(ShortResponseError):
-                self._count(self._reader.feed_eof())
-        self._closed_by_server(CloseMethod.FIN)
+        self._read_end(self._reader)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(exc, OSError) and self._failure is None:
@@ -122,6 +118,10 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
     def exchange(self, intended_ns: int) -> None:
         self._start(intended_ns)
         self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
+        if self._ending is not None:
+            # The server's FIN was read in this round of the loop; the load hears of the end in the next.
+            self._failure = Failure(self.phase, Fault.SHORT)
+            return
         self._open_transport().write(self._host.request(self._remaining))
         self._requested()
 
@@ -147,13 +147,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         """Be the one who ends the connection, unless the server was: then its end is answered."""
         assert self._sock is not None
         self.deadline_ns = NEVER_NS
-        method = closed_by_peer(self._sock)
-        if method is not None:
-            self._closed_by_server(method)
-        elif self._ending is None:
-            self._ending = ending
-        if self._ending == (Closer.CLIENT, CloseMethod.RST):
-            reset_on_close(self._sock)
+        self._settle(self._sock, ending)
         # The whole request went out before the response came: there is nothing left to send.
         self._open_transport().abort()
 

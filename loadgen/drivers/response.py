@@ -34,7 +34,7 @@ class Response:
 class ResponseReader:
     """Reads the response to one GET after the other; a memo may serve the readers of many connections."""
 
-    __slots__ = ("_connection", "_head", "_length", "_memo", "_pristine")
+    __slots__ = ("_connection", "_head", "_length", "_memo")
 
     def __init__(self, memo: dict[bytes, Response]) -> None:
         self._memo = memo

@@ -54,6 +54,16 @@ def reset_on_close(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
 
 
+def peek(sock: socket.socket) -> bytes | None:
+    """A byte of what is unread; empty at an end of any kind; None where the connection stands, silent."""
+    try:
+        return sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
 def closed_by_peer(sock: socket.socket) -> CloseMethod | None:
     """How the peer has ended the connection; None where it stands. To be asked before we end it ourselves."""
     match state_of(sock):

@@ -86,6 +86,7 @@ class Enter(IntFlag):
 
 
 class Register(IntEnum):
+    FILES = 2
     PROBE = 8
     FILES2 = 13
 

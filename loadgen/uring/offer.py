@@ -2,6 +2,8 @@
 
 import ctypes
 import errno
+import os
+import select
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from loadgen.uring.ring import Ring
 
 DISABLED = Path("/proc/sys/kernel/io_uring_disabled")
 """0: for all; 1: for the privileged and one group; 2: for nobody (Linux 6.6)."""
+_PATIENCE_NS = 20_000_000
+"""How long a close is waited for. One that is made at once is there before the wait begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +24,15 @@ class Offer:
     """`refusal` says why no ring can be had, and is empty where one can; then the rest tells what it does.
 
     socket_options  whether a socket option can be set through the ring (Linux 6.7)
+    closes_at_once  whether a file taken out of the ring's table is closed there and then, whatever else is
+                    pending. Linux 6.12 closes it only once every earlier request on any file of the table
+                    has ended (axboe/liburing issue 1192); 6.18 closes it
     """
 
     refusal: str
     operations: frozenset[int] = frozenset()
     socket_options: bool = False
+    closes_at_once: bool = False
 
 
 def offer() -> Offer:
@@ -35,7 +43,7 @@ def offer() -> Offer:
         return Offer(_refusal(error))
     try:
         operations = ring.operations()
-        return Offer("", operations, _sets_options(ring, operations))
+        return Offer("", operations, _sets_options(ring, operations), _closes_at_once(ring))
     except OSError as error:
         return Offer(f"io_uring cannot be asked what it offers: {error.strerror}")
     finally:
@@ -73,3 +81,25 @@ def _sets_options(ring: Ring, operations: frozenset[int]) -> bool:
         ring.enter(1, 1_000_000_000)
         completions = ring.reap()
     return len(completions) == 1 and int(completions["res"][0]) == 0
+
+
+def _closes_at_once(ring: Ring) -> bool:
+    """Try it, on a pipe: the read end, polled, waits for the very close of the write end that it may put off.
+
+    So a kernel that puts closes off says nothing, and takes all of `_PATIENCE_NS` for it.
+    """
+    read, write = os.pipe()
+    try:
+        ring.register_open((read, write))
+    finally:
+        # The ring alone holds them now.
+        os.close(read)
+        os.close(write)
+    entries = np.zeros(2, abi.SQE)
+    entries["opcode"] = abi.Op.POLL_ADD, abi.Op.CLOSE
+    entries["flags"] = abi.Flag.FIXED_FILE, 0
+    entries["op_flags"] = select.POLLIN, 0
+    entries["file_index"] = 0, 2  # The entry of the table, plus 1.
+    ring.push(entries.view(np.uint64).reshape(-1, abi.WORDS))
+    ring.enter(2, _PATIENCE_NS)
+    return len(ring.reap()) == 2

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import mmap
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,12 @@ class Ring:
         table = abi.FilesRegister(nr=count, flags=abi.FILES_SPARSE)
         self._register(abi.Register.FILES2, table, ctypes.sizeof(table))
 
+    def register_open(self, descriptors: Sequence[int]) -> None:
+        """Give the ring a table of files that are open, from now on by the ring too. Raises OSError."""
+        self._register(
+            abi.Register.FILES, (ctypes.c_int32 * len(descriptors))(*descriptors), len(descriptors)
+        )
+
     def operations(self) -> frozenset[int]:
         """The opcodes that this kernel knows."""
         probe = abi.Probe()
@@ -115,7 +122,9 @@ class Ring:
         del self._sqes, self._cqes, self._sq_tail, self._cq_head, self._cq_tail
         os.close(self.fd)
 
-    def _register(self, what: abi.Register, argument: ctypes.Structure, size: int) -> None:
+    def _register(
+        self, what: abi.Register, argument: ctypes.Structure | ctypes.Array[Any], size: int
+    ) -> None:
         self._call(abi.SYS_REGISTER, self.fd, int(what), ctypes.addressof(argument), size)
 
     def _call(self, number: int, *arguments: int) -> int:

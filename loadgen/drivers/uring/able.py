@@ -17,6 +17,8 @@ def obstacle(sources: int) -> str:
         return f"this kernel's io_uring lacks {', '.join(missing)}"
     if not offered.socket_options:
         return "this kernel's io_uring sets no socket options, and a RST needs one: Linux 6.7 does"
+    if not offered.closes_at_once:
+        return "this kernel's io_uring puts off closes while anything else is pending"
     if sources > 1 and Op.BIND not in offered.operations:
         return "this kernel's io_uring cannot bind to a source address: Linux 6.11 can"
     return ""

@@ -4,12 +4,10 @@ It takes its slot over from the chain it was sent through, and goes on by one op
 as the `protocol` driver would: it always listens, and it asks who closed before it closes.
 """
 
-import contextlib
 import errno
 from typing import TYPE_CHECKING
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, PEER_RESET, BaseAttempt, failure_of
-from loadgen.drivers.response import ShortResponseError
 from loadgen.drivers.tally import Ending
 from loadgen.drivers.uring.programs import Program, Step
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
@@ -118,11 +116,8 @@ class UringAttempt(BaseAttempt):
         if res > 0 and self._leaving is None:
             self._read(self._reader, bytes(self._host.buffers[self.slot, :res]))
         elif res == 0:
-            if self.phase is Phase.RECEIVE:
-                with contextlib.suppress(ShortResponseError):
-                    self._count(self._reader.feed_eof())
             # The server was first, as it may have been told to: what is left is to close our side too.
-            self._closed_by_server(CloseMethod.FIN)
+            self._read_end(self._reader)
             self._leave(GIVEN_UP)
         elif -res in PEER_RESET:
             self._closed_by_server(CloseMethod.RST)
@@ -131,11 +126,15 @@ class UringAttempt(BaseAttempt):
             self.fail(failure_of(self.phase, OSError(-res, "")))
 
     def _looked(self, res: int) -> None:
-        """Whether the server had ended the connection before we do."""
+        """Whether the server had ended the connection before we do, or said what nobody asked for."""
         if res == 0:
             self._closed_by_server(CloseMethod.FIN)
         elif -res in PEER_RESET:
             self._closed_by_server(CloseMethod.RST)
+        elif res > 0 and self._failure is None:
+            # Closing with bytes unread sends a reset (K4).
+            self._failure = Failure(self.phase, Fault.MALFORMED)
+            self._leaving = GIVEN_UP
 
     def _leave(self, ending: Ending) -> None:
         """Be the one who ends the connection, unless the server was: then its end is answered."""
