@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from loadgen.records import Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
@@ -29,6 +29,7 @@ from plots.labels import END, Mark, mark_rows, spread
 from plots.multiples import multiples
 from plots.portrait import portrait
 from plots.series import broken, crest, drawable, lone, thinned
+from plots.style import LEADER
 from plots.timeline import timeline
 from plots.words import count, duration, rate, seconds, si, significant
 from tests.stories import (
@@ -304,6 +305,35 @@ def test_no_mark_runs_through_the_label_of_another() -> None:
     near = [Mark(0.0, "knee 0.00 s"), Mark(0.1, "server exited"), Mark(0.2, ""), Mark(9.0, "load ends")]
     assert mark_rows(near, 10.0) == [1, 0, 0, 0]
     assert mark_rows([], 10.0) == []
+
+
+def named_ends(axes: Axes) -> dict[str, Annotation]:
+    found = [text for text in axes.texts if isinstance(text, Annotation) and text.get_gid() == END]
+    return {text.get_text(): text for text in found}
+
+
+def test_a_line_that_ends_early_is_named_where_it_ends() -> None:
+    figure = timeline(*told(client_closes()))
+    rates, connect = (named_ends(panel(figure, title)) for title in ("Rates", "Connect"))
+    assert rates["connections established"].get_position()[0] == 1.0
+    first_s, last_s = panel(figure, "Connect").get_xlim()
+    for quantile in ("p50", "p99"):
+        # The last that connected did so when the ports ran out.
+        x, _ = connect[quantile].get_position()
+        assert first_s + x * (last_s - first_s) == pytest.approx(22.5, abs=1)
+    labels = [label for axes in figure.axes for label in named_ends(axes).values()]
+    assert {label.arrow_patch.get_linestyle() for label in labels if label.arrow_patch} == {LEADER.dashes}
+
+
+def test_a_label_without_room_beside_its_line_goes_right_of_the_panel() -> None:
+    def ends_at(duration_s: float) -> float:
+        stories = {"long": client_closes(9, ends=False), "short": client_closes(duration_s, ends=False)}
+        overview = multiples_of(stories)
+        assert_readable(overview)
+        return named_ends(overview.axes[2])["connections"].get_position()[0]
+
+    assert ends_at(3) < 0.5
+    assert ends_at(8) == 1.0
 
 
 # Findings
