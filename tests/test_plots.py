@@ -27,7 +27,7 @@ from plots.figures import draw
 from plots.finding import comparison, finding
 from plots.labels import END, Mark, mark_rows, spread
 from plots.multiples import multiples
-from plots.portrait import portrait
+from plots.portrait import portrait, ports_ran_short
 from plots.series import broken, crest, drawable, lone, thinned
 from plots.style import LEADER
 from plots.timeline import timeline
@@ -527,11 +527,25 @@ def test_the_portrait_shows_a_ceiling_that_is_not_far_above_the_rates(
     assert axes.get_ylim()[1] > max([100.0, *drawn])
 
 
-def test_the_portrait_of_a_client_that_holds_no_ports_keeps_the_wall_in_sight() -> None:
-    axes = portrait(*told(server_closes())).axes[1]
+def test_the_portrait_of_a_client_that_holds_a_third_of_its_ports_keeps_the_wall_in_sight() -> None:
+    columns, facts = told(kept("client"))
+    assert ports_ran_short(columns, facts)
+    axes = portrait(columns, facts).axes[1]
     assert axes.get_yscale() == "linear"
     assert axes.get_xlim()[1] > PORTS
-    assert places(axes) == [PORTS]
+    assert places(axes) == [KNEE, PORTS]
+
+
+def test_a_portrait_is_worth_drawing_where_ports_ran_short() -> None:
+    def short(held: int, **metrics: float) -> bool:
+        return ports_ran_short(*told(Story([sample(0, {}, {}, held)], metrics=metrics)))
+
+    assert not short(PORTS // 4 - 1)
+    assert short(PORTS // 4)
+    # On a machine that was slow to sample, the most that was seen may be less than there was.
+    assert short(0, **{"knee.ports": 40})
+    assert short(0, **{"exhaustion.time_ns": 1e9})
+    assert not ports_ran_short(*told(server_closes()))
 
 
 def test_a_rate_that_falls_to_zero_keeps_its_label_on_a_log_axis() -> None:
@@ -673,10 +687,10 @@ def test_an_hour_is_thinned_to_a_page() -> None:
 
 
 def test_the_figures_of_a_run_are_written_and_are_the_same_every_time(tmp_path: Path) -> None:
-    stories = {"a": kept("server", 2)}
+    stories = {"a": server_closes(2), "b": client_closes(2)}
     first, second = (written(tmp_path / name, stories) for name in ("a", "b"))
     paths, again = draw(first), draw(second)
-    stems = ["variants"] + [f"{kind}-{name}" for name in stories for kind in ("timeline", "portrait")]
+    stems = ["variants", "timeline-a", "timeline-b", "portrait-b"]
     assert [path.name for path in paths] == [
         f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "png")
     ]
