@@ -1,6 +1,6 @@
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
-"""All variants of a run side by side: rate above TIME-WAIT, every row on one scale."""
+"""All variants of a run side by side: rate above TIME-WAIT and its peaks, every row on one scale."""
 
 import textwrap
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
                 _head(above, facts, names[row * across + column])
                 above.set_xlim(scale.first_s, scale.last_s)
                 above.tick_params(labelbottom=False)
-                for axes, label in ((above, "per second"), (below, "TIME-WAIT sockets")):
+                for axes, label in ((above, "per second"), (below, "TIME-WAIT sockets\n(peaks above)")):
                     axes.tick_params(labelleft=column == 0)
                     axes.set_ylabel(label if column == 0 else "")
                 under = row == len(blocks) - 1 or column >= len(blocks[row + 1])
@@ -93,6 +93,10 @@ def _draw_sockets(axes: Axes, columns: Columns, facts: Facts, scale: Scale, name
         say(axes, "no samples")
     for side, states in sockets.counts.items():
         draw_line(axes, sockets.t_s, states[State.TIME_WAIT], SIDES[side], side.value if named else "")
+        # Against another variant's thousands a curve of hundreds lies on the axis.
+        peak, loc = count(sockets.peak(side, State.TIME_WAIT)), "left" if side is Side.CLIENT else "right"
+        color = SIDES[side].color
+        axes.set_title(f"{side} {peak}", loc=loc, size=SIZE - 0.5, weight="normal", color=color)
     count_axis(axes, scale.top_sockets)
     if facts.ports is not None and facts.ports <= scale.top_sockets:
         axes.axhline(facts.ports, **LIMIT.keywords(), zorder=1.5)
