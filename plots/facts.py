@@ -49,8 +49,9 @@ class Facts:
     measured_knee_s: float | None
     measured_rates: tuple[float, float] | None
     """Connections per second before the knee and after it."""
-    measured_means: tuple[float, float] | None
-    """Connections and exchanges per second over the whole load."""
+    measured_mean: float | None
+    measured_exchanges: float | None
+    """Connections and exchanges per second over the whole load; a command does not tell of exchanges."""
     measured_exhaustion_s: float | None
     invalid: tuple[str, ...]
     caveats: tuple[str, ...]
@@ -95,7 +96,8 @@ def facts_of(run: Run, variant: str, info: Document, summary: Document) -> Facts
         measured_knee_ports=_number(metrics.get("knee.ports")),
         measured_knee_s=_seconds(metrics.get("knee.time_ns")),
         measured_rates=_pair(metrics.get("knee.rate_before"), metrics.get("knee.rate_after")),
-        measured_means=_pair(metrics.get("rate.mean"), metrics.get("rate.requests")),
+        measured_mean=_number(metrics.get("rate.mean")),
+        measured_exchanges=_number(metrics.get("rate.requests")),
         measured_exhaustion_s=_seconds(metrics.get("exhaustion.time_ns")),
         invalid=tuple(str(caveat["cause"]) for caveat in caveats if caveat.get("invalidates")),
         caveats=tuple(str(caveat["cause"]) for caveat in caveats if not caveat.get("invalidates")),

@@ -1,6 +1,7 @@
 """Which figures a run gets, and writing them: each as SVG, for documents, and as PNG, for chats."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,11 @@ def draw(run: RunDirectory, only: Collection[str] = ()) -> list[Path]:
     ]
     figures: dict[str, Callable[[], Figure]] = {}
     if variants:
-        figures[OVERVIEW] = lambda: multiples(about, variants)
+        figures[OVERVIEW] = partial(multiples, about, variants)
     for columns, facts in variants:
-        figures[f"timeline-{facts.variant}"] = lambda columns=columns, facts=facts: timeline(columns, facts)
+        figures[f"timeline-{facts.variant}"] = partial(timeline, columns, facts)
         if ports_ran_short(columns, facts):
-            figures[f"portrait-{facts.variant}"] = lambda columns=columns, facts=facts: portrait(columns, facts)
+            figures[f"portrait-{facts.variant}"] = partial(portrait, columns, facts)
     unknown = set(only) - figures.keys()
     if unknown:
         raise ValueError(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(figures)}")

@@ -59,11 +59,15 @@ def _errors(rates: Rates) -> str:
 
 
 def _steady(columns: Columns, facts: Facts) -> str:
-    connected, exchanges = facts.measured_means or _means(columns)
+    connected, exchanges = facts.measured_mean, facts.measured_exchanges
+    if connected is None:
+        connected, exchanges = _means(columns)
     if not connected:
         return "Nothing connected"
     # Only where connections are kept is a request rate other news than the connection rate.
-    requests = f" carry {significant(exchanges)} requests/s" if exchanges > 1.5 * connected else ""
+    requests = ""
+    if exchanges is not None and exchanges > 1.5 * connected:
+        requests = f" carry {significant(exchanges)} requests/s"
     head = f"{significant(connected)} connections/s{requests}"
     peaks = {side: columns.sockets.peak(side, State.TIME_WAIT) for side in columns.sockets.counts}
     side = max(peaks, key=lambda side: peaks[side], default=None)
