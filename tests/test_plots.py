@@ -97,6 +97,7 @@ def assert_readable(figure: Figure) -> None:
     labels = [text for text in found if text.get_gid() == END]
     heads = [axes.title for axes in figure.axes if axes.title.get_text().strip()]
     heads += [axes._left_title for axes in figure.axes if axes.get_title(loc="left").strip()]  # type: ignore[attr-defined]
+    heads += [axes._right_title for axes in figure.axes if axes.get_title(loc="right").strip()]  # type: ignore[attr-defined]
     strips = [text for axes in figure.axes if not axes.axison for text in axes.texts]
     assert overlaps([*labels, *heads, *strips, *figure.texts]) == []
     for text in found:
@@ -378,6 +379,13 @@ def test_findings_say_what_the_records_show() -> None:
             {"exhaustion.time_ns": 1.0e9},
             "The client is out of its 28,232 ports after 1 s, and nothing connects",
         ),
+        # The summary's mean is the one that the report tells, also where a command tells no requests.
+        ([Interval(0, S, connected=10)], {"rate.mean": 12.0}, "12 connections/s"),
+        (
+            [Interval(0, S, connected=10)],
+            {"rate.mean": 12.0, "rate.requests": 1200.0},
+            "12 connections/s carry 1,200 requests/s",
+        ),
         # A knee beyond the records, or without a fall, is not a finding.
         ([Interval(0, S, connected=10)], {"knee.time_ns": 5.0e9, "knee.ports": 9}, "10 connections/s"),
     ],
@@ -581,10 +589,20 @@ def test_variants_share_their_axes() -> None:
     assert "Which side collects TIME-WAIT" in words(figure)
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     assert len({axes.get_ylim() for axes in figure.axes}) == 2
-    titles = [axes.get_title(loc="left").strip() for axes in figure.axes]
-    assert [title for title in titles if title] == list(http10())
+    assert [axes.get_title(loc="left").strip() for axes in figure.axes[::2]] == list(http10())
     below = [axes for axes in figure.axes if axes.get_ylim()[0] == 0]
     assert [levels(axes) for axes in below] == [[PORTS]] * 4
+
+
+def test_every_panel_tells_its_peaks() -> None:
+    figure = multiples_of(http10())
+    peaks = [(axes.get_title(loc="left"), axes.get_title(loc="right")) for axes in figure.axes[1::2]]
+    assert peaks == [
+        ("client 0", "server 14,116"),
+        ("client 28,232", "server 0"),
+        ("client 0", "server 9,500"),
+        ("client 9,500", "server 0"),
+    ]
 
 
 def test_twelve_variants_with_long_names_wrap() -> None:
