@@ -42,6 +42,8 @@ class Facts:
     variant: str
     connection: str
     load: str
+    kept: int | None
+    """How many connections a closed loop keeps for more requests than one; None where it keeps none."""
     ports: float | None
     knee_ports: float | None
     ceiling_per_s: float | None
@@ -90,6 +92,7 @@ def facts_of(run: Run, variant: str, info: Document, summary: Document) -> Facts
         variant=variant,
         connection=_connection(scenario.get("connection", {})),
         load=_load(scenario.get("load", {})),
+        kept=_kept(scenario),
         ports=_number(metrics.get("client.ports")) if ports is None else ports,
         knee_ports=_number(prediction.get("knee_ports")),
         ceiling_per_s=_number(prediction.get("ceiling_per_s")),
@@ -130,6 +133,11 @@ def _connection(connection: Document) -> str:
     if "http" in connection:
         parts.append(f"HTTP/{connection['http']}")
     return ", ".join(parts)
+
+
+def _kept(scenario: Document) -> int | None:
+    closed: Document = scenario.get("load", {}).get("closed_loop") or {}
+    return closed.get("connections") if scenario.get("connection", {}).get("requests", 1) > 1 else None
 
 
 def _load(load: Document) -> str:

@@ -17,7 +17,7 @@ from matplotlib.transforms import offset_copy
 
 from plots.columns import Floats
 from plots.series import drawable, lone
-from plots.style import HALO, INK, LEADER, LIMIT, TEXT, WIDTH, Stroke
+from plots.style import HALO, INK, LEADER, LIMIT, QUIET, TEXT, WIDTH, Stroke
 
 END = "end-label"
 """The gid of labels that `settle` may move."""
@@ -95,6 +95,32 @@ def name_end(axes: Axes, x: float | None, y: float, text: str, color: str) -> No
         size=SIZE,
         va="center",
         gid=END,
+    )
+
+
+def say_silent(axes: Axes, t_s: Floats, rate: Floats, end_s: float, width: float) -> None:
+    """Name the longest stretch before `end_s` in which a rate is zero, which a log axis has no place for.
+
+    Nothing is said of one too short for the words, in a panel of `width` points.
+    """
+    silent = np.flatnonzero((rate == 0) & (t_s <= end_s))
+    if not silent.size:
+        return
+    stretches = np.split(t_s[silent], np.flatnonzero(np.diff(silent) > 1) + 1)
+    longest = max(stretches, key=lambda stretch: float(np.ptp(stretch)))
+    first_s, last_s = axes.get_xlim()
+    if np.ptp(longest) / (last_s - first_s) * width < ADVANCE * len("established"):
+        return
+    axes.annotate(
+        "nothing\nestablished",
+        ((longest[0] + longest[-1]) / 2, 0),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(0, 4),
+        textcoords="offset points",
+        size=SIZE,
+        color=QUIET,
+        ha="center",
+        va="bottom",
     )
 
 

@@ -27,8 +27,9 @@ from plots.figures import draw
 from plots.finding import comparison, finding
 from plots.labels import END, Mark, mark_rows, spread
 from plots.multiples import multiples
+from plots.panels import connections_of
 from plots.portrait import portrait, ports_ran_short
-from plots.series import broken, crest, drawable, lone, thinned
+from plots.series import averaged, broken, crest, drawable, lone, thinned
 from plots.style import LEADER
 from plots.timeline import timeline
 from plots.words import count, duration, rate, seconds, si, significant
@@ -592,6 +593,67 @@ def test_variants_share_their_axes() -> None:
     assert [axes.get_title(loc="left").strip() for axes in figure.axes[::2]] == list(http10())
     below = [axes for axes in figure.axes if axes.get_ylim()[0] == 0]
     assert [levels(axes) for axes in below] == [[PORTS]] * 4
+
+
+def lockstep(zeros_from_s: float = 3.0) -> Story:
+    """64 connections kept in lockstep: each interval of 100 ms sees them begin twice, or once; then none."""
+    step = S // 10
+    records: list[Record] = []
+    for index in range(30):
+        n = 64 * (1 + index % 2) if index * step < zeros_from_s * S else 0
+        interval = Interval(index * step, (index + 1) * step, attempts=n, connected=n, exchanges=9_600)
+        records += [interval, sample(index * step, {}, {}, 64)]
+    return Story([*load_events(3.0), *records], kept("server").connection)
+
+
+def test_kept_connections_are_averaged_over_several_rounds_of_them() -> None:
+    columns, facts = told(lockstep())
+    rates = panel(timeline(columns, facts), "Rates")
+    # Ten rounds take two thirds of a second at 960/s: so much is too long for three seconds.
+    assert rates.get_title(loc="left") == "Rates, per second; connections: means of 0.3 s"
+    connected, exchanges = (points(line)[1] for line in rates.lines[:2])
+    assert connected.size == 10
+    assert connected.max() - connected.min() < 0.25 * 960
+    assert connected.mean() == pytest.approx(960)
+    assert exchanges.size == 30
+    overview = multiples_of({"kept": lockstep(), "short": server_closes(3)})
+    assert_readable(overview)
+    assert "connections: means of 0.3 s" in words(overview)
+    # Of short connections there are many rounds in every interval.
+    assert points(overview.axes[2].lines[0])[0].size >= 30
+    assert connections_of(columns.rates, None).note == ""
+
+
+def test_an_average_is_of_what_there_is() -> None:
+    t_s, length_s = np.array([0.5, 1.5, 2.5, 6.5]), np.array([1.0, 1.0, 1.0, 1.0])
+    at_s, means = averaged(t_s, length_s, np.array([10.0, 20.0, 30.0, 40.0]), 2.0)
+    assert at_s.tolist() == [1.0, 3.0, 5.5]
+    assert means.tolist() == [15.0, 30.0, 40.0]
+    at_s, means = averaged(t_s, length_s, np.array([10.0, 20.0, 30.0, 40.0]), 1.5)
+    assert at_s.tolist() == [0.75, 2.25, 3.75, 5.75]
+    assert means.tolist() == pytest.approx([10.0, 25.0, np.nan, 40.0], nan_ok=True)
+
+
+def test_a_rate_of_zero_is_named_on_a_log_axis() -> None:
+    stories = {"dies": lockstep(zeros_from_s=1.2), "steady": lockstep()}
+    figure = multiples_of(stories)
+    assert_readable(figure)
+    silent = [
+        [text.get_text() for text in axes.texts if "nothing" in text.get_text()] for axes in figure.axes
+    ]
+    assert silent == [["nothing\nestablished"], [], [], []]
+    rates = panel(timeline(*told(stories["dies"])), "Rates")
+    (said,) = (text for text in rates.texts if isinstance(text, Annotation) and "nothing" in text.get_text())
+    assert 1.2 < said.xy[0] < 3
+    # A stretch too short for the words is left to the curve, and after the load none is expected.
+    assert "nothing" not in words(multiples_of({"dies": lockstep(2.8), "steady": lockstep()}))
+
+
+def test_exchanges_are_drawn_only_where_they_are_another_rate() -> None:
+    figure = multiples_of(http10())
+    assert [len(axes.lines) for axes in figure.axes[::2]] == [1, 1, 2, 2]
+    assert "dashed: exchanges" in words(figure)
+    assert "exchanges" not in words(multiples_of({"short": client_closes(3)}))
 
 
 def test_every_panel_tells_its_peaks() -> None:
