@@ -468,7 +468,15 @@ def test_states_that_were_not_read_anew_are_told_with_their_age() -> None:
 
     assert notes(aged(0)) == {"Client": "", "Server": "", "Other": ""}
     # TIME-WAIT is counted for every sample.
-    assert notes(aged(400_000_000)) == {"Client": "", "Server": "", "Other": "up to 0.4 s old"}
+    assert notes(aged(400_000_000)) == {"Client": "", "Server": "", "Other": "read up to 0.4 s before"}
+
+
+def test_minor_states_that_are_not_drawn_are_counted() -> None:
+    waits = {State.TIME_WAIT: 28_000}
+    shown = [sample(t * S, {**EVERY_STATE, **waits}, waits, 28_000) for t in range(90)]
+    other = panel(timeline(*told(Story(shown))), "Other")
+    assert other.get_title(loc="left") == "Other states: sockets, the most in every 3 s"
+    assert other.get_title(loc="right") == "2 smaller states not drawn"
 
 
 def test_exchanges_get_a_line_where_they_are_another_rate() -> None:
