@@ -57,7 +57,6 @@ def draw_line(axes: Axes, t_s: Floats, y: Floats, stroke: Stroke, label: str) ->
             marker="o",
             markersize=3,
             color=stroke.color,
-            clip_on=False,
         )
     last = np.flatnonzero(np.isfinite(y))[-1]
     name_end(axes, float(t_s[last]), float(y[last]), label, stroke.color)

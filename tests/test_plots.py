@@ -657,6 +657,17 @@ def test_a_rate_of_zero_is_named_on_a_log_axis() -> None:
     assert "nothing" not in words(multiples_of({"dies": lockstep(2.8), "steady": lockstep()}))
 
 
+def test_a_lone_rate_of_zero_does_not_upset_the_layout() -> None:
+    gap = [record for record in lockstep().records if not 0 < t_of(record) < 2 * S]
+    alone = [
+        replace(one, connected=0) if isinstance(one, Interval) and not one.start_ns else one for one in gap
+    ]
+    # A log axis has no place for it: drawn beyond the panel, it took all of the page.
+    figure = multiples_of({"held": Story(alone, server_closes().connection), "steady": kept("server", 3)})
+    assert figure.axes[0].get_yscale() == "log"
+    assert_readable(figure)
+
+
 def test_exchanges_are_drawn_only_where_they_are_another_rate() -> None:
     figure = multiples_of(http10())
     assert [len(axes.lines) for axes in figure.axes[::2]] == [1, 1, 2, 2]
