@@ -117,6 +117,11 @@ class Columns:
         return not self.rates.t_s.size and not self.sockets.t_s.size
 
     @property
+    def end_s(self) -> float:
+        """The end of the load; infinite where that never came."""
+        return np.inf if self.load_end_s is None else self.load_end_s
+
+    @property
     def last_s(self) -> float:
         """The last instant that is known of, 0 where there is none."""
         ends = np.concatenate([self.sockets.t_s, self.rates.t_s + self.rates.length_s / 2])

@@ -42,6 +42,8 @@ class Facts:
     variant: str
     connection: str
     load: str
+    kept: int | None
+    """How many connections a closed loop keeps for more requests than one; None where it keeps none."""
     ports: float | None
     knee_ports: float | None
     ceiling_per_s: float | None
@@ -49,8 +51,9 @@ class Facts:
     measured_knee_s: float | None
     measured_rates: tuple[float, float] | None
     """Connections per second before the knee and after it."""
-    measured_means: tuple[float, float] | None
-    """Connections and exchanges per second over the whole load."""
+    measured_mean: float | None
+    measured_exchanges: float | None
+    """Connections and exchanges per second over the whole load; a command does not tell of exchanges."""
     measured_exhaustion_s: float | None
     invalid: tuple[str, ...]
     caveats: tuple[str, ...]
@@ -89,13 +92,15 @@ def facts_of(run: Run, variant: str, info: Document, summary: Document) -> Facts
         variant=variant,
         connection=_connection(scenario.get("connection", {})),
         load=_load(scenario.get("load", {})),
+        kept=_kept(scenario),
         ports=_number(metrics.get("client.ports")) if ports is None else ports,
         knee_ports=_number(prediction.get("knee_ports")),
         ceiling_per_s=_number(prediction.get("ceiling_per_s")),
         measured_knee_ports=_number(metrics.get("knee.ports")),
         measured_knee_s=_seconds(metrics.get("knee.time_ns")),
         measured_rates=_pair(metrics.get("knee.rate_before"), metrics.get("knee.rate_after")),
-        measured_means=_pair(metrics.get("rate.mean"), metrics.get("rate.requests")),
+        measured_mean=_number(metrics.get("rate.mean")),
+        measured_exchanges=_number(metrics.get("rate.requests")),
         measured_exhaustion_s=_seconds(metrics.get("exhaustion.time_ns")),
         invalid=tuple(str(caveat["cause"]) for caveat in caveats if caveat.get("invalidates")),
         caveats=tuple(str(caveat["cause"]) for caveat in caveats if not caveat.get("invalidates")),
@@ -128,6 +133,11 @@ def _connection(connection: Document) -> str:
     if "http" in connection:
         parts.append(f"HTTP/{connection['http']}")
     return ", ".join(parts)
+
+
+def _kept(scenario: Document) -> int | None:
+    closed: Document = scenario.get("load", {}).get("closed_loop") or {}
+    return closed.get("connections") if scenario.get("connection", {}).get("requests", 1) > 1 else None
 
 
 def _load(load: Document) -> str:

@@ -1,6 +1,7 @@
 """Which figures a run gets, and writing them: each as SVG, for documents, and as PNG, for chats."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,15 @@ FORMATS = ("svg", "png")
 def draw(run: RunDirectory, only: Collection[str] = ()) -> list[Path]:
     """Write a run's figures, or those named in `only`, under `run.figures`. Returns their paths.
 
-    Names are `variants`, `timeline-<variant>` and `portrait-<variant>`. Without a summary the
-    figures show what the records alone tell. Raises RunError where the run cannot be read, and
+    Names are `variants`, `timeline-<variant>` and, where ports ran short, `portrait-<variant>`. Without a
+    summary the figures show what the records alone tell. Raises RunError where the run cannot be read, and
     ValueError for a name that the run has no figure of.
     """
     # matplotlib takes most of a second to import: only those who draw wait for it.
     from plots.columns import columns_of
     from plots.facts import facts_of, run_of
     from plots.multiples import multiples
-    from plots.portrait import portrait
+    from plots.portrait import portrait, ports_ran_short
     from plots.timeline import timeline
 
     info = run.info()
@@ -35,10 +36,11 @@ def draw(run: RunDirectory, only: Collection[str] = ()) -> list[Path]:
     ]
     figures: dict[str, Callable[[], Figure]] = {}
     if variants:
-        figures[OVERVIEW] = lambda: multiples(about, variants)
+        figures[OVERVIEW] = partial(multiples, about, variants)
     for columns, facts in variants:
-        figures[f"timeline-{facts.variant}"] = lambda columns=columns, facts=facts: timeline(columns, facts)
-        figures[f"portrait-{facts.variant}"] = lambda columns=columns, facts=facts: portrait(columns, facts)
+        figures[f"timeline-{facts.variant}"] = partial(timeline, columns, facts)
+        if ports_ran_short(columns, facts):
+            figures[f"portrait-{facts.variant}"] = partial(portrait, columns, facts)
     unknown = set(only) - figures.keys()
     if unknown:
         raise ValueError(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(figures)}")

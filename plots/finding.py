@@ -37,7 +37,7 @@ def _exhaustion(columns: Columns, facts: Facts) -> str:
     begins_s = rates.t_s - rates.length_s / 2
     later_s = begins_s[begins_s > facts.measured_exhaustion_s + ROUNDING_S]
     from_s = float(later_s[0]) if later_s.size else facts.measured_exhaustion_s
-    after = rates.mean(rates.connected, from_s, _end_s(columns))
+    after = rates.mean(rates.connected, from_s, columns.end_s)
     ports = "ports" if facts.ports is None else f"{count(facts.ports)} ports"
     left = "" if after is None else f", and {rate(after)} remain" if after > 0 else ", and nothing connects"
     return f"The client is out of its {ports} after {seconds(facts.measured_exhaustion_s)}{left}"
@@ -59,11 +59,15 @@ def _errors(rates: Rates) -> str:
 
 
 def _steady(columns: Columns, facts: Facts) -> str:
-    connected, exchanges = facts.measured_means or _means(columns)
+    connected, exchanges = facts.measured_mean, facts.measured_exchanges
+    if connected is None:
+        connected, exchanges = _means(columns)
     if not connected:
         return "Nothing connected"
     # Only where connections are kept is a request rate other news than the connection rate.
-    requests = f" carry {significant(exchanges)} requests/s" if exchanges > 1.5 * connected else ""
+    requests = ""
+    if exchanges is not None and exchanges > 1.5 * connected:
+        requests = f" carry {significant(exchanges)} requests/s"
     head = f"{significant(connected)} connections/s{requests}"
     peaks = {side: columns.sockets.peak(side, State.TIME_WAIT) for side in columns.sockets.counts}
     side = max(peaks, key=lambda side: peaks[side], default=None)
@@ -80,14 +84,9 @@ def _means(columns: Columns) -> tuple[float, float]:
     """Connections and exchanges per second, from the records alone."""
     rates = columns.rates
     # Where no interval lies inside the load, all count.
-    inside = rates.mean(rates.connected, 0.0, _end_s(columns)) is not None
-    span = (0.0, _end_s(columns)) if inside else (-np.inf, np.inf)
+    inside = rates.mean(rates.connected, 0.0, columns.end_s) is not None
+    span = (0.0, columns.end_s) if inside else (-np.inf, np.inf)
     return rates.mean(rates.connected, *span) or 0.0, rates.mean(rates.exchanges, *span) or 0.0
-
-
-def _end_s(columns: Columns) -> float:
-    """The end of the load; after all records where that never came."""
-    return np.inf if columns.load_end_s is None else columns.load_end_s
 
 
 def comparison(variants: Sequence[Facts]) -> str:

@@ -2,8 +2,8 @@
 # pyright: reportUnknownMemberType=false
 """Labels that stand at what they name, and never on one another.
 
-A line is named at its right end, a limit in the same column, a place on the x axis in a strip above
-the panels.
+A line is named right of the panel, or beside its last point where that leaves room in the panel; a limit
+right of the panel; a place on the x axis in a strip above the panels.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from matplotlib.transforms import offset_copy
 
 from plots.columns import Floats
 from plots.series import drawable, lone
-from plots.style import INK, LIMIT, TEXT, WIDTH, Stroke
+from plots.style import HALO, INK, LEADER, LIMIT, QUIET, TEXT, WIDTH, Stroke
 
 END = "end-label"
 """The gid of labels that `settle` may move."""
@@ -27,7 +27,7 @@ PITCH = 1.25 * SIZE
 ADVANCE = 0.62 * SIZE
 """The mean width of a character, rounded up, in points."""
 INDENT = 10.0
-"""Points between a panel and its end labels."""
+"""Points between an end label and what it stands beside: the panel's edge, or a line's last point."""
 ROW = 1.5 * SIZE
 STRIP = 0.62 * WIDTH * 72
 """The least width of a strip, in points: what the end labels and the y ticks leave of a page."""
@@ -57,7 +57,6 @@ def draw_line(axes: Axes, t_s: Floats, y: Floats, stroke: Stroke, label: str) ->
             marker="o",
             markersize=3,
             color=stroke.color,
-            clip_on=False,
         )
     last = np.flatnonzero(np.isfinite(y))[-1]
     name_end(axes, float(t_s[last]), float(y[last]), label, stroke.color)
@@ -70,7 +69,10 @@ def draw_limit(axes: Axes, y: float, label: str) -> None:
 
 
 def name_end(axes: Axes, x: float | None, y: float, text: str, color: str) -> None:
-    """Put `text` right of the panel and join it to (x, y); to the panel's edge where x is None."""
+    """Put `text` right of the panel and join it to (x, y); to the panel's edge where x is None.
+
+    Where the text fits between x and the edge, `settle` puts it there.
+    """
     if not text:
         return
     column = offset_copy(axes.transAxes, axes.get_figure(root=True), x=INDENT, units="points")
@@ -83,8 +85,7 @@ def name_end(axes: Axes, x: float | None, y: float, text: str, color: str) -> No
         annotation_clip=False,
         arrowprops={
             "arrowstyle": "-",
-            "color": color,
-            "linewidth": 0.5,
+            **LEADER.keywords(),
             "shrinkA": 1,
             "shrinkB": 0,
             "relpos": (0, 0.5),
@@ -93,6 +94,32 @@ def name_end(axes: Axes, x: float | None, y: float, text: str, color: str) -> No
         size=SIZE,
         va="center",
         gid=END,
+    )
+
+
+def say_silent(axes: Axes, t_s: Floats, rate: Floats, end_s: float, width: float) -> None:
+    """Name the longest stretch before `end_s` in which a rate is zero, which a log axis has no place for.
+
+    Nothing is said of one too short for the words, in a panel of `width` points.
+    """
+    silent = np.flatnonzero((rate == 0) & (t_s <= end_s))
+    if not silent.size:
+        return
+    stretches = np.split(t_s[silent], np.flatnonzero(np.diff(silent) > 1) + 1)
+    longest = max(stretches, key=lambda stretch: float(np.ptp(stretch)))
+    first_s, last_s = axes.get_xlim()
+    if np.ptp(longest) / (last_s - first_s) * width < ADVANCE * len("established"):
+        return
+    axes.annotate(
+        "nothing\nestablished",
+        ((longest[0] + longest[-1]) / 2, 0),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(0, 4),
+        textcoords="offset points",
+        size=SIZE,
+        color=QUIET,
+        ha="center",
+        va="bottom",
     )
 
 
@@ -156,10 +183,19 @@ def settle(figure: Figure) -> Figure:
         left, bottom, width, height = axes.get_position(original=True).bounds
         axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
         labels = _end_labels(axes)
-        height = axes.get_window_extent().height / figure.dpi * 72
-        wanted = [_fraction(axes, label) * height for label in labels]
-        for label, y in zip(labels, spread(wanted, PITCH, 0.0, height), strict=True):
-            label.set_position((1.0, y / height))
+        box = axes.get_window_extent()
+        width, height = box.width / figure.dpi * 72, box.height / figure.dpi * 72
+        named = [_named(axes, label) for label in labels]
+        beside = [
+            (1 - x) * width > INDENT + ADVANCE * len(label.get_text())
+            for label, (x, _) in zip(labels, named, strict=True)
+        ]
+        # On the floor of a panel a label would lie on the axis; right of it, it continues the line.
+        margin = PITCH / 2 if any(beside) else 0.0
+        placed = spread([y * height for _, y in named], PITCH, margin, height - margin)
+        for label, (x, _), inside, y in zip(labels, named, beside, placed, strict=True):
+            label.set_position((x if inside else 1.0, y / height))
+            label.set_path_effects([*HALO] if inside else [])
     return figure
 
 
@@ -192,8 +228,8 @@ def spread(wanted: Sequence[float], pitch: float, low: float, high: float) -> li
     return placed
 
 
-def _fraction(axes: Axes, label: Annotation) -> float:
-    """How high in the panel the named point is, 0 to 1."""
-    pixel = axes.transData.transform((axes.get_xlim()[0], label.xy[1]))[1]
-    box = axes.get_window_extent()
-    return min(max(float((pixel - box.y0) / box.height), 0.0), 1.0)
+def _named(axes: Axes, label: Annotation) -> tuple[float, float]:
+    """Where in the panel the point is that a label names, 0 to 1 both ways."""
+    transform = axes.transData if label.xycoords == "data" else axes.get_yaxis_transform()
+    x, y = axes.transAxes.inverted().transform(transform.transform(label.xy))
+    return min(max(float(x), 0.0), 1.0), min(max(float(y), 0.0), 1.0)

@@ -1,6 +1,6 @@
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
-"""All variants of a run side by side: rate above TIME-WAIT, every row on one scale."""
+"""All variants of a run side by side: rate above TIME-WAIT and its peaks, every row on one scale."""
 
 import textwrap
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Columns
 from plots.facts import Facts, Run
 from plots.finding import comparison
-from plots.labels import ADVANCE, SIZE, draw_line, settle
+from plots.labels import ADVANCE, SIZE, draw_line, say_silent, settle
 from plots.page import Frame, footer, nothing_page, page
-from plots.panels import differ
+from plots.panels import Connections, connections_of, differ
 from plots.states import IN_SIGHT
 from plots.style import ALARM, FIRST, INK, LIMIT, QUIET, SECOND, SIDES, WIDTH, house_style, say
 from plots.words import count
@@ -40,7 +40,7 @@ class Scale:
     """0 for a linear axis, else the floor of a log one."""
     top_sockets: float
     exchanges: bool
-    """Whether exchanges are another rate than connections anywhere: then they are drawn everywhere."""
+    """Whether exchanges are another rate than connections anywhere."""
 
 
 def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
@@ -53,20 +53,24 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
         across = min(len(variants), ACROSS)
         blocks = [variants[start : start + across] for start in range(0, len(variants), across)]
         names = [_name(facts, across) for _, facts in variants]
-        lines = max(name.count("\n") for name in names) + 4
+        rates = [connections_of(columns.rates, facts.kept) for columns, facts in variants]
+        # Where any has a note, all have a line for it: so names stand at one height.
+        notes = [[rate.note] if any(rate.note for rate in rates) else [] for rate in rates]
+        lines = max(name.count("\n") + len(note) for name, note in zip(names, notes, strict=True)) + 4
         figure = page(frame, len(blocks) * (2 * HEIGHT + lines * 1.4 * SIZE / 72 + 0.5) + 0.3)
         grid = figure.add_gridspec(2 * len(blocks), across)
         for row, block in enumerate(blocks):
             for column, (variant, facts) in enumerate(block):
                 above = figure.add_subplot(grid[2 * row, column])
                 below = figure.add_subplot(grid[2 * row + 1, column], sharex=above)
-                named = column == across - 1
-                _draw_rate(above, variant, scale, named)
-                _draw_sockets(below, variant, facts, scale, named)
-                _head(above, facts, names[row * across + column])
                 above.set_xlim(scale.first_s, scale.last_s)
+                named, index = column == across - 1, row * across + column
+                _draw_rate(above, variant, rates[index], scale, named, across)
+                _draw_sockets(below, variant, facts, scale, named)
+                _head(above, facts, names[index], notes[index])
                 above.tick_params(labelbottom=False)
-                for axes, label in ((above, "per second"), (below, "TIME-WAIT sockets")):
+                per_second = "per second\n(dashed: exchanges)" if scale.exchanges else "per second"
+                for axes, label in ((above, per_second), (below, "TIME-WAIT sockets\n(peaks above)")):
                     axes.tick_params(labelleft=column == 0)
                     axes.set_ylabel(label if column == 0 else "")
                 under = row == len(blocks) - 1 or column >= len(blocks[row + 1])
@@ -74,15 +78,18 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
         return settle(figure)
 
 
-def _draw_rate(axes: Axes, columns: Columns, scale: Scale, named: bool) -> None:
+def _draw_rate(
+    axes: Axes, columns: Columns, connections: Connections, scale: Scale, named: bool, across: int
+) -> None:
     rates = columns.rates
     if not rates.t_s.size:
         say(axes, "no intervals")
-    if scale.exchanges:
+    if differ(rates.connected, rates.exchanges):
         draw_line(axes, rates.t_s, rates.exchanges, SECOND, "exchanges" if named else "")
-    draw_line(axes, rates.t_s, rates.connected, FIRST, "connections" if named else "")
+    draw_line(axes, connections.t_s, connections.per_s, FIRST, "connections" if named else "")
     if scale.low_rate:
         log_axis(axes, scale.low_rate, scale.top_rate)
+        say_silent(axes, connections.t_s, connections.per_s, columns.end_s, _width(across))
     else:
         count_axis(axes, scale.top_rate)
 
@@ -93,6 +100,10 @@ def _draw_sockets(axes: Axes, columns: Columns, facts: Facts, scale: Scale, name
         say(axes, "no samples")
     for side, states in sockets.counts.items():
         draw_line(axes, sockets.t_s, states[State.TIME_WAIT], SIDES[side], side.value if named else "")
+        # Against another variant's thousands a curve of hundreds lies on the axis.
+        peak, loc = count(sockets.peak(side, State.TIME_WAIT)), "left" if side is Side.CLIENT else "right"
+        color = SIDES[side].color
+        axes.set_title(f"{side} {peak}", loc=loc, size=SIZE - 0.5, weight="normal", color=color)
     count_axis(axes, scale.top_sockets)
     if facts.ports is not None and facts.ports <= scale.top_sockets:
         axes.axhline(facts.ports, **LIMIT.keywords(), zorder=1.5)
@@ -131,17 +142,22 @@ def _scale(variants: Sequence[Variant]) -> Scale:
 
 def _name(facts: Facts, across: int) -> str:
     """A variant's name in lines that fit its column, under the mark of a measurement that is none."""
-    width = int(0.78 * WIDTH * 72 / across / ADVANCE)
+    width = int(_width(across) / ADVANCE)
     mark = ["INVALID"] if facts.invalid else []
     return "\n".join([*mark, *textwrap.wrap(facts.variant.replace(",", ", "), width)])
 
 
-def _head(axes: Axes, facts: Facts, name: str) -> None:
-    """Name and connection above a column: the title keeps blank lines free for the connection."""
-    connection = facts.connection.split(", ")
-    axes.set_title(name + "\n" * len(connection), size=SIZE, color=ALARM if facts.invalid else INK)
+def _width(across: int) -> float:
+    """A panel's, about, in points."""
+    return 0.78 * WIDTH * 72 / across
+
+
+def _head(axes: Axes, facts: Facts, name: str, notes: Sequence[str]) -> None:
+    """Name, connection and notes above a column: the title keeps blank lines free for all but the name."""
+    lines = [*facts.connection.split(", "), *notes]
+    axes.set_title(name + "\n" * len(lines), size=SIZE, color=ALARM if facts.invalid else INK)
     axes.annotate(
-        "\n".join(connection),
+        "\n".join(lines),
         (0, 1),
         xycoords="axes fraction",
         xytext=(0, 4),

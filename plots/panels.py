@@ -11,10 +11,15 @@ from matplotlib.ticker import NullFormatter
 
 from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Floats, Rates
-from plots.labels import draw_line
+from plots.labels import STRIP, draw_line, say_silent
+from plots.series import averaged
 from plots.style import ERRORS, FIRST, FOURTH, SECOND, THIRD, say
-from plots.words import count, duration
+from plots.words import count, duration, significant
 
+ROUNDS = 10
+"""Kept connections that begin together end together: so many rounds of them are averaged."""
+LEFT = 10
+"""So many points of an average are left at least of a short run."""
 DIFFERENT = 0.05
 """Rates that differ by less, mean against mean, are one line: what is in flight makes that much."""
 
@@ -27,11 +32,39 @@ class Panel:
     draw: Callable[[Axes], None]
 
 
-def rate_panel(rates: Rates) -> Panel:
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The rate of connections as it is drawn; `note` tells of what it is the mean, empty where of nothing."""
+
+    t_s: Floats
+    per_s: Floats
+    note: str
+
+
+def connections_of(rates: Rates, kept: int | None) -> Connections:
+    """Connections established per second, of `kept` ones the mean over several rounds of them.
+
+    They begin and end in lockstep: an interval of 100 ms sees 64 of them end once or twice, or not at all.
+    """
+    recorded = Connections(rates.t_s, rates.connected, "")
+    total = rates.total(rates.connected)
+    if not kept or not total:
+        return recorded
+    span_s, step_s = float(rates.length_s.sum()), float(np.median(rates.length_s))
+    steps = round(min(ROUNDS * kept * span_s / total, span_s / LEFT) / step_s)
+    if steps <= 1:
+        return recorded
+    over_s = steps * step_s
+    t_s, per_s = averaged(rates.t_s, rates.length_s, rates.connected, over_s)
+    return Connections(t_s, per_s, f"connections: means of {significant(over_s, 2)} s")
+
+
+def rate_panel(rates: Rates, kept: int | None, end_s: float) -> Panel:
     """Connections established; exchanges, attempts and offered requests where they are other rates."""
 
     def draw(axes: Axes) -> None:
-        axes.set_title("Rates, per second")
+        connections = connections_of(rates, kept)
+        axes.set_title("; ".join(part for part in ("Rates, per second", connections.note) if part))
         if not rates.t_s.size:
             return say(axes, "no intervals were recorded")
         shown = [("connections established", rates.connected, FIRST)]
@@ -42,12 +75,16 @@ def rate_panel(rates: Rates) -> Panel:
         ):
             if rate.any() and all(differ(rate, other) for _, other, _ in shown):
                 shown.append((label, rate, stroke))
-        for label, rate, stroke in shown:
-            draw_line(axes, rates.t_s, rate, stroke, label)
+        (label, _, stroke), *others = shown
+        draw_line(axes, connections.t_s, connections.per_s, stroke, label)
+        for other, rate, look in others:
+            draw_line(axes, rates.t_s, rate, look, other)
         means = [float(rate.mean()) for _, rate, _ in shown if rate.any()]
         if means and max(means) > WIDE * min(means):
-            some = np.concatenate([rate[rate > 0] for _, rate, _ in shown])
+            drawn = np.concatenate([connections.per_s, *(rate for _, rate, _ in others)])
+            some = drawn[drawn > 0]
             log_axis(axes, float(some.min()) / 1.5, 1.5 * float(some.max()))
+            say_silent(axes, connections.t_s, connections.per_s, end_s, STRIP)
         else:
             count_axis(axes, top_of(rate for _, rate, _ in shown))
         return None

@@ -20,6 +20,7 @@ from plots.finding import finding
 from plots.labels import SIZE, Mark, draw_limit, draw_marks, mark_rows, name_end, settle, strip_height
 from plots.page import nothing_page, page, variant_frame
 from plots.series import broken, thinned
+from plots.states import IN_SIGHT
 from plots.style import HALO, INK, QUIET, house_style
 from plots.words import count, rate, seconds, si
 
@@ -31,6 +32,12 @@ MOST, SPIKES = 900, 150
 """So many points are drawn of a long run at most, and the extremes of so many stretches of it."""
 
 
+def ports_ran_short(columns: Columns, facts: Facts) -> bool:
+    """Whether a portrait tells something: with few ports held, all of its points lie at the left edge."""
+    measured = facts.measured_knee_ports is not None or facts.measured_exhaustion_s is not None
+    return measured or (facts.ports is not None and columns.sockets.most_ports >= IN_SIGHT * facts.ports)
+
+
 def portrait(columns: Columns, facts: Facts) -> Figure:
     """One point an interval: connections established per second, at the ports held in its middle."""
     with house_style():
@@ -38,7 +45,7 @@ def portrait(columns: Columns, facts: Facts) -> Figure:
         t_s, ports, per_s = _points(columns)
         if not t_s.size:
             return nothing_page(frame, "No interval of the load lies between two samples: nothing to draw")
-        # The wall is in sight in any case: how far away it is, is the finding.
+        # The wall is in sight: how far away it is, is a finding.
         right = 1.06 * max(float(ports.max()), facts.ports or 1.0)
         marks = [mark for mark in _marks(facts) if mark.x <= right]
         rows = mark_rows(marks, right)
@@ -66,9 +73,8 @@ def portrait(columns: Columns, facts: Facts) -> Figure:
 def _points(columns: Columns) -> tuple[Floats, Floats, Floats]:
     """Time, ports and rate of each interval of the load whose ports are known, thinned."""
     rates = columns.rates
-    end_s = np.inf if columns.load_end_s is None else columns.load_end_s
     ports = columns.sockets.ports_at(rates.t_s)
-    known = np.isfinite(ports) & (rates.t_s >= 0) & (rates.t_s <= end_s)
+    known = np.isfinite(ports) & (rates.t_s >= 0) & (rates.t_s <= columns.end_s)
     t_s, ports, per_s = rates.t_s[known], ports[known], rates.connected[known]
     # The extremes, and an even choice of the rest: a cloud of extremes alone would have a hole.
     kept = np.union1d(thinned(per_s, SPIKES), np.arange(0, t_s.size, 1 + t_s.size // MOST))

@@ -1,11 +1,11 @@
-"""Rows made ready to draw: broken at gaps, thinned to what a page can show."""
+"""Rows made ready to draw: broken at gaps, thinned to what a page can show, averaged where they flicker."""
 
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plots.columns import Floats, gap_s
+from plots.columns import ROUNDING_S, Floats, gap_s
 
 BUCKETS = 600
 """A page is some 600 points wide: finer detail cannot be seen, and an hour at 100 ms is 36,000 rows."""
@@ -53,6 +53,22 @@ def crest(t_s: Floats, y: Floats, buckets: int) -> tuple[Floats, Floats]:
     highest = np.full(buckets, -np.inf)
     np.maximum.at(highest, bucket, np.where(np.isnan(y), -np.inf, y))
     return (edges[:-1] + edges[1:]) / 2, np.where(np.isinf(highest), np.nan, highest)
+
+
+def averaged(t_s: Floats, length_s: Floats, rate: Floats, over_s: float) -> tuple[Floats, Floats]:
+    """The mean rate in each stretch of `over_s`, at its middle: nan where it is empty.
+
+    `t_s` are the middles of intervals as long as `length_s`. The last stretch takes the rest.
+    """
+    begin_s, end_s = float(t_s[0] - length_s[0] / 2), float(t_s[-1] + length_s[-1] / 2)
+    count = max(int((end_s - begin_s + ROUNDING_S) / over_s), 1)
+    stretch = np.minimum(((t_s - begin_s) / over_s).astype(int), count - 1)
+    lengths_s = np.bincount(stretch, length_s, count)
+    sums = np.bincount(stretch, rate * length_s, count)
+    means = np.divide(sums, lengths_s, out=np.full(count, np.nan), where=lengths_s > 0)
+    edges = begin_s + over_s * np.arange(count + 1)
+    edges[-1] = end_s
+    return (edges[:-1] + edges[1:]) / 2, means
 
 
 def lone(y: Floats) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from loadgen.tcp import Side, State
@@ -14,7 +15,7 @@ from plots.labels import draw_limit, draw_line, name_end
 from plots.panels import Panel
 from plots.series import crest
 from plots.style import STATES, Stroke, say
-from plots.words import count, seconds, si
+from plots.words import count, si, significant
 
 IN_SIGHT = 0.25
 """A limit is drawn once a quarter of it is reached: before, it would only flatten the curves."""
@@ -105,7 +106,7 @@ def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
     loaded = sockets.t_s >= 0
     at_s = sockets.t_s[loaded]
     buckets = min(CRESTS, at_s.size // 3)
-    each = f", the most in every {seconds(float(at_s[-1] - at_s[0]) / buckets)}" if buckets else ""
+    each = f", the most in every {significant(float(np.ptp(at_s)) / buckets, 2)} s" if buckets else ""
 
     def draw(axes: Axes) -> None:
         axes.set_title(f"Other states: sockets{each}")
@@ -117,7 +118,8 @@ def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
             draw_line(axes, t_s, counts, Stroke(look.color, look.dashes, width), "")
             # Most of these end at zero, when the load does: they are told apart by their height.
             name_end(axes, None, curve.peak, name(curve), look.color)
-        smaller = f"and {len(ordered) - MOST} smaller" if ordered[MOST:] else ""
+        left = len(ordered[MOST:])
+        smaller = f"{left} smaller state{'s' if left > 1 else ''} not drawn" if left else ""
         notes = [note for note in (_age(sockets, ordered), smaller) if note]
         axes.set_title("; ".join(notes), loc="right", weight="normal")
         axes.set_yscale("symlog", linthresh=1)
@@ -128,11 +130,11 @@ def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
 
 
 def _age(sockets: Sockets, curves: list[Curve]) -> str:
-    """How old the states of these curves are at the most, for TIME-WAIT is never old; empty where none is."""
+    """How long before their samples these states were read, TIME-WAIT never; empty where none was."""
     sides = {curve.side for curve in curves if curve.state is not State.TIME_WAIT}
     oldest_s = max((sockets.oldest_s[side] for side in sides), default=0.0)
     named = "all but TIME-WAIT " if any(curve.state is State.TIME_WAIT for curve in curves) else ""
-    return f"{named}up to {oldest_s:.1f} s old" if oldest_s else ""
+    return f"{named}read up to {oldest_s:.1f} s before" if oldest_s else ""
 
 
 def _draw_nothing(axes: Axes) -> None:

@@ -47,6 +47,8 @@ class Stroke:
 
 DASHED, DOTTED, MIXED, LONG = (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2))
 LIMIT = Stroke(INK, LONG, 0.9)
+LEADER = Stroke("#8c8c8c", (0, (1, 2)), 0.7)
+"""What joins a label to its place: thin, light and dotted, for it must not pass for data."""
 FIRST, SECOND = Stroke(BLUE, width=1.8), Stroke(ORANGE, DASHED)
 THIRD, FOURTH = Stroke(QUIET, DOTTED), Stroke(PURPLE, MIXED)
 """The lines of a panel whose quantities have no look of their own, by weight."""

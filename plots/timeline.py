@@ -27,7 +27,7 @@ def timeline(columns: Columns, facts: Facts) -> Figure:
         if columns.empty:
             return nothing_page(frame)
         panels = [
-            rate_panel(columns.rates),
+            rate_panel(columns.rates, facts.kept, columns.end_s),
             *state_panels(columns, facts),
             connect_panel(columns.rates),
             error_panel(columns.rates),
@@ -41,10 +41,10 @@ def timeline(columns: Columns, facts: Facts) -> Figure:
         grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
         strip = figure.add_subplot(grid[0])
         drawn = [figure.add_subplot(grid[row], sharex=strip) for row in range(1, len(heights))]
+        strip.set_xlim(first_s, last_s)
         for axes, panel in zip(drawn, panels, strict=True):
             panel.draw(axes)
             axes.tick_params(labelbottom=axes is drawn[-1])
-        strip.set_xlim(first_s, last_s)
         for axes in drawn:
             _shade(axes, columns.load_end_s)
         drawn[-1].set_xlabel("seconds since the load began (shaded: no load)")

@@ -8,11 +8,11 @@ def count(value: float) -> str:
     return f"{round(value):,}"
 
 
-def significant(value: float) -> str:
-    """Three significant digits, no exponent: `17,300`, `639`, `0.85`."""
+def significant(value: float, most: int = 3) -> str:
+    """Three significant digits, or `most`, no exponent: `17,300`, `639`, `0.85`."""
     if value == 0:
         return "0"
-    digits = 2 - math.floor(math.log10(abs(value)))
+    digits = most - 1 - math.floor(math.log10(abs(value)))
     rounded = round(value, digits)
     if digits <= 0:
         return f"{rounded:,.0f}"

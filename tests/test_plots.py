@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from loadgen.records import Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
@@ -27,8 +27,10 @@ from plots.figures import draw
 from plots.finding import comparison, finding
 from plots.labels import END, Mark, mark_rows, spread
 from plots.multiples import multiples
-from plots.portrait import portrait
-from plots.series import broken, crest, drawable, lone, thinned
+from plots.panels import connections_of
+from plots.portrait import portrait, ports_ran_short
+from plots.series import averaged, broken, crest, drawable, lone, thinned
+from plots.style import LEADER
 from plots.timeline import timeline
 from plots.words import count, duration, rate, seconds, si, significant
 from tests.stories import (
@@ -96,6 +98,7 @@ def assert_readable(figure: Figure) -> None:
     labels = [text for text in found if text.get_gid() == END]
     heads = [axes.title for axes in figure.axes if axes.title.get_text().strip()]
     heads += [axes._left_title for axes in figure.axes if axes.get_title(loc="left").strip()]  # type: ignore[attr-defined]
+    heads += [axes._right_title for axes in figure.axes if axes.get_title(loc="right").strip()]  # type: ignore[attr-defined]
     strips = [text for axes in figure.axes if not axes.axison for text in axes.texts]
     assert overlaps([*labels, *heads, *strips, *figure.texts]) == []
     for text in found:
@@ -306,6 +309,35 @@ def test_no_mark_runs_through_the_label_of_another() -> None:
     assert mark_rows([], 10.0) == []
 
 
+def named_ends(axes: Axes) -> dict[str, Annotation]:
+    found = [text for text in axes.texts if isinstance(text, Annotation) and text.get_gid() == END]
+    return {text.get_text(): text for text in found}
+
+
+def test_a_line_that_ends_early_is_named_where_it_ends() -> None:
+    figure = timeline(*told(client_closes()))
+    rates, connect = (named_ends(panel(figure, title)) for title in ("Rates", "Connect"))
+    assert rates["connections established"].get_position()[0] == 1.0
+    first_s, last_s = panel(figure, "Connect").get_xlim()
+    for quantile in ("p50", "p99"):
+        # The last that connected did so when the ports ran out.
+        x, _ = connect[quantile].get_position()
+        assert first_s + x * (last_s - first_s) == pytest.approx(22.5, abs=1)
+    labels = [label for axes in figure.axes for label in named_ends(axes).values()]
+    assert {label.arrow_patch.get_linestyle() for label in labels if label.arrow_patch} == {LEADER.dashes}
+
+
+def test_a_label_without_room_beside_its_line_goes_right_of_the_panel() -> None:
+    def ends_at(duration_s: float) -> float:
+        stories = {"long": client_closes(9, ends=False), "short": client_closes(duration_s, ends=False)}
+        overview = multiples_of(stories)
+        assert_readable(overview)
+        return named_ends(overview.axes[2])["connections"].get_position()[0]
+
+    assert ends_at(3) < 0.5
+    assert ends_at(8) == 1.0
+
+
 # Findings
 
 
@@ -347,6 +379,13 @@ def test_findings_say_what_the_records_show() -> None:
             [Interval(0, S, connected=10), Interval(S, 2 * S)],
             {"exhaustion.time_ns": 1.0e9},
             "The client is out of its 28,232 ports after 1 s, and nothing connects",
+        ),
+        # The summary's mean is the one that the report tells, also where a command tells no requests.
+        ([Interval(0, S, connected=10)], {"rate.mean": 12.0}, "12 connections/s"),
+        (
+            [Interval(0, S, connected=10)],
+            {"rate.mean": 12.0, "rate.requests": 1200.0},
+            "12 connections/s carry 1,200 requests/s",
         ),
         # A knee beyond the records, or without a fall, is not a finding.
         ([Interval(0, S, connected=10)], {"knee.time_ns": 5.0e9, "knee.ports": 9}, "10 connections/s"),
@@ -429,7 +468,15 @@ def test_states_that_were_not_read_anew_are_told_with_their_age() -> None:
 
     assert notes(aged(0)) == {"Client": "", "Server": "", "Other": ""}
     # TIME-WAIT is counted for every sample.
-    assert notes(aged(400_000_000)) == {"Client": "", "Server": "", "Other": "up to 0.4 s old"}
+    assert notes(aged(400_000_000)) == {"Client": "", "Server": "", "Other": "read up to 0.4 s before"}
+
+
+def test_minor_states_that_are_not_drawn_are_counted() -> None:
+    waits = {State.TIME_WAIT: 28_000}
+    shown = [sample(t * S, {**EVERY_STATE, **waits}, waits, 28_000) for t in range(90)]
+    other = panel(timeline(*told(Story(shown))), "Other")
+    assert other.get_title(loc="left") == "Other states: sockets, the most in every 3 s"
+    assert other.get_title(loc="right") == "2 smaller states not drawn"
 
 
 def test_exchanges_get_a_line_where_they_are_another_rate() -> None:
@@ -497,11 +544,25 @@ def test_the_portrait_shows_a_ceiling_that_is_not_far_above_the_rates(
     assert axes.get_ylim()[1] > max([100.0, *drawn])
 
 
-def test_the_portrait_of_a_client_that_holds_no_ports_keeps_the_wall_in_sight() -> None:
-    axes = portrait(*told(server_closes())).axes[1]
+def test_the_portrait_of_a_client_that_holds_a_third_of_its_ports_keeps_the_wall_in_sight() -> None:
+    columns, facts = told(kept("client"))
+    assert ports_ran_short(columns, facts)
+    axes = portrait(columns, facts).axes[1]
     assert axes.get_yscale() == "linear"
     assert axes.get_xlim()[1] > PORTS
-    assert places(axes) == [PORTS]
+    assert places(axes) == [KNEE, PORTS]
+
+
+def test_a_portrait_is_worth_drawing_where_ports_ran_short() -> None:
+    def short(held: int, **metrics: float) -> bool:
+        return ports_ran_short(*told(Story([sample(0, {}, {}, held)], metrics=metrics)))
+
+    assert not short(PORTS // 4 - 1)
+    assert short(PORTS // 4)
+    # On a machine that was slow to sample, the most that was seen may be less than there was.
+    assert short(0, **{"knee.ports": 40})
+    assert short(0, **{"exhaustion.time_ns": 1e9})
+    assert not ports_ran_short(*told(server_closes()))
 
 
 def test_a_rate_that_falls_to_zero_keeps_its_label_on_a_log_axis() -> None:
@@ -537,10 +598,92 @@ def test_variants_share_their_axes() -> None:
     assert "Which side collects TIME-WAIT" in words(figure)
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     assert len({axes.get_ylim() for axes in figure.axes}) == 2
-    titles = [axes.get_title(loc="left").strip() for axes in figure.axes]
-    assert [title for title in titles if title] == list(http10())
+    assert [axes.get_title(loc="left").strip() for axes in figure.axes[::2]] == list(http10())
     below = [axes for axes in figure.axes if axes.get_ylim()[0] == 0]
     assert [levels(axes) for axes in below] == [[PORTS]] * 4
+
+
+def lockstep(zeros_from_s: float = 3.0) -> Story:
+    """64 connections kept in lockstep: each interval of 100 ms sees them begin twice, or once; then none."""
+    step = S // 10
+    records: list[Record] = []
+    for index in range(30):
+        n = 64 * (1 + index % 2) if index * step < zeros_from_s * S else 0
+        interval = Interval(index * step, (index + 1) * step, attempts=n, connected=n, exchanges=9_600)
+        records += [interval, sample(index * step, {}, {}, 64)]
+    return Story([*load_events(3.0), *records], kept("server").connection)
+
+
+def test_kept_connections_are_averaged_over_several_rounds_of_them() -> None:
+    columns, facts = told(lockstep())
+    rates = panel(timeline(columns, facts), "Rates")
+    # Ten rounds take two thirds of a second at 960/s: so much is too long for three seconds.
+    assert rates.get_title(loc="left") == "Rates, per second; connections: means of 0.3 s"
+    connected, exchanges = (points(line)[1] for line in rates.lines[:2])
+    assert connected.size == 10
+    assert connected.max() - connected.min() < 0.25 * 960
+    assert connected.mean() == pytest.approx(960)
+    assert exchanges.size == 30
+    overview = multiples_of({"kept": lockstep(), "short": server_closes(3)})
+    assert_readable(overview)
+    assert "connections: means of 0.3 s" in words(overview)
+    # Of short connections there are many rounds in every interval.
+    assert points(overview.axes[2].lines[0])[0].size >= 30
+    assert connections_of(columns.rates, None).note == ""
+
+
+def test_an_average_is_of_what_there_is() -> None:
+    t_s, length_s = np.array([0.5, 1.5, 2.5, 6.5]), np.array([1.0, 1.0, 1.0, 1.0])
+    at_s, means = averaged(t_s, length_s, np.array([10.0, 20.0, 30.0, 40.0]), 2.0)
+    assert at_s.tolist() == [1.0, 3.0, 5.5]
+    assert means.tolist() == [15.0, 30.0, 40.0]
+    at_s, means = averaged(t_s, length_s, np.array([10.0, 20.0, 30.0, 40.0]), 1.5)
+    assert at_s.tolist() == [0.75, 2.25, 3.75, 5.75]
+    assert means.tolist() == pytest.approx([10.0, 25.0, np.nan, 40.0], nan_ok=True)
+
+
+def test_a_rate_of_zero_is_named_on_a_log_axis() -> None:
+    stories = {"dies": lockstep(zeros_from_s=1.2), "steady": lockstep()}
+    figure = multiples_of(stories)
+    assert_readable(figure)
+    silent = [
+        [text.get_text() for text in axes.texts if "nothing" in text.get_text()] for axes in figure.axes
+    ]
+    assert silent == [["nothing\nestablished"], [], [], []]
+    rates = panel(timeline(*told(stories["dies"])), "Rates")
+    (said,) = (text for text in rates.texts if isinstance(text, Annotation) and "nothing" in text.get_text())
+    assert 1.2 < said.xy[0] < 3
+    # A stretch too short for the words is left to the curve, and after the load none is expected.
+    assert "nothing" not in words(multiples_of({"dies": lockstep(2.8), "steady": lockstep()}))
+
+
+def test_a_lone_rate_of_zero_does_not_upset_the_layout() -> None:
+    gap = [record for record in lockstep().records if not 0 < t_of(record) < 2 * S]
+    alone = [
+        replace(one, connected=0) if isinstance(one, Interval) and not one.start_ns else one for one in gap
+    ]
+    # A log axis has no place for it: drawn beyond the panel, it took all of the page.
+    figure = multiples_of({"held": Story(alone, server_closes().connection), "steady": kept("server", 3)})
+    assert figure.axes[0].get_yscale() == "log"
+    assert_readable(figure)
+
+
+def test_exchanges_are_drawn_only_where_they_are_another_rate() -> None:
+    figure = multiples_of(http10())
+    assert [len(axes.lines) for axes in figure.axes[::2]] == [1, 1, 2, 2]
+    assert "dashed: exchanges" in words(figure)
+    assert "exchanges" not in words(multiples_of({"short": client_closes(3)}))
+
+
+def test_every_panel_tells_its_peaks() -> None:
+    figure = multiples_of(http10())
+    peaks = [(axes.get_title(loc="left"), axes.get_title(loc="right")) for axes in figure.axes[1::2]]
+    assert peaks == [
+        ("client 0", "server 14,116"),
+        ("client 28,232", "server 0"),
+        ("client 0", "server 9,500"),
+        ("client 9,500", "server 0"),
+    ]
 
 
 def test_twelve_variants_with_long_names_wrap() -> None:
@@ -643,10 +786,10 @@ def test_an_hour_is_thinned_to_a_page() -> None:
 
 
 def test_the_figures_of_a_run_are_written_and_are_the_same_every_time(tmp_path: Path) -> None:
-    stories = {"a": kept("server", 2)}
+    stories = {"a": server_closes(2), "b": client_closes(2)}
     first, second = (written(tmp_path / name, stories) for name in ("a", "b"))
     paths, again = draw(first), draw(second)
-    stems = ["variants"] + [f"{kind}-{name}" for name in stories for kind in ("timeline", "portrait")]
+    stems = ["variants", "timeline-a", "timeline-b", "portrait-b"]
     assert [path.name for path in paths] == [
         f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "png")
     ]
