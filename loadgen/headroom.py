@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from loadgen.knee import EXHAUSTED, LASTING, LEAST_SLOWING, exhaustion_ns
+from loadgen.knee import LASTING, LEAST_SLOWING, exhaustion_ns, out_of_ports
 from loadgen.records import Interval, Sample
 from loadgen.tcp import Side
 
@@ -58,9 +58,14 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Exhaustion:
-    """The part of a load in which the client lacks ports: since when, and the starts that were late in it."""
+    """The parts of a load in which the client lacks ports.
+
+    since_ns    when the first of them began; `lasting_ns`: the first that lasted, None where none did
+    late        starts that were late in them
+    """
 
     since_ns: int
+    lasting_ns: int | None
     late: int
 
 
@@ -139,11 +144,17 @@ def exhaustion(intervals: Sequence[Interval]) -> Exhaustion | None:
     since_ns = exhaustion_ns(intervals)
     if since_ns is None:
         return None
-    return Exhaustion(since_ns, sum(one.late for one in intervals if _without_ports(one)))
-
-
-def _without_ports(interval: Interval) -> bool:
-    return bool(EXHAUSTED & interval.errors.keys())
+    lacking = [out_of_ports(one) for one in intervals]
+    # One that was taken for a moment is no reason to judge nobody from then on.
+    lasting_ns = next(
+        (
+            one.start_ns
+            for index, one in enumerate(intervals)
+            if lacking[index : index + LASTING] == [True] * LASTING
+        ),
+        None,
+    )
+    return Exhaustion(since_ns, lasting_ns, sum(one.late for one in intervals if out_of_ports(one)))
 
 
 def _late(intervals: Sequence[Interval], searching: Sequence[bool]) -> int:
@@ -153,7 +164,7 @@ def _late(intervals: Sequence[Interval], searching: Sequence[bool]) -> int:
     for index in range(1, len(intervals)):
         explained[index] |= explained[index - 1] and intervals[index].late > 0
     return sum(
-        one.late for one, yes in zip(intervals, explained, strict=True) if yes and not _without_ports(one)
+        one.late for one, yes in zip(intervals, explained, strict=True) if yes and not out_of_ports(one)
     )
 
 

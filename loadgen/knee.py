@@ -80,9 +80,7 @@ def knee(intervals: Sequence[Interval], samples: Sequence[Sample]) -> Knee | Non
     ports = _held(round(before * fast_s), mixed, intervals, samples)
     if ports is None:
         return None
-    gone = next(
-        (one for one in range(index, len(intervals)) if _out_of_ports(intervals[one])), len(intervals)
-    )
+    gone = next((one for one in range(index, len(intervals)) if out_of_ports(intervals[one])), len(intervals))
     return Knee(time_ns, ports, mean_rate(intervals[:index]), mean_rate(intervals[index + 1 : gone]))
 
 
@@ -92,7 +90,7 @@ def _fall(intervals: Sequence[Interval], samples: Sequence[Sample]) -> int | Non
     deepest: tuple[float, int] | None = None
     for index in range(1, len(intervals) - LASTING):
         later = slice(index + 1, index + 1 + LASTING)
-        if any(map(_out_of_ports, intervals[index : later.stop])):
+        if any(map(out_of_ports, intervals[index : later.stop])):
             break
         least, after = max(LEAST_RATE, min(rates[later])), max(LEAST_RATE, *rates[later])
         if after > MOST_UNSTEADY * least:
@@ -147,8 +145,9 @@ def _held(fast: int, mixed: Interval, intervals: Sequence[Interval], samples: Se
 
 def exhaustion_ns(intervals: Sequence[Interval]) -> int | None:
     """The begin of the first interval in which a connection found no port, None where there is none."""
-    return next((interval.start_ns for interval in intervals if _out_of_ports(interval)), None)
+    return next((interval.start_ns for interval in intervals if out_of_ports(interval)), None)
 
 
-def _out_of_ports(interval: Interval) -> bool:
+def out_of_ports(interval: Interval) -> bool:
+    """Whether a connection found no port in this interval."""
     return bool(EXHAUSTED & interval.errors.keys())

@@ -35,6 +35,9 @@ def reread(directory: RunDirectory) -> list[VariantSummary]:
         fold = Fold(plans.ports(variant))
         for record in directory.records(variant.name):
             fold.add(record)
+        # Its directory was made, and it never began.
+        if not fold.events:
+            continue
         summaries.append(summarise(variant, predictions[variant.name], fold))
     if not summaries:
         raise RunError(f"{directory.path}: no variant has any records")

@@ -65,12 +65,16 @@ def saturation(variant: Variant, fold: Fold) -> Iterator[Caveat]:
     if exhaustion is not None and exhaustion.late:
         yield _ports_gone(exhaustion)
     # The workers are judged by what came before either: then a search is what is seen, or how fast one fails.
-    found = [one for one in (search, exhaustion) if one is not None]
-    until_ns = min([fold.load_end_ns(), *(one.since_ns for one in found)])
+    until_ns = fold.load_end_ns()
+    if search is not None:
+        until_ns = min(until_ns, search.since_ns)
+    if exhaustion is not None and exhaustion.lasting_ns is not None:
+        until_ns = min(until_ns, exhaustion.lasting_ns)
+    explained = sum(one.late for one in (search, exhaustion) if one is not None)
     generator = _fullness(variant, fold, Side.CLIENT, until_ns)
     server = _fullness(variant, fold, Side.SERVER, until_ns)
     crowd = _crowd(variant, fold)
-    yield from _late(variant, fold, sum(one.late for one in found), generator, crowd)
+    yield from _late(variant, fold, explained, generator, crowd)
     for side in Side:
         yield from _command(variant, fold, side)
     if server and server.full:

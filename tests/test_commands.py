@@ -377,7 +377,7 @@ def test_a_variant_that_cannot_start_leaves_the_others_alone(tmp_path: Path) -> 
     }
     assert summary["valid"] is False
     # Read again it is the same, and what there is can be drawn.
-    assert len(list((path / "figures").iterdir())) == 14
+    assert len(list((path / "figures").iterdir())) == 8
     again = churn("plot", "last", runs=runs)
     assert again.code == 0, again.said
     assert (path / "summary.json").read_text() == written

@@ -11,6 +11,7 @@ from loadgen.audit import AuditLine, audit, audit_sides
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.doubts import doubts
 from loadgen.fold import Fold
+from loadgen.knee import LASTING
 from loadgen.latency import Latency
 from loadgen.records import Closes, Event, Interval, Record, Sample
 from loadgen.scenario import Variant
@@ -516,6 +517,18 @@ def test_a_full_server_is_what_responses_wait_for_and_the_generator_is_not_blame
     # An accept queue that overflows is a full server too, and tells it by itself.
     assert kinds(full_of([(FULL, 0)], [(PART, 0)], 8, overflows=100)) == {CaveatKind.LISTEN_OVERFLOWS}
     assert CaveatKind.GENERATOR_SATURATED in kinds(full_of([(FULL, 0)], [(PART, 0)], 8, overflows=1))
+
+
+@pytest.mark.parametrize(("lacking", "told"), [(1, True), (LASTING - 1, True), (LASTING, False)])
+def test_a_port_that_lacked_for_a_moment_excuses_nobody_for_the_rest(lacking: int, told: bool) -> None:
+    intervals = iter(range(100))
+    records = [
+        dataclasses.replace(record, errors={NO_PORT: 1})
+        if isinstance(record, Interval) and next(intervals) < lacking
+        else record
+        for record in full_of([(FULL, 0)], [(PART, 0)], cpus=8)
+    ]
+    assert (CaveatKind.GENERATOR_SATURATED in kinds(records)) == told
 
 
 def test_the_fullest_worker_counts_and_not_the_mean() -> None:

@@ -18,7 +18,14 @@ from loadgen.drivers.tally import Ending, Tally
 from loadgen.drivers.uring import able
 from loadgen.drivers.uring.attempt import UringAttempt
 from loadgen.drivers.uring.client import UringClient
-from loadgen.drivers.uring.load import BATCH_NS, MOST_STARTS, START_BUDGET_NS, ClosedUringLoad, UringLoad
+from loadgen.drivers.uring.load import (
+    BATCH_NS,
+    MOST_STARTS,
+    MOST_WAITED,
+    START_BUDGET_NS,
+    ClosedUringLoad,
+    UringLoad,
+)
 from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
 from loadgen.drivers.uring.slots import Table
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
@@ -334,7 +341,7 @@ def test_a_crowd_is_opened_and_waited_for_a_part_at_a_time() -> None:
         load.due(0)
         wait, limit_ns = load.patience(0)
         # Those opened are seen to before there are more, and without a wait.
-        assert (wait, limit_ns) == (tally.in_flight, 0) if left else (MOST_STARTS, BATCH_NS)
+        assert (wait, limit_ns) == (tally.in_flight, 0) if left else (MOST_WAITED, BATCH_NS)
     assert crowd.opened == [MOST_STARTS, MOST_STARTS, MOST_STARTS // 2]
     # Where each takes long, fewer are opened in a turn.
     load.started(10, 10 * START_BUDGET_NS)

@@ -83,7 +83,8 @@ def run(
         try:
             figures = draw_figures(directory)
         except OSError as error:
-            failure = OSError(f"no figures: {error}; once that is mended: churn plot {directory.path}")
+            click.echo(f"no figures: {error}; once that is mended: churn plot {directory.path}", err=True)
+            raise SystemExit(int(exit_code(outcome) or Exit.USAGE)) from None
         else:
             if not as_json:
                 print_figures(figures)

@@ -57,4 +57,5 @@ def _output(stream: TextIO, name: str) -> TextIO:
     A terminal of few letters shows a question mark for the others.
     """
     raw = _Output(stream.fileno(), name)
-    return TextIOWrapper(BufferedWriter(raw), stream.encoding, "replace", line_buffering=raw.isatty())
+    buffered = bool(stream.line_buffering)
+    return TextIOWrapper(BufferedWriter(raw), stream.encoding, "replace", line_buffering=buffered)

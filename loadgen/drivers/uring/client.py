@@ -238,6 +238,9 @@ class UringClient(Client):
 
     def cut(self) -> None:
         self._cutting = True
+        for slot in self._connects.abandon():
+            # The kernel has nothing of it that could be cancelled.
+            self._adopt(slot, Phase.BIND, set()).fail(Failure(Phase.BIND, Fault.CUT))
         self._send_off(Program.CANCEL, (self.table.mode == Mode.CHAIN).nonzero()[0])
         for slot in (self.table.mode == Mode.IDLE).nonzero()[0].tolist():
             self._adopt(slot, Phase.CLOSE, {Step.WATCH})

@@ -41,6 +41,11 @@ class TimedConnects:
         """A slot whose socket is ready, once, and once the ring has nothing else to do; None else."""
         return self._prepared.pop() if self._prepared and self._settle() else None
 
+    def abandon(self) -> list[int]:
+        """The slots whose sockets are ready; they are not connected any more."""
+        taken, self._prepared = self._prepared, []
+        return taken
+
     def _settle(self) -> bool:
         """Let the ring do what is due on the other slots, 20 things at a time; whether that is done."""
         until_ns = monotonic_ns() + SETTLE_NS
