@@ -45,7 +45,8 @@ def invoke(*arguments: str) -> Done:
 
 
 def python(script: str, *arguments: str) -> str:
-    argv = [sys.executable, "-c", script, *arguments]
+    # -B: in a new clone the first import would write bytecode, which is none of churn's doing.
+    argv = [sys.executable, "-B", "-c", script, *arguments]
     return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
 
 
