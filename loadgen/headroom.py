@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from loadgen.knee import LASTING, LEAST_SLOWING, exhaustion_ns, out_of_ports
+from loadgen.knee import LASTING, LEAST_SLOWING, out_of_ports
 from loadgen.records import Interval, Sample
 from loadgen.tcp import Side
 
@@ -141,20 +141,17 @@ def _busy_connecting(intervals: Sequence[Interval], workers: int) -> bool:
 
 def exhaustion(intervals: Sequence[Interval]) -> Exhaustion | None:
     """The want of ports in these intervals, None where there is none."""
-    since_ns = exhaustion_ns(intervals)
-    if since_ns is None:
+    lacking = [one for one in intervals if out_of_ports(one)]
+    if not lacking:
         return None
-    lacking = [out_of_ports(one) for one in intervals]
     # One that was taken for a moment is no reason to judge nobody from then on.
-    lasting_ns = next(
-        (
-            one.start_ns
-            for index, one in enumerate(intervals)
-            if lacking[index : index + LASTING] == [True] * LASTING
-        ),
-        None,
+    stretches = (intervals[begin : begin + LASTING] for begin in range(len(intervals) - LASTING + 1))
+    lasting = next((stretch for stretch in stretches if all(map(out_of_ports, stretch))), None)
+    return Exhaustion(
+        since_ns=lacking[0].start_ns,
+        lasting_ns=lasting[0].start_ns if lasting else None,
+        late=sum(one.late for one in lacking),
     )
-    return Exhaustion(since_ns, lasting_ns, sum(one.late for one in intervals if out_of_ports(one)))
 
 
 def _late(intervals: Sequence[Interval], searching: Sequence[bool]) -> int:
