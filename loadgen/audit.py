@@ -2,7 +2,8 @@
 
 Pure. The identities are K18 and K19; where both sides share a namespace its counters hold both sides'
 doings, and are compared with the sum. A counter that the kernel lacks is not 0: its comparisons are
-left out, and `missing` names it.
+left out, and `missing` names it. A connection that both sides end is one to churn and one to each kernel:
+where that can be, and accounts for a difference, the line says for how much of it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,43 +41,100 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """One comparison: `what` was counted, by churn and by `source`."""
+    """One comparison: `what` was counted, by churn and by `source`.
+
+    `crossed` is what ends that crossed account for (`crossed_ends`): how far the kernel is to be from churn.
+    """
 
     what: str
     source: str
     ours: int
     theirs: int
+    crossed: int = 0
 
     @property
     def exact(self) -> bool:
-        return self.ours == self.theirs
+        return self.ours + self.crossed == self.theirs
 
 
-def audit(counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, shared: bool) -> list[AuditLine]:
-    """All comparisons that can be made. `kernel` holds each side's counters, less those of the baseline."""
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """Connections that both sides ended, neither having heard of the other's end (RFC 9293, section 3.6).
+
+    churn counts one end of each, the client's. The kernels count what each side met with:
+
+    fins     the client's FIN came to a server that had sent its own: that has a TIME-WAIT, too (K27)
+    behind   those of them where the server's FIN was with the client first, a moment after it was asked
+             about: the client has no TIME-WAIT
+    resets   the client's RST came to a server that had sent its FIN: no EstabResets, and no TIME-WAIT
+    """
+
+    fins: int = 0
+    behind: int = 0
+    resets: int = 0
+
+
+def crossed_ends(counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, shared: bool) -> Crossed:
+    """What the kernels count otherwise than churn, as ends that crossed; none where that does not explain it.
+
+    For drivers, and where the server may end connections by itself. No more can have crossed than churn
+    counts as ended by the client.
+    """
+    if any(name not in counters for counters in kernel.values() for name in (*ACTIVE_CLOSES, *_RESETS)):
+        return Crossed()
     client, server, closes = kernel[Side.CLIENT], kernel[Side.SERVER], counted.closes
+    resets = closes.client_rst + closes.server_rst
+    found = (
+        Crossed(
+            fins=_sum(client, ACTIVE_CLOSES) - closes.client_fin - closes.server_fin,
+            resets=2 * resets - _sum(client, _RESETS),
+        )
+        if shared
+        else Crossed(
+            fins=_sum(server, ACTIVE_CLOSES) - closes.server_fin,
+            behind=closes.client_fin - _sum(client, ACTIVE_CLOSES),
+            resets=resets - _sum(server, _RESETS),
+        )
+    )
+    fins_explain = 0 <= found.behind <= found.fins <= closes.client_fin
+    return found if fins_explain and 0 <= found.resets <= closes.client_rst else Crossed()
+
+
+def audit(
+    counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, shared: bool, server_ends: bool = False
+) -> list[AuditLine]:
+    """All comparisons that can be made. `kernel` holds each side's counters, less those of the baseline.
+
+    `server_ends`: the server may end connections by itself, so that its ends may cross the client's.
+    """
+    client, server, closes = kernel[Side.CLIENT], kernel[Side.SERVER], counted.closes
+    crossed = crossed_ends(counted, kernel, shared=shared) if server_ends else Crossed()
     lines = [
         AuditLine("attempts, one outcome each", "outcomes", counted.attempts, counted.outcomes),
         AuditLine("connections, one close each", "closes", counted.connected, closes.total),
     ]
-    resets = closes.client_rst + closes.server_rst
+    fins, resets = closes.client_fin + closes.server_fin, closes.client_rst + closes.server_rst
     if shared:
         # A reset connection is counted at each of its ends, and both are here.
         return [
             *lines,
             *_line("SYNs sent by the client", "", _OPENED, counted.opened, client),
             *_line("connections established", "", _ACCEPTED, counted.connected, client),
-            *_line("closed by FIN", "", ACTIVE_CLOSES, closes.client_fin + closes.server_fin, client),
-            *_line("closed by RST, both ends", "", _RESETS, 2 * resets, client),
+            *_line("closed by FIN", "", ACTIVE_CLOSES, fins, client, crossed.fins),
+            *_line("closed by RST, both ends", "", _RESETS, 2 * resets, client, -crossed.resets),
         ]
     return [
         *lines,
         *_line("SYNs sent by the client", "client ", _OPENED, counted.opened, client),
         *_line("connections established", "server ", _ACCEPTED, counted.connected, server),
-        *_line("closed by the client, FIN", "client ", ACTIVE_CLOSES, closes.client_fin, client),
-        *_line("closed by the server, FIN", "server ", ACTIVE_CLOSES, closes.server_fin, server),
+        *_line(
+            "closed by the client, FIN", "client ", ACTIVE_CLOSES, closes.client_fin, client, -crossed.behind
+        ),
+        *_line(
+            "closed by the server, FIN", "server ", ACTIVE_CLOSES, closes.server_fin, server, crossed.fins
+        ),
         *_line("closed by RST", "client ", _RESETS, resets, client),
-        *_line("closed by RST", "server ", _RESETS, resets, server),
+        *_line("closed by RST", "server ", _RESETS, resets, server, -crossed.resets),
     ]
 
 
@@ -134,8 +192,17 @@ def missing(kernel: Mapping[Side, Mapping[str, int]], *, commanded: bool = False
 
 
 def _line(
-    what: str, side: str, names: tuple[str, ...], ours: int, counters: Mapping[str, int]
+    what: str,
+    side: str,
+    names: tuple[str, ...],
+    ours: int,
+    counters: Mapping[str, int],
+    crossed: int = 0,
 ) -> Iterator[AuditLine]:
     """The comparison with the sum of some counters, where the kernel has them all."""
     if all(name in counters for name in names):
-        yield AuditLine(what, side + " + ".join(names), ours, sum(counters[name] for name in names))
+        yield AuditLine(what, side + " + ".join(names), ours, _sum(counters, names), crossed)
+
+
+def _sum(counters: Mapping[str, int], names: tuple[str, ...]) -> int:
+    return sum(counters[name] for name in names)

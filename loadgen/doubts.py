@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from loadgen.audit import AuditLine, closed_by_both, missing
+from loadgen.audit import AuditLine, closed_by_both, crossed_ends, missing
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.choices import Topology
 from loadgen.fold import Fold
@@ -37,6 +37,14 @@ class Case:
         """Connections that both sides closed. Only the kernel counts their two ends: a driver tells one."""
         shared = self.variant.lab.topology.shared
         return closed_by_both(self.fold.kernel(), shared=shared) if self.fold.by_kernel else 0
+
+    @property
+    def crossed(self) -> int:
+        """Connections that both sides ended, where a driver tells of one end."""
+        if self.fold.by_kernel or not (self.audit and self.variant.server_ends):
+            return 0
+        ends = crossed_ends(self.fold.counted, self.fold.kernel(), shared=self.variant.lab.topology.shared)
+        return ends.fins + ends.resets
 
 
 def doubts(variant: Variant, fold: Fold, audit: Sequence[AuditLine]) -> list[Caveat]:
@@ -170,6 +178,13 @@ def _closed_by_both(case: Case) -> Iterator[Caveat]:
             f"{both:,} connections were ended by both sides, before either had heard of it: two FINs leave"
             " both with TIME-WAIT (K1), a RST after a FIN counts as well. The closes could not be audited",
             "let the side that is not the closer read until the other's FIN before it closes",
+        )
+    if crossed := case.crossed:
+        yield Caveat(
+            CaveatKind.CLOSED_BY_BOTH,
+            f"{crossed:,} connections were ended by both sides, before either had heard of it: each counts as"
+            " ended by the client. Two FINs leave both with TIME-WAIT (K1), a RST after a FIN leaves none",
+            "keep server.delay and server.idle_timeout away from load.timeouts and the load's end",
         )
 
 

@@ -80,12 +80,12 @@ class VariantSummary:
 
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
-    metrics = fold.metrics()
+    metrics, shared = fold.metrics(), variant.lab.topology.shared
     lines: list[AuditLine] = []
     if fold.complete and variant.load.driver is Driver.COMMAND:
-        lines = audit_sides(fold.kernel(), shared=variant.lab.topology.shared)
+        lines = audit_sides(fold.kernel(), shared=shared)
     elif fold.complete:
-        lines = audit(fold.counted, fold.kernel(), shared=variant.lab.topology.shared)
+        lines = audit(fold.counted, fold.kernel(), shared=shared, server_ends=variant.server_ends)
     return VariantSummary(
         name=variant.name,
         metrics=metrics,

@@ -1,10 +1,20 @@
 """The audit: every identity holds exactly or is told, and a counter that is absent is not zero."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import pytest
 
-from loadgen.audit import AuditLine, Counted, audit, audit_sides, closed_by_both, missing
+from loadgen.audit import (
+    AuditLine,
+    Counted,
+    Crossed,
+    audit,
+    audit_sides,
+    closed_by_both,
+    crossed_ends,
+    missing,
+)
 from loadgen.records import Closes
 from loadgen.tcp import Side
 
@@ -108,6 +118,74 @@ def test_a_close_booked_to_the_wrong_side_or_method_is_told(field: str) -> None:
         assert bool(lines) != ({field, other} == {"client_rst", "server_rst"})
 
 
+def met(client: dict[str, int], server: dict[str, int]) -> Mapping[Side, Mapping[str, int]]:
+    """What the kernels count where so much more, or less, befell either side."""
+    return {
+        Side.CLIENT: {name: count + client.get(name, 0) for name, count in CLIENT.items()},
+        Side.SERVER: {name: count + server.get(name, 0) for name, count in SERVER.items()},
+    }
+
+
+CROSSINGS = [
+    ({}, {"TW": 3}, Crossed(fins=3)),
+    ({"TW": -2}, {"TW": 2}, Crossed(fins=2, behind=2)),
+    ({"TW": -2}, {"TW": 5}, Crossed(fins=5, behind=2)),
+    ({}, {"EstabResets": -4}, Crossed(resets=4)),
+    ({"TW": -1}, {"TW": 500, "EstabResets": -50}, Crossed(fins=500, behind=1, resets=50)),
+]
+
+
+@pytest.mark.parametrize(("client", "server", "crossed"), CROSSINGS)
+def test_ends_that_crossed_are_counted_by_both_kernels(
+    client: dict[str, int], server: dict[str, int], crossed: Crossed
+) -> None:
+    kernel = met(client, server)
+    assert crossed_ends(COUNTED, kernel, shared=False) == crossed
+    lines = audit(COUNTED, kernel, shared=False, server_ends=True)
+    assert inexact(lines) == []
+    assert {(line.source.split()[0], line.crossed) for line in lines if line.crossed} == {
+        (side, crossed)
+        for side, crossed in (
+            ("client", -crossed.behind),
+            ("server", crossed.fins),
+            ("server", -crossed.resets),
+        )
+        if crossed
+    }
+    # Where the server ends nothing by itself the same is a difference.
+    assert inexact(audit(COUNTED, kernel, shared=False)) != []
+
+
+def test_in_one_namespace_the_two_kernels_counts_of_crossed_ends_are_one() -> None:
+    kernel = met({"TW": -2}, {"TW": 5, "EstabResets": -4})
+    both = {name: sum(kernel[side][name] for side in Side) for name in CLIENT}
+    shared = dict.fromkeys(Side, both)
+    # Those that were behind are one FIN either way.
+    assert crossed_ends(COUNTED, shared, shared=True) == Crossed(fins=3, resets=4)
+    assert inexact(audit(COUNTED, shared, shared=True, server_ends=True)) == []
+    assert inexact(audit(COUNTED, shared, shared=True)) == ["closed by FIN", "closed by RST, both ends"]
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "told"),
+    [
+        pytest.param(
+            {}, {"TW": -1}, ["closed by the server, FIN"], id="a FIN of the server's that nobody made"
+        ),
+        pytest.param({"TW": 1}, {}, ["closed by the client, FIN"], id="a client's that churn did not count"),
+        pytest.param({"TW": -1}, {}, ["closed by the client, FIN"], id="a FIN that neither side made"),
+        pytest.param({}, {"TW": 501}, ["closed by the server, FIN"], id="more than the client ended by FIN"),
+        pytest.param({}, {"EstabResets": -51}, ["closed by RST"], id="more than the client ended by RST"),
+        pytest.param({}, {"EstabResets": 1}, ["closed by RST"], id="a reset that nobody sent"),
+        pytest.param({"EstabResets": -1}, {}, ["closed by RST"], id="a reset that left no side"),
+    ],
+)
+def test_what_crossing_does_not_explain_is_a_difference(
+    client: dict[str, int], server: dict[str, int], told: list[str]
+) -> None:
+    assert inexact(audit(COUNTED, met(client, server), shared=False, server_ends=True)) == told
+
+
 @pytest.mark.parametrize("counter", sorted(CLIENT))
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_counter_the_kernel_lacks_is_not_taken_for_zero(counter: str, shared: bool) -> None:
@@ -116,7 +194,7 @@ def test_a_counter_the_kernel_lacks_is_not_taken_for_zero(counter: str, shared: 
         side: {name: count for name, count in counters.items() if name != counter}
         for side, counters in whole.items()
     }
-    lines = audit(COUNTED, kernel, shared=shared)
+    lines = audit(COUNTED, kernel, shared=shared, server_ends=True)
     assert inexact(lines) == []
     assert all(counter not in line.source for line in lines)
     assert len(lines) < len(audit(COUNTED, whole, shared=shared))

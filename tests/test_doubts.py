@@ -61,7 +61,9 @@ def found(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -
         fold.add(record)
     kernel, shared = fold.kernel(), asked.lab.topology.shared
     lines = (
-        audit_sides(kernel, shared=shared) if fold.by_kernel else audit(fold.counted, kernel, shared=shared)
+        audit_sides(kernel, shared=shared)
+        if fold.by_kernel
+        else audit(fold.counted, kernel, shared=shared, server_ends=asked.server_ends)
     )
     return doubts(asked, fold, lines if fold.complete else [])
 
@@ -282,6 +284,18 @@ def test_a_count_that_differs_from_the_kernels_is_told_with_both() -> None:
     assert caveat.kind is CaveatKind.AUDIT_DIFFERS
     assert "connections established: 1,000, server PassiveOpens 1,001" in caveat.cause
     assert caveat.invalidates
+
+
+def test_ends_that_crossed_are_told_where_the_server_ends_by_itself() -> None:
+    impatient = variant(
+        connection={"closer": "client"}, server={"idle_timeout": "1s"}, load={"duration": "1s"}
+    )
+    crossed = clean(server={"TW": 7})
+    caveat = only(crossed, impatient)
+    assert caveat.kind is CaveatKind.CLOSED_BY_BOTH
+    assert caveat.cause.startswith("7 connections were ended by both sides")
+    assert not caveat.invalidates
+    assert kinds(crossed) == {CaveatKind.AUDIT_DIFFERS}
 
 
 def test_counters_that_the_kernel_lacks_are_named() -> None:

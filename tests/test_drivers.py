@@ -104,23 +104,28 @@ def test_a_request_between_the_servers_fin_and_the_end_has_an_outcome(pair: Benc
     assert tally.endings == {(Closer.SERVER, CloseMethod.FIN): 1}
 
 
-def speak(peer: socket.socket, ours: socket.socket) -> None:
-    """What nobody asked for: it arrives, and nobody reads it."""
-    peer.send(b"and more")
-    readable, _, _ = select.select([ours], [], [], 5)
-    assert readable
+def speak(host: "ProtocolHost | AiohttpHost", ours: socket.socket) -> None:
+    """What nobody asked for, and where the test is about it an end: it arrives, and nobody reads it."""
+    host.peer.send(b"and more")
+    if host.ended:
+        host.peer.shutdown(socket.SHUT_WR)
+    events = select.POLLRDHUP if host.ended else select.POLLIN
+    poll = select.poll()
+    poll.register(ours, events)
+    assert poll.poll(5_000)
 
 
 class ProtocolSpokenTo(ProtocolAttempt):
     """Is spoken to between its last response and its close, as the one for aiohttp below."""
 
     def _leave(self, ending: Ending) -> None:
-        speak(self._host.peer, self._sock)
+        speak(self._host, self._sock)
         super()._leave(ending)
 
 
 class ProtocolHost(ProtocolClient):
     peer: socket.socket
+    ended: bool
 
     def connect(self, intended_ns: int) -> None:
         ProtocolSpokenTo(self, intended_ns).connect()
@@ -128,20 +133,22 @@ class ProtocolHost(ProtocolClient):
 
 class AiohttpSpokenTo(AiohttpAttempt):
     def _end(self, ours: socket.socket) -> None:
-        speak(self._host.peer, ours)
+        speak(self._host, ours)
         super()._end(ours)
 
 
 class AiohttpHost(AiohttpClient):
     peer: socket.socket
+    ended: bool
 
     def connect(self, intended_ns: int) -> None:
         AiohttpSpokenTo(self, intended_ns).begin()
 
 
+@pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("kind", [ProtocolHost, AiohttpHost])
-def test_a_close_with_bytes_unread_is_the_reset_that_it_is(
-    pair: Bench, kind: type[ProtocolHost] | type[AiohttpHost]
+def test_a_close_with_bytes_unread_is_a_reset_unless_the_server_has_ended(
+    pair: Bench, kind: type[ProtocolHost] | type[AiohttpHost], ended: bool
 ) -> None:
     async def main() -> Tally:
         loop = asyncio.get_running_loop()
@@ -150,6 +157,7 @@ def test_a_close_with_bytes_unread_is_the_reset_that_it_is(
             plan = on_loopback(pair.plan(listener.getsockname()[1]))
             tally = Tally(plan.loop)
             client = kind(plan, tally)
+            client.ended = ended
             client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
             client.load.begin(monotonic_ns())
             client.load.end()
@@ -158,14 +166,54 @@ def test_a_close_with_bytes_unread_is_the_reset_that_it_is(
             await loop.sock_recv(client.peer, 1000)
             await loop.sock_sendall(client.peer, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             await client.load.over.wait()
-            with pytest.raises(ConnectionResetError):
-                await loop.sock_recv(client.peer, 1)
+            with contextlib.nullcontext() if ended else pytest.raises(ConnectionResetError):
+                assert await loop.sock_recv(client.peer, 1) == b""
         return tally
 
     tally = pair.run(main())
     assert (tally.exchanges, tally.succeeded) == (1, 0)
     assert tally.errors == {Failure(Phase.CLOSE, Fault.MALFORMED): 1}
-    assert tally.endings == {(Closer.CLIENT, CloseMethod.RST): 1}
+    first = (Closer.SERVER, CloseMethod.FIN) if ended else (Closer.CLIENT, CloseMethod.RST)
+    assert tally.endings == {first: 1}
+
+
+class ProtocolFinishing(ProtocolAttempt):
+    """Looks, as soon as it has left, whether the server has heard of that."""
+
+    def _leave(self, ending: Ending) -> None:
+        super()._leave(ending)
+        self._host.heard = select.select([self._host.peer], [], [], 5)[0] == [self._host.peer]
+
+
+class FinishingHost(ProtocolClient):
+    peer: socket.socket
+    heard: bool
+
+    def connect(self, intended_ns: int) -> None:
+        ProtocolFinishing(self, intended_ns).connect()
+
+
+def test_a_close_is_made_where_it_is_decided_and_not_later(pair: Bench) -> None:
+    """What lies between the look who was first and the FIN is time for the server to be first after all."""
+
+    async def main() -> bool:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            plan = on_loopback(pair.plan(listener.getsockname()[1]))
+            tally = Tally(plan.loop)
+            client = FinishingHost(plan, tally)
+            client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
+            client.load.begin(monotonic_ns())
+            client.load.end()
+            client.peer, _ = await loop.sock_accept(listener)
+        with client.peer:
+            await loop.sock_recv(client.peer, 1000)
+            await loop.sock_sendall(client.peer, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await client.load.over.wait()
+            return client.heard
+
+    assert pair.run(main())
 
 
 def test_a_tally_tells_how_late_starts_were_and_how_many_too_late() -> None:

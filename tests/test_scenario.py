@@ -60,6 +60,24 @@ def problems(read: Read, text: str | bytes, **options: Any) -> list[str]:
 # What it becomes
 
 
+@pytest.mark.parametrize(
+    ("settings", "ends"),
+    [
+        ("connection: {closer: server}", True),
+        ("connection: {closer: client}", False),
+        ("connection: {closer: client}\nload: {duration: 59s}", False),
+        ("connection: {closer: client}\nload: {duration: 60s}", True),
+        ("connection: {closer: client}\nserver: {idle_timeout: 10s}", True),
+        ("connection: {closer: client}\nserver: {kind: command, command: [nginx]}", True),
+    ],
+)
+def test_the_server_ends_connections_by_itself_as_the_closer_or_out_of_patience(
+    read: Read, settings: str, ends: bool
+) -> None:
+    (variant,) = read(f"title: t\n{settings}").variants
+    assert variant.server_ends is ends
+
+
 def test_a_title_is_enough(read: Read) -> None:
     scenario = read("title: t")
     (variant,) = scenario.variants

@@ -468,7 +468,7 @@ ODD = {
     " load: {closed_loop: {connections: 200}, timeouts: {connect: 300ms}}",
     "big": "server: {response: 4MiB}",
 }
-CLOSES = {"slow": "The client closes first by RST; no side holds", "idle": "The server closes "}
+CLOSES = {"slow": "The client closes first by RST; no side holds", "idle": "The server "}
 """Who ended connections, which is not the closer of the scenario."""
 ERRORS = {"one-port": "errors.EADDRNOTAVAIL", "slow": "errors.TIMEOUT", "crowded": "errors.TIMEOUT"}
 
@@ -489,6 +489,22 @@ def test_odd_scenarios_are_audited_like_any(tmp_path: Path) -> None:
         assert not name.startswith("idle") or "closer_differs" in caveats(variant)
         told = next((words for odd, words in CLOSES.items() if name.startswith(odd)), "")
         assert variant["verdict"].startswith(told), name
+
+
+@pytest.mark.parametrize("driver", ["uring", "protocol", "aiohttp"])
+def test_a_server_that_loses_patience_as_the_client_leaves_is_audited(tmp_path: Path, driver: str) -> None:
+    text = "title: race\nload: {closed_loop: {connections: 100}}\nserver: {idle_timeout: 110ms}\n"
+    text += "connection: {requests: 10, think: 1s, closer: client}\nvariants:\n"
+    text += "".join(f"  a{ms}: {{load: {{duration: {ms}ms}}}}\n" for ms in range(110, 125, 2))
+    done, summary = run(tmp_path, text, "--set", f"load.driver={driver}")
+    assert done.code == 0, done.said
+    for name, variant in summary["variants"].items():
+        assert exact(variant), (name, variant["audit"])
+        assert variant["metrics"]["connected"] >= 100
+        (ours,) = [line for line in variant["audit"] if line["what"] == "closed by the client, FIN"]
+        # Who was first is asked right before each close, and not before all of them.
+        assert -10 <= ours["crossed"] <= 0, (name, ours)
+        assert ("closed_by_both" in caveats(variant)) or not ours["crossed"]
 
 
 # ---- a bug

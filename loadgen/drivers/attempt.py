@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from loadgen.drivers.plan import OpenLoop, Plan
 from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
-from loadgen.drivers.sockets import Sockets, closed_by_peer, peek, reset_on_close
+from loadgen.drivers.sockets import Sockets, closed_by_peer, drain, peek, reset_on_close
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
@@ -218,13 +218,17 @@ class BaseAttempt:
         if unread and self._failure is None:
             self._failure = Failure(self.phase, Fault.MALFORMED)
             ending = GIVEN_UP
-        if unread is not None:
-            method = closed_by_peer(sock)
-            if method is not None:
-                self._closed_by_server(method)
+        method = None if unread is None else closed_by_peer(sock)
+        if method is not None:
+            self._closed_by_server(method)
+            drain(sock)
         self._ending = self._ending or ending
         if self._ending == (Closer.CLIENT, CloseMethod.RST):
             reset_on_close(sock)
+        elif self._ending == (Closer.CLIENT, CloseMethod.FIN):
+            # The FIN leaves at once. Until the descriptor is closed the server could still be first.
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
 
     def _over(self) -> None:
         """Nothing is left of the connection on this side: count the outcome."""

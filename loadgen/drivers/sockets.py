@@ -3,6 +3,7 @@
 import errno
 import socket
 import struct
+from contextlib import suppress
 from itertools import cycle
 
 from loadgen.drivers.plan import Plan
@@ -11,6 +12,7 @@ from loadgen.tcp import CloseMethod, State
 
 IP_BIND_ADDRESS_NO_PORT = 24
 """<linux/in.h>; Python names it only from 3.12 on."""
+_DRAINED = 1 << 16
 _LINGER_0 = struct.pack("ii", 1, 0)
 
 
@@ -62,6 +64,13 @@ def peek(sock: socket.socket) -> bytes | None:
         return None
     except OSError:
         return b""
+
+
+def drain(sock: socket.socket) -> None:
+    """Read all that came before the peer's end, so that close() answers that by a FIN (K4)."""
+    with suppress(OSError):
+        while sock.recv(_DRAINED):
+            pass
 
 
 def closed_by_peer(sock: socket.socket) -> CloseMethod | None:

@@ -273,6 +273,13 @@ class Variant(Settings):
             for item in items
         ]
 
+    @property
+    def server_ends(self) -> bool:
+        """Whether the server may end a connection first: as the closer, out of patience, by its own rules."""
+        server = self.server
+        patient = server.kind is not ServerKind.COMMAND and server.idle_timeout > self.load.duration
+        return self.connection.closer is Closer.SERVER or not patient
+
 
 class Header(Model):
     """What a scenario is about."""

@@ -147,11 +147,15 @@ class UringClient(Client):
         alone = self.table.mode[slots] == Mode.ALONE
         for slot in slots[alone].tolist():
             self.alone[slot].finish()
-        slots = slots[~alone]
-        self._send_off(Program.CANCEL, slots[self.table.mode[slots] == Mode.IDLE])
-        self.table.mode[slots] = Mode.CLOSING
-        self._leave(len(slots))
-        self._send_off(Program.FINISH, slots)
+        idle, others = part(slots[~alone], self.table.mode[slots[~alone]] == Mode.IDLE)
+        self.table.mode[slots[~alone]] = Mode.CLOSING
+        self._leave(len(idle) + len(others))
+        self._send_off(Program.FINISH, others)
+        for one in np.split(idle, len(idle)) if len(idle) else ():
+            # The server may be about to close it, too; and the closes of a batch come after its last look.
+            self._send_off(Program.CANCEL, one)
+            self._send_off(Program.FINISH, one)
+            self.ring.enter()
 
     def discard(self, slots: Slots) -> None:
         """Close what the server has ended; the slots are free at once."""
