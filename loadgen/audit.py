@@ -63,7 +63,7 @@ class Crossed:
 
     churn counts one end of each, the client's. The kernels count what each side met with:
 
-    fins     the client's FIN came to a server that had sent its own: that has a TIME-WAIT, too (K27)
+    fins     the client's FIN came to a server that had sent its own: that has a TIME-WAIT, too
     behind   those of them where the server's FIN was with the client first, a moment after it was asked
              about: the client has no TIME-WAIT
     resets   the client's RST came to a server that had sent its FIN: no EstabResets, and no TIME-WAIT

@@ -147,11 +147,12 @@ class UringClient(Client):
         alone = self.table.mode[slots] == Mode.ALONE
         for slot in slots[alone].tolist():
             self.alone[slot].finish()
-        idle, others = part(slots[~alone], self.table.mode[slots[~alone]] == Mode.IDLE)
-        self.table.mode[slots[~alone]] = Mode.CLOSING
-        self._leave(len(idle) + len(others))
+        slots = slots[~alone]
+        idle, others = part(slots, self.table.mode[slots] == Mode.IDLE)
+        self.table.mode[slots] = Mode.CLOSING
+        self._leave(len(slots))
         self._send_off(Program.FINISH, others)
-        for one in np.split(idle, len(idle)) if len(idle) else ():
+        for one in idle.reshape(-1, 1):
             # The server may be about to close it, too; and the closes of a batch come after its last look.
             self._send_off(Program.CANCEL, one)
             self._send_off(Program.FINISH, one)
