@@ -437,6 +437,14 @@ def test_addresses_that_cannot_exist_are_refused() -> None:
         LabSpec(Topology.HOST, Family.IPV6, client_addresses=2)
 
 
+def test_ctrl_c_reaches_no_process_that_has_just_been_begun() -> None:
+    argv = [sys.executable, "-m", "tests.interrupted"]
+    done = subprocess.run(
+        argv, stderr=subprocess.PIPE, text=True, check=False, timeout=120, cwd=ROOT, start_new_session=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_all_of_this_as_an_ordinary_user() -> None:
     options = ["-p", "no:cacheprovider", "--deselect", f"tests/test_lab.py::{THIS}", "tests/test_lab.py"]
     argv = as_ordinary_user([sys.executable, "-m", "pytest", *options])

@@ -10,10 +10,11 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from loadgen.lab.errors import LabUnavailable, Part, SysctlRefused
+from loadgen.lab.sessions import interrupts_wait, leave_terminal
 from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Side
 
@@ -51,14 +52,7 @@ def request(spec: LabSpec) -> tuple[Built, Descriptors]:
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     argv = [sys.executable, "-P", "-m", "loadgen.lab.build"]  # -P: not the user's modules of our names
-    with (
-        ours,
-        theirs,
-        # A session of its own: Ctrl-C at the terminal is for churn alone, which then decides.
-        subprocess.Popen(
-            argv, stdin=theirs.fileno(), stderr=subprocess.PIPE, text=True, start_new_session=True
-        ) as process,
-    ):
+    with ours, theirs, _begun(argv, theirs) as process:
         theirs.close()
         ours.settimeout(_LIMIT_S)
         try:
@@ -85,6 +79,13 @@ def request(spec: LabSpec) -> tuple[Built, Descriptors]:
             raise SysctlRefused(Side(side), key, value, answer)
         case other:
             raise RuntimeError(f"the build process answered {other!r}")
+
+
+def _begun(argv: Sequence[str], stdin: socket.socket) -> subprocess.Popen[str]:
+    with interrupts_wait():
+        return subprocess.Popen(
+            argv, stdin=stdin.fileno(), stderr=subprocess.PIPE, text=True, preexec_fn=leave_terminal
+        )
 
 
 def _ask(channel: socket.socket, spec: LabSpec) -> tuple[bytes, list[int]]:

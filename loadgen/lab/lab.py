@@ -18,6 +18,7 @@ from typing import IO, Any
 from loadgen.choices import Family, Topology
 from loadgen.lab import namespaces, sysctls
 from loadgen.lab.exchange import Built, Descriptors, request
+from loadgen.lab.sessions import leave_terminal
 from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Side
 
@@ -63,6 +64,7 @@ class Lab:
         parent = os.getpid()
 
         def enter() -> None:
+            leave_terminal()
             namespaces.enter_user(self.user)
             namespaces.enter_network(self.networks[side])
             namespaces.die_with(parent)
@@ -75,7 +77,6 @@ class Lab:
             pass_fds=pass_fds,
             env=env,
             preexec_fn=enter,
-            start_new_session=True,
             limit=LINE_BYTES,
         )
 
