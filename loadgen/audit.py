@@ -2,12 +2,13 @@
 
 Pure. The identities are K18 and K19; where both sides share a namespace its counters hold both sides'
 doings, and are compared with the sum. A counter that the kernel lacks is not 0: its comparisons are
-left out, and `missing` names it. A connection that both sides end is one to churn and one to each kernel:
-where that can be, and accounts for a difference, the line says for how much of it.
+left out, and `missing` names it. A connection that both sides ended is one to churn, and something else to
+either kernel: where that explains a difference the line says of how much of it (`Crossed`).
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 
 from loadgen.records import Closes
 from loadgen.tcp import Side
@@ -19,6 +20,9 @@ ACTIVE_CLOSES = ("TW", "TWKilled", "TCPTimeWaitOverflow")
 """Together, the active closes by FIN (K18)."""
 ABORTS = ("TCPAbortOnData", "TCPAbortOnClose")
 """Counted by the side that ends a connection by RST, whatever state that finds the other in (K4)."""
+BEHIND = 0.25
+"""The share of the client's FINs that the server may have been first with, after all. Between the look who
+was first and the FIN lie microseconds: more than that is a driver that counts wrongly."""
 _ENDS = (*ACTIVE_CLOSES, *ABORTS)
 _RESETS = ("EstabResets",)
 
@@ -43,7 +47,7 @@ class Counted:
 class AuditLine:
     """One comparison: `what` was counted, by churn and by `source`.
 
-    `crossed` is what ends that crossed account for (`crossed_ends`): how far the kernel is to be from churn.
+    `crossed` is how far the kernel's count is to be from churn's, for ends that crossed.
     """
 
     what: str
@@ -65,8 +69,9 @@ class Crossed:
 
     fins     the client's FIN came to a server that had sent its own: that has a TIME-WAIT, too
     behind   those of them where the server's FIN was with the client first, a moment after it was asked
-             about: the client has no TIME-WAIT
-    resets   the client's RST came to a server that had sent its FIN: no EstabResets, and no TIME-WAIT
+             about: the client has no TIME-WAIT. Unknown in a shared namespace
+    resets   the client's RST came to a server that had sent its FIN and kept its descriptor: no EstabResets
+             and no TIME-WAIT there
     """
 
     fins: int = 0
@@ -74,41 +79,40 @@ class Crossed:
     resets: int = 0
 
 
+NONE_CROSSED = Crossed()
+
+
 def crossed_ends(counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, shared: bool) -> Crossed:
     """What the kernels count otherwise than churn, as ends that crossed; none where that does not explain it.
 
     For drivers, and where the server may end connections by itself. No more can have crossed than churn
-    counts as ended by the client.
+    counts as ended by the client, and few can have been behind.
     """
     if any(name not in counters for counters in kernel.values() for name in (*ACTIVE_CLOSES, *_RESETS)):
-        return Crossed()
+        return NONE_CROSSED
     client, server, closes = kernel[Side.CLIENT], kernel[Side.SERVER], counted.closes
     resets = closes.client_rst + closes.server_rst
-    found = (
-        Crossed(
-            fins=_sum(client, ACTIVE_CLOSES) - closes.client_fin - closes.server_fin,
-            resets=2 * resets - _sum(client, _RESETS),
-        )
-        if shared
-        else Crossed(
-            fins=_sum(server, ACTIVE_CLOSES) - closes.server_fin,
-            behind=closes.client_fin - _sum(client, ACTIVE_CLOSES),
-            resets=resets - _sum(server, _RESETS),
-        )
-    )
-    fins_explain = 0 <= found.behind <= found.fins <= closes.client_fin
-    return found if fins_explain and 0 <= found.resets <= closes.client_rst else Crossed()
+    if shared:
+        fins, behind = _sum(client, ACTIVE_CLOSES) - closes.client_fin - closes.server_fin, 0
+        spared = 2 * resets - _sum(client, _RESETS)
+    else:
+        fins = _sum(server, ACTIVE_CLOSES) - closes.server_fin
+        behind = closes.client_fin - _sum(client, ACTIVE_CLOSES)
+        spared = resets - _sum(server, _RESETS)
+    if not (0 <= behind <= fins <= closes.client_fin and behind <= ceil(BEHIND * closes.client_fin)):
+        fins = behind = 0
+    return Crossed(fins, behind, spared if 0 <= spared <= closes.client_rst else 0)
 
 
 def audit(
-    counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, shared: bool, server_ends: bool = False
+    counted: Counted,
+    kernel: Mapping[Side, Mapping[str, int]],
+    *,
+    shared: bool,
+    crossed: Crossed = NONE_CROSSED,
 ) -> list[AuditLine]:
-    """All comparisons that can be made. `kernel` holds each side's counters, less those of the baseline.
-
-    `server_ends`: the server may end connections by itself, so that its ends may cross the client's.
-    """
+    """All comparisons that can be made. `kernel` holds each side's counters, less those of the baseline."""
     client, server, closes = kernel[Side.CLIENT], kernel[Side.SERVER], counted.closes
-    crossed = crossed_ends(counted, kernel, shared=shared) if server_ends else Crossed()
     lines = [
         AuditLine("attempts, one outcome each", "outcomes", counted.attempts, counted.outcomes),
         AuditLine("connections, one close each", "closes", counted.connected, closes.total),

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from loadgen.audit import AuditLine, closed_by_both, crossed_ends, missing
+from loadgen.audit import NONE_CROSSED, AuditLine, Crossed, closed_by_both, missing
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.choices import Topology
 from loadgen.fold import Fold
@@ -31,6 +31,7 @@ class Case:
     variant: Variant
     fold: Fold
     audit: Sequence[AuditLine]
+    crossed: Crossed
 
     @property
     def closed_by_both(self) -> int:
@@ -38,18 +39,12 @@ class Case:
         shared = self.variant.lab.topology.shared
         return closed_by_both(self.fold.kernel(), shared=shared) if self.fold.by_kernel else 0
 
-    @property
-    def crossed(self) -> int:
-        """Connections that both sides ended, where a driver tells of one end."""
-        if self.fold.by_kernel or not (self.audit and self.variant.server_ends):
-            return 0
-        ends = crossed_ends(self.fold.counted, self.fold.kernel(), shared=self.variant.lab.topology.shared)
-        return ends.fins + ends.resets
 
-
-def doubts(variant: Variant, fold: Fold, audit: Sequence[AuditLine]) -> list[Caveat]:
+def doubts(
+    variant: Variant, fold: Fold, audit: Sequence[AuditLine], crossed: Crossed = NONE_CROSSED
+) -> list[Caveat]:
     """All caveats of a variant, those that invalidate first."""
-    case = Case(variant, fold, audit)
+    case = Case(variant, fold, audit, crossed)
     found = [caveat for doubt in _DOUBTS for caveat in doubt(case)]
     return sorted(found, key=lambda caveat: not caveat.invalidates)
 
@@ -166,7 +161,8 @@ def _audit(case: Case) -> Iterator[Caveat]:
         yield Caveat(
             CaveatKind.AUDIT_DIFFERS,
             f"{who} ({told})",
-            "look for resets, refusals or a server that died; without a cause it is a bug worth reporting",
+            "look for refusals, for a server that died, or one that resets or forgets what it closed; without"
+            " a cause it is a bug worth reporting",
             invalidates=True,
         )
 
@@ -179,12 +175,27 @@ def _closed_by_both(case: Case) -> Iterator[Caveat]:
             " both with TIME-WAIT (K1), a RST after a FIN counts as well. The closes could not be audited",
             "let the side that is not the closer read until the other's FIN before it closes",
         )
-    if crossed := case.crossed:
+    fins, behind, resets = case.crossed.fins, case.crossed.behind, case.crossed.resets
+    told = [
+        f"{count:,} {what}"
+        for count, what in (
+            (
+                fins - behind,
+                "were closed by both sides at once, which left both with TIME-WAIT (RFC 9293, 3.6)",
+            ),
+            (behind, "were closed by the server in the moment before the client did"),
+            (resets, "were reset by the client when the server's FIN was on its way"),
+        )
+        if count
+    ]
+    if told:
+        timeouts = (
+            "its own timeouts" if case.variant.server.command else "server.delay and server.idle_timeout"
+        )
         yield Caveat(
             CaveatKind.CLOSED_BY_BOTH,
-            f"{crossed:,} connections were ended by both sides, before either had heard of it: each counts as"
-            " ended by the client. Two FINs leave both with TIME-WAIT (K1), a RST after a FIN leaves none",
-            "keep server.delay and server.idle_timeout away from load.timeouts and the load's end",
+            f"of the connections that count as ended by the client {', '.join(told)}",
+            f"keep its ends away from the client's: {timeouts} from load.timeouts and from the load's end",
         )
 
 

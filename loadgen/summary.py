@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loadgen.audit import AuditLine, audit, audit_sides
+from loadgen.audit import NONE_CROSSED, AuditLine, Crossed, audit, audit_sides, crossed_ends
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.doubts import doubts
 from loadgen.expectation import Verdict
@@ -80,22 +80,30 @@ class VariantSummary:
 
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
-    metrics, shared = fold.metrics(), variant.lab.topology.shared
+    metrics, shared, crossed = fold.metrics(), variant.lab.topology.shared, crossed_in(variant, fold)
     lines: list[AuditLine] = []
     if fold.complete and variant.load.driver is Driver.COMMAND:
         lines = audit_sides(fold.kernel(), shared=shared)
     elif fold.complete:
-        lines = audit(fold.counted, fold.kernel(), shared=shared, server_ends=variant.server_ends)
+        lines = audit(fold.counted, fold.kernel(), shared=shared, crossed=crossed)
     return VariantSummary(
         name=variant.name,
         metrics=metrics,
         audit=lines,
-        caveats=doubts(variant, fold, lines),
+        caveats=doubts(variant, fold, lines, crossed),
         expectations=[Expected(item.text, item.evaluate(metrics)) for item in variant.expect],
         compared=compare(prediction, metrics),
         errors=dict(fold.errors.most_common()),
         verdict=verdict(metrics),
     )
+
+
+def crossed_in(variant: Variant, fold: Fold) -> Crossed:
+    """The ends that crossed in a variant whose records are whole, and that a driver counted; if any could."""
+    lasted_ns = fold.intervals[-1].end_ns if fold.intervals else 0
+    if not fold.complete or fold.by_kernel or not variant.server_may_end(lasted_ns):
+        return NONE_CROSSED
+    return crossed_ends(fold.counted, fold.kernel(), shared=variant.lab.topology.shared)
 
 
 def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compared]:

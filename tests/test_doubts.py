@@ -15,6 +15,7 @@ from loadgen.knee import LASTING
 from loadgen.latency import Latency
 from loadgen.records import Closes, Event, Interval, Record, Sample
 from loadgen.scenario import Variant
+from loadgen.summary import crossed_in
 from loadgen.tcp import Failure, Fault, Phase, State
 from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, interval, sample, side, variant
 
@@ -59,13 +60,13 @@ def found(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -
     fold = Fold(28_232)
     for record in records:
         fold.add(record)
-    kernel, shared = fold.kernel(), asked.lab.topology.shared
+    kernel, shared, crossed = fold.kernel(), asked.lab.topology.shared, crossed_in(asked, fold)
     lines = (
         audit_sides(kernel, shared=shared)
         if fold.by_kernel
-        else audit(fold.counted, kernel, shared=shared, server_ends=asked.server_ends)
+        else audit(fold.counted, kernel, shared=shared, crossed=crossed)
     )
-    return doubts(asked, fold, lines if fold.complete else [])
+    return doubts(asked, fold, lines if fold.complete else [], crossed)
 
 
 def only(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -> Caveat:
@@ -287,15 +288,20 @@ def test_a_count_that_differs_from_the_kernels_is_told_with_both() -> None:
 
 
 def test_ends_that_crossed_are_told_where_the_server_ends_by_itself() -> None:
-    impatient = variant(
-        connection={"closer": "client"}, server={"idle_timeout": "1s"}, load={"duration": "1s"}
-    )
-    crossed = clean(server={"TW": 7})
+    impatient = variant(connection={"closer": "client"}, server={"idle_timeout": "1s"})
+    crossed = clean(client={"TW": 998}, server={"TW": 7})
     caveat = only(crossed, impatient)
     assert caveat.kind is CaveatKind.CLOSED_BY_BOTH
-    assert caveat.cause.startswith("7 connections were ended by both sides")
+    assert caveat.cause == (
+        "of the connections that count as ended by the client 5 were closed by both sides at once, which"
+        " left both with TIME-WAIT (RFC 9293, 3.6), 2 were closed by the server in the moment before the"
+        " client did"
+    )
+    assert "server.idle_timeout" in caveat.remedy
     assert not caveat.invalidates
     assert kinds(crossed) == {CaveatKind.AUDIT_DIFFERS}
+    served = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
+    assert "server.idle_timeout" not in only(crossed, served).remedy
 
 
 def test_counters_that_the_kernel_lacks_are_named() -> None:

@@ -61,21 +61,24 @@ def problems(read: Read, text: str | bytes, **options: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("settings", "ends"),
+    ("settings", "most_s"),
     [
-        ("connection: {closer: server}", True),
-        ("connection: {closer: client}", False),
-        ("connection: {closer: client}\nload: {duration: 59s}", False),
-        ("connection: {closer: client}\nload: {duration: 60s}", True),
-        ("connection: {closer: client}\nserver: {idle_timeout: 10s}", True),
-        ("connection: {closer: client}\nserver: {kind: command, command: [nginx]}", True),
+        ("connection: {closer: server}", 0),
+        ("connection: {closer: client}", None),
+        ("connection: {closer: client, requests: 2}", 60),
+        ("connection: {closer: client}\nserver: {idle_timeout: 1500ms}", None),
+        ("connection: {closer: client}\nserver: {idle_timeout: 900ms}", 0),
+        ("connection: {closer: client, requests: 2}\nserver: {idle_timeout: 10s}", 10),
+        ("connection: {closer: client}\nserver: {kind: command, command: [nginx]}", 0),
     ],
 )
-def test_the_server_ends_connections_by_itself_as_the_closer_or_out_of_patience(
-    read: Read, settings: str, ends: bool
+def test_the_server_may_end_connections_by_itself_as_the_closer_or_out_of_patience(
+    read: Read, settings: str, most_s: int | None
 ) -> None:
     (variant,) = read(f"title: t\n{settings}").variants
-    assert variant.server_ends is ends
+    lasted_ns = [0, 9_999_999_999, 10_000_000_000, 59_999_999_999, 60_000_000_000, 3_600_000_000_000]
+    expected = [most_s is not None and ns >= most_s * 1_000_000_000 for ns in lasted_ns]
+    assert [variant.server_may_end(ns) for ns in lasted_ns] == expected
 
 
 def test_a_title_is_enough(read: Read) -> None:

@@ -492,19 +492,20 @@ def test_odd_scenarios_are_audited_like_any(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("driver", ["uring", "protocol", "aiohttp"])
-def test_a_server_that_loses_patience_as_the_client_leaves_is_audited(tmp_path: Path, driver: str) -> None:
-    text = "title: race\nload: {closed_loop: {connections: 100}}\nserver: {idle_timeout: 110ms}\n"
+def test_a_server_that_ends_connections_as_the_client_leaves_is_audited(tmp_path: Path, driver: str) -> None:
+    text = "title: race\nload: {closed_loop: {connections: 100}}\n"
     text += "connection: {requests: 10, think: 1s, closer: client}\nvariants:\n"
-    text += "".join(f"  a{ms}: {{load: {{duration: {ms}ms}}}}\n" for ms in range(110, 125, 2))
+    for ms in range(300, 318, 2):
+        text += f"  idle{ms}: {{load: {{duration: {ms}ms}}, server: {{idle_timeout: 300ms}}}}\n"
+    for ms in (199, 200, 201):
+        text += f"  late{ms}: {{load: {{duration: 300ms, timeouts: {{response: {ms}ms}}}},"
+        text += " server: {delay: 200ms}, connection: {requests: 1, think: 0s, closer: server}}\n"
     done, summary = run(tmp_path, text, "--set", f"load.driver={driver}")
     assert done.code == 0, done.said
     for name, variant in summary["variants"].items():
         assert exact(variant), (name, variant["audit"])
-        assert variant["metrics"]["connected"] >= 100
-        (ours,) = [line for line in variant["audit"] if line["what"] == "closed by the client, FIN"]
-        # Who was first is asked right before each close, and not before all of them.
-        assert -10 <= ours["crossed"] <= 0, (name, ours)
-        assert ("closed_by_both" in caveats(variant)) or not ours["crossed"]
+        crossed = any(line["crossed"] for line in variant["audit"])
+        assert ("closed_by_both" in caveats(variant)) is crossed, name
 
 
 # ---- a bug

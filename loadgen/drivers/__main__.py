@@ -84,8 +84,8 @@ class Worker:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
         await _within(self._stop, origin_ns + self._plan.duration_ns - monotonic_ns())
-        self._load.end()
         say("load_ends", {"t_ns": monotonic_ns() - origin_ns})
+        self._load.end()
         await _within(self._load.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
         say("quiet")
         await _within(self._load.over, timeouts.close_ns)

@@ -39,6 +39,10 @@ class Http(StrEnum):
     V1_1 = "1.1"
 
 
+STALL_NS = 1_000_000_000
+"""How long a client with nothing else to do may be held up before it closes."""
+
+
 class ServerKind(StrEnum):
     """What accepts the connections: churn's own protocol on uvloop, aiohttp's server, or any program."""
 
@@ -273,12 +277,15 @@ class Variant(Settings):
             for item in items
         ]
 
-    @property
-    def server_ends(self) -> bool:
-        """Whether the server may end a connection first: as the closer, out of patience, by its own rules."""
-        server = self.server
-        patient = server.kind is not ServerKind.COMMAND and server.idle_timeout > self.load.duration
-        return self.connection.closer is Closer.SERVER or not patient
+    def server_may_end(self, lasted_ns: int) -> bool:
+        """Whether the server may have ended connections by itself, where the run lasted so long.
+
+        It may as the closer, by rules of its own, or out of patience: a connection is idle for the whole
+        run at most, and after its only request no longer than the client takes to close it.
+        """
+        idle_ns = lasted_ns if self.connection.requests > 1 else STALL_NS
+        impatient = self.server.kind is ServerKind.COMMAND or self.server.idle_timeout <= idle_ns
+        return self.connection.closer is Closer.SERVER or impatient
 
 
 class Header(Model):

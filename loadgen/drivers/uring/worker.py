@@ -82,8 +82,8 @@ class _Worker:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
         self._until(lambda: self._stop, self._origin_ns + self._plan.duration_ns - monotonic_ns())
-        self._flow.end()
         say("load_ends", {"t_ns": monotonic_ns() - self._origin_ns})
+        self._flow.end()
         self._until(lambda: self._flow.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
         say("quiet")
         self._until(lambda: self._flow.over, timeouts.close_ns)
