@@ -23,6 +23,8 @@ ABORTS = ("TCPAbortOnData", "TCPAbortOnClose")
 BEHIND = 0.25
 """The share of the client's FINs that the server may have been first with, after all. Between the look who
 was first and the FIN lie microseconds: more than that is a driver that counts wrongly."""
+BEHIND_ANYWAY = 8
+"""As many as uring closes together after the last look, of however few."""
 _ENDS = (*ACTIVE_CLOSES, *ABORTS)
 _RESETS = ("EstabResets",)
 
@@ -99,7 +101,10 @@ def crossed_ends(counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, 
         fins = _sum(server, ACTIVE_CLOSES) - closes.server_fin
         behind = closes.client_fin - _sum(client, ACTIVE_CLOSES)
         spared = resets - _sum(server, _RESETS)
-    if not (0 <= behind <= fins <= closes.client_fin and behind <= ceil(BEHIND * closes.client_fin)):
+    if not (
+        0 <= behind <= fins <= closes.client_fin
+        and behind <= max(BEHIND_ANYWAY, ceil(BEHIND * closes.client_fin))
+    ):
         fins = behind = 0
     return Crossed(fins, behind, spared if 0 <= spared <= closes.client_rst else 0)
 

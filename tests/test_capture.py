@@ -123,8 +123,8 @@ def test_the_first_packet_that_ends_is_the_one_configured(
         resets = Counter((one.side, one.flags & ACK) for one in capture.packets if one.flags & RST)
         closing = resets.pop((Side(closer.value), ACK))
         assert closing == driven.total("attempts")
-        assert set(resets) <= {(Side(closer.value), 0)}
+        assert not any(acked for _, acked in resets)
     else:
-        # Both sides' FINs, and no RST from a side that was done.
-        assert flags[RST] == 0
+        # Both sides' FINs, and no RST from a side that was done, but for one that answers a segment late.
+        assert not [one for one in capture.packets if one.flags & RST and one.flags & ACK]
         assert flags[FIN] >= 2 * driven.total("attempts")

@@ -67,6 +67,11 @@ def scenario(**parts: Any) -> str:
     return json.dumps({"title": "commands", "connection": {"closer": "client"}, **parts})
 
 
+def found_in(variant: dict[str, Any]) -> set[str]:
+    """Its caveats, but for one about the machine: of so few samples a single late one is too many."""
+    return caveats(variant) - {"sampler_late"}
+
+
 def of_main(summary: dict[str, Any]) -> dict[str, Any]:
     return summary["variants"]["main"]
 
@@ -175,7 +180,7 @@ def test_a_command_drives_and_the_kernel_counts(tmp_path: Path) -> None:
     assert [(line["ours"], line["theirs"]) for line in variant["audit"]] == [(20, 20), (20, 20)]
     assert [row["name"] for row in variant["compared"]] == ["TIME-WAIT, server"]
     assert variant["verdict"].startswith("The client pays: 20 TIME-WAIT there")
-    assert caveats(variant) == set()
+    assert found_in(variant) == set()
     (path,) = (tmp_path / "runs").glob("*/main")
     assert all(interval["by_kernel"] for interval in lines(path / "intervals.jsonl"))
     assert {file.name for file in path.iterdir()} >= {"driver", "driver.out", "driver.err"}
@@ -187,7 +192,7 @@ def test_the_verdict_names_who_did_close(tmp_path: Path) -> None:
     done, summary = run(tmp_path, text)
     assert done.code == 0, done.said
     assert of_main(summary)["verdict"].startswith("The client pays: 20")
-    assert caveats(of_main(summary)) == {"closer_differs"}
+    assert found_in(of_main(summary)) == {"closer_differs"}
 
 
 def of_two_commands(tmp_path: Path, client: str, topology: str) -> dict[str, Any]:
@@ -245,7 +250,7 @@ def test_a_command_that_fails_invalidates_with_its_last_words(tmp_path: Path) ->
 def test_a_command_that_loads_nothing_invalidates(tmp_path: Path) -> None:
     done, summary = run(tmp_path, scenario(**scripted("load", "pass")))
     assert done.code == 106, done.said
-    assert caveats(of_main(summary)) == {"command_failed"}
+    assert found_in(of_main(summary)) == {"command_failed"}
     assert of_main(summary)["verdict"] == "No connection was tried."
 
 
@@ -260,7 +265,7 @@ def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
     text = scenario(load={**scripted("load", endless)["load"], "duration": "100ms"})
     done, summary = run(tmp_path, text)
     assert done.code == 0, done.said
-    assert caveats(of_main(summary)) == {"command_stopped"}
+    assert found_in(of_main(summary)) == {"command_stopped"}
     assert of_main(summary)["metrics"]["connected"] == 20
 
 
@@ -303,11 +308,11 @@ def forking(tmp_path: Path) -> Running:
 def test_ctrl_c_ends_a_command_and_all_that_it_started_in_order(tmp_path: Path) -> None:
     with forking(tmp_path) as running:
         # churn, the server and its worker, sampler, keeper, first process, command, and its four
-        assert len(processes_with(running.mark)) == 11
+        eventually(lambda: len(processes_with(running.mark)) == 11, "not all of them began")
         os.killpg(running.process.pid, signal.SIGINT)
         done = running.finish()
     assert done.code == 105, done.said
-    assert caveats(of_main(document(done.stdout))) == {"interrupted"}
+    assert found_in(of_main(document(done.stdout))) == {"interrupted"}
 
 
 def test_after_sigkill_of_churn_nothing_of_a_command_is_left(tmp_path: Path) -> None:
@@ -454,7 +459,8 @@ for _ in range(20):
 def test_the_gallerys_commands_do_as_it_says(name: str, shared_path: Path) -> None:
     need(*{"nginx": ("nginx",), "clients": ("curl", "ab", "wrk")}[name])
     path = Path(__file__).parents[1] / "scenarios" / f"{name}.yaml"
-    short = ("--set", "load.duration=500ms")
+    # Long enough for the clients that end by themselves.
+    short = ("--set", f"load.duration={'500ms' if name == 'nginx' else '2s'}")
     done = churn(
         "run", path, "--quick", *short, "--json", "--no-figures", runs=shared_path / "r", ordinary=True
     )

@@ -15,6 +15,7 @@ from loadgen.drivers.aiohttp_client import AiohttpAttempt, AiohttpClient
 from loadgen.drivers.load import Attempt, ClosedLoad
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
+from loadgen.drivers.sockets import connecting
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.lab.spec import LabSpec
 from loadgen.latency import LOWEST_NS, Counts, Tag
@@ -214,6 +215,57 @@ def test_a_close_is_made_where_it_is_decided_and_not_later(pair: Bench) -> None:
             return client.heard
 
     assert pair.run(main())
+
+
+class ProtocolGivenUp(ProtocolAttempt):
+    given_up = False
+
+    def hold(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def fail(self, _failure: Failure) -> None:
+        self.given_up = True
+
+
+class AiohttpGivenUp(AiohttpAttempt):
+    given_up = False
+
+    def hold(self, sock: socket.socket) -> None:
+        self._ours = sock
+
+    def fail(self, _failure: Failure) -> None:
+        self.given_up = True
+
+
+@pytest.mark.parametrize("answering", [False, True])
+@pytest.mark.parametrize(
+    ("client_kind", "kind"), [(ProtocolClient, ProtocolGivenUp), (AiohttpClient, AiohttpGivenUp)]
+)
+def test_a_handshake_that_is_done_has_not_timed_out_though_nobody_has_looked(
+    pair: Bench,
+    client_kind: type[ProtocolClient] | type[AiohttpClient],
+    kind: type[ProtocolGivenUp] | type[AiohttpGivenUp],
+    answering: bool,
+) -> None:
+    async def main() -> bool:
+        with contextlib.ExitStack() as held:
+            backlog = 100 if answering else 0
+            listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=backlog))
+            for _ in range(8):
+                # With a full backlog the last of these gets no answer (K15).
+                sock = held.enter_context(socket.socket())
+                sock.setblocking(False)
+                sock.connect_ex(listener.getsockname())
+            assert connecting(sock) is not answering
+            plan = on_loopback(pair.plan(listener.getsockname()[1]))
+            client = client_kind(plan, Tally(plan.loop))
+            attempt = kind(client, 0)
+            attempt.hold(sock)
+            attempt.phase, attempt.deadline_ns = Phase.CONNECT, 0
+            client.sweep()
+            return attempt.given_up
+
+    assert pair.run(main()) is not answering
 
 
 def test_a_tally_tells_how_late_starts_were_and_how_many_too_late() -> None:

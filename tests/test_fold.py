@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.fold import Fold, metric_names
@@ -206,7 +206,6 @@ def runs(draw: st.DrawFn) -> list[Record | Latency]:
     return records
 
 
-@settings(deadline=None)
 @given(runs())
 def test_every_metric_is_a_number_with_a_known_name(records: list[Record | Latency]) -> None:
     metrics = folded(records).metrics()
@@ -215,7 +214,6 @@ def test_every_metric_is_a_number_with_a_known_name(records: list[Record | Laten
     assert all(math.isfinite(value) for value in metrics.values())
 
 
-@settings(deadline=None)
 @given(runs())
 def test_looking_in_between_changes_nothing(records: list[Record | Latency]) -> None:
     watched = Fold(PORTS)
@@ -226,7 +224,6 @@ def test_looking_in_between_changes_nothing(records: list[Record | Latency]) -> 
     assert watched.counted == folded(records).counted
 
 
-@settings(deadline=None)
 @given(runs(), st.randoms(use_true_random=False))
 def test_the_order_of_kinds_does_not_matter(records: list[Record | Latency], random: Any) -> None:
     kinds: dict[type, list[Record | Latency]] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -225,7 +225,6 @@ def test_without_intervals_there_is_none() -> None:
     assert knee([], falling(850).samples()) is None
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([3.0, 30.0, 300.0, 3_000.0, 30_000.0]),
     st.sampled_from([0.15, 0.3, 0.5]),
@@ -243,7 +242,6 @@ def test_noise_alone_is_no_knee(per_s: float, noise: float, seed: int) -> None:
     assert knee(intervals, [sample(-STEP), sample(11 * S)]) is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.builds(interval, st.integers(0, 20), st.integers(0, 3000)), max_size=12))
 def test_whatever_the_intervals_it_answers(intervals: list[Interval]) -> None:
     ordered = sorted(intervals, key=lambda one: one.start_ns)

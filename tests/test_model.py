@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.model import TIME_WAIT_S, Prediction, distinct_ports, predict
@@ -366,7 +366,6 @@ situations = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(situations)
 def test_a_prediction_is_finite_and_within_its_bounds(situation: Situation) -> None:
     prediction = predict(situation)
@@ -387,7 +386,6 @@ def test_a_prediction_is_finite_and_within_its_bounds(situation: Situation) -> N
         assert held == (min(situation.ports, situation.tw_buckets) if leaves else 0)
 
 
-@settings(deadline=None)
 @given(situations)
 def test_a_prediction_survives_json(situation: Situation) -> None:
     prediction = predict(situation)
@@ -399,7 +397,6 @@ def later(first: float | None, second: float | None) -> bool:
     return second is None or (first is not None and second >= first * (1 - 1e-9))
 
 
-@settings(deadline=None)
 @given(situations, st.integers(0, 1_000_000))
 def test_more_ports_never_run_out_sooner(situation: Situation, more: int) -> None:
     first = predict(situation)
@@ -410,7 +407,6 @@ def test_more_ports_never_run_out_sooner(situation: Situation, more: int) -> Non
         assert second.ceiling_per_s >= first.ceiling_per_s
 
 
-@settings(deadline=None)
 @given(situations, st.floats(1, 1000))
 def test_a_higher_rate_never_runs_out_later_nor_leaves_less(situation: Situation, factor: float) -> None:
     rate = situation.rate or 1.0
@@ -422,7 +418,6 @@ def test_a_higher_rate_never_runs_out_later_nor_leaves_less(situation: Situation
     assert fast.time_wait_server >= slow.time_wait_server
 
 
-@settings(deadline=None)
 @given(situations, st.floats(1, 100))
 def test_a_longer_run_never_leaves_less(situation: Situation, factor: float) -> None:
     short = predict(situation)
@@ -432,7 +427,6 @@ def test_a_longer_run_never_leaves_less(situation: Situation, factor: float) -> 
     assert later(long.time_to_exhaustion_s, short.time_to_exhaustion_s)
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1e7), st.floats(0, 1e7), st.integers(2, 2_000_000))
 def test_distinct_ports_grow_to_half_of_the_range_and_never_beyond_what_was_opened(
     opened: float, more: float, ports: int

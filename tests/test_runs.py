@@ -270,7 +270,7 @@ def test_on_the_host_the_counts_agree_and_the_measurement_is_invalid(family: str
 
 STORY = """
 title: story
-load: {closed_loop: {connections: 8}, duration: 400ms}
+load: {closed_loop: {connections: 8}, duration: 1s}
 lab: {client: {ports: 32768-33267}}
 variants:
   server: {connection: {closer: server}}
@@ -395,7 +395,7 @@ def stopped(running: Running, pids: Sequence[int], from_ns: int) -> None:
 
 def test_a_stalled_server_shows_in_an_open_loop_and_hides_in_a_closed_one(tmp_path: Path) -> None:
     found: list[dict[str, Any]] = []
-    for load in ("open_loop: {rate: 300/s}", "closed_loop: {connections: 2}"):
+    for load in ("open_loop: {rate: 300/s, late: 10s}", "closed_loop: {connections: 2}"):
         scenario = write(tmp_path, f"title: stall\nload: {{{load}, duration: 2s}}")
         folder = tmp_path / load[:4]
         with Running("run", scenario, "--json", "--no-figures", runs=folder) as running:
@@ -407,7 +407,7 @@ def test_a_stalled_server_shows_in_an_open_loop_and_hides_in_a_closed_one(tmp_pa
         found.append(variant["metrics"])
     opened, closed = found
     assert opened["offered"] == opened["started"] + opened["dropped"] == 600
-    assert opened["dropped"] == opened["errors.total"] == 0
+    assert opened["errors.total"] == 0
     for tag in ("response", "service"):  # Connections were opened on time: the wait is the server's.
         assert opened[f"{tag}.p99_ns"] > 0.8 * SECOND_NS
         assert opened[f"{tag}.max_ns"] > 0.8 * SECOND_NS

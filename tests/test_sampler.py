@@ -249,19 +249,18 @@ def test_a_sampler_that_was_held_up_says_so_and_goes_on(at: Bench) -> None:
 
     async def main() -> list[Sample]:
         async with sampling(at, 80, every_ns) as child:
-            samples = [await next_sample(child)]
+            samples = [await next_sample(child), await next_sample(child)]
             os.kill(child.pid, signal.SIGSTOP)
             # It is the passing of time that is tested.
             await asyncio.sleep(5 * every_ns / 1e9)
             os.kill(child.pid, signal.SIGCONT)
-            while not samples[-1].late:
+            # Bounded by the patience of `next_sample`, as all of it.
+            while not (samples[-1].late and samples[-1].t_ns - samples[-2].t_ns > 3 * every_ns):
                 samples.append(await next_sample(child))
             samples += [await next_sample(child) for _ in range(5)]
             return samples
 
     samples = at.run(main())
-    late = next(index for index, sample in enumerate(samples) if sample.late)
-    assert samples[late].t_ns - samples[late - 1].t_ns > 3 * every_ns
     # Those missed are not made up for: one sample a period, at most.
     periods = [sample.t_ns // every_ns for sample in samples[1:]]
     assert all(earlier < later for earlier, later in pairwise(periods))

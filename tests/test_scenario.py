@@ -967,7 +967,7 @@ def _scenario_or_places(tmp_path: Path, data: bytes) -> None:
         assert str(problem).encode()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=mutations())
 def test_a_mutated_scenario_is_read_or_refused(tmp_path: Path, data: bytes) -> None:
     _scenario_or_places(tmp_path, data)
@@ -994,19 +994,19 @@ _KEYS = [
 ]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=st.dictionaries(st.sampled_from(_KEYS), _VALUES, max_size=6))
 def test_any_tree_is_read_or_refused(tmp_path: Path, tree: dict[str, Any]) -> None:
     _scenario_or_places(tmp_path, json.dumps({"title": "t", **tree}).encode())
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")))
 def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes) -> None:
     _scenario_or_places(tmp_path, data)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     key=st.sampled_from(["load", "load.duration", "server.port", "lab.sysctl.client.net.x", "x"])
     | st.text(max_size=9),

@@ -1,6 +1,7 @@
 """Runs that go wrong: each ends all the same, says why, keeps what it had, and leaves nothing behind."""
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -223,7 +224,8 @@ def test_one_of_two_load_workers_that_dies_is_told_of_and_the_other_goes_on(tmp_
 
 
 def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # It went with the one before it.
+        os.kill(pid, signal.SIGKILL)
 
 
 def command(pid: int) -> bytes:
@@ -400,7 +402,7 @@ enter_user(os.open(f"/proc/{sys.argv[1]}/ns/user", os.O_RDONLY))
 enter_network(os.open(f"/proc/{sys.argv[1]}/ns/net", os.O_RDONLY))
 socket.create_connection((sys.argv[2], 8080)).close()
 """
-    with start(tmp_path, LAST, "--json") as running:
+    with start(tmp_path, LAST, "--json", "--set", "load.duration=3s") as running:
         driver = running.event("processes")["driver"]
         (server,) = running.event("lab")["addresses"]["server"]
         running.reaches(TENTH_NS)
@@ -463,7 +465,8 @@ ODD = {
     "one-port": "lab: {client: {ports: 40000-40000}}, connection: {closer: client},"
     " load: {closed_loop: {connections: 1}}",
     "slow": "server: {delay: 1s}, load: {timeouts: {response: 200ms}}",
-    "idle": "server: {idle_timeout: 50ms}, connection: {requests: 10, think: 200ms, closer: client}",
+    "idle": "server: {idle_timeout: 50ms}, connection: {requests: 10, think: 10s, closer: client},"
+    " load: {duration: 600ms}",
     "crowded": "server: {backlog: 1, delay: 10ms},"
     " load: {closed_loop: {connections: 200}, timeouts: {connect: 300ms}}",
     "big": "server: {response: 4MiB}",

@@ -19,7 +19,7 @@ import aiohttp
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of, http_failure
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import Response, closes
-from loadgen.drivers.sockets import closed_by_peer
+from loadgen.drivers.sockets import closed_by_peer, connecting
 from loadgen.drivers.tally import Tally
 from loadgen.tcp import Closer, Failure, Fault, Phase
 
@@ -93,6 +93,9 @@ class AiohttpAttempt(BaseAttempt):
             self._opened()
         self._note(failure)
         self._task.cancel()
+
+    def answered(self) -> bool:
+        return self.phase is Phase.CONNECT and self._ours is not None and not connecting(self._ours)
 
     async def _live(self) -> None:
         try:

@@ -62,7 +62,8 @@ class Client:
         """Fail the attempts whose phase has outlived its deadline."""
         now_ns = monotonic_ns()
         for attempt in [attempt for attempt in self.live if attempt.deadline_ns <= now_ns]:
-            attempt.fail(Failure(attempt.phase, Fault.TIMEOUT))
+            if not attempt.answered():
+                attempt.fail(Failure(attempt.phase, Fault.TIMEOUT))
 
     def cut(self) -> None:
         """Give up all that still live: the run ends."""
@@ -118,6 +119,10 @@ class BaseAttempt:
     def fail(self, failure: Failure) -> None:
         """End the attempt here; where the connection still stands, by RST."""
         raise NotImplementedError
+
+    def answered(self) -> bool:
+        """Whether the handshake that it waits for has ended, and only the loop has not yet looked."""
+        return False
 
     def _start(self, intended_ns: int) -> None:
         """An exchange begins that was meant for `intended_ns`."""

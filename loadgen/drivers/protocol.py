@@ -9,7 +9,7 @@ from typing import cast
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import Response, ResponseReader
-from loadgen.drivers.sockets import reset_on_close
+from loadgen.drivers.sockets import connecting, reset_on_close
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
@@ -142,6 +142,9 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
             self._sock.close()
             self._over()
         # Else the transport is about to stand, and connection_made() ends it.
+
+    def answered(self) -> bool:
+        return self.phase is Phase.CONNECT and self._sock is not None and not connecting(self._sock)
 
     def _leave(self, ending: Ending) -> None:
         """Be the one who ends the connection, unless the server was: then its end is answered."""

@@ -66,6 +66,11 @@ def peek(sock: socket.socket) -> bytes | None:
         return b""
 
 
+def connecting(sock: socket.socket) -> bool:
+    """Whether the handshake is under way: it has neither succeeded nor failed."""
+    return state_of(sock) is State.SYN_SENT
+
+
 def drain(sock: socket.socket) -> None:
     """Read all that came before the peer's end, so that close() answers that by a FIN (K4)."""
     with suppress(OSError):

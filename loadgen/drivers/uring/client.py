@@ -223,10 +223,14 @@ class UringClient(Client):
             self.table.begun[slot], now_ns = self._connects.enter()
             self.absorb(self.ring.reap(), now_ns)
 
-    def estimate_connecting(self) -> None:
-        """Count the time inside connect(): that of the timed calls, for as many as there were."""
+    def estimate_connecting(self, most_ns: int) -> None:
+        """Count the time inside connect(): that of the timed calls, for as many as there were.
+
+        No more than there was: of a few timed calls one that was held up counts for many.
+        """
         unmade = sum(count for failure, count in self.tally.errors.items() if failure.phase is Phase.BIND)
-        self.tally.connecting_ns = self._connects.estimate_ns(max(self.tally.attempts - unmade, 0))
+        estimate_ns = self._connects.estimate_ns(max(self.tally.attempts - unmade, 0))
+        self.tally.connecting_ns = min(estimate_ns, most_ns)
 
     def sweep(self) -> None:
         """Fail attempts whose phase has outlived its deadline; ask overdue chains where they stand."""

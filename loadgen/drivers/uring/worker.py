@@ -81,6 +81,7 @@ class _Worker:
     def _conduct(self) -> None:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
+        self._turn(0)  # However late it woke, the load begins.
         self._until(lambda: self._stop, self._origin_ns + self._plan.duration_ns - monotonic_ns())
         say("load_ends", {"t_ns": monotonic_ns() - self._origin_ns})
         self._flow.end()
@@ -122,7 +123,7 @@ class _Worker:
 
     def _take(self) -> None:
         start_ns, self._taken_ns = self._taken_ns, monotonic_ns() - self._origin_ns
-        self._client.estimate_connecting()
+        self._client.estimate_connecting(self._taken_ns - start_ns)
         say_interval(self._tally, start_ns, self._taken_ns)
 
 
