@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from time import monotonic_ns
+from typing import TypeVar
 
 import pytest
 
@@ -126,7 +128,7 @@ class ProtocolSpokenTo(ProtocolAttempt):
 
 class ProtocolHost(ProtocolClient):
     peer: socket.socket
-    ended: bool
+    ended = False
 
     def connect(self, intended_ns: int) -> None:
         ProtocolSpokenTo(self, intended_ns).connect()
@@ -140,37 +142,50 @@ class AiohttpSpokenTo(AiohttpAttempt):
 
 class AiohttpHost(AiohttpClient):
     peer: socket.socket
-    ended: bool
+    ended = False
 
     def connect(self, intended_ns: int) -> None:
         AiohttpSpokenTo(self, intended_ns).begin()
 
 
+Host = TypeVar("Host", ProtocolHost, AiohttpHost, "FinishingHost")
+
+
+@asynccontextmanager
+async def answered_by_hand(pair: Bench, kind: type[Host]) -> AsyncGenerator[Host]:
+    """A client whose one connection is over; within, the other end of that is still open."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        plan = on_loopback(pair.plan(listener.getsockname()[1]))
+        tally = Tally(plan.loop)
+        client = kind(plan, tally)
+        client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
+        client.load.begin(monotonic_ns())
+        client.load.end()
+        client.peer, _ = await loop.sock_accept(listener)
+    with client.peer:
+        await loop.sock_recv(client.peer, 1000)
+        await loop.sock_sendall(client.peer, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await client.load.over.wait()
+        yield client
+
+
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("kind", [ProtocolHost, AiohttpHost])
 def test_a_close_with_bytes_unread_is_a_reset_unless_the_server_has_ended(
-    pair: Bench, kind: type[ProtocolHost] | type[AiohttpHost], ended: bool
+    pair: Bench,
+    kind: type[ProtocolHost] | type[AiohttpHost],
+    ended: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def main() -> Tally:
-        loop = asyncio.get_running_loop()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            listener.setblocking(False)
-            plan = on_loopback(pair.plan(listener.getsockname()[1]))
-            tally = Tally(plan.loop)
-            client = kind(plan, tally)
-            client.ended = ended
-            client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
-            client.load.begin(monotonic_ns())
-            client.load.end()
-            client.peer, _ = await loop.sock_accept(listener)
-        with client.peer:
-            await loop.sock_recv(client.peer, 1000)
-            await loop.sock_sendall(client.peer, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            await client.load.over.wait()
+        async with answered_by_hand(pair, kind) as client:
             with contextlib.nullcontext() if ended else pytest.raises(ConnectionResetError):
-                assert await loop.sock_recv(client.peer, 1) == b""
-        return tally
+                assert await asyncio.get_running_loop().sock_recv(client.peer, 1) == b""
+            return client.tally
 
+    monkeypatch.setattr(kind, "ended", ended)
     tally = pair.run(main())
     assert (tally.exchanges, tally.succeeded) == (1, 0)
     assert tally.errors == {Failure(Phase.CLOSE, Fault.MALFORMED): 1}
@@ -198,20 +213,7 @@ def test_a_close_is_made_where_it_is_decided_and_not_later(pair: Bench) -> None:
     """What lies between the look who was first and the FIN is time for the server to be first after all."""
 
     async def main() -> bool:
-        loop = asyncio.get_running_loop()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            listener.setblocking(False)
-            plan = on_loopback(pair.plan(listener.getsockname()[1]))
-            tally = Tally(plan.loop)
-            client = FinishingHost(plan, tally)
-            client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
-            client.load.begin(monotonic_ns())
-            client.load.end()
-            client.peer, _ = await loop.sock_accept(listener)
-        with client.peer:
-            await loop.sock_recv(client.peer, 1000)
-            await loop.sock_sendall(client.peer, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            await client.load.over.wait()
+        async with answered_by_hand(pair, FinishingHost) as client:
             return client.heard
 
     assert pair.run(main())
