@@ -189,13 +189,12 @@ def _closed_by_both(case: Case) -> Iterator[Caveat]:
         if count
     ]
     if told:
-        timeouts = (
-            "its own timeouts" if case.variant.server.command else "server.delay and server.idle_timeout"
-        )
+        commanded = case.variant.server.command
+        theirs = "the server's own timeouts" if commanded else "server.delay and server.idle_timeout"
         yield Caveat(
             CaveatKind.CLOSED_BY_BOTH,
             f"of the connections that count as ended by the client {', '.join(told)}",
-            f"keep its ends away from the client's: {timeouts} from load.timeouts and from the load's end",
+            f"where that matters, keep {theirs} away from load.timeouts and from the load's end",
         )
 
 
