@@ -99,7 +99,7 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
 
 
 def crossed_in(variant: Variant, fold: Fold) -> Crossed:
-    """The ends that crossed in a variant whose records are whole, and that a driver counted; if any could."""
+    """The ends that crossed: none where a command drives, records are cut short, or only the client ends."""
     lasted_ns = fold.intervals[-1].end_ns if fold.intervals else 0
     if not fold.complete or fold.by_kernel or not variant.server_may_end(lasted_ns):
         return NONE_CROSSED

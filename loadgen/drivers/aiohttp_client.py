@@ -189,7 +189,7 @@ class AiohttpAttempt(BaseAttempt):
             self._host.loop.remove_reader(ours)
 
     async def _leave(self) -> None:
-        """Close the duplicate, the last descriptor: this is the close that the network sees."""
+        """End the connection on the duplicate: this is the FIN, or the RST, that the network sees."""
         try:
             if self._ours is not None:
                 self._end(self._ours)

@@ -215,7 +215,7 @@ class BaseAttempt:
             self._failure = Failure(self.phase, kind)
 
     def _settle(self, sock: socket.socket, ending: Ending) -> None:
-        """The socket is about to be closed: the connection ends by `ending`, unless the server was first.
+        """End the connection by `ending`, unless the server was first. A FIN leaves here, a RST later.
 
         close() with bytes unread sends a reset (K4), whatever was meant; and nobody asked for them.
         """
