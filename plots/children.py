@@ -9,6 +9,7 @@ import os
 import signal
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -36,7 +37,7 @@ def in_children(jobs: Mapping[str, Job]) -> None:
     Raises what a job raised, with the child's traceback as a note, and ChildProcessError for a child that
     died of something else. No child is left then, nor where a signal handler raises.
     """
-    waiting = list(reversed(jobs.items()))
+    waiting = deque(jobs.items())
     running: dict[Connection, _Child] = {}
     at_once = len(os.sched_getaffinity(0))
     try:
@@ -45,7 +46,7 @@ def in_children(jobs: Mapping[str, Job]) -> None:
                 # A signal here must not lose a child that is forked and not kept yet, nor be handled in it.
                 before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
                 try:
-                    child = _begin(*waiting.pop())
+                    child = _begin(*waiting.popleft())
                     running[child.outcome] = child
                 finally:
                     signal.pthread_sigmask(signal.SIG_SETMASK, before)
