@@ -127,7 +127,7 @@ async def measure(kit: Kit, case: Case, name: str, number: int) -> Reading:
                 begun = probe.look()
                 async with going(kit, name, lab, load) as client:
                     probe.watch(client.pids)
-                    window = await look_twice(probe, client, load, case.pace)
+                    window = await look_twice(probe, client, load, case.pace, begun.opened)
                     peak_kib = sum(memory_kib(pid, "VmHWM") for pid in client.pids)
                     own = await client.own_count(OVERTIME_S)
                     ended = probe.look()
@@ -148,10 +148,12 @@ async def measure(kit: Kit, case: Case, name: str, number: int) -> Reading:
     )
 
 
-async def look_twice(probe: Probe, client: Client, load: Load, pace: Pace) -> Window:
-    """The window, which ends early where the client comes near the cliff."""
-    begun = probe.opened
-    await first_connection(probe, client)
+async def look_twice(probe: Probe, client: Client, load: Load, pace: Pace, begun: int) -> Window:
+    """The window, which ends early where the client comes near the cliff.
+
+    `begun` connections had been opened before the client was started.
+    """
+    await first_connection(probe, client, begun)
     await asyncio.sleep(pace.warm_up_s)
     before = probe.look()
     if load.client_closes:
@@ -178,9 +180,12 @@ def right_closer(load: Load, opened: int, time_wait: int) -> bool:
     return load.exchange is Exchange.KEPT or time_wait > 0
 
 
-async def first_connection(probe: Probe, client: Client) -> None:
-    """Until the server's kernel has seen one. Raises ToolFailedError."""
-    already = probe.opened
+async def first_connection(probe: Probe, client: Client, already: int) -> None:
+    """Until the server's kernel has seen more than were `already` opened before the client was started.
+
+    A client of kept connections may open all that it ever opens before it is looked at. Raises
+    ToolFailedError.
+    """
     if not await until(lambda: probe.opened > already or not client.running, FIRST_CONNECTION_S):
         raise ToolFailedError(f"made no connection in {FIRST_CONNECTION_S:.0f} s")
     if probe.opened == already:

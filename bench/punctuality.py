@@ -47,8 +47,9 @@ async def punctual(kit: Kit, name: str, load: Load) -> Punctuality:
     with open_lab(load.spec()) as lab:
         async with serving(lab, load, kit.cores, kit.files) as server:
             with Probe(server.net, server.workers) as probe:
+                already = probe.opened
                 async with going(kit, name, lab, load) as client:
-                    await first_connection(probe, client)
+                    await first_connection(probe, client, already)
                     per_s, bins = await _bins(probe, load)
                     need_running(client)
                     if isinstance(client, DriverClient):

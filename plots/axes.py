@@ -5,7 +5,7 @@
 from collections.abc import Iterable
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from plots.columns import Floats
 from plots.words import si
@@ -22,7 +22,7 @@ def log_axis(axes: Axes, low: float, high: float) -> None:
     axes.set_ylim(low, high)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < MANY * low else (1,)))
     axes.yaxis.set_major_formatter(lambda value, _: si(value))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def count_axis(axes: Axes, top: float, ticks: int = 4) -> None:

@@ -1,6 +1,6 @@
 """Which figures a run gets, and writing them: each as SVG, for documents, and as PNG, for chats."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ def draw(run: RunDirectory, only: Collection[str] = ()) -> list[Path]:
     ValueError for a name that the run has no figure of.
     """
     # matplotlib takes most of a second to import: only those who draw wait for it.
+    from plots.children import in_children
     from plots.columns import columns_of
     from plots.facts import facts_of, run_of
     from plots.multiples import multiples
@@ -45,17 +46,15 @@ def draw(run: RunDirectory, only: Collection[str] = ()) -> list[Path]:
     if unknown:
         raise ValueError(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(figures)}")
     run.figures.mkdir(exist_ok=True)
-    paths: list[Path] = []
-    for name, make in figures.items():
-        if not only or name in only:
-            paths += _write(make(), run.figures / name)
-    return paths
+    wanted = {name: make for name, make in figures.items() if not only or name in only}
+    paths = {name: [run.figures / f"{name}.{suffix}" for suffix in FORMATS] for name in wanted}
+    in_children({name: partial(_write, make, paths[name]) for name, make in wanted.items()})
+    return [path for both in paths.values() for path in both]
 
 
-def _write(figure: "Figure", stem: Path) -> list[Path]:
+def _write(make: "Callable[[], Figure]", paths: Sequence[Path]) -> None:
     from plots.page import save
 
-    paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in FORMATS]
+    figure = make()
     for path in paths:
         save(figure, path)
-    return paths

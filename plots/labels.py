@@ -176,8 +176,11 @@ def settle(figure: Figure) -> Figure:
         for label in _end_labels(axes):
             # A rate of zero has no place on a log axis: its label points to the edge it fell off.
             label.xy = (label.xy[0], min(max(label.xy[1], low), high))
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
+    # None at all: before it writes a file, matplotlib would draw once more for one that does nothing.
+    figure.set_layout_engine(None)
     for axes in figure.axes:
         # The layout's solver leaves the last bits of a position to chance, and files would show it.
         left, bottom, width, height = axes.get_position(original=True).bounds

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullLocator
 
 from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Floats, Rates
@@ -110,7 +110,7 @@ def connect_panel(rates: Rates) -> Panel:
         low, high = np.floor(np.log10(0.9 * known.min())), np.ceil(np.log10(known.max()))
         axes.set_ylim(10**low, 10 ** max(high, low + 1))
         axes.yaxis.set_major_formatter(lambda value, _: duration(value))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_locator(NullLocator())
         return None
 
     return Panel(1.2, draw)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from loadgen.tcp import Side, State
 from plots.axes import count_axis
@@ -124,6 +125,7 @@ def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
         axes.set_title("; ".join(notes), loc="right", weight="normal")
         axes.set_yscale("symlog", linthresh=1)
         axes.set_ylim(0, 1.5 * ordered[0].peak)
+        axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(lambda value, _: si(value))
 
     return Panel(1.1, draw)

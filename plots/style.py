@@ -94,6 +94,8 @@ _RC: Mapping[str, Any] = {
     "axes.titlesize": TEXT,
     "axes.titleweight": "bold",
     "axes.titlepad": 4.0,
+    # Nothing is above a panel: unasked, matplotlib would look for ticks there at each step of each drawing.
+    "axes.titley": 1.0,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": GRID,

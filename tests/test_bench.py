@@ -4,6 +4,8 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +19,13 @@ from matplotlib.text import Annotation, Text
 
 from bench import floor, measure, population
 from bench.__main__ import main
+from bench.clients import Client
 from bench.figures import draw, held, punctuality, rates, sampler, startup
 from bench.fill import paths
 from bench.growth import scaling as scaling_figure
 from bench.load import Cores, Exchange, Load, Pace, Program, pinned
 from bench.machine import Environment
-from bench.measure import Case, Kit
+from bench.measure import Case, Kit, going
 from bench.punctuality import punctual
 from bench.reading import Failed, Look, Reading, Study, Window, agreement
 from bench.results import HeldOpen, Lateness, Punctuality, Results, SamplerCost, Start
@@ -31,6 +34,7 @@ from bench.serving import nginx_conf
 from bench.tables import markdown, ratio_within_rounds
 from bench.tools import TOOLS, Tool
 from loadgen.kernel.process import CpuTime
+from loadgen.lab.lab import Lab
 from loadgen.latency import Counts, Tag
 from loadgen.tcp import Closer
 from plots.style import INK
@@ -377,6 +381,24 @@ def test_one_measurement_agrees_with_the_kernel(kit: Kit, name: str) -> None:
     assert made.per_s > 0
     assert made.peak_kib > 0
     assert made.agreement == pytest.approx(1, abs=0.05)
+
+
+@asynccontextmanager
+async def looked_at_late(kit: Kit, name: str, lab: Lab, load: Load) -> AsyncGenerator[Client]:
+    """As `going`, but all connections that are ever opened are open before anybody looks."""
+    async with going(kit, name, lab, load) as client:
+        await asyncio.sleep(0.5)
+        yield client
+
+
+def test_a_client_of_kept_connections_may_open_them_all_before_it_is_looked_at(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "going", looked_at_late)
+    load = Load(Exchange.KEPT, Program.NGINX, Closer.CLIENT, in_flight=4, seconds=3)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        made = runner.run(measure.measure(kit, Case(Study.KEPT, load, Pace(0.05, 0.2)), "wrk", 1))
+    assert made.per_s > 0
 
 
 def test_an_open_loop_of_ours_tells_how_late_it_was(kit: Kit) -> None:

@@ -30,6 +30,7 @@ from loadgen.scenario import (
 from loadgen.tcp import CloseMethod, Closer
 from loadgen.units import ByteSize, Duration, PortRange
 from loadgen.yaml import MAX_BYTES
+from tests.attack.scenarios import attack
 
 GALLERY = sorted((Path(__file__).parent.parent / "scenarios").glob("*.yaml"))
 HTTP10 = next(path for path in GALLERY if path.name == "http10.yaml")
@@ -1075,3 +1076,7 @@ def test_the_schema_describes_every_key_and_knows_its_default() -> None:
 def test_a_layer_may_leave_out_what_another_brings() -> None:
     document = {"title": "t", "load": {"open_loop": {"arrivals": "poisson"}}}
     assert jsonschema.Draft202012Validator(json_schema()).is_valid(document)
+
+
+def test_mutated_scenarios_are_taken_or_refused_with_each_problem_in_its_place(tmp_path: Path) -> None:
+    assert attack(range(61, 178), tmp_path) == []  # more of it: python -m tests.attack.scenarios
