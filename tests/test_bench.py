@@ -153,8 +153,8 @@ def test_a_worker_has_a_core_and_the_server_the_last() -> None:
     assert pinned((1, 1)) == ["taskset", "-c", "1"]
 
 
-def look(t_ns: int, opened: int, data_sent: int, user_ns: int = 0) -> Look:
-    return Look(t_ns, opened, data_sent, CpuTime(user_ns, 2 * user_ns), CpuTime(user_ns, user_ns))
+def look(t_ns: int, opened: int, requested: int, user_ns: int = 0) -> Look:
+    return Look(t_ns, opened, requested, CpuTime(user_ns, 2 * user_ns), CpuTime(user_ns, user_ns))
 
 
 def test_a_window_counts_connections_or_responses() -> None:
