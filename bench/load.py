@@ -50,7 +50,7 @@ class Program(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Load:
     """What to do for `seconds`. With a `rate` connections are opened at so many a second, `in_flight` being
-    the most; without, so many are in flight all the time, shared by the `workers`. `response` is the size of a
+    the most; without, so many are in flight all the time, shared by the `workers`. `response`: bytes of a
     response's body."""
 
     exchange: Exchange

@@ -20,7 +20,7 @@ from servers.behaviour import Behaviour
 from servers.plan import Kind, Plan
 
 SPELT_OUT_MOST = 1024
-"""Bytes of a body that stands in nginx's configuration, which takes no word of 4 KiB; a larger one is a file."""
+"""Bytes of a body in nginx's configuration, which takes no word of 4 KiB; a larger body is a file."""
 PATIENCE_S = 10.0
 KEPT_REQUESTS = 1_000_000_000
 PAGE = "page"
@@ -30,7 +30,8 @@ user root; daemon off; master_process off; worker_processes 1; worker_rlimit_nof
 pid {directory}/pid; error_log {directory}/errors emerg;
 events {{ worker_connections {connections}; multi_accept on; }}
 http {{
-    access_log off; sendfile on; tcp_nopush on; open_file_cache max=1; keepalive_timeout {keepalive}; keepalive_requests {requests};
+    access_log off; sendfile on; tcp_nopush on; open_file_cache max=1;
+    keepalive_timeout {keepalive}; keepalive_requests {requests};
     client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
     server {{

@@ -1,10 +1,10 @@
 """Reading HTTP responses without I/O: bytes in, whole responses out.
 
-h11 reads the head, and a body that marks its own end. A body whose length the head announces is only counted:
-reading it costs the same whatever its size.
+h11 reads the head, and a body that marks its own end. A body whose length the head announces is only
+counted: its size costs nothing but the reading.
 
-Before h11 stands a memo, because a server under load sends the same head again and again: one that is byte for
-byte like a head that h11 has read before announces the same response.
+Before h11 stands a memo, because a server under load sends the same head again and again: one that is
+byte for byte like a head that h11 has read before announces the same response.
 """
 
 from collections.abc import Iterable

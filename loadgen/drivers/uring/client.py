@@ -196,7 +196,7 @@ class UringClient(Client):
         if present[Step.RECV]:
             which = chained & (step == Step.RECV) & ~resting
             self._received(slot[which], res[which], now_ns)
-        # What waits for the server's close sees the body, where that is not yet read: it has to be asked again.
+        # What waits for the server's close sees the body where that is not yet read, and is to wait again.
         early = chained & (step == Step.EOF) & (res > 0) & (self.table.missing[slot] > 0)
         self.table.unwatched[slot[early]] = True
         if present[Step.RECV]:
@@ -295,7 +295,7 @@ class UringClient(Client):
         self._send_off(Program.REST, slots)
 
     def _continued(self, slots: Slots, lengths: NDArray[np.int32], now_ns: int) -> None:
-        """What a further read of each response gave: all that was asked for, unless the connection has ended."""
+        """What a further read of each gave: all that was asked for, unless the connection has ended."""
         table = self.table
         as_asked = lengths == np.minimum(table.missing[slots], SINK)
         for slot in slots[~as_asked].tolist():
@@ -440,7 +440,7 @@ class UringClient(Client):
         attempt.carry_on(phase, heard_ns + limit_ns)
 
     def _adopt_receiving(self, slot: int) -> None:
-        """A response that does not come as its head says; what the kernel has answered is passed on in turn."""
+        """A response that does not come as its head says. `absorb` passes on what the kernel answered."""
         table = self.table
         last = self.plan.closer is Closer.SERVER and table.left[slot] == 1
         pending = {Step.RECV, Step.EOF} if last and not table.unwatched[slot] else {Step.RECV}

@@ -25,9 +25,7 @@ class Judge:
         """One that knows what was read before."""
         return ResponseReader(self._memo)
 
-    def missing(
-        self, slots: Slots, lengths: NDArray[np.int32], last: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
+    def missing(self, slots: Slots, lengths: NDArray[np.int32], last: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many bytes these slots' responses still lack: 0 where one is whole and good, or `BAD`.
 
         `lengths` are what the first recv() answered; `last` says where the connection's last response is due.

@@ -35,8 +35,8 @@ MOST_BUFFERS = 1 << 29
 """Bytes of all first reads together, if every slot had a response as large as its buffer."""
 CACHE_LINE = 64
 SINK = 1 << 20
-"""Bytes of a body that one more read takes: so many that the turns are few beside what the kernel does for them,
-and so few that they stay in the cache."""
+"""Bytes of a body that one more read takes: so many that the turns are few beside what the kernel does for
+them, and so few that they stay in the cache."""
 CANCEL_ALL_OF_FIXED_FILE = 1 << 0 | 1 << 1 | 1 << 3
 """IORING_ASYNC_CANCEL_ALL, _FD and _FD_FIXED: whatever is pending on that file of the ring's table."""
 

@@ -45,7 +45,7 @@ class Table:
     begun     when connect() was called; heard: what the timeout of the response, or of the close, counts from
     pair      which source and destination
     known     the connection was counted as established
-    first     how much of a response its first read gave; missing: how much of it is still to come, by its head
+    first     bytes that the first read of a response gave; missing: those still to come, by its head
     unwatched the wait for the server's close has seen the body instead, and has to be begun again
     answered  the last response is here, the server's close is not
     asked     when to ask next for a chain that is overdue
