@@ -18,6 +18,7 @@ from loadgen.drivers.tally import Ending, Tally
 from loadgen.drivers.uring import able
 from loadgen.drivers.uring.attempt import UringAttempt
 from loadgen.drivers.uring.client import UringClient
+from loadgen.drivers.uring.judge import BAD, Judge
 from loadgen.drivers.uring.load import (
     BATCH_NS,
     MOST_STARTS,
@@ -230,6 +231,37 @@ def test_what_is_seen_right_before_a_close_decides_what_it_is(
     assert tally.endings == {ending: 1}
     assert tally.errors == failures
     assert tally.succeeded == (not failures)
+
+
+def test_the_time_estimated_in_connect_is_no_more_than_there_was(ring: Ring) -> None:
+    """Of a few timed calls one that was held up counts for many."""
+    asked = plan(Closer.CLIENT, CloseMethod.FIN)
+    tally = Tally(asked.loop)
+    client = UringClient(asked, tally, ring, Programs(asked, receive_buffers(3)))
+    tally.attempts = 1_000_000
+    client._connects.enter()
+    for most_ns in (1_000, 1):
+        client.estimate_connecting(most_ns)
+        assert tally.connecting_ns == most_ns
+
+
+# ---- what is read of a response
+
+
+def test_a_head_says_what_is_missing_and_no_other_bytes_are_compared() -> None:
+    buffers = receive_buffers(4)
+    judge = Judge(buffers)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+    another = head.replace(b"100", b"900")
+    for slot, response in enumerate((head + bytes(100), head + b"x", another, b"HTTP/1.1 503 No\r\n\r\n")):
+        buffers[slot, : len(response)] = np.frombuffer(response, np.uint8)
+    lengths = np.array([len(head) + 100, len(head) + 1, len(another), 23], np.int32)
+    last = np.zeros(4, np.bool_)
+    for _ in range(2):
+        assert judge.missing(np.arange(4), lengths, last).tolist() == [0, 99, 900, BAD]
+    # A byte more than is announced, or a head in part.
+    lengths[:2] = len(head) + 101, 20
+    assert judge.missing(np.arange(4), lengths, last).tolist() == [BAD, BAD, 900, BAD]
 
 
 # ---- programs
