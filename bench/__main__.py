@@ -39,6 +39,7 @@ class Section(StrEnum):
 
     SHORT = "short"
     KEPT = "kept"
+    SIZES = "sizes"
     SCALING = "scaling"
     PUNCTUALITY = "punctuality"
     SAMPLER = "sampler"
@@ -128,6 +129,8 @@ async def run(kit: Kit, asked: Scale, only: Collection[Section], results: Result
     cases = scale.short(asked) if Section.SHORT in only else []
     if Section.KEPT in only:
         cases += scale.kept(asked)
+    if Section.SIZES in only:
+        cases += scale.sizes(asked)
     await compare(kit, cases, asked.rounds, results, say)
     if Section.SCALING in only:
         await compare(kit, scale.scaling(asked), 1, results, say)

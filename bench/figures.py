@@ -26,6 +26,7 @@ def draw(results: Results, directory: Path) -> list[Path]:
     """Write the figures that there is something for. Returns their paths."""
     figures: tuple[tuple[str, bool, Callable[[Results], Figure]], ...] = (
         ("rates", bool(results.of(Study.SHORT, Study.KEPT)), rates),
+        ("sizes", bool(results.of(Study.SIZE)), sizes),
         ("scaling", bool(results.of(Study.IN_FLIGHT, Study.WORKERS, Study.TIME_WAIT)), scaling),
         ("punctuality", bool(results.punctuality), punctuality),
         ("sampler", bool(results.sampler), sampler),
@@ -44,11 +45,22 @@ def draw(results: Results, directory: Path) -> list[Path]:
 
 
 def rates(results: Results) -> Figure:
+    """Short and kept connections."""
+    return _contest(results, Study.SHORT, Study.KEPT)
+
+
+def sizes(results: Results) -> Figure:
+    """The same over the size of a response."""
+    return _contest(results, Study.SIZE)
+
+
+def _contest(results: Results, *studies: Study) -> Figure:
     """A panel for each load, a bar for each tool."""
-    loads = by_key(results.of(Study.SHORT, Study.KEPT), lambda reading: reading.load)
+    loads = by_key(results.of(*studies), lambda reading: reading.load)
     rows = -(-len(loads) // 2)
     figure = page(
-        frame_of(_headline(results), "Bars: medians; lines: least to most", results), rows * PANEL * 1.15
+        frame_of(_headline(results, *studies), "Bars: medians; lines: least to most", results),
+        rows * PANEL * 1.15,
     )
     grid = figure.add_gridspec(rows, 2)
     # Rows by what is done, columns by the server: alike beside alike.
@@ -125,9 +137,9 @@ def startup(results: Results) -> Figure:
     return settle(figure)
 
 
-def _headline(results: Results) -> str:
+def _headline(results: Results, *studies: Study) -> str:
     """Our fastest beside wrk, under the first load that both had."""
-    for load, readings in by_key(results.of(Study.SHORT, Study.KEPT), lambda reading: reading.load).items():
+    for load, readings in by_key(results.of(*studies), lambda reading: reading.load).items():
         tools = by_key(readings, lambda reading: reading.tool)
         ours = [tool for tool in tools if tool in OURS]
         if ours and "wrk" in tools:

@@ -11,6 +11,8 @@ PORT = 8080
 SECOND_NS = 1_000_000_000
 IN_FLIGHT = 64
 BACKLOG = 4096
+BODY = 64
+"""Bytes of a response's body, where sizes are not the study."""
 LAB_SYSCTLS = {
     "net.core.somaxconn": "16384",  # or thousands in flight would meet the listener's limit (K15)
     "net.ipv4.tcp_max_tw_buckets": "1000000",  # beyond 131,072 TIME-WAITs are destroyed at once (K14)
@@ -48,7 +50,8 @@ class Program(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Load:
     """What to do for `seconds`. With a `rate` connections are opened at so many a second, `in_flight` being
-    the most; without, so many are in flight all the time, shared by the `workers`."""
+    the most; without, so many are in flight all the time, shared by the `workers`. `response`: bytes of a
+    response's body."""
 
     exchange: Exchange
     server: Program
@@ -57,6 +60,7 @@ class Load:
     workers: int = 1
     seconds: int = 2
     rate: int | None = None
+    response: int = BODY
 
     @property
     def client_closes(self) -> bool:
@@ -74,9 +78,10 @@ class Load:
         return max(BACKLOG, self.in_flight)
 
     def __str__(self) -> str:
+        size = "" if self.response == BODY else f", {self.response:,} B"
         if self.exchange is Exchange.KEPT:
-            return f"{self.server}, kept"
-        return f"{self.server}, short, {self.closer} closes"
+            return f"{self.server}, kept{size}"
+        return f"{self.server}, short, {self.closer} closes{size}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Looking: at the server's kernel, and at the CPU time and memory of both ends' processes."""
+"""Looking: at both sides' kernel counters, and at the CPU time and memory of both ends' processes."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,15 +20,15 @@ def _data_sent(text: bytes) -> int:
 
 
 class Probe:
-    """Descriptors of the server's namespace and of the processes, kept open while the block lasts."""
+    """Descriptors of both namespaces and of the processes, kept open while the block lasts."""
 
     def __init__(self, net: Path, server: Sequence[int]) -> None:
         self._open = ExitStack()
         self._snmp = self._open.enter_context(snmp.open(net))
-        self._netstat = self._open.enter_context(ProcFile(net / "netstat", _data_sent))
         self._sockstat = self._open.enter_context(sockstat.open(net))
         self._server = [self._open.enter_context(CpuClock(pid)) for pid in server]
         self._client: list[CpuClock] = []
+        self._requests: ProcFile[int] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -39,6 +39,8 @@ class Probe:
     def watch(self, client: Sequence[int]) -> None:
         """Take these processes for the client."""
         self._client = [self._open.enter_context(CpuClock(pid)) for pid in client]
+        netstat = PROC / str(client[0]) / "net" / "netstat"
+        self._requests = self._open.enter_context(ProcFile(netstat, _data_sent))
 
     @property
     def opened(self) -> int:
@@ -58,7 +60,8 @@ class Probe:
         return Look(
             t_ns=monotonic_ns(),
             opened=self.opened,
-            data_sent=self._netstat.read(),
+            # Before there is a client its side has sent nothing: the lab is new.
+            requested=self._requests.read() if self._requests else 0,
             client=_sum(self._client),
             server=_sum(self._server),
         )

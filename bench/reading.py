@@ -12,6 +12,7 @@ class Study(StrEnum):
 
     SHORT = "short"
     KEPT = "kept"
+    SIZE = "size"
     IN_FLIGHT = "in flight"
     WORKERS = "workers"
     TIME_WAIT = "time-wait"
@@ -22,14 +23,15 @@ class Look:
     """What the kernel says at one instant; all of it cumulative.
 
     opened      the server side's PassiveOpens
-    data_sent   its TCPOrigDataSent: segments with data, or a FIN, sent for the first time. A response
-                fits one segment, so between two looks at kept connections these are the responses.
+    requested   the client side's TCPOrigDataSent: segments with data, or a FIN, sent for the first time.
+                A request fits one segment, so between two looks at kept connections these are the
+                exchanges, whatever the size of a response.
     client, server   CPU time of the processes
     """
 
     t_ns: int
     opened: int
-    data_sent: int
+    requested: int
     client: CpuTime
     server: CpuTime
 
@@ -48,10 +50,10 @@ class Window:
 
     @property
     def count(self) -> int:
-        """Connections where they are short, responses where they are kept."""
+        """Connections where they are short, exchanges where they are kept."""
         if self.exchange is Exchange.SHORT:
             return self.after.opened - self.before.opened
-        return self.after.data_sent - self.before.data_sent
+        return self.after.requested - self.before.requested
 
     @property
     def per_s(self) -> float:
@@ -90,7 +92,7 @@ def agreement(exchange: Exchange, own: int | None, begun: Look, ended: Look) -> 
     when the tool stopped counting.
     """
     opened = ended.opened - begun.opened
-    kernel = opened if exchange is Exchange.SHORT else ended.data_sent - begun.data_sent - opened
+    kernel = opened if exchange is Exchange.SHORT else ended.requested - begun.requested - opened
     return own / kernel if own is not None and kernel > 0 else None
 
 
@@ -98,7 +100,7 @@ def agreement(exchange: Exchange, own: int | None, begun: Look, ended: Look) -> 
 class Reading:
     """One tool under one load, measured once.
 
-    per_s        what the server's kernel counted: connections, or responses where they are kept
+    per_s        what the kernel counted: connections, or exchanges where they are kept
     user_us, system_us    the client's CPU time for each. Packets that the kernel handles on an
                  interrupt's behalf are nobody's, so this is less than the core spends.
     client_share, server_share   parts of a core that they used. A server near 1 was the limit; where both

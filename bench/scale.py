@@ -13,6 +13,8 @@ MANY = frozenset({"protocol", "uring", "aiohttp", "floor", "wrk", "h2load"})
 SEVERAL = MANY - {"floor"}
 """Those that can have several workers."""
 FEW = frozenset({"protocol", "uring", "wrk"})
+SIZED = FEW | {"aiohttp"}
+"""Those that read a response of any size; the floor does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Scale:
     rounds: int
     seconds: int
     steady: Pace
+    sizes: tuple[int, ...]
     in_flight: tuple[int, ...]
     others: tuple[int, ...]
     same_path: tuple[int, ...]
@@ -37,6 +40,7 @@ FULL = Scale(
     rounds=3,
     seconds=2,
     steady=Pace(0.5, 1.2),
+    sizes=(128, 10_000, 1_000_000),
     in_flight=(1, 10, 100, 1_000, 10_000),
     others=(10_000, 28_000, 112_000),
     # Half of the range is 14,116 ports: one below it, one beyond, one near the end (K8).
@@ -52,6 +56,7 @@ QUICK = Scale(
     rounds=1,
     seconds=1,
     steady=Pace(0.2, 0.6),
+    sizes=(10_000, 1_000_000),
     in_flight=(1, 100),
     others=(10_000,),
     same_path=(20_000,),
@@ -80,6 +85,20 @@ def kept(scale: Scale) -> list[Case]:
     return [
         Case(Study.KEPT, Load(Exchange.KEPT, server, Closer.CLIENT, seconds=scale.seconds), scale.steady)
         for server in Program
+    ]
+
+
+def sizes(scale: Scale) -> list[Case]:
+    """Short and kept connections over the size of a response."""
+    return [
+        Case(
+            Study.SIZE,
+            Load(exchange, Program.NGINX, closer, seconds=scale.seconds, response=size),
+            scale.steady,
+            tools=SIZED,
+        )
+        for exchange, closer in ((Exchange.SHORT, Closer.SERVER), (Exchange.KEPT, Closer.CLIENT))
+        for size in scale.sizes
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.child import end_process, start_module
-from bench.load import BACKLOG, PORT, Cores, Exchange, Load, Program, pinned
+from bench.load import BACKLOG, BODY, PORT, Cores, Exchange, Load, Program, pinned
 from bench.waiting import until
 from loadgen.commands.plan import find_program
 from loadgen.kernel import sockstat
@@ -19,21 +19,24 @@ from loadgen.tcp import CloseMethod, Closer, Side
 from servers.behaviour import Behaviour
 from servers.plan import Kind, Plan
 
-BODY = 64
+SPELT_OUT_MOST = 1024
+"""Bytes of a body in nginx's configuration, which takes no word of 4 KiB; a larger body is a file."""
 PATIENCE_S = 10.0
 KEPT_REQUESTS = 1_000_000_000
+PAGE = "page"
 
 _NGINX = """\
 user root; daemon off; master_process off; worker_processes 1; worker_rlimit_nofile {files};
 pid {directory}/pid; error_log {directory}/errors emerg;
 events {{ worker_connections {connections}; multi_accept on; }}
 http {{
-    access_log off; keepalive_timeout {keepalive}; keepalive_requests {requests};
+    access_log off; sendfile on; tcp_nopush on; open_file_cache max=1;
+    keepalive_timeout {keepalive}; keepalive_requests {requests};
     client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
     server {{
         listen {port} backlog={backlog};
-        location / {{ {header} return 200 "{body}"; }}
+        location / {{ {header} {body} }}
     }}
 }}
 """
@@ -73,7 +76,11 @@ def nginx_conf(load: Load, directory: str, files: int) -> str:
         port=PORT,
         backlog=load.backlog,
         header="add_header Connection close;" if load.client_closes else "",
-        body="x" * BODY,
+        body=(
+            f'return 200 "{"x" * load.response}";'
+            if load.response <= SPELT_OUT_MOST
+            else f"root {directory}; try_files /{PAGE} =404;"
+        ),
     )
 
 
@@ -82,12 +89,15 @@ async def serving(lab: Lab, load: Load, cores: Cores, files: int) -> AsyncGenera
     """The load's server, on the last core. Raises NotServingError."""
     if load.server is Program.CHURN:
         requests = 1 if load.exchange is Exchange.SHORT else KEPT_REQUESTS
-        async with churn_server(lab, load.closer, requests, cores, backlog=load.backlog) as server:
+        async with churn_server(
+            lab, load.closer, requests, cores, backlog=load.backlog, response=load.response
+        ) as server:
             yield server
         return
     with TemporaryDirectory(prefix="churn-bench-") as directory:
         conf = Path(directory) / "nginx.conf"
         conf.write_text(nginx_conf(load, directory, files))
+        (Path(directory) / PAGE).write_bytes(bytes(load.response))
         errors = Path(directory) / "errors"
         argv = [*pinned(cores.server), find_program("nginx") or "nginx", "-e", str(errors), "-c", str(conf)]
         process = await lab.spawn(Side.SERVER, argv, stdout=DEVNULL, stderr=DEVNULL)
@@ -104,10 +114,17 @@ async def serving(lab: Lab, load: Load, cores: Cores, files: int) -> AsyncGenera
 
 @asynccontextmanager
 async def churn_server(
-    lab: Lab, closer: Closer, requests: int, cores: Cores, *, port: int = PORT, backlog: int = BACKLOG
+    lab: Lab,
+    closer: Closer,
+    requests: int,
+    cores: Cores,
+    *,
+    port: int = PORT,
+    backlog: int = BACKLOG,
+    response: int = BODY,
 ) -> AsyncGenerator[Server]:
     """The bundled server."""
-    behaviour = Behaviour(closer, requests, CloseMethod.FIN, response_size=BODY)
+    behaviour = Behaviour(closer, requests, CloseMethod.FIN, response_size=response)
     plan = Plan(Kind.PROTOCOL, behaviour, lab.addresses[Side.SERVER], port, backlog=backlog)
     child = await start_module(lab, Side.SERVER, "servers", plan.to_json(), cores.server)
     try:

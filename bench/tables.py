@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import TypeVar
 
+from bench.load import Exchange
 from bench.reading import Reading, Study
 from bench.results import Lateness, Results
 from plots.words import significant
@@ -67,8 +68,8 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _rates(results: Results) -> list[str]:
-    """Short and kept connections: a table for each load."""
-    loads = by_key(results.of(Study.SHORT, Study.KEPT), lambda reading: reading.load)
+    """Short and kept connections, and sizes of a response: a table for each load."""
+    loads = by_key(results.of(Study.SHORT, Study.KEPT, Study.SIZE), lambda reading: reading.load)
     return [_titled(f"{load}, {_rounds(readings)}", _contest(readings)) for load, readings in loads.items()]
 
 
@@ -80,7 +81,7 @@ def _rounds(readings: Sequence[Reading]) -> str:
 def _contest(readings: Sequence[Reading]) -> str:
     tools = by_key(readings, lambda reading: reading.tool)
     peers = [peer for peer in PEERS if peer in tools]
-    what = "conn/s" if readings[0].study is Study.SHORT else "req/s"
+    what = "conn/s" if readings[0].load.exchange is Exchange.SHORT else "req/s"
     head = ["tool", f"{what}, median", "min – max", *(f"÷ {peer}" for peer in peers)]
     head += ["CPU µs each, user + system", "peak MiB", "core used, client + server", "own count ÷ kernel's"]
     return grid(head, [_row(tool, found, [tools[peer] for peer in peers]) for tool, found in tools.items()])

@@ -27,6 +27,7 @@ class CaveatKind(StrEnum):
     PORTS_GONE = "ports_gone"
     PORT_SEARCH = "port_search"
     PROCESS_DIED = "process_died"
+    READ_IN_PIECES = "read_in_pieces"
     SAMPLE_DIFFERS = "sample_differs"
     SAMPLER_LATE = "sampler_late"
     SERVER_SATURATED = "server_saturated"

@@ -20,6 +20,9 @@ from loadgen.tcp import Fault, Phase, Side, State
 
 OWN_ENDS = 0.1
 """The share of connections that a command may end otherwise than the scenario says: it did not read it."""
+MOST_READS = 10
+"""Reads for each response, on average, beyond which their number is a finding: 1 MB takes the uring driver
+two, and a driver that reads what is there seven by TCP's slow start alone."""
 LATE_SAMPLES = 0.05
 """The share of samples that may be late before the timeline has visible gaps."""
 
@@ -276,6 +279,20 @@ def _sampler(case: Case) -> Iterator[Caveat]:
         )
 
 
+def _reads(case: Case) -> Iterator[Caveat]:
+    reads = case.fold.count("reads")
+    # Of a connection without a whole response there was one that was begun.
+    responses = max(case.fold.count("exchanges"), case.fold.count("connected"))
+    if reads > MOST_READS * responses > 0:
+        yield Caveat(
+            CaveatKind.READ_IN_PIECES,
+            f"the driver read each response in {reads / responses:.0f} pieces on average: rate and response"
+            " times include these turns of the driver",
+            "compare with another driver (load.driver), and client.busy with a core; a server that sends in"
+            " small pieces or chunks leaves no other way",
+        )
+
+
 def _closer(case: Case) -> Iterator[Caveat]:
     connection, closes = case.variant.connection, case.fold.closes
     ended: dict[str, int] = plain(closes)
@@ -342,5 +359,6 @@ _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _closer,
     _saturated,
     _sampler,
+    _reads,
     _overflows,
 )

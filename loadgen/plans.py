@@ -147,7 +147,7 @@ def choice(variant: Variant) -> Choice:
     """What `driver: auto` comes to on this machine; any other driver is itself."""
     if variant.load.driver is not Driver.AUTO:
         return Choice(variant.load.driver)
-    why = able.obstacle(variant.lab.client.addresses) or able.misfit(variant.server.response)
+    why = able.obstacle(variant.lab.client.addresses)
     if why:
         return Choice(Driver.PROTOCOL, why, lacking=True)
     if _is_few(variant):
@@ -226,7 +226,6 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
             close_ns=timeouts.close,
         ),
         seed=load.seed,
-        response_bytes=variant.server.response,
     )
 
 

@@ -85,6 +85,7 @@ COUNTS = (
     "connected",
     "timed",
     "exchanges",
+    "reads",
     "succeeded",
 )
 """The fields of an `Interval` that count what happened in it, and so add up."""
@@ -117,7 +118,8 @@ class Interval:
     attempts    tries to connect that began; opened: those that sent a SYN;
     connected   those that were established; timed: of these, the ones whose connect() was timed: all,
                 but for the uring driver, which times one in 10 ms
-    exchanges   responses that were complete and right
+    exchanges   responses that were complete and right; reads: how often the driver read bytes of a response,
+                0 and unknown where its library does that (aiohttp)
     succeeded   attempts that failed in nothing: each exchange that they began was complete and right, and the
                 connection was then closed, as the scenario says or by the server's FIN, with however few
                 of its requests (RFC 9112, section 9.3); errors: the others, by `phase:kind`
@@ -139,6 +141,7 @@ class Interval:
     connected: int = 0
     timed: int = 0
     exchanges: int = 0
+    reads: int = 0
     succeeded: int = 0
     in_flight: int = 0
     closes: Closes = Closes()

@@ -17,6 +17,9 @@ from collections.abc import Awaitable, Callable
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 OK_CLOSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+LONG = 3_000_000
+"""Bytes of a body that no driver reads in one piece."""
+LONG_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LONG
 PIECE_S = 0.02
 """So long what was sent has time to be read, before more comes or a RST that would destroy it."""
 IDLE_S = 0.1
@@ -194,6 +197,51 @@ async def redirect(reader: StreamReader, writer: StreamWriter) -> None:
     await answer(reader, writer, b"HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n")
 
 
+async def long(reader: StreamReader, writer: StreamWriter) -> None:
+    await answer(reader, writer, LONG_HEAD + bytes(LONG))
+
+
+async def long_chunked(reader: StreamReader, writer: StreamWriter) -> None:
+    chunk = b"%x\r\n" % (LONG // 10) + bytes(LONG // 10) + b"\r\n"
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    await answer(reader, writer, head + 10 * chunk + b"0\r\n\r\n")
+
+
+async def long_is_length(_: StreamReader, writer: StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(LONG))
+    writer.close()
+
+
+async def long_and_end(_: StreamReader, writer: StreamWriter) -> None:
+    writer.write(LONG_HEAD.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + bytes(LONG))
+    writer.close()
+
+
+async def of_all_lengths(reader: StreamReader, writer: StreamWriter) -> None:
+    """No response is as long as the one before; two heads of a kind are equally long, too."""
+    while True:
+        for length in (30_000, 10, 90_000, 0, LONG, 10_000):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length + bytes(length))
+            await request(reader)
+
+
+async def end_in_long(_: StreamReader, writer: StreamWriter) -> None:
+    writer.write(LONG_HEAD + bytes(LONG - 1))
+    writer.close()
+
+
+async def reset_in_long(_: StreamReader, writer: StreamWriter) -> None:
+    writer.write(LONG_HEAD + bytes(LONG // 2))
+    await writer.drain()
+    await asyncio.sleep(PIECE_S)
+    reset(writer)
+
+
+async def stall_in_long(reader: StreamReader, writer: StreamWriter) -> None:
+    writer.write(LONG_HEAD + bytes(LONG // 2))
+    await hold(reader)
+
+
 async def in_pieces_and_end(_: StreamReader, writer: StreamWriter) -> None:
     for piece in (OK_CLOSE[:20], OK_CLOSE[20:-2]):
         writer.write(piece)
@@ -230,6 +278,14 @@ BEHAVIOURS: tuple[Callable[[StreamReader, StreamWriter], Awaitable[None]], ...] 
     no_content,
     redirect,
     in_pieces_and_end,
+    long,
+    long_chunked,
+    long_is_length,
+    long_and_end,
+    of_all_lengths,
+    end_in_long,
+    reset_in_long,
+    stall_in_long,
 )
 """What each does once the first request has come."""
 

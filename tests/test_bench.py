@@ -29,7 +29,7 @@ from bench.measure import Case, Kit, going
 from bench.punctuality import punctual
 from bench.reading import Failed, Look, Reading, Study, Window, agreement
 from bench.results import HeldOpen, Lateness, Punctuality, Results, SamplerCost, Start
-from bench.scale import QUICK, kept, scaling, short
+from bench.scale import QUICK, kept, scaling, short, sizes
 from bench.serving import nginx_conf
 from bench.tables import markdown, ratio_within_rounds
 from bench.tools import TOOLS, Tool
@@ -157,8 +157,8 @@ def test_a_worker_has_a_core_and_the_server_the_last() -> None:
     assert pinned((1, 1)) == ["taskset", "-c", "1"]
 
 
-def look(t_ns: int, opened: int, data_sent: int, user_ns: int = 0) -> Look:
-    return Look(t_ns, opened, data_sent, CpuTime(user_ns, 2 * user_ns), CpuTime(user_ns, user_ns))
+def look(t_ns: int, opened: int, requested: int, user_ns: int = 0) -> Look:
+    return Look(t_ns, opened, requested, CpuTime(user_ns, 2 * user_ns), CpuTime(user_ns, user_ns))
 
 
 def test_a_window_counts_connections_or_responses() -> None:
@@ -228,6 +228,7 @@ def full() -> Results:
             reading("wrk", 1000 * count, 1, replace(SHORT, in_flight=count), Study.IN_FLIGHT)
         )
         results.readings.append(reading("wrk", 9000, 1, replace(SHORT, workers=count), Study.WORKERS))
+        results.readings.append(reading("wrk", 3000, 1, replace(KEPT, response=10**6), Study.SIZE))
     none = reading("wrk", 800, 1, SHORT, Study.TIME_WAIT)
     results.readings += [none, replace(none, held=20_000, same_path=True), replace(none, held=10_000)]
     lateness = Lateness(12_300, 450_000, 1_500_000, 23_000_000, 0.015, 0.0004)
@@ -279,7 +280,7 @@ def test_results_are_written_with_every_measurement(tmp_path: Path) -> None:
 
 
 def test_each_study_gets_a_figure(tmp_path: Path) -> None:
-    names = ["rates", "scaling", "punctuality", "sampler", "held", "startup"]
+    names = ["rates", "sizes", "scaling", "punctuality", "sampler", "held", "startup"]
     assert [path.name for path in draw(full(), tmp_path)] == [
         f"{name}.{suffix}" for name in names for suffix in ("svg", "png")
     ]
@@ -345,7 +346,7 @@ def test_a_figure_of_a_run_cut_short_says_so() -> None:
 
 
 def test_all_cases_have_labs_that_can_be() -> None:
-    for case in [*short(QUICK), *kept(QUICK), *scaling(QUICK)]:
+    for case in [*short(QUICK), *kept(QUICK), *sizes(QUICK), *scaling(QUICK)]:
         assert case.load.spec()
         assert case.held.spec()
 
@@ -353,7 +354,9 @@ def test_all_cases_have_labs_that_can_be() -> None:
 def test_a_section_that_is_none_is_refused_with_those_that_are() -> None:
     refused = CliRunner().invoke(main, ["--only", "short,fast"])
     assert refused.exit_code == 2
-    assert "'fast' is not a valid Section; there are short, kept, scaling" in " ".join(refused.output.split())
+    assert "'fast' is not a valid Section; there are short, kept, sizes, scaling" in " ".join(
+        refused.output.split()
+    )
 
 
 # ---- for real
@@ -371,6 +374,15 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
     if refused:
         without(f"this machine allows no io_uring: {refused}")
     return Kit(Cores.here(), program, (tool("wrk"),), 1024)
+
+
+@pytest.mark.parametrize("name", ["uring", "wrk"])
+def test_kept_connections_are_counted_right_whatever_the_size_of_a_response(kit: Kit, name: str) -> None:
+    case = Case(Study.SIZE, replace(KEPT, in_flight=4, seconds=1, response=10_000), Pace(0.05, 0.2))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        made = runner.run(measure.measure(kit, case, name, 1))
+    assert made.per_s > 0
+    assert made.agreement == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("name", ["floor", "wrk", "protocol"])

@@ -19,11 +19,13 @@ import pytest
 from loadgen.child import Child
 from loadgen.choices import Arrivals, Driver
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
+from loadgen.drivers.uring.programs import SINK
 from loadgen.lab.spec import Family, LabSpec
 from loadgen.latency import Tag
 from loadgen.records import Closes
 from loadgen.tcp import CloseMethod, Closer, Side
 from tests.driving import LEAD_NS, MS_NS, PATIENT, Bench, Driven, Heard, bench, misbehaving
+from tests.misbehaving import LONG
 from tests.peers import need
 from tests.sysctls import NO_ASSASSINATION
 
@@ -99,7 +101,9 @@ SERVED = {
     "1 exchange": Served(1),
     "3 exchanges": Served(3),
     "100 exchanges": Served(100),
+    "10 kB": Served(3, {"response_size": 10_000}),
     "1 MiB": Served(2, {"response_size": 1 << 20}),
+    "10 MB": Served(2, {"response_size": 10_000_000}),
     "delay, open loop": Served(2, {"delay_ns": 10 * MS_NS}, {"loop": often(300)}),
     "think time": Served(3, plan={"think_ns": 15 * MS_NS}),
 }
@@ -347,6 +351,17 @@ CASES = {
     "informed": case(CLIENT_CLOSES, "", ASKED),
     "no_content": case(CLIENT_CLOSES, "", ASKED),
     "redirect": case(CLIENT_CLOSES, "", ASKED),
+    # Long, in each of the ways that a body has to end.
+    "long": case(CLIENT_CLOSES, "", ASKED),
+    "long_chunked": case(CLIENT_CLOSES, "", ASKED),
+    "long_is_length": case(SERVER_CLOSES, "", "server_fin"),
+    "long_and_end": case(SERVER_CLOSES, "", "server_fin"),
+    "of_all_lengths": case(all_with(CLIENT_CLOSES, requests=20), "", ASKED),
+    "end_in_long": case(ONE_WAY + OTHER_WAY, "receive:SHORT", "server_fin"),
+    "reset_in_long": case(ONE_WAY + OTHER_WAY, "receive:ECONNRESET", "server_rst"),
+    "stall_in_long": case(
+        all_with(ONE_WAY + OTHER_WAY, **soon(response_ns=SOON_NS)), "receive:TIMEOUT", "client_rst"
+    ),
 }
 """By the server's behaviour in `tests.misbehaving`, and what else there is to say."""
 
@@ -373,6 +388,25 @@ def test_an_outcome_has_one_name(pair: Bench, bad: dict[str, int], driver: Drive
         assert expected <= ends(driven.closes) <= expected | ({asked} if case.at_end else set())
         if case.errors:
             assert driven.total("succeeded") == (getattr(driven.closes, asked) if case.at_end else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "length"), [("end_with_response", 2), ("long", LONG), ("long_and_end", LONG)]
+)
+def test_reads_are_few_and_counted(pair: Bench, bad: dict[str, int], name: str, length: int) -> None:
+    """By uring: the first read of a response, and as many sinks full as the rest takes."""
+    closer = SERVER if name.endswith(("end", "with_response")) else CLIENT
+    plan = pair.plan(bad[name], closer, driver=Driver.URING, duration_ns=HOUR_NS, loop=ClosedLoop(8))
+
+    async def main() -> Driven:
+        async with pair.audited() as loads:
+            loads.append(await pair.drive(plan, stop_after(16)))
+        return loads[0]
+
+    driven = pair.run(main())
+    assert driven.errors == {}
+    exchanges, reads = driven.total("exchanges"), driven.total("reads")
+    assert exchanges <= reads <= exchanges * (1 + -(-length // SINK))
 
 
 @every_driver

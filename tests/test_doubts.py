@@ -690,6 +690,29 @@ def test_more_than_a_twentieth_of_late_samples_is_told(late: int, doubted: bool)
     assert kinds([*records[:2], *more, *records[2:]]) == ({CaveatKind.SAMPLER_LATE} if doubted else set())
 
 
+@pytest.mark.parametrize(
+    ("reads", "told"),
+    [
+        (1_000, ""),
+        (10_000, ""),
+        (15_000, "each response in 15 pieces on average: rate and response times include these turns"),
+    ],
+)
+def test_a_driver_that_reads_a_response_in_many_pieces_says_how_many(reads: int, told: str) -> None:
+    caveats = found(clean(reads=reads))
+    assert [caveat.kind for caveat in caveats] == ([CaveatKind.READ_IN_PIECES] if told else [])
+    assert all(told in caveat.cause and not caveat.invalidates for caveat in caveats)
+
+
+def test_responses_of_which_none_became_whole_are_counted_by_their_pieces() -> None:
+    records = [
+        dataclasses.replace(record, exchanges=0, reads=1_500) if isinstance(record, Interval) else record
+        for record in clean()
+    ]
+    causes = {caveat.kind: caveat.cause for caveat in found(records)}
+    assert "each response in 15 pieces" in causes[CaveatKind.READ_IN_PIECES]
+
+
 def test_packets_dropped_by_the_host_during_the_run_are_told() -> None:
     before = resampled(clean(), lambda one: dataclasses.replace(one, softnet_dropped=50))
     assert found(before) == []

@@ -108,7 +108,7 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
         Interval(
             0,
             LENGTH,
-            *range(1, 11),
+            *range(1, len(COUNTS) + 1),
             in_flight=3,
             closes=Closes(1, 2, 3, 4),
             errors={NO_PORT: 1},
@@ -126,7 +126,7 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
     assert list(gathering.add(0, one)) == []
     (both,) = gathering.add(1, other)
     interval = both.interval
-    assert [getattr(interval, name) for name in COUNTS] == [2 * count for count in range(1, 11)]
+    assert [getattr(interval, name) for name in COUNTS] == [2 * count for count in range(1, len(COUNTS) + 1)]
     assert (interval.in_flight, interval.closes, interval.connecting_ns) == (6, Closes(2, 4, 6, 8), 140)
     assert interval.errors == {NO_PORT: 3, TIMEOUT: 5}
     # A mean of the workers' medians would be 505: nobody's.

@@ -425,7 +425,7 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
     [
         ("", "128B", Choice(Driver.URING)),
         ("forbidden", "128B", Choice(Driver.PROTOCOL, "forbidden", lacking=True)),
-        ("", "1MiB", Choice(Driver.PROTOCOL, "responses of more than 32 KiB come in pieces", lacking=True)),
+        ("", "1MiB", Choice(Driver.URING)),
     ],
 )
 def test_auto_takes_uring_where_it_can_and_says_why_where_it_cannot(

@@ -162,6 +162,7 @@ class BaseAttempt:
         if self.phase is not Phase.RECEIVE:
             self.fail(Failure(self.phase, Fault.MALFORMED))
             return
+        self._client.tally.reads += 1
         try:
             response = reader.feed(data)
         except MalformedResponseError:

@@ -62,8 +62,6 @@ class Plan:
     interval_ns: int
     timeouts: Timeouts
     seed: int
-    response_bytes: int = 0
-    """A response's body as the scenario has it, 0 where it is not known: receive buffers are made for it."""
     worker: int = 0
     workers: int = 1
     core: int | None = None

@@ -8,7 +8,7 @@ from typing import cast
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.response import Response, ResponseReader
+from loadgen.drivers.response import Memo, ResponseReader
 from loadgen.drivers.sockets import connecting, reset_on_close
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
@@ -20,7 +20,7 @@ class ProtocolClient(Client):
     def __init__(self, plan: Plan, tally: Tally) -> None:
         super().__init__(plan, tally)
         self.loop = asyncio.get_running_loop()
-        self.memo: dict[bytes, Response] = {}
+        self.memo: Memo = {}
 
     def connect(self, intended_ns: int) -> None:
         ProtocolAttempt(self, intended_ns).connect()

@@ -1,8 +1,10 @@
 """Reading HTTP responses without I/O: bytes in, whole responses out.
 
-h11 does the reading. Before it stands a memo, because a server under load sends the same bytes again
-and again: a response that arrives in one piece, byte for byte like one that h11 has read before,
-is that response.
+h11 reads the head, and a body that marks its own end. A body whose length the head announces is only
+counted: its size costs nothing but the reading.
+
+Before h11 stands a memo, because a server under load sends the same head again and again: one that is
+byte for byte like a head that h11 has read before announces the same response.
 """
 
 from collections.abc import Iterable
@@ -11,7 +13,11 @@ from dataclasses import dataclass, replace
 import h11
 
 _MEMO_ENTRIES = 64
-_MEMO_BYTES = 64 * 1024
+_MEMO_BYTES = 4096
+"""A longer response that marks its own end is read by h11 each time: to look it up is to read it, too."""
+_HEAD_END = b"\r\n\r\n"
+_BODILESS = frozenset({204, 304})
+"""Their heads may give a length all the same, of a body that does not come (RFC 9112, section 6.3)."""
 
 
 class MalformedResponseError(Exception):
@@ -31,37 +37,77 @@ class Response:
     closes: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A response whose first `prefix` bytes announce it, `total` bytes long: the prefix ends where the body
+    begins. A response that marks its own end is a prefix as a whole."""
+
+    response: Response
+    prefix: int
+    total: int
+
+
+Memo = dict[bytes, Announced]
+"""By the bytes of the prefix."""
+
+
 class ResponseReader:
     """Reads the response to one GET after the other; a memo may serve the readers of many connections."""
 
-    __slots__ = ("_connection", "_head", "_length", "_memo")
+    __slots__ = ("_announced", "_connection", "_head", "_length", "_memo", "_received")
 
-    def __init__(self, memo: dict[bytes, Response]) -> None:
+    def __init__(self, memo: Memo) -> None:
         self._memo = memo
+        self._announced: Announced | None = None
         self._begin()
 
     def _begin(self) -> None:
         self._connection: h11.Connection | None = None
         self._head: h11.Response | None = None
         self._length = 0
+        self._received = 0
+
+    @property
+    def announced(self) -> Announced | None:
+        """The response that the last bytes belong to; None where only its end tells how long it is."""
+        return self._announced
 
     def feed(self, data: bytes) -> Response | None:
         """Take what arrived. Returns the response once it is whole, None before.
 
         Raises MalformedResponseError.
         """
-        if self._connection is None:
-            known = self._memo.get(data)
-            if known is not None:
-                return known
-            self._connection = _awaiting_response()
-            response = self._advance(data)
-            if response is not None and len(data) <= _MEMO_BYTES:
-                if len(self._memo) >= _MEMO_ENTRIES:
-                    self._memo.clear()
-                self._memo[data] = response
-            return response
-        return self._advance(data)
+        if not self._received:
+            return self._feed_first(data)
+        self._received += len(data)
+        return self._advance(data) if self._announced is None else self._counted(self._announced)
+
+    def _feed_first(self, data: bytes) -> Response | None:
+        self._received = len(data)
+        self._announced = self._memo.get(data[: data.find(_HEAD_END) + len(_HEAD_END)])
+        if self._announced is None and len(data) <= _MEMO_BYTES:
+            self._announced = self._memo.get(data)
+        if self._announced is not None:
+            return self._counted(self._announced)
+        self._connection = _awaiting_response()
+        response = self._advance(data)
+        if response is not None and self._announced is None:
+            self._announced = Announced(response, len(data), len(data))
+        if self._announced is not None and self._announced.prefix <= _MEMO_BYTES:
+            if len(self._memo) >= _MEMO_ENTRIES:
+                self._memo.clear()
+            self._memo[data[: self._announced.prefix]] = self._announced
+        return response
+
+    def _counted(self, announced: Announced) -> Response | None:
+        """The response, once as many bytes have come as its head has announced."""
+        if self._received > announced.total:
+            # The reader serves requests sent one by one: bytes behind a response belong to none.
+            raise MalformedResponseError("more bytes than the response has")
+        if self._received < announced.total:
+            return None
+        self._begin()
+        return announced.response
 
     def feed_eof(self) -> Response:
         """The server has closed. Returns the response that its end completes.
@@ -87,6 +133,12 @@ class ResponseReader:
                 match event:
                     case h11.Response():
                         self._head = event
+                        length = _length_of_body(event)
+                        if length is not None:
+                            prefix = self._received - len(connection.trailing_data[0])
+                            self._announced = Announced(_response(event, length), prefix, prefix + length)
+                            self._connection = None
+                            return self._counted(self._announced)
                     case h11.Data():
                         self._length += len(event.data)
                     case h11.EndOfMessage():
@@ -101,14 +153,26 @@ class ResponseReader:
     def _finish(self, connection: h11.Connection) -> Response:
         head = self._head
         assert head is not None
-        # The reader serves requests sent one by one: bytes behind a response belong to none.
         if connection.trailing_data[0]:
             raise MalformedResponseError("more bytes than the response has")
-        options = [value.decode("latin-1") for name, value in head.headers if name == b"connection"]
-        closing = closes(options, persistent=head.http_version >= b"1.1")
-        response = Response(head.status_code, self._length, closing)
+        response = _response(head, self._length)
         self._begin()
         return response
+
+
+def _length_of_body(head: h11.Response) -> int | None:
+    """As the head announces it; None where the body marks its own end, or the connection's end does."""
+    if head.status_code in _BODILESS:
+        return 0
+    fields = dict(head.headers)
+    if b"transfer-encoding" in fields or b"content-length" not in fields:
+        return None
+    return int(fields[b"content-length"])
+
+
+def _response(head: h11.Response, length: int) -> Response:
+    options = [value.decode("latin-1") for name, value in head.headers if name == b"connection"]
+    return Response(head.status_code, length, closes(options, persistent=head.http_version >= b"1.1"))
 
 
 def _awaiting_response() -> h11.Connection:

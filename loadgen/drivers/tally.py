@@ -38,6 +38,7 @@ class Tally:
         "in_flight",
         "offered",
         "opened",
+        "reads",
         "response_ns",
         "service_ns",
         "start_ns",
@@ -54,6 +55,7 @@ class Tally:
         self.offered = self.started = self.dropped = 0
         self.attempts = self.opened = self.connected = self.exchanges = self.succeeded = 0
         self.connecting_ns = 0
+        self.reads = 0
         self.endings: Counter[Ending] = Counter()
         self.errors: Counter[Failure] = Counter()
         self.start_ns = array("q")
@@ -83,6 +85,7 @@ class Tally:
             connected=self.connected,
             timed=len(self.connect_ns),
             exchanges=self.exchanges,
+            reads=self.reads,
             succeeded=self.succeeded,
             in_flight=self.in_flight,
             closes=Closes(

@@ -37,6 +37,8 @@ WORDS = SQE.itemsize // 8
 """An entry as 64-bit words: numpy copies rows of these many times faster than structures."""
 ADDR = 2
 """Which of these words is `addr`."""
+LEN = 3
+"""And which is `len`, with `op_flags` in its upper half."""
 
 CQE = np.dtype([("user_data", "u8"), ("res", "i4"), ("flags", "u4")])
 """struct io_uring_cqe, 16 bytes: `res` is the call's result, or minus an errno."""

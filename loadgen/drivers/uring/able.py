@@ -1,11 +1,9 @@
-"""Whether the `uring` driver can do what is asked, on this kernel, and whether it is worth it."""
+"""Whether the `uring` driver can do what is asked, on this kernel."""
 
 from loadgen.uring.abi import Op
 from loadgen.uring.offer import offer
 
 NEEDED = frozenset({Op.POLL_ADD, Op.ASYNC_CANCEL, Op.CONNECT, Op.CLOSE, Op.SEND, Op.RECV, Op.SOCKET})
-MOST_RESPONSE_BYTES = 32_768
-"""A larger response comes in many pieces, each read by an attempt of its own: no faster than elsewhere."""
 
 
 def obstacle(sources: int) -> str:
@@ -21,11 +19,4 @@ def obstacle(sources: int) -> str:
         return "this kernel's io_uring puts off closes while anything else is pending"
     if sources > 1 and Op.BIND not in offered.operations:
         return "this kernel's io_uring cannot bind to a source address: Linux 6.11 can"
-    return ""
-
-
-def misfit(response_bytes: int) -> str:
-    """Why it would be no faster here, though it can be had; empty where it fits."""
-    if response_bytes > MOST_RESPONSE_BYTES:
-        return f"responses of more than {MOST_RESPONSE_BYTES >> 10} KiB come in pieces"
     return ""

@@ -5,6 +5,7 @@ as the `protocol` driver would: it always listens, and it asks who closed before
 """
 
 import errno
+import select
 from typing import TYPE_CHECKING
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, PEER_RESET, BaseAttempt, failure_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class UringAttempt(BaseAttempt):
     """An attempt that has its slot to itself."""
 
-    __slots__ = ("_asked", "_host", "_leaving", "_pending", "_reader", "slot")
+    __slots__ = ("_asked", "_host", "_leaving", "_pending", "_reader", "_short", "_sinking", "slot")
 
     def __init__(self, host: "UringClient", slot: int, phase: Phase, pending: set[int]) -> None:
         """Adopt what is in the slot, in this phase, with what its chain has left in the kernel.
@@ -36,6 +37,10 @@ class UringAttempt(BaseAttempt):
         self._asked = False
         """Whether the server had closed was asked."""
         self._pending = pending
+        self._sinking = False
+        """What is being received is but counted, and not in the slot's buffer."""
+        self._short = False
+        """That read has ended before it had what it was to wait for."""
         self._remaining = int(table.left[slot])
         self._intended_ns = int(table.intended[slot])
         self._started_ns = int(table.started[slot])
@@ -65,6 +70,13 @@ class UringAttempt(BaseAttempt):
         if error.errno in PEER_RESET:
             self._closed_by_server(CloseMethod.RST)
         self.fail(failure_of(Phase.SEND, error))
+
+    def resume(self, begun: bytes, missing: int) -> None:
+        """A response is being received: this is how it began, and so much is missing of it."""
+        self._reader.feed(begun)
+        assert self._reader.announced
+        self._reader.feed(bytes(self._reader.announced.total - len(begun) - missing))
+        self._sinking = True
 
     def carry_on(self, phase: Phase, deadline_ns: int = NEVER_NS) -> None:
         """Go on from here; until then, where it is still in the phase that it was adopted in."""
@@ -103,6 +115,8 @@ class UringAttempt(BaseAttempt):
                 self.received(res)
             case Step.LOOK:
                 self._looked(res)
+            case Step.WATCH if res > 0 and res & select.POLLHUP:
+                self.received(-errno.ECONNRESET)
             case Step.CLOSE:
                 self._host.release(self.slot)
                 self._over()
@@ -112,9 +126,11 @@ class UringAttempt(BaseAttempt):
         self._go_on()
 
     def received(self, res: int) -> None:
-        """What a recv() into the slot's buffer gave: bytes, the end, or minus an errno."""
+        """What a recv() gave: bytes, the end, or minus an errno."""
+        sinking, self._sinking = self._sinking, False
+        self._short = sinking and res > 0
         if res > 0 and self._leaving is None:
-            self._read(self._reader, bytes(self._host.buffers[self.slot, :res]))
+            self._read(self._reader, bytes(res) if sinking else self._host.buffers[self.slot, :res].tobytes())
         elif res == 0:
             # The server was first, as it may have been told to: what is left is to close our side too.
             self._read_end(self._reader)
@@ -149,7 +165,11 @@ class UringAttempt(BaseAttempt):
     def _go_on(self) -> None:
         """The next operation, if any: listening as long as it lasts, then a look, then the close."""
         if self._leaving is None:
-            if Step.RECV not in self._pending:
+            if self._short:
+                # An error that ends it is kept back for the bytes before it, and no later read reports it.
+                self._short = False
+                self._push(Step.WATCH, Program.WATCH)
+            elif not self._pending & {Step.RECV, Step.WATCH}:
                 self._push(Step.RECV, Program.RECV)
         elif not self._pending:
             if self._connected and self._ending is None and not self._asked:

@@ -19,9 +19,9 @@ from loadgen.drivers.response import ResponseReader
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.attempt import UringAttempt
 from loadgen.drivers.uring.connects import TimedConnects
-from loadgen.drivers.uring.judge import Judge
+from loadgen.drivers.uring.judge import BAD, Judge
 from loadgen.drivers.uring.load import UringLoad
-from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step
+from loadgen.drivers.uring.programs import SINK, STEP_BITS, Program, Programs, Step
 from loadgen.drivers.uring.slots import Mode, Slots, Table, part
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from loadgen.uring.ring import Ring
@@ -192,12 +192,18 @@ class UringClient(Client):
         if any(present[Step.OPTION : Step.RECV]):
             for index in (chained & (step >= Step.OPTION) & (step < Step.RECV)).nonzero()[0].tolist():
                 self._on_the_way(int(slot[index]), int(step[index]), int(res[index]), now_ns)
+        resting = chained & (step == Step.RECV) & (self.table.missing[slot] > 0)
         if present[Step.RECV]:
-            which = chained & (step == Step.RECV)
+            which = chained & (step == Step.RECV) & ~resting
             self._received(slot[which], res[which], now_ns)
+        # What waits for the server's close sees the body where that is not yet read, and is to wait again.
+        early = chained & (step == Step.EOF) & (res > 0) & (self.table.missing[slot] > 0)
+        self.table.unwatched[slot[early]] = True
+        if present[Step.RECV]:
+            self._continued(slot[resting], res[resting], now_ns)
         if present[Step.EOF]:
             # Those that went astray meanwhile have theirs from the loop below.
-            which = (step == Step.EOF) & (self.table.mode[slot] == Mode.CHAIN)
+            which = (step == Step.EOF) & (self.table.mode[slot] == Mode.CHAIN) & ~early
             self._ended(slot[which], res[which])
         if present[Step.WATCH]:
             # As they were: one that idles again meanwhile has another watch.
@@ -211,7 +217,7 @@ class UringClient(Client):
             self.table.mode[closed] = Mode.FREE
             self.flow.free(closed)
         if self.alone:
-            for index in (~chained | (step == Step.EOF)).nonzero()[0].tolist():
+            for index in (~chained | (step == Step.EOF) | resting).nonzero()[0].tolist():
                 attempt = self.alone.get(int(slot[index]))
                 if attempt is not None:
                     attempt.completed(int(step[index]), int(res[index]))
@@ -240,7 +246,8 @@ class UringClient(Client):
         due = chained[table.asked[chained] <= now_ns]
         if len(due):
             # When last asked it was still connecting, if it is not now: its response is due from then on.
-            table.heard[due] = table.asked[due] - self._overdue_ns
+            unheard = due[table.missing[due] == 0]
+            table.heard[unheard] = table.asked[unheard] - self._overdue_ns
             table.asked[due] = now_ns + self._overdue_ns
             answered = table.answered[due]
             self._send_off(Program.CANCEL_RECV, due[~answered])
@@ -262,12 +269,50 @@ class UringClient(Client):
     # Good ends, by the batch.
 
     def _received(self, slots: Slots, lengths: NDArray[np.int32], now_ns: int) -> None:
-        table, tally = self.table, self.tally
-        good = self._judge.good(slots, lengths, table.left[slots] == 1)
-        if np.count_nonzero(good) < len(good):
-            for index in (~good).nonzero()[0].tolist():
+        """What the first read of each response gave."""
+        table = self.table
+        missing = self._judge.missing(slots, lengths, table.left[slots] == 1)
+        whole = missing == 0
+        if np.count_nonzero(whole) < len(whole):
+            for index in (missing == BAD).nonzero()[0].tolist():
                 self._astray(int(slots[index]), int(lengths[index]))
-            slots = slots[good]
+            begun = missing > 0
+            self._begun(slots[begun], lengths[begun], missing[begun])
+            slots = slots[whole]
+        self.tally.reads += len(slots)
+        self._responded(slots, now_ns)
+
+    def _begun(self, slots: Slots, lengths: NDArray[np.int32], missing: NDArray[np.int64]) -> None:
+        """So much of these responses is here, and their heads say how much is missing."""
+        table = self.table
+        _, unknown = part(slots, table.known[slots])
+        self._established(unknown)
+        table.first[slots], table.missing[slots] = lengths, missing
+        table.unwatched[slots] = False
+        # Nobody has to ask where it stands: it is receiving until its time is up.
+        table.asked[slots] = table.heard[slots] + self.plan.timeouts.response_ns
+        self.tally.reads += len(slots)
+        self._send_off(Program.REST, slots)
+
+    def _continued(self, slots: Slots, lengths: NDArray[np.int32], now_ns: int) -> None:
+        """What a further read of each gave: all that was asked for, unless the connection has ended."""
+        table = self.table
+        as_asked = lengths == np.minimum(table.missing[slots], SINK)
+        for slot in slots[~as_asked].tolist():
+            self._adopt_receiving(slot)
+        slots = slots[as_asked]
+        self.tally.reads += len(slots)
+        table.missing[slots] -= lengths[as_asked]
+        whole, others = part(slots, table.missing[slots] == 0)
+        self._send_off(Program.REST, others)
+        if self.plan.closer is Closer.SERVER:
+            last = whole[table.left[whole] == 1]
+            self._send_off(Program.AWAIT_END, last[table.unwatched[last]])
+        self._responded(whole, now_ns)
+
+    def _responded(self, slots: Slots, now_ns: int) -> None:
+        """Responses are whole and good."""
+        table, tally = self.table, self.tally
         _, unknown = part(slots, table.known[slots])
         self._established(unknown)
         tally.exchanges += len(slots)
@@ -293,7 +338,10 @@ class UringClient(Client):
         good = self.table.answered[slots] & ((res == 0) | reset)
         if np.count_nonzero(good) < len(good):
             for index in (~good).nonzero()[0].tolist():
-                self._astray(int(slots[index]), int(res[index]), at_end=True)
+                if self.table.missing[slots[index]]:
+                    self._adopt_receiving(int(slots[index]))
+                else:
+                    self._astray(int(slots[index]), int(res[index]), at_end=True)
             slots, reset = slots[good], reset[good]
         resets, tally = int(np.count_nonzero(reset)), self.tally
         tally.endings[Closer.SERVER, CloseMethod.RST] += resets
@@ -348,7 +396,7 @@ class UringClient(Client):
         while len(slots):
             fit = self.ring.room // self._programs.length(program)
             if fit:
-                self.ring.push(self._programs.entries(program, slots[:fit], self.table.pair))
+                self.ring.push(self._programs.entries(program, slots[:fit], self.table))
                 slots = slots[fit:]
                 continue
             room = self.ring.room
@@ -390,6 +438,18 @@ class UringClient(Client):
         elif not at_end or res <= 0:
             attempt.received(res)
         attempt.carry_on(phase, heard_ns + limit_ns)
+
+    def _adopt_receiving(self, slot: int) -> None:
+        """A response that does not come as its head says. `absorb` passes on what the kernel answered."""
+        table = self.table
+        last = self.plan.closer is Closer.SERVER and table.left[slot] == 1
+        pending = {Step.RECV, Step.EOF} if last and not table.unwatched[slot] else {Step.RECV}
+        attempt = self._adopt(slot, Phase.RECEIVE, pending)
+        attempt.resume(self.buffers[slot, : table.first[slot]].tobytes(), int(table.missing[slot]))
+        table.missing[slot] = 0
+        if self._cutting:
+            attempt.fail(Failure(Phase.RECEIVE, Fault.CUT))
+        attempt.carry_on(Phase.RECEIVE, int(table.heard[slot]) + self.plan.timeouts.response_ns)
 
     def _roused(self, slot: int) -> None:
         """Something came while a connection was idle."""

@@ -1,10 +1,15 @@
-"""Which responses are good: those whose bytes are the last good one's, and those that h11 finds to be."""
+"""Which responses are good: those that begin as the last good one did, and those that h11 finds to be."""
+
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader
+from loadgen.drivers.response import MalformedResponseError, Memo, ResponseReader
 from loadgen.drivers.uring.slots import Slots
+
+BAD: Final = -1
+"""A response that an attempt of its own has to read: an error, or one whose length is not announced."""
 
 
 class Judge:
@@ -12,43 +17,49 @@ class Judge:
 
     def __init__(self, buffers: NDArray[np.uint8]) -> None:
         self._buffers = buffers
-        self._memo: dict[bytes, Response] = {}
-        self._known: dict[bool, bytes] = {}
-        """The last good response, by whether it was a connection's last."""
+        self._memo: Memo = {}
+        self._known: dict[bool, tuple[bytes, int]] = {}
+        """The last good response, by whether it was a connection's last: its prefix, and how long it was."""
 
     def reader(self) -> ResponseReader:
         """One that knows what was read before."""
         return ResponseReader(self._memo)
 
-    def good(self, slots: Slots, lengths: NDArray[np.int32], last: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which of these slots' buffers hold a good response, whole and nothing else.
+    def missing(self, slots: Slots, lengths: NDArray[np.int32], last: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """How many bytes these slots' responses still lack: 0 where one is whole and good, or `BAD`.
 
-        `lengths` are what recv() answered; `last` tells where the connection's last response is due.
+        `lengths` are what the first recv() answered; `last` says where the connection's last response is due.
         """
-        good = np.zeros(len(slots), np.bool_)
-        for kind, known in self._known.items():
-            same = (last == kind) & (lengths == len(known))
-            count = np.count_nonzero(same)
+        missing = np.full(len(slots), BAD, np.int64)
+        for kind, (prefix, total) in self._known.items():
+            alike = (last == kind) & (lengths >= len(prefix)) & (lengths <= total)
+            count = np.count_nonzero(alike)
             if not count:
                 continue
-            alike = slots if count == len(slots) else slots[same]
-            found = self._buffers[alike, : len(known)]
+            found = self._buffers[slots if count == len(slots) else slots[alike], : len(prefix)]
+            left = total - lengths[alike]
             # All of them at once, which is nearly always so, by one comparison of memory.
-            whole = found.tobytes() == known * count
-            good[same] = whole or (found == np.frombuffer(known, np.uint8)).all(axis=1)
-        if np.count_nonzero(good) < len(good):
-            for index in (~good & (lengths > 0)).nonzero()[0].tolist():
+            if found.tobytes() != prefix * count:
+                left[(found != np.frombuffer(prefix, np.uint8)).any(axis=1)] = BAD
+            missing[alike] = left
+        if np.count_nonzero(missing == BAD):
+            for index in ((missing == BAD) & (lengths > 0)).nonzero()[0].tolist():
                 data = self._buffers[slots[index], : lengths[index]].tobytes()
-                good[index] = self._read(data, bool(last[index]))
-        return good
+                missing[index] = self._read(data, bool(last[index]))
+        return missing
 
-    def _read(self, data: bytes, last: bool) -> bool:
+    def _read(self, data: bytes, last: bool) -> int:
         """Read a response that differs from the last good one: in its date, once a second, or in more."""
+        reader = self.reader()
         try:
-            response = self.reader().feed(data)
+            reader.feed(data)
         except MalformedResponseError:
-            return False
-        if response is None or response.status >= 400 or (response.closes and not last):
-            return False
-        self._known[last] = data
-        return True
+            return BAD
+        announced = reader.announced
+        if announced is None:
+            return BAD
+        response = announced.response
+        if response.status >= 400 or (response.closes and not last):
+            return BAD
+        self._known[last] = data[: announced.prefix], announced.total
+        return announced.total - len(data)

@@ -161,8 +161,9 @@ class ClosedUringLoad(UringLoad):
             # No wait, but all that is to be done for those just opened, few as they are: they would pile up.
             return self._tally.in_flight, 0
         limit_ns = self._thinking[0][0] - now_ns if self._thinking else FOREVER_NS
-        under_way = self._tally.in_flight - len(self._idle)
-        if not under_way:
+        # Those alone in their slot are answered one operation at a time: to wait for a batch would add up.
+        under_way = self._tally.in_flight - len(self._idle) - len(self.client.alone)
+        if under_way <= 0:
             return 1, limit_ns
         batch = min(ceil(self._share * under_way) + self.client.closing, MOST_WAITED)
         return batch, min(limit_ns, BATCH_NS)

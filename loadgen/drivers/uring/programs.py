@@ -5,9 +5,11 @@ but for the last, so a chain answers once: by its end, or by the entry that fail
 """
 
 import ctypes
+import mmap
 import select
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final
@@ -18,14 +20,23 @@ from numpy.typing import NDArray
 from loadgen.drivers.attempt import requests
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
+from loadgen.drivers.uring.slots import Table
 from loadgen.tcp import CloseMethod, Closer
-from loadgen.uring.abi import ADDR, SOCKET_SETSOCKOPT, SQE, WORDS, Flag, Op
+from loadgen.uring.abi import ADDR, LEN, SOCKET_SETSOCKOPT, SQE, WORDS, Flag, Op
 
 Words = NDArray[np.uint64]
 """Entries as 64-bit words (see `abi.WORDS`)."""
 
 STEP_BITS = 4
 """`user_data` is a slot's number, and below it in so many bits a `Step`."""
+MOST_FIRST = 65_536
+"""Bytes that the first read of a response takes at most."""
+MOST_BUFFERS = 1 << 29
+"""Bytes of all first reads together, if every slot had a response as large as its buffer."""
+CACHE_LINE = 64
+SINK = 1 << 20
+"""Bytes of a body that one more read takes: so many that the turns are few beside what the kernel does for
+them, and so few that they stay in the cache."""
 CANCEL_ALL_OF_FIXED_FILE = 1 << 0 | 1 << 1 | 1 << 3
 """IORING_ASYNC_CANCEL_ALL, _FD and _FD_FIXED: whatever is pending on that file of the ring's table."""
 
@@ -77,6 +88,10 @@ class Program(Enum):
     FINISH = auto()
     """End the slot's connection, being its closer."""
     RECV = auto()
+    REST = auto()
+    """Receive what is missing of a response: all of it, or a sink full."""
+    AWAIT_END = auto()
+    """Wait for the server's close."""
     SEND_KEEP = auto()
     SEND_LAST = auto()
     LOOK = auto()
@@ -113,11 +128,24 @@ class _Entry:
         return replace(self, flags=self.flags & ~(Flag.LINK | Flag.HARDLINK | Flag.CQE_SKIP_SUCCESS))
 
 
-class Programs:
-    """All programs of one plan, over `slots` slots with a receive buffer of `capacity` bytes each."""
+def receive_buffers(slots: int) -> NDArray[np.uint8]:
+    """One for each slot, shape (slots, bytes). Memory is taken where a response comes, page by page."""
+    # Not a power of two: all of them would begin in the same set of the core's cache.
+    width = min(MOST_FIRST, MOST_BUFFERS // slots) + CACHE_LINE
+    memory = mmap.mmap(-1, slots * width)
+    with suppress(OSError):  # A kernel without huge pages knows no such advice.
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, np.uint8).reshape(slots, width)
 
-    def __init__(self, plan: Plan, slots: int, capacity: int) -> None:
-        self.buffers: NDArray[np.uint8] = np.zeros((slots, capacity), np.uint8)
+
+class Programs:
+    """All programs of one plan, over slots with a receive buffer each: `buffers`, of shape (slots, bytes)."""
+
+    def __init__(self, plan: Plan, buffers: NDArray[np.uint8]) -> None:
+        self.buffers = buffers
+        # Nobody looks at what is behind the first read, so all slots share the memory that it goes to.
+        self._sink = np.zeros(SINK, np.uint8)
+        slots = len(buffers)
         self.pairs = len(plan.sources) * len(plan.destinations)
         self._plan = plan
         self._slot = np.arange(slots)
@@ -145,13 +173,12 @@ class Programs:
         self.build(program)
         return len(self._steps[program])
 
-    def entries(self, program: Program, slots: NDArray[np.int64], pairs: NDArray[np.int64]) -> Words:
-        """The program for each of these slots, to be pushed as it is.
-
-        `pairs` has the number of every slot's pair of source and destination.
-        """
+    def entries(self, program: Program, slots: NDArray[np.int64], table: Table) -> Words:
+        """The program for each of these slots, to be pushed as it is."""
         self.build(program)
-        block = self._built[program].take(slots, 0)
+        block, pairs = self._built[program].take(slots, 0), table.pair
+        if program is Program.REST:
+            block[:, LEN] = np.minimum(table.missing[slots], SINK) | socket.MSG_WAITALL << 32
         if self.pairs > 1:
             for place, step in enumerate(self._steps[program]):
                 if step == Step.CONNECT:
@@ -200,6 +227,10 @@ class Programs:
                 return [self._peek(Step.PEEK), *self._linger(), self._close()]
             case Program.RECV:
                 return [self._recv()]
+            case Program.REST:
+                return [replace(self._recv(), addr=self._sink.ctypes.data)]
+            case Program.AWAIT_END:
+                return [self._end()]
             case Program.SEND_KEEP | Program.SEND_LAST:
                 return [self._send(last=program is Program.SEND_LAST).last()]
             case Program.LOOK:
@@ -241,9 +272,7 @@ class Programs:
     def _exchange(self, *, last: bool) -> list[_Entry]:
         receive = self._recv()
         if last and self._plan.closer is Closer.SERVER:
-            # Only looked at: bytes behind the last response are read by whoever looks into the matter.
-            end = _Entry(Step.EOF, Op.RECV, addr=self._peeked, len=1, op_flags=socket.MSG_PEEK)
-            return [self._send(last=last), replace(receive, flags=Flag.LINK), end.last()]
+            return [self._send(last=last), replace(receive, flags=Flag.LINK), self._end()]
         return [self._send(last=last), receive]
 
     def _send(self, *, last: bool) -> _Entry:
@@ -253,6 +282,10 @@ class Programs:
 
     def _recv(self) -> _Entry:
         return _Entry(Step.RECV, Op.RECV, addr=self._buffer(), len=self.buffers.shape[1]).last()
+
+    def _end(self) -> _Entry:
+        # Only looked at: bytes behind the last response are read by whoever looks into the matter.
+        return _Entry(Step.EOF, Op.RECV, addr=self._peeked, len=1, op_flags=socket.MSG_PEEK).last()
 
     def _peek(self, step: int) -> _Entry:
         flags = socket.MSG_PEEK | socket.MSG_DONTWAIT

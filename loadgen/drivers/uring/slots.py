@@ -45,6 +45,8 @@ class Table:
     begun     when connect() was called; heard: what the timeout of the response, or of the close, counts from
     pair      which source and destination
     known     the connection was counted as established
+    first     bytes that the first read of a response gave; missing: those still to come, by its head
+    unwatched the wait for the server's close has seen the body instead, and has to be begun again
     answered  the last response is here, the server's close is not
     asked     when to ask next for a chain that is overdue
     """
@@ -60,3 +62,6 @@ class Table:
         self.pair = np.zeros(count, np.int64)
         self.known = np.zeros(count, np.bool_)
         self.answered = np.zeros(count, np.bool_)
+        self.first = np.zeros(count, np.int64)
+        self.missing = np.zeros(count, np.int64)
+        self.unwatched = np.zeros(count, np.bool_)

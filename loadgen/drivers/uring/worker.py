@@ -14,7 +14,7 @@ from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.client import UringClient
 from loadgen.drivers.uring.load import FOREVER_NS, load_of
-from loadgen.drivers.uring.programs import Programs
+from loadgen.drivers.uring.programs import Programs, receive_buffers
 from loadgen.drivers.words import hear, say, say_interval, told
 from loadgen.uring.ring import Ring
 
@@ -22,9 +22,6 @@ ENTRIES = 4096
 """Submission entries: a whole turn's chains, and small enough to stay in the core's cache."""
 MOST_COMPLETIONS = 65_536
 """The kernel's own limit; what finds no room waits in the kernel."""
-BUFFER_SLACK = 1024
-"""A response's head, and room to see that more has come than was asked for."""
-MOST_BUFFER = 65_536
 SWEEP_NS = 50_000_000
 """How often deadlines are looked at, and stdin."""
 PR_SET_TIMERSLACK = 29
@@ -51,8 +48,7 @@ def work(plan: Plan) -> None:
 
 
 def _client(plan: Plan, tally: Tally, ring: Ring, slots: int) -> UringClient:
-    capacity = min(-(-(plan.response_bytes + BUFFER_SLACK) // 1024) * 1024, MOST_BUFFER)
-    programs = Programs(plan, slots, capacity)
+    programs = Programs(plan, receive_buffers(slots))
     client = UringClient(plan, tally, ring, programs)
     client.attach(load_of(plan, tally, slots))
     return client
