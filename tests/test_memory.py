@@ -12,7 +12,9 @@ from loadgen import window
 from loadgen.doubts import doubts
 from loadgen.fold import Fold
 from loadgen.records import Event, Record
-from loadgen.tcp import State
+from loadgen.tcp import Side, State
+from plots.buckets import EXACT, MOST, PENDING
+from plots.columns import Gathering, columns_of
 from tests.made_records import NO_PORT, STEP, interval, sample, side, variant
 
 PORTS = 28_232
@@ -98,3 +100,35 @@ def test_a_fold_that_keeps_little_answers_as_one_that_keeps_all(
         assert len(fold.intervals) <= 64
         assert len(fold.samples) <= 48
     assert answers(fold) == answers(everything)
+
+
+def test_figures_of_a_long_run_keep_its_counts_and_its_extremes() -> None:
+    count, spike, dip = 20_000, 7_001, 13_002
+    random = np.random.default_rng(0)
+    made = random.integers(180, 220, count).tolist()
+    made[spike], made[dip] = 5_000, 1
+    gathering = Gathering()
+    for index, connected in enumerate(made):
+        failed = {NO_PORT: 7} if index == 400 else {}
+        gathering.add(interval(index, connected, errors=failed))
+        waiting = {State.TIME_WAIT: 30_000 if index == spike else 100}
+        gathering.add(sample(index * STEP, side(waiting, ports_held=5 if index == dip else 9)))
+    columns = gathering.columns()
+    rates, sockets = columns.rates, columns.sockets
+    assert rates.t_s.size <= 6 * MOST
+    assert sockets.t_s.size <= 2 * MOST + PENDING
+    assert rates.total(rates.connected) == pytest.approx(sum(made))
+    assert rates.total(rates.errors[str(NO_PORT)]) == pytest.approx(7)
+    assert (rates.connected.max(), rates.connected.min()) == (pytest.approx(50_000), pytest.approx(10))
+    assert rates.t_s[rates.connected.argmax()] == pytest.approx((spike + 0.5) / 10)
+    assert (sockets.peak(Side.CLIENT, State.TIME_WAIT), sockets.ports_held.min()) == (30_000, 5)
+    assert (np.diff(rates.t_s) >= 0).all()
+    # A bucket is no gap.
+    assert np.diff(rates.t_s).max() <= 2 * rates.bucket_s
+
+
+def test_figures_of_seven_minutes_show_every_record() -> None:
+    records = [interval(index, index) for index in range(EXACT * MOST - 1)]
+    rates = columns_of(records).rates
+    assert rates.connected.tolist() == pytest.approx([10 * index for index in range(len(records))])
+    assert rates.bucket_s == 0
