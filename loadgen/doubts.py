@@ -269,12 +269,11 @@ def _overflows(case: Case) -> Iterator[Caveat]:
 
 
 def _sampler(case: Case) -> Iterator[Caveat]:
-    samples = case.fold.samples
-    late = sum(sample.late for sample in samples)
-    if late > LATE_SAMPLES * len(samples):
+    late, count = case.fold.sampled.late, case.fold.sampled.count
+    if late > LATE_SAMPLES * count:
         yield Caveat(
             CaveatKind.SAMPLER_LATE,
-            f"{late:,} of {len(samples):,} samples were late by more than half a period",
+            f"{late:,} of {count:,} samples were late by more than half a period",
             "free the machine's cores, or sample less often (sample.every)",
         )
 
@@ -335,11 +334,9 @@ def _ended_early(case: Case) -> int:
 
     The load's end is no fault: what was open in the last whole interval, or was opened since, may be such.
     """
-    fold, end_ns = case.fold, case.fold.load_end_ns()
+    fold = case.fold
     all_made = fold.count("exchanges") // case.variant.connection.requests
-    open_last = [one.in_flight for one in fold.intervals if one.end_ns <= end_ns][-1:]
-    since = sum(one.attempts for one in fold.intervals if one.end_ns > end_ns)
-    return fold.count("succeeded") - all_made - sum(open_last) - since
+    return fold.count("succeeded") - all_made - fold.open_at_end()
 
 
 _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (

@@ -1,29 +1,24 @@
 """The fold: records in, what a variant has shown so far out; the same for live view, table and figures.
 
-Pure. Records may come in any order of kinds, each kind in its own order, as they are made or as
-a run directory gives them back.
+Pure. What a fold keeps does not grow with the run: sums, extremes, and the latest records (`window.Recent`).
+Records come as they are made, or as a run directory gives them back: each kind in its own order, and the
+kinds in any order, but in that of time where they are more than a fold keeps.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import fields
-from statistics import mean, median
 
 from loadgen.audit import Counted
-from loadgen.headroom import (
-    Core,
-    Exhaustion,
-    Search,
-    connect_share,
-    cores,
-    cores_used,
-    exhaustion,
-    search,
-)
-from loadgen.knee import Knee, exhaustion_ns, knee, mean_rate, rate
+from loadgen.headroom import Core, Exhaustion, Search, cores, cores_used
+from loadgen.knee import Knee, exhaustion_ns
 from loadgen.latency import Distribution, Latency, Tag
 from loadgen.records import COUNTS, Closes, Event, Interval, Record, Sample
+from loadgen.sampled import Sampled
 from loadgen.tcp import Failure, Side, State
+from loadgen.underload import UnderLoad
+from loadgen.window import Recent, Window
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
@@ -78,27 +73,50 @@ class Fold:
 
     def __init__(self, ports: int) -> None:
         self.ports = ports
-        self.intervals: list[Interval] = []
-        self.samples: list[Sample] = []
         self.events: list[Event] = []
         self.errors: Counter[Failure] = Counter()
+        self.sampled = Sampled()
+        self.by_kernel = False
+        """Whether a command drives, so that the kernel alone has counted."""
         self._counts: Counter[str] = Counter()
         self._closes: Counter[str] = Counter()
         self._latencies = {tag: Distribution() for tag in Tag}
+        self._gone_ns: int | None = None
+        self._recent = Recent()
+        self._judged = UnderLoad(ports)
+        self._load: UnderLoad | None = None
+        self._open_last = self._attempts_since = 0
 
     def add(self, record: Record | Latency) -> None:
+        self._load = None
         match record:
             case Interval():
-                self.intervals.append(record)
+                self._recent.intervals.append(record)
                 self.errors.update(record.errors)
                 self._counts.update({name: getattr(record, name) for name in COUNTS})
                 self._closes.update({name: getattr(record.closes, name) for name in _CLOSES})
+                self.by_kernel = self.by_kernel or record.by_kernel
+                if self._gone_ns is None:
+                    self._gone_ns = exhaustion_ns([record])
             case Sample():
-                self.samples.append(record)
+                self._recent.samples.append(record)
+                self.sampled.add(record)
             case Event():
                 self.events.append(record)
             case Latency():
                 self._latencies[record.tag].add(record)
+        if self._recent.full:
+            self._settle()
+
+    @property
+    def intervals(self) -> Sequence[Interval]:
+        """The latest intervals, all of them where they are few (`window.MOST_INTERVALS`)."""
+        return self._recent.intervals
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """The baseline, the first sample of the load, and the latest ones: all of them where they are few."""
+        return self._recent.samples
 
     @property
     def counted(self) -> Counted:
@@ -115,11 +133,6 @@ class Fold:
     @property
     def closes(self) -> Closes:
         return Closes(**self._closes)
-
-    @property
-    def by_kernel(self) -> bool:
-        """Whether a command drives, so that the kernel alone has counted."""
-        return any(interval.by_kernel for interval in self.intervals)
 
     def count(self, name: str) -> int:
         """A total of the intervals, by the field's name."""
@@ -154,11 +167,17 @@ class Fold:
             return ends.t_ns
         return self.intervals[-1].end_ns if self.intervals else 0
 
-    def under_load(self) -> list[Interval]:
-        """The intervals that lie under load for more than their half: the tail is left out."""
-        end_ns = self.load_end_ns()
-        loaded = [one for one in self.intervals if (one.start_ns + one.end_ns) // 2 < end_ns]
-        return loaded or self.intervals
+    def under_load(self) -> UnderLoad:
+        """What the intervals add up to that lie under load for more than their half: the tail is left out."""
+        if self._load is None:
+            self._load = deepcopy(self._judged)
+            self._judge(self._load, len(self.intervals))
+        return self._load
+
+    def open_at_end(self) -> int:
+        """Connections open at the end of the last interval of the load, or attempted since."""
+        last, since = self._open_at_end(len(self.intervals))
+        return last + since
 
     def workers(self, side: Side) -> int:
         """The processes that serve, or make the load, as far as the samples tell."""
@@ -174,14 +193,14 @@ class Fold:
 
     def search(self) -> Search | None:
         """The part of the load in which connect() searched for ports."""
-        return search(self.under_load(), self.samples, self.workers(Side.CLIENT), self.ports)
+        return self.under_load().search(self.workers(Side.CLIENT))
 
     def exhaustion(self) -> Exhaustion | None:
         """The part of the load in which the client found no port."""
-        return exhaustion(self.under_load())
+        return self.under_load().exhaustion()
 
     def knee(self) -> Knee | None:
-        return knee(self.under_load(), self.samples)
+        return self.under_load().knee()
 
     def metrics(self) -> dict[str, float]:
         """Every metric that was measured, by name; one that was not is absent, and is not 0."""
@@ -204,52 +223,43 @@ class Fold:
         found: dict[str, float] = {
             name: self._counts[name] for name in COUNTS if not by_kernel or name in _KERNELS
         }
-        if not by_kernel or not self._shared():
+        # Where both sides live in one namespace its counters do not tell them apart.
+        if not by_kernel or not self.sampled.full:
             found |= {f"closes.{name}": count for name, count in self._closes.items()}
         if not by_kernel:
             found["errors.total"] = self.errors.total()
         for failure, count in self.errors.items():
             found[f"errors.{failure.kind}"] = found.get(f"errors.{failure.kind}", 0) + count
-        loaded = self.under_load()
-        length_ns = loaded[-1].end_ns - loaded[0].start_ns
-        found["load.time_ns"] = length_ns
-        if length_ns > 0:
-            found["rate.mean"] = mean_rate(loaded)
+        load = self.under_load()
+        found["load.time_ns"] = load.length_ns
+        if load.length_ns > 0:
+            found["rate.mean"] = load.mean_rate
             if not by_kernel:
-                found["rate.requests"] = sum(interval.exchanges for interval in loaded) * 1e9 / length_ns
-            rates = [rate(interval) for interval in _whole(loaded)]
-            found["rate.max"] = max(rates)
-            found["rate.end"] = rates[-1]
-        share = connect_share(loaded, self.workers(Side.CLIENT))
+                found["rate.requests"] = load.exchanges * 1e9 / load.length_ns
+            found["rate.max"], found["rate.end"] = load.rates()
+        share = load.connecting.share(self.workers(Side.CLIENT))
         if share is not None:
             found["connect.share"] = share
-        fallen = self.knee()
+        fallen = load.knee()
         if fallen is not None:
             found["knee.ports"] = fallen.ports
             found["knee.time_ns"] = fallen.time_ns
             found["knee.rate_before"] = fallen.rate_before
             found["knee.rate_after"] = fallen.rate_after
-        gone_ns = exhaustion_ns(self.intervals)
-        if gone_ns is not None:
-            found["exhaustion.time_ns"] = gone_ns
+        if self._gone_ns is not None:
+            found["exhaustion.time_ns"] = self._gone_ns
         return found
-
-    def _shared(self) -> bool:
-        """Whether both sides live in one namespace, whose counters do not tell them apart."""
-        return any(sample.full for sample in self.samples)
 
     def _state_metrics(self) -> dict[str, float]:
         found: dict[str, float] = {
-            "samples.count": len(self.samples),
-            "samples.late": sum(sample.late for sample in self.samples),
-            "samples.cost_ns": mean(sample.cost_ns for sample in self.samples),
+            "samples.count": self.sampled.count,
+            "samples.late": self.sampled.late,
+            "samples.cost_ns": self.sampled.cost_ns / self.sampled.count,
         }
         first, last = self.samples[0], self.samples[-1]
         for side in last.sides:
             for state in State:
-                found[f"{side}.{state.key}.max"] = max(
-                    sample.sides[side].count(state) for sample in self.samples
-                )
+                found[f"{side}.{state.key}.max"] = self.sampled.most(side, state)
                 found[f"{side}.{state.key}.end"] = last.sides[side].count(state)
             found[f"{side}.cpu_ns"] = _cpu_ns(last, side) - _cpu_ns(first, side)
             found[f"{side}.busy"] = self.busy(side) / self.workers(side)
@@ -257,19 +267,40 @@ class Fold:
             if shares:
                 found[f"{side}.busy.max"] = max(core.used for core in shares)
                 found[f"{side}.waiting"] = sum(core.waited for core in shares) / len(shares)
-        # With states of an earlier sample, a connection that closed since would hold two.
-        clients = [sample.sides[Side.CLIENT] for sample in self.samples]
-        held = [client.ports_held for client in clients if not client.states_age_ns]
-        found["client.ports_held.max"] = max(held)
-        found["client.ports_held.end"] = held[-1]
+        if self.sampled.ports_most is not None and self.sampled.ports_last is not None:
+            found["client.ports_held.max"] = self.sampled.ports_most
+            found["client.ports_held.end"] = self.sampled.ports_last
         return found
+
+    def _settle(self) -> None:
+        """Judge the older intervals, so that they, and their samples, need not be kept."""
+        due, end = self._recent.due(), self.event("load_ends")
+        self._judge(self._judged, due)
+        self._open_last, self._attempts_since = self._open_at_end(due)
+        self._recent.drop(due, [*self._judged.marks_ns, *([end.t_ns] if end else [])])
+
+    def _judge(self, load: UnderLoad, upto: int) -> None:
+        """Have the intervals up to this one judged that are not yet: by those of the load that are around."""
+        end_ns, judged = self.load_end_ns(), self._recent.judged
+        loads = [(one.start_ns + one.end_ns) // 2 < end_ns for one in self.intervals]
+        loaded = [one for one, yes in zip(self.intervals, loads, strict=True) if yes]
+        first, last = sum(loads[:judged]), sum(loads[:upto])
+        if not load.intervals and not loaded:
+            loaded, first, last = self.intervals, 0, upto
+        window, workers = Window.of(loaded, self.samples), self.workers(Side.CLIENT)
+        for index in range(first, last):
+            load.judge(window, index, workers)
+
+    def _open_at_end(self, upto: int) -> tuple[int, int]:
+        """Connections open when the load ended, by the last interval of it, and attempts since."""
+        end_ns, last, since = self.load_end_ns(), self._open_last, self._attempts_since
+        for one in self.intervals[self._recent.judged : upto]:
+            if one.end_ns <= end_ns:
+                last = one.in_flight
+            else:
+                since += one.attempts
+        return last, since
 
 
 def _cpu_ns(sample: Sample, side: Side) -> int:
     return sample.sides[side].cpu_user_ns + sample.sides[side].cpu_system_ns
-
-
-def _whole(intervals: Sequence[Interval]) -> list[Interval]:
-    """Those of about the usual length: one cut to a millisecond holds too few connections for a rate."""
-    least_ns = median(one.end_ns - one.start_ns for one in intervals) / 2
-    return [one for one in intervals if one.end_ns - one.start_ns >= least_ns]

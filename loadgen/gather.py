@@ -5,14 +5,11 @@ every worker, so it ends only where all of them end one. Workers end theirs at t
 length; where one was held up and missed some, the stream's interval is as long as its was.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from loadgen.latency import Counts, Tag
-from loadgen.records import COUNTS, Closes, Interval
-from loadgen.tcp import Failure
+from loadgen.records import Interval, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +102,12 @@ def _merged(start_ns: int, end_ns: int, in_flight: int, parts: Sequence[Taken]) 
         if (of_tag := [counts for taken in parts for counts in taken.latencies if counts.tag is tag])
     }
     connect, response = latencies.get(Tag.CONNECT), latencies.get(Tag.RESPONSE)
-    errors: Counter[Failure] = Counter()
-    for interval in intervals:
-        errors.update(interval.errors)
-    connecting = [interval.connecting_ns for interval in intervals if interval.connecting_ns is not None]
-    interval = Interval(
-        start_ns=start_ns,
-        end_ns=end_ns,
-        **dict[str, Any]({name: sum(getattr(interval, name) for interval in intervals) for name in COUNTS}),
+    interval = replace(
+        together(intervals, start_ns, end_ns),
         in_flight=in_flight,
-        closes=_closes(interval.closes for interval in intervals),
-        errors=dict(errors),
         connect_p50_ns=connect and connect.quantile_ns(0.5),
         connect_p99_ns=connect and connect.quantile_ns(0.99),
         response_p50_ns=response and response.quantile_ns(0.5),
         response_p99_ns=response and response.quantile_ns(0.99),
-        connecting_ns=sum(connecting) if len(connecting) == len(intervals) else None,
     )
     return Taken(interval, tuple(latencies.values()))
-
-
-def _closes(parts: Iterable[Closes]) -> Closes:
-    each = list(parts)
-    return Closes(*(sum(getattr(one, field.name) for one in each) for field in fields(Closes)))

@@ -5,15 +5,14 @@ Pure. A load that reaches its limit looks alike whoever the limit is: starts lat
 grow. These numbers tell the generator, the server and the kernel's search for a port (K8) apart.
 """
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
 
-from loadgen.knee import LASTING, LEAST_SLOWING, out_of_ports
+from loadgen.knee import LEAST_SLOWING, out_of_ports
 from loadgen.records import Interval, Sample
+from loadgen.spread import Spread
 from loadgen.tcp import Side
+from loadgen.window import LASTING, Window
 
 SEARCH_SHARE = 0.5
 """The share of the load workers' time inside connect() from which on it is what they mostly do."""
@@ -87,93 +86,124 @@ def cores(samples: Sequence[Sample], side: Side, until_ns: int) -> list[Core]:
     return [Core(used / length_ns, wait / length_ns) for used, wait in zip(used_ns, waited_ns, strict=False)]
 
 
-def connect_share(intervals: Sequence[Interval], workers: int) -> float | None:
-    """The share of the load workers' time spent inside connect(); None where it was not measured.
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """The time spent inside connect() in some intervals, over all load workers: None where it was not
+    measured in each of them. The calls of it, and the length of the intervals together."""
 
-    At most 1: the uring driver times some of the calls, and what it concludes of all can be too much.
-    """
-    spent_ns = _connecting_ns(intervals)
-    length_ns = sum(one.end_ns - one.start_ns for one in intervals) * workers
-    return None if spent_ns is None or not length_ns else min(spent_ns / length_ns, 1.0)
+    spent_ns: int | None = 0
+    calls: int = 0
+    length_ns: int = 0
+
+    def __add__(self, one: Interval) -> "Connecting":
+        spent_ns = (
+            None if self.spent_ns is None or one.connecting_ns is None else self.spent_ns + one.connecting_ns
+        )
+        return Connecting(spent_ns, self.calls + one.attempts, self.length_ns + one.end_ns - one.start_ns)
+
+    def share(self, workers: int) -> float | None:
+        """The share of the load workers' time; None where it was not measured.
+
+        At most 1: the uring driver times some of the calls, and what it concludes of all can be too much.
+        """
+        if self.spent_ns is None or not self.length_ns:
+            return None
+        return min(self.spent_ns / (self.length_ns * workers), 1.0)
+
+    @property
+    def call_ns(self) -> int | None:
+        """The mean time of a call, None where there was none or it was not measured."""
+        return None if self.spent_ns is None or not self.calls else self.spent_ns // self.calls
 
 
-def search(
-    intervals: Sequence[Interval], samples: Sequence[Sample], workers: int, ports: int
-) -> Search | None:
-    """The search for ports in these intervals, None where there is none or it does not last.
+class SearchFinder:
+    """Finds the part of a load in which connect() searches for ports. It is given each interval in turn.
 
     connect() has to be slow and to take most of the time, and the client to hold the ports: any of the
     three alone has other causes, such as a machine that is shared.
     """
-    times_ns = [sample.t_ns for sample in samples]
 
-    def held(interval: Interval) -> int:
-        found = bisect_right(times_ns, interval.end_ns)
-        return samples[found - 1].sides[Side.CLIENT].ports_held if found else 0
+    def __init__(self, ports: int) -> None:
+        self._least_held = SEARCH_HELD * ports
+        self.since_ns: int | None = None
+        self._held = 0
+        self._lasted = 0
+        self._during = Connecting()
+        # The median: one pause of the machine would pass for slow calls.
+        self._calls_before_ns = Spread()
+        self._explained = False
+        self._late = 0
 
-    searching = [_busy_connecting([one], workers) and held(one) >= SEARCH_HELD * ports for one in intervals]
-    if sum(searching) < LASTING:
-        return None
-    begin = searching.index(True)
-    during = [one for one, searches in zip(intervals, searching, strict=True) if searches]
-    share, call_ns = connect_share(during, workers), _call_ns(during)
-    assert share is not None  # it was measured in each of them
-    assert call_ns is not None
-    # The median: one pause of the machine would pass for slow calls.
-    calls_ns = [call for one in intervals[:begin] if (call := _call_ns([one])) is not None]
-    before_ns = round(median(calls_ns)) if calls_ns else None
-    if before_ns is not None and call_ns < LEAST_SLOWING * before_ns:
-        return None
-    return Search(
-        since_ns=intervals[begin].start_ns,
-        share=share,
-        call_ns=call_ns,
-        before_ns=before_ns,
-        ports_held=held(intervals[begin]),
-        late=_late(intervals, searching),
-    )
+    def judge(self, window: Window, index: int, workers: int) -> None:
+        """Take in the next interval, which stands there in the window."""
+        one, *following = window.intervals[index : index + 2]
+        searches = self._searches(one, window, workers)
+        if searches:
+            if self.since_ns is None:
+                self.since_ns, self._held = one.start_ns, _held(one, window)
+            self._lasted += 1
+            self._during += one
+        elif self.since_ns is None and (call_ns := (Connecting() + one).call_ns) is not None:
+            self._calls_before_ns.add(call_ns)
+        # Late starts that the search explains: those during it, in the interval in which it begins, and after
+        # it for as long as there are any, for what it held up starts then. Those without a port are left out.
+        soon = any(self._searches(other, window, workers) for other in following)
+        self._explained = searches or soon or (self._explained and one.late > 0)
+        if self._explained and not out_of_ports(one):
+            self._late += one.late
+
+    def search(self, workers: int) -> Search | None:
+        """The search so far, None where there is none or it does not last."""
+        if self.since_ns is None or self._lasted < LASTING:
+            return None
+        share, call_ns = self._during.share(workers), self._during.call_ns
+        assert share is not None  # it was measured in each of them
+        assert call_ns is not None
+        before = self._calls_before_ns.median()
+        before_ns = None if before is None else round(before)
+        if before_ns is not None and call_ns < LEAST_SLOWING * before_ns:
+            return None
+        return Search(self.since_ns, share, call_ns, before_ns, self._held, self._late)
+
+    def _searches(self, interval: Interval, window: Window, workers: int) -> bool:
+        return _busy_connecting(interval, workers) and _held(interval, window) >= self._least_held
 
 
-def _busy_connecting(intervals: Sequence[Interval], workers: int) -> bool:
-    share, call_ns = connect_share(intervals, workers), _call_ns(intervals)
+def _held(interval: Interval, window: Window) -> int:
+    """The client's ports held at an interval's end."""
+    sample = window.sample_before(interval.end_ns)
+    return sample.sides[Side.CLIENT].ports_held if sample else 0
+
+
+def _busy_connecting(interval: Interval, workers: int) -> bool:
+    connecting = Connecting() + interval
+    share, call_ns = connecting.share(workers), connecting.call_ns
     return share is not None and share >= SEARCH_SHARE and call_ns is not None and call_ns >= SLOW_CALL_NS
 
 
-def exhaustion(intervals: Sequence[Interval]) -> Exhaustion | None:
-    """The want of ports in these intervals, None where there is none."""
-    lacking = [one for one in intervals if out_of_ports(one)]
-    if not lacking:
-        return None
-    # One that was taken for a moment is no reason to judge nobody from then on.
-    stretches = (intervals[begin : begin + LASTING] for begin in range(len(intervals) - LASTING + 1))
-    lasting = next((stretch for stretch in stretches if all(map(out_of_ports, stretch))), None)
-    return Exhaustion(
-        since_ns=lacking[0].start_ns,
-        lasting_ns=lasting[0].start_ns if lasting else None,
-        late=sum(one.late for one in lacking),
-    )
+class ExhaustionFinder:
+    """Finds the parts of a load in which the client lacks ports. It is given each interval in turn."""
 
+    def __init__(self) -> None:
+        self._since_ns: int | None = None
+        self.lasting_ns: int | None = None
+        self._late = 0
+        # One that was taken for a moment is no reason to judge nobody from then on.
+        self._stretch: list[int] = []
 
-def _late(intervals: Sequence[Interval], searching: Sequence[bool]) -> int:
-    """Late starts that the search explains: those during it, in the interval in which it begins, and after
-    it for as long as there are any, for what it held up starts then. Those without a port are left out."""
-    explained = [now or soon for now, soon in pairwise([*searching, False])]
-    for index in range(1, len(intervals)):
-        explained[index] |= explained[index - 1] and intervals[index].late > 0
-    return sum(
-        one.late for one, yes in zip(intervals, explained, strict=True) if yes and not out_of_ports(one)
-    )
+    def judge(self, one: Interval) -> None:
+        if not out_of_ports(one):
+            self._stretch = []
+            return
+        self._since_ns = one.start_ns if self._since_ns is None else self._since_ns
+        self._late += one.late
+        if self.lasting_ns is None:
+            self._stretch.append(one.start_ns)
+            self.lasting_ns = self._stretch[0] if len(self._stretch) == LASTING else None
 
-
-def _connecting_ns(intervals: Sequence[Interval]) -> int | None:
-    measured = [one.connecting_ns for one in intervals if one.connecting_ns is not None]
-    return sum(measured) if measured and len(measured) == len(intervals) else None
-
-
-def _call_ns(intervals: Sequence[Interval]) -> int | None:
-    """The mean time of a call of connect(), None where there was none or it was not measured."""
-    spent_ns, attempts = _connecting_ns(intervals), sum(one.attempts for one in intervals)
-    return None if spent_ns is None or not attempts else spent_ns // attempts
+    def exhaustion(self) -> Exhaustion | None:
+        """The want of ports so far, None where there was none."""
+        return None if self._since_ns is None else Exhaustion(self._since_ns, self.lasting_ns, self._late)
 
 
 def _grown(first: Sequence[int], last: Sequence[int]) -> list[int]:

@@ -1,9 +1,10 @@
 """Where throughput falls: the knee in a run's records, and the moment the ports are gone.
 
 Pure. The knee is found in the rate and in connect()'s own time, so that it can refute the model: ports
-are read off only where these have told when.
+are read off only where these have told when. Intervals are judged one by one, so that a run may last.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -11,8 +12,9 @@ from statistics import median
 
 import numpy as np
 
-from loadgen.records import Interval, Sample
+from loadgen.records import Interval
 from loadgen.tcp import Failure, Phase, Side
+from loadgen.window import LASTING, Window
 
 LEAST_FALL = 1.5
 """A knee is a fall of the rate to two thirds or less. It may be this shallow: connections that are kept
@@ -25,8 +27,6 @@ MOST_UNSTEADY = 2.0
 is one that begins before the fall."""
 LEAST_RATE = 100.0
 """Connections/s below which a rate counts as this: ten an interval or fewer come and go by chance."""
-LASTING = 3
-"""Intervals that the rate must stay down for: a pause of the machine is no knee."""
 
 EXHAUSTED = frozenset(
     {
@@ -57,90 +57,138 @@ def rate(interval: Interval) -> float:
 
 def mean_rate(intervals: Sequence[Interval]) -> float:
     """Established connections per second over a stretch of intervals; 0 where it has no length."""
-    length_ns = sum(one.end_ns - one.start_ns for one in intervals)
-    return sum(one.connected for one in intervals) * 1e9 / length_ns if length_ns > 0 else 0.0
+    return Stretch(sum(one.connected for one in intervals), sum(map(_length_ns, intervals))).rate
 
 
-def knee(intervals: Sequence[Interval], samples: Sequence[Sample]) -> Knee | None:
-    """The deepest lasting fall of the connection rate that connect() explains, None where there is none.
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """How many connections were established in how long a time."""
 
-    The interval that holds the knee ran partly at the rate before and partly at the one after, so its
-    count tells when within it the rate changed: this is finer than the interval. A knee within the
-    very first interval has no rate before it, and is taken for its end or not found.
+    connected: int = 0
+    length_ns: int = 0
+
+    def __add__(self, one: Interval) -> "Stretch":
+        return Stretch(self.connected + one.connected, self.length_ns + _length_ns(one))
+
+    def __sub__(self, other: "Stretch") -> "Stretch":
+        return Stretch(self.connected - other.connected, self.length_ns - other.length_ns)
+
+    @property
+    def rate(self) -> float:
+        """Established connections per second; 0 where it has no length."""
+        return self.connected * 1e9 / self.length_ns if self.length_ns > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Fall:
+    """A lasting fall of the rate: by how much, when, and at how many ports, None where those are not known;
+    with all intervals before the one that holds it, and up to that one."""
+
+    factor: float
+    time_ns: int
+    ports: int | None
+    before: Stretch
+    upto: Stretch
+
+
+class KneeFinder:
+    """Finds the deepest lasting fall of the connection rate that connect() explains.
+
+    It is given each interval under load in turn. The interval that holds the knee ran partly at the rate
+    before and partly at the one after, so its count tells when within it the rate changed: this is finer than
+    the interval. A knee within the very first interval has no rate before it, and is taken for its end
+    or not found.
     """
-    index = _fall(intervals, samples)
-    if index is None:
-        return None
-    before = median(map(rate, intervals[max(index - LASTING, 0) : index]))
-    after = median(map(rate, intervals[index + 1 : index + 1 + LASTING]))
-    mixed = intervals[index]
-    length_s = (mixed.end_ns - mixed.start_ns) / 1e9
-    fast_s = min(max((mixed.connected - after * length_s) / (before - after), 0.0), length_s)
-    time_ns = mixed.start_ns + round(fast_s * 1e9)
-    ports = _held(round(before * fast_s), mixed, intervals, samples)
-    if ports is None:
-        return None
-    gone = next((one for one in range(index, len(intervals)) if out_of_ports(intervals[one])), len(intervals))
-    return Knee(time_ns, ports, mean_rate(intervals[:index]), mean_rate(intervals[index + 1 : gone]))
+
+    def __init__(self) -> None:
+        self.total = Stretch()
+        self._begun = False
+        self._gone: Stretch | None = None
+        self._over = False
+        self._deepest: _Fall | None = None
+
+    def judge(self, window: Window, index: int) -> None:
+        """Take in the next interval, which stands there in the window."""
+        one = window.intervals[index]
+        if self._begun and self._gone is None and out_of_ports(one):
+            self._gone = self.total
+        if self._begun and not self._over:
+            self._look(window, index)
+        self.total += one
+        self._begun = True
+
+    def knee(self) -> Knee | None:
+        """The knee so far, None where there is none."""
+        fall = self._deepest
+        if fall is None or fall.ports is None:
+            return None
+        after = (self._gone or self.total) - fall.upto
+        return Knee(fall.time_ns, fall.ports, fall.before.rate, after.rate)
+
+    def _look(self, window: Window, index: int) -> None:
+        """Whether the rate falls within this interval, deeper than before, and stays down."""
+        mixed, later = window.intervals[index], window.intervals[index + 1 : index + 1 + LASTING]
+        if len(later) < LASTING:
+            return
+        if any(map(out_of_ports, (mixed, *later))):
+            self._over = True
+            return
+        earlier = window.intervals[max(index - LASTING, 0) : index]
+        rates, afterwards = [rate(one) for one in earlier], [rate(one) for one in later]
+        least, most = max(LEAST_RATE, min(afterwards)), max(LEAST_RATE, *afterwards)
+        factor, before = rates[-1] / most, median(rates)
+        if most > MOST_UNSTEADY * least or before < most * LEAST_FALL:
+            return
+        if (self._deepest is None or factor > self._deepest.factor) and _slows(earlier, later, window):
+            after, length_s = median(afterwards), _length_ns(mixed) / 1e9
+            fast_s = min(max((mixed.connected - after * length_s) / (before - after), 0.0), length_s)
+            time_ns = mixed.start_ns + round(fast_s * 1e9)
+            ports = _held(round(before * fast_s), mixed, window)
+            self._deepest = _Fall(factor, time_ns, ports, self.total, self.total + mixed)
 
 
-def _fall(intervals: Sequence[Interval], samples: Sequence[Sample]) -> int | None:
-    """The interval within which the rate falls the most, and stays down; None where it nowhere does."""
-    rates = [rate(interval) for interval in intervals]
-    deepest: tuple[float, int] | None = None
-    for index in range(1, len(intervals) - LASTING):
-        later = slice(index + 1, index + 1 + LASTING)
-        if any(map(out_of_ports, intervals[index : later.stop])):
-            break
-        least, after = max(LEAST_RATE, min(rates[later])), max(LEAST_RATE, *rates[later])
-        if after > MOST_UNSTEADY * least:
-            continue
-        if median(rates[max(index - LASTING, 0) : index]) < after * LEAST_FALL:
-            continue
-        if not _slows(intervals[max(index - LASTING, 0) : index], intervals[later], samples):
-            continue
-        fall = rates[index - 1] / after
-        if deepest is None or fall > deepest[0]:
-            deepest = fall, index
-    return None if deepest is None else deepest[1]
-
-
-def _slows(before: Sequence[Interval], after: Sequence[Interval], samples: Sequence[Sample]) -> bool:
+def _slows(before: Sequence[Interval], after: Sequence[Interval], window: Window) -> bool:
     """Whether connect() takes much longer in one stretch than in the one before."""
-    fast, slow = _connect_ns(before, samples), _connect_ns(after, samples)
+    fast, slow = _connect_ns(before, window), _connect_ns(after, window)
     return fast is not None and slow is not None and slow >= LEAST_SLOWING * fast
 
 
-def _connect_ns(stretch: Sequence[Interval], samples: Sequence[Sample]) -> float | None:
+def _connect_ns(stretch: Sequence[Interval], window: Window) -> float | None:
     """How long connect() takes: its median, or where a command drives and nobody timed it, the client's time
     in the kernel for each connection; None where nothing tells."""
     timed = [one.connect_p50_ns for one in stretch if one.connect_p50_ns is not None]
     if timed:
         return median(timed)
     connected = sum(one.connected for one in stretch)
-    if not connected or not samples or not stretch[0].by_kernel:
+    if not connected or not window.samples or not stretch[0].by_kernel:
         return None
-    times_ns = [sample.t_ns for sample in samples]
-    spent_ns = [sample.sides[Side.CLIENT].cpu_system_ns for sample in samples]
-    begun, ended = np.interp([stretch[0].start_ns, stretch[-1].end_ns], times_ns, spent_ns).tolist()
+    begin_ns, end_ns = stretch[0].start_ns, stretch[-1].end_ns
+    # The samples from the last one before the stretch to the first one after it.
+    first = max(bisect_right(window.times_ns, begin_ns) - 1, 0)
+    around = slice(first, max(bisect_left(window.times_ns, end_ns) + 1, first + 1))
+    spent_ns = [sample.sides[Side.CLIENT].cpu_system_ns for sample in window.samples[around]]
+    begun, ended = np.interp([begin_ns, end_ns], window.times_ns[around], spent_ns).tolist()
     return (ended - begun) / connected
 
 
-def _held(fast: int, mixed: Interval, intervals: Sequence[Interval], samples: Sequence[Sample]) -> int | None:
+def _held(fast: int, mixed: Interval, window: Window) -> int | None:
     """The client's ports held when `fast` connections of the mixed interval were made.
 
     They grow from the last sample before the interval to the first one after it, with each connection.
     """
-    before = next((sample for sample in reversed(samples) if sample.t_ns <= mixed.start_ns), None)
-    after = next((sample for sample in samples if sample.t_ns >= mixed.end_ns), None)
+    before, after = window.sample_before(mixed.start_ns), window.sample_after(mixed.end_ns)
     if before is None or after is None:
         return None
-    times_ns = [intervals[0].start_ns, *(one.end_ns for one in intervals)]
-    opened = [0, *accumulate(one.connected for one in intervals)]
+    times_ns = [window.intervals[0].start_ns, *(one.end_ns for one in window.intervals)]
+    opened = [0, *accumulate(one.connected for one in window.intervals)]
     first, begun, last = np.interp([before.t_ns, mixed.start_ns, after.t_ns], times_ns, opened).tolist()
     share = (begun + fast - first) / (last - first) if last > first else 0.0
     held = [sample.sides[Side.CLIENT].ports_held for sample in (before, after)]
     return round(held[0] + share * (held[1] - held[0]))
+
+
+def _length_ns(interval: Interval) -> int:
+    return interval.end_ns - interval.start_ns
 
 
 def exhaustion_ns(intervals: Sequence[Interval]) -> int | None:

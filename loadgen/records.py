@@ -5,7 +5,8 @@ the instant its load begins; what happens before is negative.
 """
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, cast
 
@@ -159,6 +160,25 @@ class Interval:
         parsed["closes"] = Closes(**data["closes"])
         parsed["errors"] = {Failure.parse(text): count for text, count in data["errors"].items()}
         return cls(**parsed)
+
+
+def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
+    """What they counted, added up, as one interval of that time: without percentiles, which do not add up."""
+    errors: Counter[Failure] = Counter()
+    for part in parts:
+        errors.update(part.errors)
+    connecting = [part.connecting_ns for part in parts if part.connecting_ns is not None]
+    closes = Closes(*(sum(getattr(part.closes, each.name) for part in parts) for each in fields(Closes)))
+    return Interval(
+        start_ns=start_ns,
+        end_ns=end_ns,
+        **dict[str, Any]({name: sum(getattr(part, name) for part in parts) for name in COUNTS}),
+        in_flight=parts[-1].in_flight,
+        closes=closes,
+        errors=dict(errors),
+        connecting_ns=sum(connecting) if len(connecting) == len(parts) else None,
+        by_kernel=any(part.by_kernel for part in parts),
+    )
 
 
 @dataclass(frozen=True, slots=True)

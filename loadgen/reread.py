@@ -1,18 +1,27 @@
 """A run's summaries, made anew from its directory: nothing of it has to have been kept but the records."""
 
+from collections.abc import Callable
+
 from pydantic import ValidationError
 
 from loadgen import plans
 from loadgen.fold import Fold
+from loadgen.latency import Latency
 from loadgen.model import Prediction
 from loadgen.problem import quote
+from loadgen.records import Record
 from loadgen.rundir import RUN_FILE, RunDirectory, RunError
 from loadgen.scenario import ScenarioError, restore
 from loadgen.summary import VariantSummary, summarise
 
+Look = Callable[[str, Record | Latency], None]
 
-def reread(directory: RunDirectory) -> list[VariantSummary]:
-    """A run's summaries, made anew from its records. Raises RunError."""
+
+def reread(directory: RunDirectory, look: Look = lambda _name, _record: None) -> list[VariantSummary]:
+    """A run's summaries, made anew from its records; `look` sees each of those, too. Raises RunError.
+
+    A day's records take a minute to read: nobody should have to read them twice.
+    """
     info = directory.info()
     try:
         scenario = restore(info["scenario"])
@@ -35,6 +44,7 @@ def reread(directory: RunDirectory) -> list[VariantSummary]:
         fold = Fold(plans.ports(variant))
         for record in directory.records(variant.name):
             fold.add(record)
+            look(variant.name, record)
         # Its directory was made, and it never began.
         if not fold.events:
             continue

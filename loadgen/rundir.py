@@ -11,9 +11,12 @@ import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import merge
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
+
+from pydantic_core import from_json
 
 from loadgen.latency import Latency, read_log, write_header
 from loadgen.records import ORIGIN, SCHEMA_VERSION, Event, Interval, Record, Sample, to_json
@@ -116,11 +119,14 @@ class RunDirectory:
         return VariantWriter(self.path / variant)
 
     def records(self, variant: str) -> Iterator[Record | Latency]:
-        """One variant's records: events, samples, intervals, then latencies, each in its own order."""
+        """One variant's records: events; samples and intervals in the order of time; then latencies."""
         directory = self.path / variant
         yield from _lines(directory / _FILES[Event], Event.from_json)
-        yield from _lines(directory / _FILES[Sample], Sample.from_json)
-        yield from _lines(directory / _FILES[Interval], Interval.from_json)
+        yield from merge(
+            _lines(directory / _FILES[Sample], Sample.from_json),
+            _lines(directory / _FILES[Interval], Interval.from_json),
+            key=_instant_ns,
+        )
         path = directory / _FILES[Latency]
         for number, line in _numbered(path):
             try:
@@ -161,12 +167,17 @@ def _naming(path: object) -> Generator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def _instant_ns(record: Record) -> int:
+    """When a record was complete."""
+    return record.end_ns if isinstance(record, Interval) else record.t_ns
+
+
 def _lines(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterator[Record]:
     for number, line in _numbered(path):
         if not line.endswith("\n"):
             return
         try:
-            yield parse(json.loads(line))
+            yield parse(from_json(line))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RunError(f"{path}:{number}: not a record ({error})") from None
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from loadgen.records import Event, Interval, Sample
 from loadgen.tcp import Failure, Fault, Side, State
+from plots.buckets import Buckets, intervals_reduced, middle_ns, samples_reduced
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +45,8 @@ class Rates:
     connect_p99_s: Floats
     errors: Mapping[str, Floats]
     cut: int
+    bucket_s: float = 0.0
+    """What a bucket spans where the run is too long for a row an interval; 0 where it is not."""
 
     @property
     def by_kernel(self) -> bool:
@@ -133,34 +136,61 @@ def gap_s(t_s: Floats) -> float:
     return GAP_STEPS * float(np.median(np.diff(t_s))) if t_s.size > 1 else 0.0
 
 
-def columns_of(records: Iterable[object]) -> Columns:
-    """Fold one variant's records, in any order. Latency histograms are passed over."""
-    intervals: list[Interval] = []
-    samples: list[Sample] = []
-    events: list[Event] = []
-    for record in records:
+class Gathering:
+    """One variant's records on their way to columns, in any order where they are few (`plots.buckets`).
+
+    Latency histograms are passed over.
+    """
+
+    def __init__(self) -> None:
+        self._intervals = Buckets(intervals_reduced)
+        self._samples = Buckets(samples_reduced)
+        self._events: list[Event] = []
+        self._cut = 0
+
+    def add(self, record: object) -> None:
         match record:
             case Interval():
-                intervals.append(record)
+                self._cut += sum(
+                    count for failure, count in record.errors.items() if failure.kind == Fault.CUT
+                )
+                # An interval of no length has no rate, whatever it counted.
+                if record.end_ns > record.start_ns:
+                    self._intervals.add(record)
             case Sample():
-                samples.append(record)
+                self._samples.add(record)
             case Event():
-                events.append(record)
+                self._events.append(record)
             case _:
                 pass
-    events.sort(key=lambda event: event.t_ns)
-    return Columns(
-        rates=_rates(sorted(intervals, key=lambda interval: interval.start_ns)),
-        sockets=_sockets(sorted(samples, key=lambda sample: sample.t_ns)),
-        events=tuple(events),
-        sysctls=_sysctls(events),
-        load_end_s=next((event.t_ns / 1e9 for event in events if event.kind == "load_ends"), None),
-    )
+
+    def columns(self) -> Columns:
+        events = sorted(self._events, key=lambda event: event.t_ns)
+        intervals = sorted(self._intervals.rows, key=middle_ns)
+        exact = self._intervals.exact
+        span_s = (intervals[-1].end_ns - intervals[0].start_ns) / 1e9 if intervals else 0.0
+        return Columns(
+            rates=replace(
+                _rates(_joined(intervals) if exact else intervals),
+                cut=self._cut,
+                bucket_s=0.0 if exact else span_s / self._intervals.count,
+            ),
+            sockets=_sockets(sorted(self._samples.rows, key=lambda sample: sample.t_ns)),
+            events=tuple(events),
+            sysctls=_sysctls(events),
+            load_end_s=next((event.t_ns / 1e9 for event in events if event.kind == "load_ends"), None),
+        )
 
 
-def _rates(intervals: list[Interval]) -> Rates:
-    # An interval of no length has no rate, whatever it counted.
-    kept = _joined([interval for interval in intervals if interval.end_ns > interval.start_ns])
+def columns_of(records: Iterable[object]) -> Columns:
+    """One variant's records as columns."""
+    gathering = Gathering()
+    for record in records:
+        gathering.add(record)
+    return gathering.columns()
+
+
+def _rates(kept: list[Interval]) -> Rates:
     start_s = _floats(interval.start_ns / 1e9 for interval in kept)
     end_s = _floats(interval.end_ns / 1e9 for interval in kept)
     length_s = end_s - start_s
@@ -173,8 +203,6 @@ def _rates(intervals: list[Interval]) -> Rates:
         for failure, count in interval.errors.items():
             if count and failure.kind != Fault.CUT:
                 totals[failure] = totals.get(failure, 0) + count
-    ends = (end for interval in intervals for end in interval.errors.items())
-    cut = sum(count for failure, count in ends if failure.kind == Fault.CUT)
     return Rates(
         t_s=(start_s + end_s) / 2,
         length_s=length_s,
@@ -188,7 +216,7 @@ def _rates(intervals: list[Interval]) -> Rates:
             str(failure): rate(interval.errors.get(failure, 0) for interval in kept)
             for failure in sorted(totals, key=lambda failure: (-totals[failure], str(failure)))
         },
-        cut=cut,
+        cut=0,
     )
 
 

@@ -1,6 +1,6 @@
 """Which figures a run gets, and writing them: each as SVG, for documents, and as PNG, for chats."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +10,18 @@ from loadgen.rundir import SUMMARY_FILE, RunDirectory
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from plots.columns import Columns
+
 OVERVIEW = "variants"
 FORMATS = ("svg", "png")
 
 
-def draw(run: RunDirectory, only: Collection[str] = ()) -> list[Path]:
+def draw(
+    run: RunDirectory, read: "Mapping[str, Columns] | None" = None, only: Collection[str] = ()
+) -> list[Path]:
     """Write a run's figures, or those named in `only`, under `run.figures`. Returns their paths.
+
+    `read` are the columns of variants whose records have been read already.
 
     Names are `variants`, `timeline-<variant>` and, where ports ran short, `portrait-<variant>`. Without a
     summary the figures show what the records alone tell. Raises RunError where the run cannot be read, and
@@ -32,8 +38,13 @@ def draw(run: RunDirectory, only: Collection[str] = ()) -> list[Path]:
     info = run.info()
     summary = run.summary() if (run.path / SUMMARY_FILE).exists() else {}
     about = run_of(run.id, info)
+    read = read or {}
     variants = [
-        (columns_of(run.records(name)), facts_of(about, name, info, summary)) for name in run.variants()
+        (
+            read[name] if name in read else columns_of(run.records(name)),
+            facts_of(about, name, info, summary),
+        )
+        for name in run.variants()
     ]
     figures: dict[str, Callable[[], Figure]] = {}
     if variants:

@@ -52,9 +52,9 @@ def connections_of(rates: Rates, kept: int | None) -> Connections:
         return recorded
     span_s, step_s = float(rates.length_s.sum()), float(np.median(rates.length_s))
     steps = round(min(ROUNDS * kept * span_s / total, span_s / LEFT) / step_s)
-    if steps <= 1:
+    if steps <= 1 and not rates.bucket_s:
         return recorded
-    over_s = steps * step_s
+    over_s = max(steps * step_s, 2 * rates.bucket_s)
     t_s, per_s = averaged(rates.t_s, rates.length_s, rates.connected, over_s)
     return Connections(t_s, per_s, f"connections: means of {significant(over_s, 2)} s")
 

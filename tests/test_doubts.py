@@ -11,12 +11,12 @@ from loadgen.audit import AuditLine, audit, audit_sides
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.doubts import doubts
 from loadgen.fold import Fold
-from loadgen.knee import LASTING
 from loadgen.latency import Latency
 from loadgen.records import Closes, Event, Interval, Record, Sample
 from loadgen.scenario import Variant
 from loadgen.summary import crossed_in
 from loadgen.tcp import Failure, Fault, Phase, State
+from loadgen.window import LASTING
 from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, interval, sample, side, variant
 
 CLIENT_CLOSES = variant(connection={"closer": "client"})

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from loadgen.knee import LASTING, Knee, exhaustion_ns, knee, rate
+from loadgen.knee import Knee, KneeFinder, exhaustion_ns, rate
 from loadgen.records import Interval, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side
+from loadgen.window import LASTING, Window
 from tests.made_records import NO_PORT, STEP, S, interval, sample, side
 
 MS = 1_000_000
@@ -65,6 +66,13 @@ def course(rates: Sequence[tuple[int, float, int]], noise: float = 0.0, seed: in
     per_ms = per_ms * np.repeat(blocks, 100)[: len(per_ms)]
     connect = np.concatenate([np.full(ms, ns) for ms, _, ns in rates])
     return Course(np.concatenate([[0.0], np.cumsum(per_ms)]), connect)
+
+
+def knee(intervals: Sequence[Interval], samples: Sequence[Sample]) -> Knee | None:
+    finder, window = KneeFinder(), Window.of(intervals, samples)
+    for index in range(len(intervals)):
+        finder.judge(window, index)
+    return finder.knee()
 
 
 def falling(
