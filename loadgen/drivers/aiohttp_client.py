@@ -10,7 +10,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from typing import Any
 
@@ -91,6 +91,10 @@ class AiohttpAttempt(BaseAttempt):
     def fail(self, failure: Failure) -> None:
         if self.phase is Phase.CONNECT and self._failure is None:
             self._opened()
+            if self._ours is not None:
+                # The SYN is given up here and now: until the task is cancelled the handshake could succeed.
+                with suppress(OSError):
+                    self._ours.shutdown(socket.SHUT_RDWR)
         self._note(failure)
         self._task.cancel()
 

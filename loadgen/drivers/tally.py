@@ -39,6 +39,7 @@ class Tally:
         "offered",
         "opened",
         "response_ns",
+        "server_fin_reset",
         "service_ns",
         "start_ns",
         "started",
@@ -55,6 +56,7 @@ class Tally:
         self.attempts = self.opened = self.connected = self.exchanges = self.succeeded = 0
         self.connecting_ns = 0
         self.endings: Counter[Ending] = Counter()
+        self.server_fin_reset = 0
         self.errors: Counter[Failure] = Counter()
         self.start_ns = array("q")
         self.connect_ns = array("q")
@@ -90,6 +92,7 @@ class Tally:
                 client_rst=self.endings[Closer.CLIENT, CloseMethod.RST],
                 server_fin=self.endings[Closer.SERVER, CloseMethod.FIN],
                 server_rst=self.endings[Closer.SERVER, CloseMethod.RST],
+                server_fin_reset=self.server_fin_reset,
             ),
             errors=dict(self.errors),
             connect_p50_ns=connect_p50_ns,

@@ -5,13 +5,15 @@ from numpy.typing import NDArray
 
 from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader
 from loadgen.drivers.uring.slots import Slots
+from loadgen.tcp import Closer
 
 
 class Judge:
     """Looks at the receive buffers, shape (slots, bytes), a batch at a time."""
 
-    def __init__(self, buffers: NDArray[np.uint8]) -> None:
+    def __init__(self, buffers: NDArray[np.uint8], closer: Closer) -> None:
         self._buffers = buffers
+        self._closer = closer
         self._memo: dict[bytes, Response] = {}
         self._known: dict[bool, bytes] = {}
         """The last good response, by whether it was a connection's last."""
@@ -23,7 +25,8 @@ class Judge:
     def good(self, slots: Slots, lengths: NDArray[np.int32], last: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which of these slots' buffers hold a good response, whole and nothing else.
 
-        `lengths` are what recv() answered; `last` tells where the connection's last response is due.
+        `lengths` are what recv() answered; `last` tells where the connection's last response is due. One that
+        announces the server's close is good only where the server is to close, and then.
         """
         good = np.zeros(len(slots), np.bool_)
         for kind, known in self._known.items():
@@ -48,7 +51,9 @@ class Judge:
             response = self.reader().feed(data)
         except MalformedResponseError:
             return False
-        if response is None or response.status >= 400 or (response.closes and not last):
+        if response is None or response.status >= 400:
+            return False
+        if response.closes and not (last and self._closer is Closer.SERVER):
             return False
         self._known[last] = data
         return True
