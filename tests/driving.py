@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from time import monotonic_ns
 from typing import Any, TypeVar
 
@@ -60,7 +60,7 @@ class Driven:
     @property
     def closes(self) -> Closes:
         """All of them."""
-        names = ("client_fin", "client_rst", "server_fin", "server_rst")
+        names = [field.name for field in fields(Closes)]
         return Closes(*(sum(getattr(each.closes, name) for each in self.intervals) for name in names))
 
     @property
