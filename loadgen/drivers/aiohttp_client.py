@@ -83,6 +83,10 @@ class AiohttpAttempt(BaseAttempt):
     def exchange(self, intended_ns: int) -> None:
         self._start(intended_ns)
         self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
+        if self._ending is not None:
+            # The server's end was seen; the load hears of it once the attempt is over.
+            self._failure = Failure(self.phase, Fault.SHORT)
+            return
         self._rouse(_Wake.EXCHANGE)
 
     def finish(self) -> None:
