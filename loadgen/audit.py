@@ -2,8 +2,9 @@
 
 Pure. The identities are K18 and K19; where both sides share a namespace its counters hold both sides'
 doings, and are compared with the sum. A counter that the kernel lacks is not 0: its comparisons are
-left out, and `missing` names it. A connection that both sides ended is one to churn, and something else to
-either kernel: where that explains a difference the line says of how much of it (`Crossed`).
+left out, and `missing` names it. A connection that both sides ended, or that only the client took for
+established, is one to churn and something else to either kernel: where that explains a difference the line
+says of how much of it (`Crossed`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,10 @@ _FAILED = ("AttemptFails",)
 _ACCEPTED = ("PassiveOpens",)
 ACTIVE_CLOSES = ("TW", "TWKilled", "TCPTimeWaitOverflow")
 """Together, the active closes by FIN (K18)."""
-ABORTS = ("TCPAbortOnData", "TCPAbortOnClose")
-"""Counted by the side that ends a connection by RST, whatever state that finds the other in (K4)."""
+_ABORTED_ON_DATA = "TCPAbortOnData"
+ABORTS = (_ABORTED_ON_DATA, "TCPAbortOnClose")
+"""Counted by the side that ends a connection by RST, whatever state that finds the other in (K4). The first
+is counted, too, where bytes come after a close."""
 BEHIND = 0.25
 """The share of the client's FINs that the server may have been first with, after all. Between the look who
 was first and the FIN lie microseconds: more than that is a driver that counts wrongly."""
@@ -27,6 +30,8 @@ BEHIND_ANYWAY = 8
 """As many as uring closes together after the last look, of however few."""
 _ENDS = (*ACTIVE_CLOSES, *ABORTS)
 _RESETS = ("EstabResets",)
+_OVERFLOWS = "ListenOverflows"
+"""SYNs, and last ACKs of handshakes, that the server dropped for want of room in the accept queue (K15)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Counted:
 class AuditLine:
     """One comparison: `what` was counted, by churn and by `source`.
 
-    `crossed` is how far the kernel's count is to be from churn's, for ends that crossed.
+    `crossed` is how far the kernel's count is to be from churn's, for what `Crossed` has.
     """
 
     what: str
@@ -65,48 +70,79 @@ class AuditLine:
 
 @dataclass(frozen=True, slots=True)
 class Crossed:
-    """Connections that both sides ended, neither having heard of the other's end (RFC 9293, section 3.6).
+    """Connections of which the two kernels count otherwise than churn, which knows the client's side alone.
 
-    churn counts one end of each, the client's. The kernels count what each side met with:
+    Ended by the client, and by the server before it knew of that (RFC 9293, section 3.6):
 
-    fins     the client's FIN came to a server that had sent its own: that has a TIME-WAIT, too
-    behind   those of them where the server's FIN was with the client first, a moment after it was asked
-             about: the client has no TIME-WAIT. Unknown in a shared namespace
-    resets   the client's RST came to a server that had sent its FIN and kept its descriptor: no EstabResets
-             and no TIME-WAIT there
+    fins        the client's FIN came to a server that had sent its own: that has a TIME-WAIT, too
+    behind      those of them where the server's FIN was with the client first, a moment after it was asked
+                about: the client has no TIME-WAIT. Unknown in a shared namespace
+    resets      the client's RST came to a server that had sent its FIN and kept its descriptor: no
+                EstabResets and no TIME-WAIT there
+    refused     the client's FIN came to a server that closed with bytes unread: its RST is in its
+                EstabResets; lost: those of them whose RST came before the client had TIME-WAIT
+
+    Ended by the server's FIN:
+
+    late        bytes of the client came after it: the server's RST left no TIME-WAIT (RFC 1122, 4.2.2.13)
+
+    Ended by a RST of either side:
+
+    unaccepted  established for the client alone. The server had dropped the last ACK of the handshake, its
+                accept queue being full: PassiveOpens and EstabResets do not have it
     """
 
     fins: int = 0
     behind: int = 0
     resets: int = 0
+    refused: int = 0
+    lost: int = 0
+    late: int = 0
+    unaccepted: int = 0
 
 
 NONE_CROSSED = Crossed()
 
 
-def crossed_ends(counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, shared: bool) -> Crossed:
-    """What the kernels count otherwise than churn, as ends that crossed; none where that does not explain it.
+def crossed_ends(
+    counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, shared: bool, server_ends: bool = True
+) -> Crossed:
+    """What the kernels count otherwise than churn, as `Crossed` has it; none where that does not explain it.
 
-    For drivers, and where the server may end connections by itself. No more can have crossed than churn
-    counts as ended by the client, and few can have been behind.
+    For drivers. Where the server ends no connections by itself (`server_ends`) none can cross. No more can
+    have crossed than churn counts as ended so, few can have been behind, and of the others a counter of the
+    server tells how many there were at most.
     """
-    if any(name not in counters for counters in kernel.values() for name in (*ACTIVE_CLOSES, *_RESETS)):
+    if any(name not in kernel[side] for side in Side for name in (*_ACCEPTED, *ACTIVE_CLOSES, *_RESETS)):
         return NONE_CROSSED
     client, server, closes = kernel[Side.CLIENT], kernel[Side.SERVER], counted.closes
     resets = closes.client_rst + closes.server_rst
+    unaccepted = counted.connected - _sum(server, _ACCEPTED)
+    if not 0 <= unaccepted <= min(resets, server.get(_OVERFLOWS, 0)):
+        unaccepted = 0
+    if not server_ends:
+        return Crossed(unaccepted=unaccepted)
     if shared:
         fins, behind = _sum(client, ACTIVE_CLOSES) - closes.client_fin - closes.server_fin, 0
-        spared = 2 * resets - _sum(client, _RESETS)
+        spared = 2 * resets + closes.server_fin_reset - _sum(client, _RESETS) - unaccepted
     else:
         fins = _sum(server, ACTIVE_CLOSES) - closes.server_fin
         behind = closes.client_fin - _sum(client, ACTIVE_CLOSES)
-        spared = resets - _sum(server, _RESETS)
+        spared = resets - _sum(server, _RESETS) - unaccepted
+    refused = (
+        -spared if 0 < -spared <= min(closes.client_fin, sum(server.get(name, 0) for name in ABORTS)) else 0
+    )
+    lost = min(max(behind, 0), refused)
+    late = -fins if 0 < -fins <= min(closes.server_fin, server.get(_ABORTED_ON_DATA, 0)) else 0
+    fins, behind = fins + late, behind - lost
     if not (
         0 <= behind <= fins <= closes.client_fin
         and behind <= max(BEHIND_ANYWAY, ceil(BEHIND * closes.client_fin))
     ):
         fins = behind = 0
-    return Crossed(fins, behind, spared if 0 <= spared <= closes.client_rst else 0)
+    return Crossed(
+        fins, behind, spared if 0 <= spared <= closes.client_rst else 0, refused, lost, late, unaccepted
+    )
 
 
 def audit(
@@ -123,27 +159,48 @@ def audit(
         AuditLine("connections, one close each", "closes", counted.connected, closes.total),
     ]
     fins, resets = closes.client_fin + closes.server_fin, closes.client_rst + closes.server_rst
+    unmet = crossed.refused - crossed.resets - crossed.unaccepted
     if shared:
         # A reset connection is counted at each of its ends, and both are here.
         return [
             *lines,
             *_line("SYNs sent by the client", "", _OPENED, counted.opened, client),
-            *_line("connections established", "", _ACCEPTED, counted.connected, client),
-            *_line("closed by FIN", "", ACTIVE_CLOSES, fins, client, crossed.fins),
-            *_line("closed by RST, both ends", "", _RESETS, 2 * resets, client, -crossed.resets),
+            *_line("connections established", "", _ACCEPTED, counted.connected, client, -crossed.unaccepted),
+            *_line("closed by FIN", "", ACTIVE_CLOSES, fins, client, crossed.fins - crossed.late),
+            *_line(
+                "closed by RST, both ends",
+                "",
+                _RESETS,
+                2 * resets + closes.server_fin_reset,
+                client,
+                unmet,
+            ),
         ]
     return [
         *lines,
         *_line("SYNs sent by the client", "client ", _OPENED, counted.opened, client),
-        *_line("connections established", "server ", _ACCEPTED, counted.connected, server),
         *_line(
-            "closed by the client, FIN", "client ", ACTIVE_CLOSES, closes.client_fin, client, -crossed.behind
+            "connections established", "server ", _ACCEPTED, counted.connected, server, -crossed.unaccepted
         ),
         *_line(
-            "closed by the server, FIN", "server ", ACTIVE_CLOSES, closes.server_fin, server, crossed.fins
+            "closed by the client, FIN",
+            "client ",
+            ACTIVE_CLOSES,
+            closes.client_fin,
+            client,
+            -crossed.behind - crossed.lost,
         ),
-        *_line("closed by RST", "client ", _RESETS, resets, client),
-        *_line("closed by RST", "server ", _RESETS, resets, server, -crossed.resets),
+        *_line(
+            "closed by the server, FIN",
+            "server ",
+            ACTIVE_CLOSES,
+            closes.server_fin,
+            server,
+            crossed.fins - crossed.late,
+        ),
+        # A RST behind the server's FIN finds the client in CLOSE-WAIT, which counts, and the server done.
+        *_line("closed by RST", "client ", _RESETS, resets + closes.server_fin_reset, client),
+        *_line("closed by RST", "server ", _RESETS, resets, server, unmet),
     ]
 
 

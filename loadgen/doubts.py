@@ -6,7 +6,7 @@ may be read off the result does not.
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadgen.audit import NONE_CROSSED, AuditLine, Crossed, closed_by_both, missing
 from loadgen.caveats import Caveat, CaveatKind
@@ -178,16 +178,17 @@ def _closed_by_both(case: Case) -> Iterator[Caveat]:
             " both with TIME-WAIT (K1), a RST after a FIN counts as well. The closes could not be audited",
             "let the side that is not the closer read until the other's FIN before it closes",
         )
-    fins, behind, resets = case.crossed.fins, case.crossed.behind, case.crossed.resets
+    crossed = case.crossed
     told = [
         f"{count:,} {what}"
         for count, what in (
             (
-                fins - behind,
+                crossed.fins - crossed.behind,
                 "were closed by both sides at once, which left both with TIME-WAIT (RFC 9293, 3.6)",
             ),
-            (behind, "were closed by the server in the moment before the client did"),
-            (resets, "were reset by the client when the server's FIN was on its way"),
+            (crossed.behind, "were closed by the server in the moment before the client did"),
+            (crossed.resets, "were reset by the client when the server's FIN was on its way"),
+            (crossed.refused, "were reset by the server, which closed them with bytes unread (K4)"),
         )
         if count
     ]
@@ -198,6 +199,27 @@ def _closed_by_both(case: Case) -> Iterator[Caveat]:
             CaveatKind.CLOSED_BY_BOTH,
             f"of the connections that count as ended by the client {', '.join(told)}",
             f"where that matters, keep {theirs} away from load.timeouts and from the load's end",
+        )
+
+
+def _late_data(case: Case) -> Iterator[Caveat]:
+    if late := case.crossed.late:
+        yield Caveat(
+            CaveatKind.DATA_AFTER_CLOSE,
+            f"bytes of the client came to {late:,} connections that the server had closed by FIN: its kernel"
+            " answered by RST, and left no TIME-WAIT (RFC 1122, 4.2.2.13)",
+            "keep the client's pauses shorter than the server's idle timeout",
+        )
+
+
+def _unaccepted(case: Case) -> Iterator[Caveat]:
+    if unaccepted := case.crossed.unaccepted:
+        yield Caveat(
+            CaveatKind.NEVER_ACCEPTED,
+            f"{unaccepted:,} connections were established for the client alone: the server's kernel dropped"
+            " the last ACK of their handshake, its accept queue being full (K15)",
+            "raise the server's backlog; until then, count the connections that the server accepted"
+            " (server.kernel PassiveOpens)",
         )
 
 
@@ -294,7 +316,7 @@ def _reads(case: Case) -> Iterator[Caveat]:
 
 def _closer(case: Case) -> Iterator[Caveat]:
     connection, closes = case.variant.connection, case.fold.closes
-    ended: dict[str, int] = plain(closes)
+    ended: dict[str, int] = plain(replace(closes, server_fin_reset=0))
     # What the end of the run cut off was reset by churn itself, and is told by its errors.
     ended["client_rst"] -= sum(
         count
@@ -348,6 +370,8 @@ _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _unaudited,
     _audit,
     _closed_by_both,
+    _late_data,
+    _unaccepted,
     _sample_check,
     _host,
     _leftovers,

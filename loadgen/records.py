@@ -94,12 +94,17 @@ COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class Closes:
-    """Connections that ended, by who ended them first and how, as the client saw it."""
+    """Connections that ended, by who ended them first and how, as the client saw it.
+
+    `server_fin_reset` is no other end: of `server_fin` it counts those where a RST of the server followed
+    before the client had closed. Bytes of the client had come after the server's close (RFC 1122, 4.2.2.13).
+    """
 
     client_fin: int = 0
     client_rst: int = 0
     server_fin: int = 0
     server_rst: int = 0
+    server_fin_reset: int = 0
 
     @property
     def total(self) -> int:

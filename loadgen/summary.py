@@ -99,11 +99,16 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
 
 
 def crossed_in(variant: Variant, fold: Fold) -> Crossed:
-    """The ends that crossed: none where a command drives, records are cut short, or only the client ends."""
+    """What the kernels count otherwise: nothing where a command drives, or where records are cut short."""
     lasted_ns = fold.intervals[-1].end_ns if fold.intervals else 0
-    if not fold.complete or fold.by_kernel or not variant.server_may_end(lasted_ns):
+    if not fold.complete or fold.by_kernel:
         return NONE_CROSSED
-    return crossed_ends(fold.counted, fold.kernel(), shared=variant.lab.topology.shared)
+    return crossed_ends(
+        fold.counted,
+        fold.kernel(),
+        shared=variant.lab.topology.shared,
+        server_ends=variant.server_may_end(lasted_ns),
+    )
 
 
 def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compared]:

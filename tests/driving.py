@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from time import monotonic_ns
 from typing import Any, TypeVar
 
@@ -60,7 +60,7 @@ class Driven:
     @property
     def closes(self) -> Closes:
         """All of them."""
-        names = ("client_fin", "client_rst", "server_fin", "server_rst")
+        names = [field.name for field in fields(Closes)]
         return Closes(*(sum(getattr(each.closes, name) for each in self.intervals) for name in names))
 
     @property
@@ -210,16 +210,22 @@ class Bench:
         return await asyncio.gather(*(self.drive(plan, end) for plan in plans))
 
     @asynccontextmanager
+    async def counting(self) -> AsyncGenerator[dict[Side, dict[str, int]]]:
+        """Once all that is done within is over, what the kernel of each side has counted."""
+        counted: dict[Side, dict[str, int]] = {}
+        before = {side: await self.counters(side) for side in Side}
+        yield counted
+        await self.settled()
+        for side in Side:
+            after = await self.counters(side)
+            counted[side] = {name: after[name] - before[side][name] for name in after}
+
+    @asynccontextmanager
     async def audited(self) -> AsyncGenerator[list[Driven]]:
         """Within, all that is done are the loads put in here; after it, the kernel has counted the same."""
         loads: list[Driven] = []
-        before = {side: await self.counters(side) for side in Side}
-        yield loads
-        await self.settled()
-        after = {side: await self.counters(side) for side in Side}
-        kernel = {
-            side: {name: after[side][name] - before[side][name] for name in after[side]} for side in Side
-        }
+        async with self.counting() as kernel:
+            yield loads
         assert missing(kernel) == []
         together = Driven((), tuple(each for load in loads for each in load.intervals), ())
         assert [line for line in audit(together.counted, kernel, shared=False) if not line.exact] == []
@@ -269,12 +275,12 @@ def bench(spec: LabSpec) -> Generator[Bench]:
 
 
 @contextmanager
-def misbehaving(on: Bench) -> Generator[dict[str, int]]:
-    """The server of `tests.misbehaving`, on the server's side; gives the ports by behaviour."""
+def misbehaving(on: Bench, module: str = "tests.misbehaving") -> Generator[dict[str, int]]:
+    """The servers of a module of tests, on the server's side; gives the ports by behaviour."""
 
     async def start() -> tuple[Process, dict[str, int]]:
         host = on.lab.addresses[Side.SERVER][0]
-        argv = [sys.executable, "-m", "tests.misbehaving", host]
+        argv = [sys.executable, "-m", module, host]
         process = await on.lab.spawn(Side.SERVER, argv, stdin=PIPE, stdout=PIPE)
         assert process.stdout
         return process, json.loads(await process.stdout.readline())

@@ -159,6 +159,60 @@ def test_ends_that_crossed_are_counted_by_both_kernels(
     assert inexact(audit(COUNTED, kernel, shared=False)) != []
 
 
+SERVERS = {"ListenOverflows": 40, "TCPAbortOnData": 30, "TCPAbortOnClose": 10}
+"""What a server's kernel counts beside: where it has none of it, it explains nothing."""
+
+
+def resets_met(server: dict[str, int]) -> Mapping[Side, Mapping[str, int]]:
+    kernel = met({}, server)
+    return {**kernel, Side.SERVER: {**SERVERS, **kernel[Side.SERVER]}}
+
+
+@pytest.mark.parametrize(
+    ("server", "crossed"),
+    [
+        ({"PassiveOpens": -40, "EstabResets": -40}, Crossed(unaccepted=40)),
+        ({"TW": -30}, Crossed(late=30)),
+        ({"EstabResets": 40}, Crossed(refused=40)),
+        ({"PassiveOpens": -7, "EstabResets": -5}, Crossed(unaccepted=7, refused=2)),
+    ],
+)
+def test_what_the_client_cannot_see_is_bounded_by_a_counter_of_the_server(
+    server: dict[str, int], crossed: Crossed
+) -> None:
+    kernel = resets_met(server)
+    assert crossed_ends(COUNTED, kernel, shared=False) == crossed
+    assert inexact(reconciled(kernel)) == []
+    assert inexact(reconciled(met({}, server))) != []
+    more = {name: by + (1 if by > 0 else -1) for name, by in server.items()}
+    if crossed != Crossed(unaccepted=7, refused=2):
+        assert inexact(reconciled(resets_met(more))) != []
+
+
+def test_a_client_that_alone_ends_connections_still_has_some_that_were_never_accepted() -> None:
+    kernel = resets_met({"PassiveOpens": -4, "EstabResets": -4})
+    crossed = crossed_ends(COUNTED, kernel, shared=False, server_ends=False)
+    assert crossed == Crossed(unaccepted=4)
+    assert inexact(audit(COUNTED, kernel, shared=False, crossed=crossed)) == []
+    crossed = crossed_ends(COUNTED, resets_met({"TW": -30}), shared=False, server_ends=False)
+    assert crossed == Crossed()
+
+
+def test_a_fin_whose_reset_came_first_left_no_time_wait_on_the_client() -> None:
+    kernel = resets_met({"EstabResets": 9})
+    kernel = {**kernel, Side.CLIENT: {**kernel[Side.CLIENT], "TW": CLIENT["TW"] - 6}}
+    assert crossed_ends(COUNTED, kernel, shared=False) == Crossed(refused=9, lost=6)
+    assert inexact(reconciled(kernel)) == []
+
+
+def test_a_reset_behind_a_fin_is_counted_by_the_client_alone() -> None:
+    counted = dataclasses.replace(COUNTED, closes=dataclasses.replace(COUNTED.closes, server_fin_reset=5))
+    assert inexact(audit(counted, APART, shared=False)) == ["closed by RST"]
+    assert inexact(audit(counted, met({"EstabResets": 5}, {}), shared=False)) == []
+    both = {**BOTH, "EstabResets": BOTH["EstabResets"] + 5}
+    assert inexact(audit(counted, dict.fromkeys(Side, both), shared=True)) == []
+
+
 def test_in_one_namespace_the_two_kernels_counts_of_crossed_ends_are_one() -> None:
     kernel = met({"TW": -2}, {"TW": 5, "EstabResets": -4})
     both = {name: sum(kernel[side][name] for side in Side) for name in CLIENT}

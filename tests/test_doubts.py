@@ -304,6 +304,27 @@ def test_ends_that_crossed_are_told_where_the_server_ends_by_itself() -> None:
     assert "server.idle_timeout" not in only(crossed, served).remedy
 
 
+def test_bytes_after_a_close_and_connections_never_accepted_are_told() -> None:
+    def told(time_waits: int) -> dict[CaveatKind, Caveat]:
+        server = {"PassiveOpens": 98, "TW": time_waits, "TCPAbortOnData": 5, "ListenOverflows": 3}
+        failed = {Failure(Phase.RECEIVE, Fault.TIMEOUT): 2}
+        records = [
+            sample(-STEP),
+            sample(0),
+            interval(0, 100, closes=Closes(client_rst=2, server_fin=98), errors=failed, succeeded=98),
+            sample(S, side({}, 0, 0, {"ActiveOpens": 100, "EstabResets": 2}), side(counters=server)),
+            *ended(S),
+        ]
+        return {caveat.kind: caveat for caveat in found(records, variant(connection={"closer": "server"}))}
+
+    met = told(time_waits=93)
+    assert "to 5 connections that the server had closed" in met[CaveatKind.DATA_AFTER_CLOSE].cause
+    assert met[CaveatKind.NEVER_ACCEPTED].cause.startswith("2 connections were established for the client")
+    assert not any(caveat.invalidates for caveat in met.values())
+    # No more of them than the server's kernel has answered by RST.
+    assert CaveatKind.AUDIT_DIFFERS in told(time_waits=92)
+
+
 def test_counters_that_the_kernel_lacks_are_named() -> None:
     def less(counters: Mapping[str, int]) -> dict[str, int]:
         return {name: count for name, count in counters.items() if name != "TWKilled"}
@@ -613,7 +634,7 @@ def test_a_server_at_its_limit_is_measured_by_its_workers() -> None:
         ("server", "rst", "server_rst"),
     ],
 )
-@pytest.mark.parametrize("ending", [field.name for field in dataclasses.fields(Closes)])
+@pytest.mark.parametrize("ending", ["client_fin", "client_rst", "server_fin", "server_rst"])
 def test_connections_that_ended_otherwise_are_counted(
     closer: str, close: str, asked: str, ending: str
 ) -> None:

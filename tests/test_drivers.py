@@ -17,11 +17,12 @@ from loadgen.drivers.aiohttp_client import AiohttpAttempt, AiohttpClient
 from loadgen.drivers.load import Attempt, ClosedLoad
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
-from loadgen.drivers.sockets import connecting
+from loadgen.drivers.sockets import connecting, fin_was_first, send_fin
 from loadgen.drivers.tally import Ending, Tally
+from loadgen.kernel.tcp_info import state_of
 from loadgen.lab.spec import LabSpec
 from loadgen.latency import LOWEST_NS, Counts, Tag
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase, State
 from tests.driving import Bench, bench
 
 
@@ -284,3 +285,25 @@ def test_a_tally_tells_how_late_starts_were_and_how_many_too_late() -> None:
 def test_a_plan_survives_the_pipe(pair: Bench, loop: ClosedLoop | OpenLoop) -> None:
     plan = pair.plan(80, loop=loop, driver=Driver.AIOHTTP, closer=Closer.SERVER, close=CloseMethod.RST)
     assert Plan.from_json(plan.to_json()) == plan
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+@pytest.mark.parametrize("first", Closer)
+def test_a_connection_that_is_over_says_who_was_first(family: int, first: Closer) -> None:
+    """Both FINs have come before anyone could ask: what stands in the socket's place decides."""
+    host = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with socket.create_server((host, 0), family=family) as listener:
+        ours = socket.create_connection(listener.getsockname()[:2])
+        peer, _ = listener.accept()
+        with ours, peer:
+            if first is Closer.CLIENT:
+                assert send_fin(ours)
+                assert peer.recv(1) == b""
+                peer.shutdown(socket.SHUT_WR)
+                assert ours.recv(1) == b""
+            else:
+                peer.shutdown(socket.SHUT_WR)
+                assert ours.recv(1) == b""
+                assert send_fin(ours)
+            assert state_of(ours) is State.CLOSED
+            assert fin_was_first(ours) is (first is Closer.CLIENT)

@@ -4,7 +4,8 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -207,17 +208,34 @@ class Deaf(UringLoad):
         pass
 
 
+def nothing(_: socket.socket) -> None:
+    pass
+
+
+def end(peer: socket.socket) -> None:
+    peer.close()
+
+
+def speak(peer: socket.socket) -> None:
+    peer.send(b"and more")
+
+
+def reset(peer: socket.socket) -> None:
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
 @pytest.mark.parametrize(
-    ("seen", "ending", "failures"),
+    ("act", "ending", "failures"),
     [
-        (-errno.EAGAIN, (Closer.CLIENT, CloseMethod.FIN), {}),
-        (0, (Closer.SERVER, CloseMethod.FIN), {}),
-        (1, (Closer.CLIENT, CloseMethod.RST), {Failure(Phase.CLOSE, Fault.MALFORMED): 1}),
-        (-errno.ECONNRESET, (Closer.SERVER, CloseMethod.RST), {Failure(Phase.CLOSE, "ECONNRESET"): 1}),
+        (nothing, (Closer.CLIENT, CloseMethod.FIN), {}),
+        (end, (Closer.SERVER, CloseMethod.FIN), {}),
+        (speak, (Closer.CLIENT, CloseMethod.RST), {Failure(Phase.CLOSE, Fault.MALFORMED): 1}),
+        (reset, (Closer.SERVER, CloseMethod.RST), {Failure(Phase.CLOSE, "ECONNRESET"): 1}),
     ],
 )
-def test_what_is_seen_right_before_a_close_decides_what_it_is(
-    ring: Ring, seen: int, ending: Ending, failures: dict[Failure, int]
+def test_what_the_kernel_says_at_a_close_decides_what_it_is(
+    ring: Ring, act: Callable[[socket.socket], None], ending: Ending, failures: dict[Failure, int]
 ) -> None:
     asked = plan(Closer.CLIENT, CloseMethod.FIN)
     tally = Tally(asked.loop)
@@ -225,8 +243,13 @@ def test_what_is_seen_right_before_a_close_decides_what_it_is(
     client.attach(Deaf())
     client.table.known[0] = True
     attempt = client.alone[0] = UringAttempt(client, 0, Phase.CLOSE, set())
-    attempt.finish()
-    attempt.completed(Step.LOOK, seen)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sock = socket.create_connection(listener.getsockname())
+        peer, _ = listener.accept()
+        with peer:
+            act(peer)
+            attempt.finish()
+            attempt.completed(Step.OPEN, sock.detach())
     attempt.completed(Step.CLOSE, 0)
     assert tally.endings == {ending: 1}
     assert tally.errors == failures

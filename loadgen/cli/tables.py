@@ -134,7 +134,7 @@ def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
         if not summary.audit:
             table.add_row(_mark(False), f"{summary.name}: nothing was sampled")
         elif not differing and connected is not None:
-            but = ", but for ends that crossed" if any(line.crossed for line in summary.audit) else ""
+            but = ", but for what a caveat explains" if any(line.crossed for line in summary.audit) else ""
             counts = f"{len(summary.audit)} counts agree{but}, among them {_counted(connected)}"
             table.add_row(_mark(True), f"{summary.name}: {counts}")
         for line in differing:

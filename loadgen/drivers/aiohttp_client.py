@@ -10,7 +10,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from typing import Any
 
@@ -83,6 +83,10 @@ class AiohttpAttempt(BaseAttempt):
     def exchange(self, intended_ns: int) -> None:
         self._start(intended_ns)
         self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
+        if self._ending is not None:
+            # The server's end was seen; the load hears of it once the attempt is over.
+            self._failure = Failure(self.phase, Fault.SHORT)
+            return
         self._rouse(_Wake.EXCHANGE)
 
     def finish(self) -> None:
@@ -91,6 +95,10 @@ class AiohttpAttempt(BaseAttempt):
     def fail(self, failure: Failure) -> None:
         if self.phase is Phase.CONNECT and self._failure is None:
             self._opened()
+            if self._ours is not None:
+                # The SYN is given up here and now: until the task is cancelled the handshake could succeed.
+                with suppress(OSError):
+                    self._ours.shutdown(socket.SHUT_RDWR)
         self._note(failure)
         self._task.cancel()
 

@@ -13,7 +13,15 @@ from typing import Any, Protocol
 
 from loadgen.drivers.plan import OpenLoop, Plan
 from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
-from loadgen.drivers.sockets import Sockets, closed_by_peer, drain, peek, reset_on_close
+from loadgen.drivers.sockets import (
+    Sockets,
+    closed_by_peer,
+    drain,
+    fin_was_first,
+    peek,
+    reset_on_close,
+    send_fin,
+)
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
@@ -87,6 +95,7 @@ class BaseAttempt:
         "_failure",
         "_intended_ns",
         "_remaining",
+        "_reset_after_fin",
         "_started_ns",
         "deadline_ns",
         "phase",
@@ -97,6 +106,7 @@ class BaseAttempt:
         self._connected = False
         self._ending: Ending | None = None
         self._failure: Failure | None = None
+        self._reset_after_fin = False
         self._remaining = client.plan.requests
         self.phase = Phase.BIND
         self.deadline_ns = NEVER_NS
@@ -215,6 +225,14 @@ class BaseAttempt:
             kind = Fault.SHORT if method is CloseMethod.FIN else errno.errorcode[errno.ECONNRESET]
             self._failure = Failure(self.phase, kind)
 
+    def _reset_by_server(self, code: int) -> None:
+        """The server's RST has come, and the socket has answered by this errno.
+
+        It is EPIPE where the server's FIN had come before (tcp_reset() in net/ipv4/tcp_input.c).
+        """
+        self._closed_by_server(CloseMethod.FIN if code == errno.EPIPE else CloseMethod.RST)
+        self._reset_after_fin = self._ending == (Closer.SERVER, CloseMethod.FIN)
+
     def _settle(self, sock: socket.socket, ending: Ending) -> None:
         """End the connection by `ending`, unless the server was first. A FIN leaves here, a RST later.
 
@@ -228,13 +246,19 @@ class BaseAttempt:
         if method is not None:
             self._closed_by_server(method)
             drain(sock)
-        self._ending = self._ending or ending
-        if self._ending == (Closer.CLIENT, CloseMethod.RST):
+        if (self._ending or ending) == (Closer.CLIENT, CloseMethod.RST):
+            self._ending = ending
             reset_on_close(sock)
-        elif self._ending == (Closer.CLIENT, CloseMethod.FIN):
-            # The FIN leaves at once. Until the descriptor is closed the server could still be first.
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_WR)
+        elif self._ending != (Closer.SERVER, CloseMethod.RST):
+            self._send_fin(sock)
+            if self._ending is None and not fin_was_first(sock):
+                self._closed_by_server(CloseMethod.FIN)
+            self._ending = self._ending or ending
+
+    def _send_fin(self, sock: socket.socket) -> None:
+        """End our half of the connection, unless the server's RST has ended both."""
+        if not send_fin(sock):
+            self._reset_by_server(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
     def _over(self) -> None:
         """Nothing is left of the connection on this side: count the outcome."""
@@ -244,6 +268,7 @@ class BaseAttempt:
         tally.in_flight -= 1
         if self._connected:
             tally.endings[self._ending or GIVEN_UP] += 1
+            tally.server_fin_reset += self._reset_after_fin
         if self._failure is None:
             tally.succeeded += 1
         else:

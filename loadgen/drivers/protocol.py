@@ -11,7 +11,7 @@ from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import Memo, ResponseReader
 from loadgen.drivers.sockets import connecting, reset_on_close
 from loadgen.drivers.tally import Ending, Tally
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+from loadgen.tcp import Closer, Failure, Fault, Phase
 
 
 class ProtocolClient(Client):
@@ -69,10 +69,10 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         assert sock is not None
         self._host.loop.remove_writer(sock)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code == errno.ECONNRESET:
+        if code in PEER_RESET:
             # A reset of the handshake itself says ECONNREFUSED: this connection stood before it was reset.
             self._established()
-            self._closed_by_server(CloseMethod.RST)
+            self._reset_by_server(code)
         if code:
             self.fail(failure_of(self.phase, OSError(code, os.strerror(code))))
         else:
@@ -86,7 +86,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
             sock.send(self._host.request(self._remaining))
         except OSError as error:
             if error.errno in PEER_RESET:
-                self._closed_by_server(CloseMethod.RST)
+                self._reset_by_server(error.errno)
             self.fail(failure_of(Phase.SEND, error))
             return
         self._requested()
@@ -102,13 +102,15 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         self._read(self._reader, data)
 
     def eof_received(self) -> None:
-        """The server's FIN. Returning None lets the transport close, which answers it by ours."""
+        """The server's FIN, answered by ours. Returning None lets the transport close."""
+        assert self._sock is not None
         self._read_end(self._reader)
+        self._send_fin(self._sock)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(exc, OSError) and self._failure is None:
             if exc.errno in PEER_RESET:
-                self._closed_by_server(CloseMethod.RST)
+                self._reset_by_server(exc.errno)
             else:
                 self._failure = failure_of(self.phase, exc)
         self._over()

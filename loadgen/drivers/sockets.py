@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import cycle
 
 from loadgen.drivers.plan import Plan
-from loadgen.kernel.tcp_info import state_of
+from loadgen.kernel.tcp_info import left_time_wait, state_of
 from loadgen.tcp import CloseMethod, State
 
 IP_BIND_ADDRESS_NO_PORT = 24
@@ -59,7 +59,7 @@ def reset_on_close(sock: socket.socket) -> None:
 def peek(sock: socket.socket) -> bytes | None:
     """A byte of what is unread; empty at an end of any kind; None where the connection stands, silent."""
     try:
-        return sock.recv(1, socket.MSG_PEEK)
+        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return None
     except OSError:
@@ -74,7 +74,7 @@ def connecting(sock: socket.socket) -> bool:
 def drain(sock: socket.socket) -> None:
     """Read all that came before the peer's end, so that close() answers that by a FIN (K4)."""
     with suppress(OSError):
-        while sock.recv(_DRAINED):
+        while sock.recv(_DRAINED, socket.MSG_DONTWAIT):
             pass
 
 
@@ -90,3 +90,28 @@ def closed_by_peer(sock: socket.socket) -> CloseMethod | None:
             return CloseMethod.FIN if code == errno.EPIPE else CloseMethod.RST
         case _:
             return None
+
+
+def send_fin(sock: socket.socket) -> bool:
+    """Send our FIN, at once. False where none was sent: the peer's RST was here before."""
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        return False
+    return True
+
+
+def fin_was_first(sock: socket.socket) -> bool:
+    """Whether the FIN that was just sent came before the peer's. To be asked where no look had seen that.
+
+    A look before the act leaves a moment in which the peer can be first. The state that the FIN has led to
+    says which state it found.
+    """
+    match state_of(sock):
+        case State.LAST_ACK:
+            return False
+        case State.CLOSED:
+            # Over already: by a RST, or through TIME-WAIT, or else through LAST-ACK.
+            return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)) or left_time_wait(sock)
+        case _:
+            return True

@@ -40,6 +40,7 @@ class Tally:
         "opened",
         "reads",
         "response_ns",
+        "server_fin_reset",
         "service_ns",
         "start_ns",
         "started",
@@ -57,6 +58,7 @@ class Tally:
         self.connecting_ns = 0
         self.reads = 0
         self.endings: Counter[Ending] = Counter()
+        self.server_fin_reset = 0
         self.errors: Counter[Failure] = Counter()
         self.start_ns = array("q")
         self.connect_ns = array("q")
@@ -93,6 +95,7 @@ class Tally:
                 client_rst=self.endings[Closer.CLIENT, CloseMethod.RST],
                 server_fin=self.endings[Closer.SERVER, CloseMethod.FIN],
                 server_rst=self.endings[Closer.SERVER, CloseMethod.RST],
+                server_fin_reset=self.server_fin_reset,
             ),
             errors=dict(self.errors),
             connect_p50_ns=connect_p50_ns,

@@ -11,6 +11,7 @@ What the masks and rows mean, as measured on Linux 6.18:
 - Bit 13, bound but inactive, walks a second table (K20). No State stands for it, so no mask carries it.
 """
 
+import errno
 import os
 import socket
 import struct
@@ -55,6 +56,8 @@ _TCPDIAG_GETSOCK, _SOCK_DIAG_BY_FAMILY = 18, 20
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ERROR = struct.Struct("=i")
 _REQUEST_V2 = struct.Struct("=BBBxI48x")  # inet_diag_req_v2: family, protocol, extensions, states, id
+_ONE = struct.Struct(">BB6xHH16s16s4xQ")  # inet_diag_req_v2 with an id, whose ports are in network order
+_NO_COOKIE = (1 << 64) - 1
 _REQUEST = struct.Struct(
     "=BBBB48xII"
 )  # inet_diag_req: family, source and destination length, ext, id, states, dbs
@@ -228,6 +231,27 @@ def _request(family: AddressFamily, states: frozenset[State]) -> bytes:
     else:
         kind, body = _SOCK_DIAG_BY_FAMILY, _REQUEST_V2.pack(family, socket.IPPROTO_TCP, 0, mask)
     return _HEADER.pack(_HEADER.size + len(body), kind, _NLM_F_REQUEST | _NLM_F_DUMP, 0, 0) + body
+
+
+def state_between(local: tuple[bytes, int], remote: tuple[bytes, int]) -> State | None:
+    """The state of the one socket with these packed addresses and ports; None where there is none.
+
+    The kernel looks it up in its hash table, minisockets included. Raises OSError.
+    """
+    (here, local_port), (there, remote_port) = local, remote
+    family = AddressFamily.AF_INET if len(here) == 4 else AddressFamily.AF_INET6
+    body = _ONE.pack(family, socket.IPPROTO_TCP, local_port, remote_port, here, there, _NO_COOKIE)
+    head = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as asked:
+        asked.send(head + body)
+        answer = asked.recv(4096)
+    _, kind, _, _, _ = _HEADER.unpack_from(answer)
+    if kind != _NLMSG_ERROR:
+        return state_numbered(answer[_HEADER.size + 1])
+    (code,) = _ERROR.unpack_from(answer, _HEADER.size)
+    if code != -errno.ENOENT:
+        raise OSError(-code, os.strerror(-code), _NAME)
+    return None
 
 
 class SockDiag:

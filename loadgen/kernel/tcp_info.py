@@ -1,11 +1,24 @@
-"""The state of one socket of our own, by the TCP_INFO socket option (linux/tcp.h)."""
+"""The state of one socket of our own, by the TCP_INFO socket option (linux/tcp.h), and what it left."""
 
 import socket
 
-from loadgen.kernel.sock_diag import state_numbered
+from loadgen.kernel.sock_diag import state_between, state_numbered
 from loadgen.tcp import State
+
+_SO_PEERNAME = 28  # asm-generic/socket.h
 
 
 def state_of(sock: socket.socket) -> State:
     """The socket's TCP state: the first byte of struct tcp_info. Raises OSError on a closed descriptor."""
     return state_numbered(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0])
+
+
+def left_time_wait(sock: socket.socket) -> bool:
+    """Whether a TIME-WAIT stands in the place of a socket that is CLOSED. Raises OSError."""
+    # getpeername() refuses a closed socket; this option of the same answer does not.
+    ipv6 = sock.family is socket.AF_INET6
+    peer = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERNAME, 28 if ipv6 else 16)
+    there = peer[8:24] if ipv6 else peer[4:8]
+    host, port, *_ = sock.getsockname()
+    local = socket.inet_pton(sock.family, host), port
+    return state_between(local, (there, int.from_bytes(peer[2:4], "big"))) is State.TIME_WAIT

@@ -55,6 +55,8 @@ class Op(IntEnum):
     RECV = 27
     SOCKET = 45
     URING_CMD = 46
+    FIXED_FD_INSTALL = 54
+    """Give the process a descriptor of a file of the ring's table (Linux 6.8)."""
     BIND = 56
 
 

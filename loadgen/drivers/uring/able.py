@@ -3,7 +3,18 @@
 from loadgen.uring.abi import Op
 from loadgen.uring.offer import offer
 
-NEEDED = frozenset({Op.POLL_ADD, Op.ASYNC_CANCEL, Op.CONNECT, Op.CLOSE, Op.SEND, Op.RECV, Op.SOCKET})
+NEEDED = frozenset(
+    {
+        Op.POLL_ADD,
+        Op.ASYNC_CANCEL,
+        Op.CONNECT,
+        Op.CLOSE,
+        Op.SEND,
+        Op.RECV,
+        Op.SOCKET,
+        Op.FIXED_FD_INSTALL,
+    }
+)
 
 
 def obstacle(sources: int) -> str:

@@ -1,17 +1,20 @@
 """An attempt that left the common way: something failed, or is late, or has to be read with care.
 
 It takes its slot over from the chain it was sent through, and goes on by one operation at a time,
-as the `protocol` driver would: it always listens, and it asks who closed before it closes.
+as the `protocol` driver would: it always listens. To close it takes a descriptor of the process for the
+socket, and ends the connection on that as every driver does.
 """
 
 import errno
+import os
 import select
+import socket
 from typing import TYPE_CHECKING
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, PEER_RESET, BaseAttempt, failure_of
 from loadgen.drivers.tally import Ending
 from loadgen.drivers.uring.programs import Program, Step
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+from loadgen.tcp import Closer, Failure, Fault, Phase
 
 if TYPE_CHECKING:
     from loadgen.drivers.uring.client import UringClient
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 class UringAttempt(BaseAttempt):
     """An attempt that has its slot to itself."""
 
-    __slots__ = ("_asked", "_host", "_leaving", "_pending", "_reader", "_short", "_sinking", "slot")
+    __slots__ = ("_host", "_leaving", "_pending", "_reader", "_short", "_sinking", "slot")
 
     def __init__(self, host: "UringClient", slot: int, phase: Phase, pending: set[int]) -> None:
         """Adopt what is in the slot, in this phase, with what its chain has left in the kernel.
@@ -34,8 +37,6 @@ class UringAttempt(BaseAttempt):
         self._reader = host.reader()
         self._leaving: Ending | None = None
         """How it is to end, once nothing of it is pending."""
-        self._asked = False
-        """Whether the server had closed was asked."""
         self._pending = pending
         self._sinking = False
         """What is being received is but counted, and not in the slot's buffer."""
@@ -55,10 +56,10 @@ class UringAttempt(BaseAttempt):
         if self.phase is Phase.CONNECT:
             if error.errno not in NO_SYN:
                 self._opened()
-            if error.errno == errno.ECONNRESET:
+            if error.errno in PEER_RESET:
                 # A reset of the handshake itself says ECONNREFUSED: this one stood before it was reset.
                 self._established()
-                self._closed_by_server(CloseMethod.RST)
+                self._reset_by_server(error.errno)
         self.fail(failure_of(self.phase, error))
 
     def unanswered(self, fault: Fault) -> None:
@@ -68,7 +69,7 @@ class UringAttempt(BaseAttempt):
 
     def unsent(self, error: OSError) -> None:
         if error.errno in PEER_RESET:
-            self._closed_by_server(CloseMethod.RST)
+            self._reset_by_server(error.errno)
         self.fail(failure_of(Phase.SEND, error))
 
     def resume(self, begun: bytes, missing: int) -> None:
@@ -113,10 +114,11 @@ class UringAttempt(BaseAttempt):
             case Step.EOF if -res in PEER_RESET:
                 # Who asks first is told of a reset, and nobody after.
                 self.received(res)
-            case Step.LOOK:
-                self._looked(res)
             case Step.WATCH if res > 0 and res & select.POLLHUP:
                 self.received(-errno.ECONNRESET)
+            case Step.OPEN:
+                self._close(res)
+                return
             case Step.CLOSE:
                 self._host.release(self.slot)
                 self._over()
@@ -136,21 +138,22 @@ class UringAttempt(BaseAttempt):
             self._read_end(self._reader)
             self._leave(GIVEN_UP)
         elif -res in PEER_RESET:
-            self._closed_by_server(CloseMethod.RST)
+            self._reset_by_server(-res)
             self._leave(GIVEN_UP)
         elif res < 0 and res != -errno.ECANCELED:
             self.fail(failure_of(self.phase, OSError(-res, "")))
 
-    def _looked(self, res: int) -> None:
-        """Whether the server had ended the connection before we do, or said what nobody asked for."""
-        if res == 0:
-            self._closed_by_server(CloseMethod.FIN)
-        elif -res in PEER_RESET:
-            self._closed_by_server(CloseMethod.RST)
-        elif res > 0 and self._failure is None:
-            # Closing with bytes unread sends a reset (K4).
-            self._failure = Failure(self.phase, Fault.MALFORMED)
-            self._leaving = GIVEN_UP
+    def _close(self, descriptor: int) -> None:
+        """End the connection on this descriptor, then let the ring close its own."""
+        assert self._leaving is not None
+        if descriptor < 0:
+            raise OSError(-descriptor, f"io_uring: no descriptor: {os.strerror(-descriptor)}")
+        seen = self._ending
+        with socket.socket(fileno=descriptor) as sock:
+            self._settle(sock, self._leaving)
+        if self._ending is not seen and self._ending != self._leaving:
+            self._host.be_wary()
+        self._push(Step.CLOSE, Program.CLOSE)
 
     def _leave(self, ending: Ending) -> None:
         """Be the one who ends the connection, unless the server was: then its end is answered."""
@@ -163,7 +166,7 @@ class UringAttempt(BaseAttempt):
             self._go_on()
 
     def _go_on(self) -> None:
-        """The next operation, if any: listening as long as it lasts, then a look, then the close."""
+        """The next operation, if any: listening as long as it lasts, then the close."""
         if self._leaving is None:
             if self._short:
                 # An error that ends it is kept back for the bytes before it, and no later read reports it.
@@ -172,13 +175,10 @@ class UringAttempt(BaseAttempt):
             elif not self._pending & {Step.RECV, Step.WATCH}:
                 self._push(Step.RECV, Program.RECV)
         elif not self._pending:
-            if self._connected and self._ending is None and not self._asked:
-                self._asked = True
-                self._push(Step.LOOK, Program.LOOK)
+            if self._connected:
+                self._push(Step.OPEN, Program.DESCRIPTOR)
             else:
-                self._ending = self._ending or self._leaving
-                rst = self._ending == (Closer.CLIENT, CloseMethod.RST)
-                self._push(Step.CLOSE, Program.ABORT if rst else Program.CLOSE)
+                self._push(Step.CLOSE, Program.CLOSE)
 
     def _push(self, step: int, program: Program) -> None:
         self._pending.add(step)

@@ -34,9 +34,11 @@ OVERDUE_SHARE = 4
 OVERDUE_MOST_NS = 900_000_000
 """And at least so soon: before a SYN that was lost is sent again, after a second."""
 
-FINISHED_AT_ONCE = 8
-"""Idle connections that are closed together. The closes of a batch come after its last look who was first,
-and the server may be about to close, too."""
+PROBATION = 128
+"""So many closes by the client are made one by one, each with a look after the act. Where the server was
+first in none of them, the rest are made by the batch: those come after the batch's last look."""
+WARY = 1 << 62
+"""Closes to make one by one where the server was first once."""
 
 
 class UringClient(Client):
@@ -49,7 +51,7 @@ class UringClient(Client):
         self.ring = ring
         self.buffers = programs.buffers
         self.table = Table(len(programs.buffers))
-        self._judge = Judge(self.buffers)
+        self._judge = Judge(self.buffers, plan.closer)
         self.alone: dict[int, UringAttempt] = {}
         self.closing = 0
         """Connections whose close by the client is not yet made."""
@@ -64,6 +66,8 @@ class UringClient(Client):
         # Each worker begins elsewhere: in step, all of them would crowd one path after the other.
         self.opened = programs.pairs * plan.worker // plan.workers
         self._cutting = False
+        self._wary = PROBATION
+        """Closes by the client that are yet to be made one by one."""
         timeouts = plan.timeouts
         shortest_ns = min(timeouts.connect_ns, timeouts.response_ns, timeouts.close_ns)
         self._overdue_ns = min(shortest_ns // OVERDUE_SHARE, OVERDUE_MOST_NS)
@@ -151,16 +155,13 @@ class UringClient(Client):
         alone = self.table.mode[slots] == Mode.ALONE
         for slot in slots[alone].tolist():
             self.alone[slot].finish()
-        slots = slots[~alone]
-        idle, others = part(slots, self.table.mode[slots] == Mode.IDLE)
-        self.table.mode[slots] = Mode.CLOSING
-        self._leave(len(slots))
+        # The server may be about to end what idles.
+        idle, others = part(slots[~alone], self.table.mode[slots[~alone]] == Mode.IDLE)
+        for slot in idle.tolist():
+            self._adopt(slot, Phase.CLOSE, {Step.WATCH}).finish()
+        self.table.mode[others] = Mode.CLOSING
+        self._leave(len(others))
         self._send_off(Program.FINISH, others)
-        for first in range(0, len(idle), FINISHED_AT_ONCE):
-            few = idle[first : first + FINISHED_AT_ONCE]
-            self._send_off(Program.CANCEL, few)
-            self._send_off(Program.FINISH, few)
-            self.ring.enter()
 
     def discard(self, slots: Slots) -> None:
         """Close what the server has ended; the slots are free at once."""
@@ -169,6 +170,10 @@ class UringClient(Client):
     def push(self, program: Program, slot: int) -> None:
         """One program for one slot."""
         self._send_off(program, np.array([slot]))
+
+    def be_wary(self) -> None:
+        """The server was first where the client was about to close."""
+        self._wary = WARY
 
     def release(self, slot: int) -> None:
         """The attempt that had the slot to itself is over."""
@@ -325,8 +330,13 @@ class UringClient(Client):
         if not len(done):
             return
         if self.plan.closer is Closer.CLIENT:
+            singly, done = done[: self._wary], done[self._wary :]
+            self._wary -= len(singly)
+            for slot in singly.tolist():
+                self._adopt(slot, Phase.CLOSE, set()).finish()
             table.mode[done] = Mode.SPENT
-            self.flow.spent(done)
+            if len(done):
+                self.flow.spent(done)
         else:
             table.answered[done] = True
             table.heard[done] = now_ns
@@ -356,6 +366,8 @@ class UringClient(Client):
         tally, ours = self.tally, (Closer.CLIENT, self.plan.close)
         values: list[int] = res.tolist()
         for value, count in Counter(values).items():
+            if value != -errno.EAGAIN:
+                self.be_wary()
             if value == 0:
                 tally.endings[Closer.SERVER, CloseMethod.FIN] += count
                 tally.succeeded += count

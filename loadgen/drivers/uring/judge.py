@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from loadgen.drivers.response import MalformedResponseError, Memo, ResponseReader
 from loadgen.drivers.uring.slots import Slots
+from loadgen.tcp import Closer
 
 BAD: Final = -1
 """A response that an attempt of its own has to read: an error, or one whose length is not announced."""
@@ -15,8 +16,9 @@ BAD: Final = -1
 class Judge:
     """Looks at the receive buffers, shape (slots, bytes), a batch at a time."""
 
-    def __init__(self, buffers: NDArray[np.uint8]) -> None:
+    def __init__(self, buffers: NDArray[np.uint8], closer: Closer) -> None:
         self._buffers = buffers
+        self._closer = closer
         self._memo: Memo = {}
         self._known: dict[bool, tuple[bytes, int]] = {}
         """The last good response, by whether it was a connection's last: its prefix, and how long it was."""
@@ -29,6 +31,7 @@ class Judge:
         """How many bytes these slots' responses still lack: 0 where one is whole and good, or `BAD`.
 
         `lengths` are what the first recv() answered; `last` says where the connection's last response is due.
+        One that announces the server's close is good only where the server is to close, and then.
         """
         missing = np.full(len(slots), BAD, np.int64)
         for kind, (prefix, total) in self._known.items():
@@ -59,7 +62,9 @@ class Judge:
         if announced is None:
             return BAD
         response = announced.response
-        if response.status >= 400 or (response.closes and not last):
+        if response.status >= 400:
+            return BAD
+        if response.closes and not (last and self._closer is Closer.SERVER):
             return BAD
         self._known[last] = data[: announced.prefix], announced.total
         return announced.total - len(data)

@@ -61,8 +61,8 @@ class Step:
     """Wait for the server's close, after the last response."""
     WATCH: Final = 9
     """Watch an idle connection."""
-    LOOK: Final = 10
-    """PEEK, for an attempt of its own."""
+    OPEN: Final = 10
+    """Get a descriptor of the process for the slot's file."""
     CLOSE: Final = 11
 
 
@@ -94,10 +94,9 @@ class Program(Enum):
     """Wait for the server's close."""
     SEND_KEEP = auto()
     SEND_LAST = auto()
-    LOOK = auto()
+    DESCRIPTOR = auto()
+    """A descriptor of the process for the slot's file, beside the ring's own."""
     CLOSE = auto()
-    ABORT = auto()
-    """Close by RST."""
     DISCARD = auto()
     """Close what the server has ended, and say nothing."""
     CANCEL = auto()
@@ -233,12 +232,10 @@ class Programs:
                 return [self._end()]
             case Program.SEND_KEEP | Program.SEND_LAST:
                 return [self._send(last=program is Program.SEND_LAST).last()]
-            case Program.LOOK:
-                return [self._peek(Step.LOOK).last()]
+            case Program.DESCRIPTOR:
+                return [_Entry(Step.OPEN, Op.FIXED_FD_INSTALL).last()]
             case Program.CLOSE:
                 return [self._close()]
-            case Program.ABORT:
-                return [self._linger_0(), self._close()]
             case Program.DISCARD:
                 return [replace(self._close(), step=Step.NOTHING, flags=Flag.CQE_SKIP_SUCCESS)]
             case Program.CANCEL:
