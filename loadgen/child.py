@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import json
-import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
+from loadgen.ending import how_ended
 from loadgen.lab.lab import Lab
 from loadgen.tcp import Side
 
@@ -96,8 +96,7 @@ class Child:
         """Wait for its end, and put into words how it came."""
         code = await self._process.wait()
         await self._drain
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit status {code}"
-        return ChildDiedError(self.what, how, "\n".join(self._stderr))
+        return ChildDiedError(self.what, how_ended(code), "\n".join(self._stderr))
 
     async def end(self) -> None:
         """See it end, by SIGKILL where it takes longer than `GRACE_S`."""

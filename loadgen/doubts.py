@@ -4,13 +4,13 @@ Pure. A doubt that changes the answer to the question invalidates; one that mere
 may be read off the result does not.
 """
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from loadgen.audit import NONE_CROSSED, AuditLine, Crossed, closed_by_both, missing
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.choices import Topology
+from loadgen.ending import how_ended
 from loadgen.fold import Fold
 from loadgen.overflows import overflows
 from loadgen.records import plain
@@ -88,7 +88,7 @@ def _died(case: Case) -> Iterator[Caveat]:
         if event.kind == "worker_exited":
             yield Caveat(
                 CaveatKind.PROCESS_DIED,
-                f"a worker of the server ended before its time, with status {event.data['status']}",
+                f"a worker of the server ended before its time, {how_ended(event.data['status'])}",
                 "look for what killed it: dmesg tells of the out-of-memory killer",
                 invalidates=True,
             )
@@ -116,11 +116,10 @@ def _command(case: Case) -> Iterator[Caveat]:
         )
     code = ended.data["code"]
     if code and not ended.data["asked"]:
-        how = f"with exit status {code}" if code > 0 else f"by {signal.Signals(-code).name}"
         words = ended.data["stderr"].splitlines()
         yield Caveat(
             CaveatKind.COMMAND_FAILED,
-            f"the load's command ended {how}" + (f": {words[-1]}" if words else ""),
+            f"the load's command ended {how_ended(code)}" + (f": {words[-1]}" if words else ""),
             "see driver.err and driver.out of the variant: what it did not do was not measured",
             invalidates=True,
         )

@@ -5,7 +5,7 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -95,7 +95,7 @@ async def run_scenario(
     except Exception as error:
         failure = error
     finally:
-        unwritten = _conclude(directory, {**info, "status": status}, summaries)
+        unwritten = _conclude(directory, status, predictions, summaries)
     return Outcome(directory, summaries, stop.is_set(), failure or unwritten)
 
 
@@ -114,14 +114,13 @@ async def _record(
 
 
 def _conclude(
-    directory: RunDirectory, info: Mapping[str, Any], summaries: Sequence[VariantSummary]
+    directory: RunDirectory, status: Status, variants: Collection[str], summaries: Sequence[VariantSummary]
 ) -> OSError | None:
     """Write how the run ended; the error where that cannot be written."""
     try:
-        directory.write_info(info)
+        directory.write_status(status)
         if summaries:
-            whole = info["status"] in WHOLE
-            document = summary_document(directory.id, summaries, info["variants"], whole=whole)
+            document = summary_document(directory.id, summaries, variants, whole=status in WHOLE)
             directory.write_summary(document)
     except OSError as error:
         return error

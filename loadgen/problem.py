@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from loadgen.text import visible
+
 _QUOTED_LENGTH = 60
 """Characters of a person's text that a message repeats: enough to know it again."""
 
@@ -48,7 +50,8 @@ class Problem:
     def __str__(self) -> str:
         path = f"{self.key_path}: " if self.key_path else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.mark}: {path}{self.message}{hint}"
+        # One line: a key, or the name of a file, may hold a line break.
+        return visible(f"{self.mark}: {path}{self.message}{hint}")
 
 
 class ScenarioError(Exception):

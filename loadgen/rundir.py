@@ -7,7 +7,9 @@ runs/20261120T213005Z-http10/
 """
 
 import contextlib
+import errno
 import json
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -46,6 +48,11 @@ class Status(StrEnum):
 
 WHOLE = frozenset({Status.FINISHED, Status.INTERRUPTED})
 """How a run stands that ended in order, of itself or by Ctrl-C."""
+
+
+_STATUS = re.compile(r'(?<=\n  "status": )"\w*" *')
+"""As `_to_json` writes it: the key of the document itself, and none that is nested."""
+_STATUS_WIDTH = max(len(json.dumps(status)) for status in Status)
 
 
 class VariantWriter:
@@ -106,10 +113,25 @@ class RunDirectory:
         return self._document(SUMMARY_FILE)
 
     def write_info(self, info: Mapping[str, Any]) -> None:
-        self._write(RUN_FILE, info)
+        """Write run.json. Its `status` takes as many bytes as the longest, for `write_status`."""
+        text = _STATUS.sub(lambda found: found[0].ljust(_STATUS_WIDTH), _to_json(info), count=1)
+        self._write(RUN_FILE, text)
+
+    def write_status(self, status: Status) -> None:
+        """Say in run.json how the run stands now.
+
+        In place: that needs no room, so that a full disk, a quota or a limit on the size of files cannot
+        refuse it. (A file system that copies what it overwrites has to have a block left.)
+        """
+        path = self.path / RUN_FILE
+        with _naming(path), path.open("r+b", buffering=0) as file:
+            if (found := _STATUS.search(file.read().decode())) is None:
+                raise OSError(errno.EIO, "its status is gone")
+            file.seek(found.start())  # as far in bytes as in characters: the text is ASCII
+            file.write(json.dumps(status).ljust(_STATUS_WIDTH).encode())
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        self._write(SUMMARY_FILE, summary)
+        self._write(SUMMARY_FILE, _to_json(summary))
 
     def variants(self) -> list[str]:
         """The names of the variants that have records, in the order of the scenario."""
@@ -150,12 +172,20 @@ class RunDirectory:
             raise RunError(f"{path}: schema_version {found!r}, but this churn reads {SCHEMA_VERSION}")
         return document
 
-    def _write(self, name: str, document: Mapping[str, Any]) -> None:
-        """Replace a document whole: a reader never sees half of it."""
+    def _write(self, name: str, text: str) -> None:
+        """Replace a document whole: a reader never sees half of it. One that does not fit leaves nothing."""
         part = self.path / f".{name}.part"
-        with _naming(part):
-            part.write_text(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2) + "\n")
-        part.replace(self.path / name)
+        try:
+            with _naming(part):
+                part.write_text(text)
+            part.replace(self.path / name)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _to_json(document: Mapping[str, Any]) -> str:
+    return json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2) + "\n"
 
 
 @contextlib.contextmanager

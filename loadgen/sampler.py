@@ -21,8 +21,7 @@ from socket import AddressFamily
 from time import monotonic_ns, thread_time_ns
 from typing import Any
 
-from loadgen.kernel import netstat, schedstat, snmp, sockstat, softnet
-from loadgen.kernel.process import CpuClock
+from loadgen.kernel import netstat, process, schedstat, snmp, sockstat, softnet
 from loadgen.kernel.sock_diag import SockDiag, SocketTable
 from loadgen.lab import namespaces
 from loadgen.records import Sample, SideSample, plain
@@ -144,13 +143,13 @@ class Sides:
             namespaces.enter_network(network)
             self._namespaces[side] = Namespace()
         self._softnet = softnet.open()
-        self._clocks: dict[Side, list[CpuClock]] = {side: [] for side in Side}
+        self._clocks: dict[Side, list[process.CpuClock | process.Ended]] = {side: [] for side in Side}
         self._waits: dict[Side, list[schedstat.WaitClock]] = {side: [] for side in Side}
 
     def watch(self, pids: Mapping[str, Sequence[int]]) -> None:
         """Take these processes' CPU time for their side's."""
         for side in Side:
-            self._clocks[side] = [CpuClock(pid) for pid in pids.get(side, ())]
+            self._clocks[side] = process.open_all(pids.get(side, ()))
             self._waits[side] = schedstat.open_all(pids.get(side, ()))
 
     def sample(self, origin_ns: int, owed_ns: int, *, fresh: bool) -> Sample:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from loadgen.tcp import Side
+from loadgen.text import LINE_BREAKS, visible
 from plots.columns import Columns
 from plots.facts import Facts, Run
 from plots.labels import settle
@@ -122,4 +123,6 @@ def save(figure: Figure, path: Path) -> None:
 def _lines(text: str, type_: Type) -> list[tuple[str, Type]]:
     """`text` in lines that fit the page, by the mean width of a character, rounded up."""
     advance = type_.size * (0.6 if type_.weight == "bold" else 0.56)
-    return [(line, type_) for line in textwrap.wrap(text, int((WIDTH * 72 - 2 * MARGIN) / advance))]
+    # A control character has no picture, and no place in an SVG.
+    shown = visible(text, keep=LINE_BREAKS)
+    return [(line, type_) for line in textwrap.wrap(shown, int((WIDTH * 72 - 2 * MARGIN) / advance))]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from servers.lines import AcceptError, Line, Listening, Served, WorkerExited, from_json, to_json
 from servers.listener import bound_socket, share
 from servers.plan import Plan
-from servers.worker import DRAIN_S, STOP_SIGNALS, run_worker
+from servers.worker import DRAIN_S, STOP_SIGNALS, heeded, run_worker
 
 GRACE_S = DRAIN_S + 3.0
 """A worker that has not ended so long after it was asked to is killed."""
@@ -162,7 +162,7 @@ class _Master:
             self._kill_at = time.monotonic() + GRACE_S
             self._signal(signal.SIGTERM)
 
-        before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+        before = {number: signal.signal(number, stop) for number in heeded()}
         try:
             yield
         finally:

@@ -15,7 +15,7 @@ from servers.lines import AcceptError, Line, Listening
 from servers.listener import Listener, listening_socket
 from servers.plan import Kind, Plan
 
-STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 DRAIN_S = 2.0
 """Once asked to stop, exchanges in hand may take so long; then their connections are reset."""
@@ -23,6 +23,11 @@ DRAIN_S = 2.0
 SWEEPS_PER_TIMEOUT = 10
 SWEEP_MOST_S = 0.5
 SWEEP_LEAST_S = 0.01
+
+
+def heeded() -> list[signal.Signals]:
+    """The stop signals, but for those that the caller ignores, as `nohup` does."""
+    return [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def run_worker(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
@@ -46,7 +51,7 @@ async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
         say(AcceptError(os.getpid(), name))
 
     stop = asyncio.Event()
-    for number in STOP_SIGNALS:
+    for number in heeded():
         loop.add_signal_handler(number, stop.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 

@@ -54,7 +54,15 @@ class Running:
         away the privilege it would have."""
         value = str(uuid.uuid4())
         self.mark = f"CHURN_TEST={value}"
-        argv = [*before, CHURN, *map(str, arguments), *(("-o", str(runs)) if runs else ())]
+        # A shell that put the tests in its background had them ignore SIGINT, and churn would do likewise.
+        argv = [
+            "env",
+            "--default-signal",
+            *before,
+            CHURN,
+            *map(str, arguments),
+            *(("-o", str(runs)) if runs else ()),
+        ]
         self.runs = runs or Path(cwd or ".") / "runs"
         self.process = subprocess.Popen(
             as_ordinary_user(argv) if ordinary else argv,

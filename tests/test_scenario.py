@@ -489,7 +489,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "not UTF-8": (b"title: t\nquestion: \xff", "2:11", "byte 0xff is not UTF-8"),
     "UTF-16": ("title: t".encode("utf-16"), "1:1", "is not UTF-8"),
     "a control character": ("title: t\nquestion: \x07", "2:11", "U+0007 may not stand"),
-    "a huge file": (b"#" * (MAX_BYTES + 1), "1:1", "more than 1,048,576 bytes"),
+    "a huge file": (b"#" * (MAX_BYTES + 1), "1:1", "more than 65,536 bytes"),
     "a list": ("- title: t", "1:1", "a scenario is a mapping, got a list"),
     "a word": ("title", "1:1", 'a scenario is a mapping, got "title"'),
     # The syntax

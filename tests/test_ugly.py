@@ -4,29 +4,40 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import xml.dom.minidom
+from collections.abc import Callable, Generator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.table import Table
+from rich.text import Text
 
 from loadgen.caveats import CaveatKind
 from loadgen.child import Child
+from loadgen.cli.columns import Screen
+from loadgen.cli.signals import STOP_SIGNALS
+from loadgen.ending import how_ended
 from loadgen.experiment import create_directory, run_scenario
+from loadgen.lab.errors import BuilderKilledError
+from loadgen.lab.exchange import request
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
 from loadgen.records import Sample
 from loadgen.reread import reread
-from loadgen.rundir import RunDirectory
+from loadgen.rundir import RunDirectory, Status
 from loadgen.scenario import Variant, load_scenario
 from loadgen.tcp import Side
-from tests.command import Done, Running, churn, document, lines, processes_with
+from tests.attack.signals import attack
+from tests.command import Done, Running, churn, document, eventually, lines, processes_with
 from tests.test_runs import SMALL, caveats, exact, run, shared_path, write
 
 __all__ = ["shared_path"]
@@ -40,6 +51,7 @@ variants: {a: {}, b: {}}
 LAST = "title: last\nload: {closed_loop: {connections: 4}, duration: 1s}\n"
 """Long enough to be meddled with."""
 TENTH_NS = 100_000_000
+ROUNDS = 3
 
 
 def start(folder: Path, text: str, *arguments: str, **options: Any) -> Running:
@@ -69,7 +81,7 @@ def invalid(done: Done, kind: str) -> dict[str, Any]:
 # ---- interrupted
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_one_signal_ends_the_variant_and_summarises(number: signal.Signals, tmp_path: Path) -> None:
     with start(tmp_path, LONG) as running:
         running.reaches(3 * TENTH_NS, "a")
@@ -122,14 +134,47 @@ def test_ctrl_c_reaches_the_whole_terminal_and_only_churn_heeds_it(tmp_path: Pat
     assert not (running.directory() / "b").exists()
 
 
-def test_ctrl_c_while_figures_are_drawn_is_no_bug(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_while_figures_are_drawn_cuts_them_short(number: signal.Signals, tmp_path: Path) -> None:
     scenario = write(tmp_path, SMALL)
     with Running("run", scenario, cwd=tmp_path, start_new_session=True) as running:
         assert any("drawing" in line for line in running.stderr)
-        os.killpg(running.process.pid, signal.SIGINT)
+        os.killpg(running.process.pid, number)
         done = running.finish()
     assert done.code == 105, done.said
+    assert done.stderr.endswith(f"The figures were cut short; to draw them: churn plot {words(running)}\n")
+    assert "Traceback" not in done.stderr
     assert status(running) == "finished"
+
+
+def words(run: Running) -> Path:
+    """The run directory as churn names it: where it was begun, by a relative path."""
+    return run.directory().relative_to(run.runs.parent)
+
+
+def test_one_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    # As `nohup` asks, and a shell without jobs of its command in the background.
+    before = ["bash", "-c", 'trap "" HUP INT; exec "$@"', "bash"]
+    with start(tmp_path, LAST, before=before) as running:
+        running.reaches(TENTH_NS)
+        for number in (signal.SIGHUP, signal.SIGINT):
+            running.process.send_signal(number)
+        done = running.finish()
+    assert done.code == 0, done.said
+    assert status(running) == "finished"
+
+
+@pytest.mark.parametrize("left", ["pthread_sigmask(SIG_BLOCK, [SIGCHLD])", "signal(SIGCHLD, SIG_IGN)"])
+def test_the_end_of_a_child_is_noticed_whatever_the_caller_left(left: str, tmp_path: Path) -> None:
+    script = f"import os, sys; from signal import *; {left}; os.execv(sys.argv[1], sys.argv[1:])"
+    with start(tmp_path, SMALL, before=[sys.executable, "-c", script]) as running:
+        assert running.finish().code == 0
+
+
+def test_signals_at_random_instants_leave_nothing(tmp_path: Path) -> None:
+    # More of them: python -m tests.attack.signals 40
+    faults = [str(each) for each in attack(ROUNDS, seed=5, folder=tmp_path) if each.faults]
+    assert not faults, "\n".join(faults)
 
 
 def test_after_sigkill_nothing_is_left_but_records_that_can_be_read(tmp_path: Path) -> None:
@@ -166,6 +211,61 @@ def networks() -> set[Path]:
 
 
 # ---- processes that die
+
+
+def test_every_signal_has_a_name() -> None:
+    named = {number: how_ended(-number) for number in range(1, 65)}
+    assert len(set(named.values())) == len(named)
+    assert named[9] == "by SIGKILL"
+    assert named[40] == "by signal 40 (SIGRTMIN+6)"
+    assert how_ended(3) == "with exit status 3"
+
+
+@pytest.mark.parametrize("number", [9, 11, 15, 40])
+@pytest.mark.parametrize("reads", ["head -c 1 <&0 >/dev/null;", ""])
+def test_a_builder_of_a_lab_that_is_killed_is_named(
+    number: int, reads: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "killed"
+    killed.write_text(f"#!/bin/bash\n{reads} kill -{number} $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(killed))
+    with pytest.raises(BuilderKilledError, match=re.escape(how_ended(-number))):
+        request(LabSpec())
+
+
+@pytest.mark.parametrize("arguments", [("run", "http10", "--no-figures"), ("doctor",)])
+def test_without_its_builder_no_lab_is_no_verdict_on_the_machine(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    with Running(*arguments, runs=tmp_path / "runs") as running:
+        eventually(lambda: kill_first(b"loadgen.lab.build", running), "no lab was built")
+        done = running.finish()
+    assert done.code == 106, done.said
+    assert done.stderr.endswith("dmesg tells of the out-of-memory killer)\n")
+    assert "no lab: the process that builds it ended before its time, by SIGKILL" in done.stderr
+    assert done.stdout == ""
+
+
+def kill_first(module: bytes, running: Running) -> bool:
+    """Kill the process of a run that runs this module, if there is one yet."""
+    found = [pid for pid in processes_with(running.mark) if module in command(pid)]
+    for pid in found:
+        kill(pid)
+    return bool(found)
+
+
+@pytest.mark.parametrize("number", [9, 40])
+def test_a_command_that_a_signal_ended_is_told_by_its_name(number: int, tmp_path: Path) -> None:
+    command = f'command: [bash, -c, "kill -{number} $$"]'
+    text = (
+        f"title: x\nload: {{duration: 1s}}\nvariants:\n  serves: {{server: {{kind: command, {command}}}}}\n"
+    )
+    done, summary = run(tmp_path, text + f"  drives: {{load: {{driver: command, {command}}}}}\n")
+    assert done.code == 106, done.said
+    assert "Traceback" not in done.stderr
+    for name in ("serves", "drives"):
+        assert how_ended(-number) in json.dumps(summary["variants"][name]["caveats"])
 
 
 def test_a_server_that_dies_is_refused_connections_and_told_of(tmp_path: Path) -> None:
@@ -319,7 +419,7 @@ def test_a_server_without_descriptors_says_so(tmp_path: Path) -> None:
 
 FULL = """
 mkdir -p "$0" && mount -t tmpfs -o size=24k tmpfs "$0" && "$@"
-code=$?; echo left: "$0"/*; exit $code
+code=$?; echo left: "$0"/* $(grep status "$0"/*/run.json); exit $code
 """
 
 
@@ -334,6 +434,7 @@ def test_a_full_disk_is_told_with_the_file_that_has_no_room(tmp_path: Path) -> N
     assert "No space left on device: " in done.stderr
     assert f"{tmp_path}/runs/" in done.stderr
     assert "-x" in done.stdout  # The directory is still there.
+    assert '"status": "failed"' in done.stdout
 
 
 def test_a_file_that_may_not_grow_ends_the_run_with_its_name(tmp_path: Path) -> None:
@@ -414,7 +515,93 @@ socket.create_connection((sys.argv[2], 8080)).close()
     assert off["connections established"] == 1
 
 
+def test_a_disk_that_is_full_at_the_end_keeps_the_status_true(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.write_info({"status": Status.RUNNING, "id": "é", "variants": {"status": {"status": "running"}}})
+    before = (tmp_path / "run.json").stat()
+    for status in Status:
+        with no_file_beyond(before.st_size):
+            directory.write_status(status)
+        assert directory.info() | {"schema_version": 0} == {
+            "schema_version": 0,
+            "status": status,
+            "id": "é",
+            "variants": {"status": {"status": "running"}},
+        }
+    after = (tmp_path / "run.json").stat()
+    assert (after.st_ino, after.st_size, after.st_blocks) == (before.st_ino, before.st_size, before.st_blocks)
+    with no_file_beyond(before.st_size), pytest.raises(OSError, match=r"File too large: .*summary\.json"):
+        directory.write_summary({"long": "x" * before.st_size})
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+@contextlib.contextmanager
+def no_file_beyond(size: int) -> Generator[None]:
+    """Within, no file of this process may grow beyond so many bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def test_the_limit_on_descriptors_is_named(tmp_path: Path) -> None:
+    scenario = write(tmp_path, SMALL)
+    for limit in (20, 24, 28, 32):
+        before = ["bash", "-c", f'ulimit -n {limit}; exec "$@"', "bash"]
+        done = churn("run", scenario, "--no-figures", runs=tmp_path / "runs", before=before)
+        assert done.code == 106, done.said
+        assert f"Too many open files: the limit is {limit} (ulimit -n)" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 # ---- odd surroundings
+
+
+def test_a_working_directory_that_was_deleted_is_told(tmp_path: Path) -> None:
+    before = ["bash", "-c", 'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"', str(tmp_path / "gone")]
+    for arguments in (("run", write(tmp_path, SMALL)), ("plot", "last"), ("doctor",)):
+        done = churn(*arguments, before=before)
+        assert done.code == 2, done.said
+        assert done.stderr == (
+            "the working directory cannot be used: No such file or directory; cd to one that exists\n"
+        )
+
+
+def test_control_characters_reach_no_terminal(tmp_path: Path) -> None:
+    text = 'title: "a\\e[31mb"\nquestion: "q\\e]0;hi\\a\\u202e"\nload: {duration: 300ms, driver: command,'
+    text += " command: [bash, -c, \"printf '\\e[2Jlast' >&2; exit 3\"]}\n"
+    scenario = write(tmp_path, text)
+    done = churn("check", scenario)
+    assert (done.code, "a\\x1b[31mb" in done.stdout, "q\\x1b]0;hi\\x07\\u202e" in done.stdout) == (
+        0,
+        True,
+        True,
+    )
+    ran = churn("run", scenario, runs=tmp_path / "runs")
+    assert "ended with exit status 3: \\x1b[2Jlast" in " ".join(ran.stdout.split()), ran.said
+    bad = churn("check", write(tmp_path, 'title: x\n"a\\e[31m\\nb": 1\n', name="bad"))
+    assert "a\\x1b[31m\\nb: unknown key" in bad.stderr
+    told = [done.stdout, ran.stdout, ran.stderr, bad.stderr, churn("plot", "\x1b[31m").stderr]
+    assert not [each for each in told if set(each) & {"\x1b", "\x07", "\x9b", "\u202e"}]
+    (drawn,) = (tmp_path / "runs").glob("*/figures/variants.svg")
+    xml.dom.minidom.parse(str(drawn))
+
+
+def test_a_console_neutralises_all_but_its_own_styles() -> None:
+    out = StringIO()
+    console = Screen(file=out, force_terminal=True, width=60)
+    table = Table(box=None)
+    table.add_column("h\x1b[1m")
+    table.add_row("\x1b[2Jx")
+    console.print(table, Text("\x9b31m", style="bold"))
+    plain = re.sub(r"\x1b\[[\d;]*m", "", out.getvalue())
+    assert all(word in plain for word in ("h\\x1b[1m", "\\x1b[2Jx", "\\x9b31m"))
+    assert out.getvalue() != plain
+    assert not set(plain) & {"\x1b", "\x9b"}
 
 
 def test_files_of_our_names_where_the_user_is_are_not_taken_for_ours(tmp_path: Path) -> None:

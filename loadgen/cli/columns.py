@@ -1,12 +1,15 @@
 """Columns of what is told of each variant, in as many tables as the width of the screen needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from loadgen.text import LINE_BREAKS, visible
 
 PIPE_COLUMNS = 120
 LEAST_COLUMNS = 60
@@ -27,11 +30,20 @@ class Column:
         return max(map(cell_len, (self.heading, *self.cells)))
 
 
-def screen() -> Console:
+class Screen(Console):
+    """A console to which text is text: the control sequences that reach a terminal are rich's own."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            shown = segment.text if segment.control else visible(segment.text, keep=LINE_BREAKS)
+            yield Segment(shown, segment.style, segment.control)
+
+
+def screen() -> Screen:
     """Stdout. Pipes and logs have no width of their own: there it is one that a review can quote from."""
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     width = max(console.width, LEAST_COLUMNS) if console.is_terminal else PIPE_COLUMNS
-    return Console(highlight=False, width=width)
+    return Screen(highlight=False, width=width)
 
 
 def print_columns(console: Console, columns: Sequence[Column]) -> None:

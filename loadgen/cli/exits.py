@@ -5,6 +5,8 @@ from typing import NoReturn
 
 import click
 
+from loadgen.text import LINE_BREAKS, visible
+
 
 class Exit(IntEnum):
     """What `churn` exits with."""
@@ -18,7 +20,12 @@ class Exit(IntEnum):
     INVALID = 106
 
 
+def echo(message: object, *, err: bool = False) -> None:
+    """Print plain lines. What a terminal would act on is shown as an escape."""
+    click.echo(visible(str(message), keep=LINE_BREAKS), err=err)
+
+
 def fail(code: Exit, message: str) -> NoReturn:
     """Print an error to stderr and exit."""
-    click.echo(message, err=True)
+    echo(message, err=True)
     raise SystemExit(int(code))

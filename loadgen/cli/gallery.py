@@ -2,6 +2,7 @@
 
 import click
 
+from loadgen.cli.exits import echo
 from loadgen.cli.sources import bundled
 
 
@@ -12,8 +13,8 @@ def gallery() -> None:
 
     for name, path in bundled().items():
         scenario = load_scenario(path)
-        click.echo(f"{name}: {scenario.title}")
-        click.echo(f"    {scenario.question}")
-        click.echo(
+        echo(f"{name}: {scenario.title}")
+        echo(f"    {scenario.question}")
+        echo(
             f"    claims {' '.join(scenario.claims)}; variants {', '.join(v.name for v in scenario.variants)}"
         )

@@ -1,5 +1,6 @@
 """The `churn` command: what it says of itself, and its subcommands."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,11 +13,31 @@ from loadgen.cli.plot import plot
 from loadgen.cli.run import run
 from loadgen.cli.schema import schema
 from loadgen.cli.serve import serve
+from loadgen.cli.signals import end_signals, mend_signals
 from loadgen.cli.streams import StreamError, mend_streams
+from loadgen.lab.errors import BuilderKilledError
+
+
+def need_working_directory() -> None:
+    """See that relative paths mean something: a shell can stay in a directory that was deleted."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        fail(Exit.USAGE, f"the working directory cannot be used: {error.strerror}; cd to one that exists")
 
 
 class Commands(click.Group):
-    """The subcommands; Ctrl-C ends each in the same way, and so does a stream that cannot be written."""
+    """The subcommands; a stop signal ends each alike, and so does a stream that cannot be written."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`churn` as a process of its own, whose signals are ours until it ends."""
+        try:
+            mend_signals()
+            return self.main(*args, **kwargs)
+        except KeyboardInterrupt:  # before the command began, or after it
+            fail(Exit.INTERRUPTED, "interrupted")
+        finally:
+            end_signals()
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         mend_streams()
@@ -26,10 +47,13 @@ class Commands(click.Group):
             fail(Exit.USAGE, str(error))
 
     def invoke(self, ctx: click.Context) -> Any:
+        need_working_directory()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             fail(Exit.INTERRUPTED, "interrupted")
+        except BuilderKilledError as error:  # while it was tried what this machine allows
+            fail(Exit.INVALID, str(error))
 
 
 @click.group(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from loadgen.cli.exits import Exit, fail
+from loadgen.cli.exits import Exit, echo, fail
 from loadgen.cli.sources import run_directory, runs_option
 
 
@@ -40,4 +40,4 @@ def plot(names: tuple[str, ...], runs: Path) -> None:
         except (RunError, OSError) as error:
             fail(Exit.USAGE, str(error))
         for path in drawn:
-            click.echo(path)
+            echo(path)

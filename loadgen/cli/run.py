@@ -1,14 +1,16 @@
 """`churn run`: the main job."""
 
 import asyncio
+import errno
 import json
-import signal
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli.exits import Exit, fail
+from loadgen.cli.exits import Exit, echo, fail
+from loadgen.cli.signals import stop_handler
 from loadgen.cli.sources import read_scenario, runs_option, scenario_arguments
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
 LAB_CHECKS = frozenset({"namespaces", "sysctls", "links"})
 """The checks that a lab of its own stands on."""
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 SPARE_DESCRIPTORS = 64
 """What a process needs besides its connections: pipes, event loop, libraries."""
@@ -51,7 +51,7 @@ def run(
     from loadgen.cli.screen import watcher_for
     from loadgen.cli.tables import print_figures, print_report
     from loadgen.experiment import create_directory
-    from loadgen.lab.errors import LabUnavailable, SysctlRefused
+    from loadgen.lab.errors import BuilderKilledError, LabUnavailable, SysctlRefused
     from loadgen.preflight import raise_descriptor_limit
     from loadgen.records import SCHEMA_VERSION
     from loadgen.summary import summary_document
@@ -76,15 +76,19 @@ def run(
     if as_json and (summaries or whole):
         names = [variant.name for variant in asked.variants]
         document = summary_document(directory.id, summaries, names, whole=whole)
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2))
+        echo(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2))
     elif summaries or whole:
         print_report(asked, summaries, directory, quick=quick, whole=whole)
     if summaries and whole and not no_figures:
         try:
             figures = draw_figures(directory)
         except OSError as error:
-            click.echo(f"no figures: {error}; once that is mended: churn plot {directory.path}", err=True)
-            raise SystemExit(int(exit_code(outcome) or Exit.USAGE)) from None
+            fail(
+                exit_code(outcome) or Exit.USAGE,
+                f"no figures: {error}; once that is mended: churn plot {directory.path}",
+            )
+        except KeyboardInterrupt:
+            fail(Exit.INTERRUPTED, f"The figures were cut short; to draw them: churn plot {directory.path}")
         else:
             if not as_json:
                 print_figures(figures)
@@ -93,8 +97,8 @@ def run(
             raise SystemExit(int(exit_code(outcome)))
         case SysctlRefused():
             fail(Exit.BAD_SCENARIO, f"{path}: {failure}")
-        case LabUnavailable() | OSError():
-            fail(Exit.INVALID, f"{failure}\n{kept}")
+        case LabUnavailable() | BuilderKilledError() | OSError():
+            fail(Exit.INVALID, f"{explained(failure)}\n{kept}")
         case _:
             raise failure
 
@@ -155,10 +159,10 @@ def prepared(scenario: "Scenario", runs: Path) -> "Scenario":
     found = checks(descriptors_needed=needed, directory=runs, workers=workers)
     for check in found:
         if check.verdict is not Verdict.OK:
-            click.echo(f"{check.verdict}: {check.name}: {check.found}; {check.remedy}", err=True)
+            echo(f"{check.verdict}: {check.name}: {check.found}; {check.remedy}", err=True)
     no_lab = any(check.verdict is Verdict.FAIL and check.name in LAB_CHECKS for check in found)
     if no_lab and any(variant.lab.topology is not Topology.HOST for variant in scenario.variants):
-        click.echo("No lab can be had: running on plain loopback, where the answer differs (K12).", err=True)
+        echo("No lab can be had: running on plain loopback, where the answer differs (K12).", err=True)
         return on_host(scenario)
     return scenario
 
@@ -179,25 +183,32 @@ def conduct(scenario: "Scenario", directory: "RunDirectory", watcher: "Watcher",
                 task.cancel()
             stop.set()
 
-        loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, interrupt)
-        try:
+        with stop_handler(interrupt):
             return await run_scenario(scenario, directory, watcher, stop, quick=quick)
-        finally:
-            # uvloop would keep them when it closes, and so swallow a Ctrl-C while figures are drawn.
-            for number in STOP_SIGNALS:
-                loop.remove_signal_handler(number)
 
     with watcher, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(go())
 
 
 def draw_figures(directory: "RunDirectory") -> list[Path]:
-    click.echo("drawing the figures", err=True)
+    echo("drawing the figures", err=True)
     from plots.figures import draw
 
     return draw(directory)
+
+
+def explained(failure: Exception) -> str:
+    """What went wrong and what to do, in a sentence."""
+    from loadgen.lab.errors import LabUnavailable
+
+    match failure:
+        case LabUnavailable():
+            return f"{failure}; {failure.remedy}"
+        case OSError(errno=errno.EMFILE):
+            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            return f"{failure}: the limit is {limit} (ulimit -n); raise the hard one, as root: ulimit -Hn"
+        case _:
+            return str(failure)
 
 
 def exit_code(outcome: "Outcome") -> Exit:

@@ -8,6 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from loadgen.cli.columns import Screen
 from loadgen.experiment import Watcher
 from loadgen.fold import Fold
 from loadgen.knee import mean_rate
@@ -29,7 +30,7 @@ RATE_INTERVALS = 5
 
 def watcher_for(scenario: Scenario, directory: RunDirectory, quick: bool) -> Watcher:
     """The view that fits where stderr goes."""
-    console = Console(stderr=True, highlight=False)
+    console = Screen(stderr=True, highlight=False)
     kind = LiveView if console.is_terminal and not console.is_dumb_terminal else PlainLines
     return kind(console, scenario, directory, quick)
 

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -185,7 +186,10 @@ async def keep() -> int:
 def main() -> None:
     code = asyncio.run(keep())
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        # The command has left its core, if any; and SIGKILL and SIGSTOP have no other way but the default.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with contextlib.suppress(OSError):
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,13 @@ def descendants(pid: int, root: Path = PROC) -> Iterator[int]:
         yield from descendants(child, root)
 
 
+class Ended:
+    """The clock of a process that ended before its clock could be opened: no time of it is known."""
+
+    def read(self) -> CpuTime:
+        return CpuTime(0, 0)
+
+
 class CpuClock(ProcFile[CpuTime]):
     """The CPU time of a process and of its descendants, which may come and go.
 
@@ -67,13 +74,11 @@ class CpuClock(ProcFile[CpuTime]):
         self._last: CpuTime | None = None
 
     def read(self) -> CpuTime:
-        """The time used so far. Raises ProcessLookupError if the process ended before the first reading."""
+        """The time used so far; none where the process ended before the first reading."""
         try:
             times = [super().read()]
         except ProcessLookupError:
-            if self._last is None:
-                raise
-            return self._last
+            return self._last or CpuTime(0, 0)
         for pid in descendants(self._pid, self._root):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
                 times.append(parse((self._root / str(pid) / _NAME).read_bytes()))
@@ -83,3 +88,15 @@ class CpuClock(ProcFile[CpuTime]):
             max(last.system_ns, sum(time.system_ns for time in times)),
         )
         return self._last
+
+
+def open_all(pids: Iterable[int], root: Path = PROC) -> list[CpuClock | Ended]:
+    """A clock for each process, in their order; that one has ended is for its parent to report."""
+
+    def opened(pid: int) -> CpuClock | Ended:
+        try:
+            return CpuClock(pid, root)
+        except (FileNotFoundError, ProcessLookupError):
+            return Ended()
+
+    return [opened(pid) for pid in pids]

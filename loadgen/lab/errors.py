@@ -26,6 +26,16 @@ class LabUnavailable(Exception):  # noqa: N818 (said as it is: the lab is unavai
         return f"no lab: {self.cause}"
 
 
+class BuilderKilledError(Exception):
+    """A signal ended the process that builds a lab: that says nothing of what the machine allows."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(
+            f"no lab: the process that builds it ended before its time, {how}; run it again (where nobody"
+            " sent that signal, dmesg tells of the out-of-memory killer)"
+        )
+
+
 @dataclass(eq=False)
 class SysctlRefused(Exception):  # noqa: N818
     """A sysctl that the scenario asks for cannot be set; `answer` is the kernel's, or churn's own rule."""

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from loadgen.lab.errors import LabUnavailable, Part, SysctlRefused
+from loadgen.ending import how_ended
+from loadgen.lab.errors import BuilderKilledError, LabUnavailable, Part, SysctlRefused
 from loadgen.lab.sessions import interrupts_wait, leave_terminal
 from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Side
@@ -48,7 +49,8 @@ class Descriptors:
 def request(spec: LabSpec) -> tuple[Built, Descriptors]:
     """Have the lab built by a process that is gone afterwards. Blocks for a fraction of a second.
 
-    Raises LabUnavailable or SysctlRefused; RuntimeError with the process's stderr where it crashed.
+    Raises LabUnavailable or SysctlRefused; BuilderKilledError where a signal ended that process, RuntimeError
+    with its stderr where it crashed.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     argv = [sys.executable, "-P", "-m", "loadgen.lab.build"]  # -P: not the user's modules of our names
@@ -66,6 +68,8 @@ def request(spec: LabSpec) -> tuple[Built, Descriptors]:
         except BaseException:
             process.kill()
             raise
+    if not message and process.returncode < 0:
+        raise BuilderKilledError(how_ended(process.returncode))
     if not message:
         raise RuntimeError(f"the build process ended without an answer:\n{stderr}")
     match json.loads(message):

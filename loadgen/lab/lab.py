@@ -9,6 +9,7 @@ by SIGKILL, the kernel takes everything back (K25): there is nothing to clean up
 
 import asyncio
 import os
+import socket
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from loadgen.lab.sessions import leave_terminal
 from loadgen.lab.spec import LabSpec
 from loadgen.tcp import Side
 
+_LOST_ERRNO = -1
+"""What uvloop raises where socketpair(2) fails, as it does at the limit on descriptors."""
 LINE_BYTES = 1 << 24
 """The longest line that may be read from a process: latencies of an interval come in one."""
 
@@ -69,16 +72,27 @@ class Lab:
             namespaces.enter_network(self.networks[side])
             namespaces.die_with(parent)
 
-        return await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            pass_fds=pass_fds,
-            env=env,
-            preexec_fn=enter,
-            limit=LINE_BYTES,
-        )
+        try:
+            return await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=pass_fds,
+                env=env,
+                preexec_fn=enter,
+                limit=LINE_BYTES,
+            )
+        except OSError as error:
+            if error.errno == _LOST_ERRNO:
+                _ask_for_pipes()
+            raise
+
+
+def _ask_for_pipes() -> None:
+    """Have the kernel refuse once more what it has refused uvloop. Raises OSError with the reason."""
+    for end in (*socket.socketpair(), *socket.socketpair(), *socket.socketpair()):
+        end.close()
 
 
 @contextmanager

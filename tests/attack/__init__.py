@@ -1,1 +1,1 @@
-"""Attacks: many hostile inputs and moments, seeded, each of which churn has to meet with one sentence."""
+"""Attacks on churn: many hostile inputs and moments, seeded and bounded. Each reports the faults it found."""
