@@ -270,11 +270,11 @@ def bench(spec: LabSpec) -> Generator[Bench]:
 
 @contextmanager
 def misbehaving(on: Bench) -> Generator[dict[str, int]]:
-    """The server of `tests.misbehaving`, on the server's side; gives the ports by behaviour."""
+    """The servers of `tests.hostile`, on the server's side; gives the ports by name."""
 
     async def start() -> tuple[Process, dict[str, int]]:
         host = on.lab.addresses[Side.SERVER][0]
-        argv = [sys.executable, "-m", "tests.misbehaving", host]
+        argv = [sys.executable, "-m", "tests.hostile", host]
         process = await on.lab.spawn(Side.SERVER, argv, stdin=PIPE, stdout=PIPE)
         assert process.stdout
         return process, json.loads(await process.stdout.readline())

@@ -12,6 +12,14 @@ import h11
 
 _MEMO_ENTRIES = 64
 _MEMO_BYTES = 64 * 1024
+MOST_HEAD = 16 * 1024
+"""Bytes of a head, the largest that is read. A larger one is malformed in however many pieces it comes."""
+_MOST_INFORMED = 128
+"""Responses with a status of 1xx before one response."""
+_LENGTH_LIMIT = 1 << 63
+"""A body's length that no client can hold in its counters."""
+_STARTS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
+"""Requests are made in these two versions; a response in another one is no answer to them."""
 
 
 class MalformedResponseError(Exception):
@@ -34,7 +42,7 @@ class Response:
 class ResponseReader:
     """Reads the response to one GET after the other; a memo may serve the readers of many connections."""
 
-    __slots__ = ("_connection", "_head", "_length", "_memo")
+    __slots__ = ("_connection", "_head", "_informed", "_length", "_memo")
 
     def __init__(self, memo: dict[bytes, Response]) -> None:
         self._memo = memo
@@ -44,6 +52,7 @@ class ResponseReader:
         self._connection: h11.Connection | None = None
         self._head: h11.Response | None = None
         self._length = 0
+        self._informed = 0
 
     def feed(self, data: bytes) -> Response | None:
         """Take what arrived. Returns the response once it is whole, None before.
@@ -86,14 +95,20 @@ class ResponseReader:
                 event = connection.next_event()
                 match event:
                     case h11.Response():
+                        _check(event)
                         self._head = event
                     case h11.Data():
                         self._length += len(event.data)
                     case h11.EndOfMessage():
                         return self._finish(connection)
                     case h11.InformationalResponse():
-                        pass
+                        _check(event)
+                        self._informed += 1
+                        if self._informed > _MOST_INFORMED:
+                            raise MalformedResponseError("no end of responses before the response")
                     case _:
+                        if self._head is None:
+                            _check_start(connection.trailing_data[0])
                         return None
         except h11.RemoteProtocolError as error:
             raise MalformedResponseError(str(error)) from None
@@ -111,8 +126,27 @@ class ResponseReader:
         return response
 
 
+def _check(head: h11.Response | h11.InformationalResponse) -> None:
+    """Raises MalformedResponseError for a head that h11 takes, and that is no answer, or could be two."""
+    _check_start(b"HTTP/%b " % head.http_version)
+    size = len(head.reason) + sum(len(name) + len(value) + len(b": \r\n") for name, value in head.headers)
+    if size > MOST_HEAD:
+        raise MalformedResponseError("a head too large")
+    fields = dict(head.headers)
+    length = fields.get(b"content-length")
+    # Which of the two counts is what attacks by splitting responses play with (RFC 9112, section 6.3).
+    if length is not None and (b"transfer-encoding" in fields or int(length) >= _LENGTH_LIMIT):
+        raise MalformedResponseError("no length that all clients would agree on")
+
+
+def _check_start(data: bytes) -> None:
+    """Raises MalformedResponseError where these first bytes are not those of a response."""
+    if not any(start.startswith(data[: len(start)]) for start in _STARTS):
+        raise MalformedResponseError("no response of HTTP/1.0 or HTTP/1.1")
+
+
 def _awaiting_response() -> h11.Connection:
-    connection = h11.Connection(h11.CLIENT)
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD)
     connection.send(h11.Request(method="GET", target="/", headers=[("Host", "churn")]))
     connection.send(h11.EndOfMessage())
     return connection
