@@ -1,4 +1,4 @@
-"""Hostile servers: all drivers have the outcomes of one table, counts like the kernel's, and bounded memory."""
+"""Hostile servers: all drivers have the outcomes of one table, the kernel's counts, and bounded memory."""
 
 import asyncio
 import contextlib
