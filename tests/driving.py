@@ -275,7 +275,7 @@ def bench(spec: LabSpec) -> Generator[Bench]:
 
 
 @contextmanager
-def misbehaving(on: Bench, module: str = "tests.misbehaving") -> Generator[dict[str, int]]:
+def misbehaving(on: Bench, module: str = "tests.hostile") -> Generator[dict[str, int]]:
     """The servers of a module of tests, on the server's side; gives the ports by behaviour."""
 
     async def start() -> tuple[Process, dict[str, int]]:

@@ -1,17 +1,12 @@
-"""A server that misbehaves, for tests of the load side, each way of it on a port of its own.
+"""Servers that misbehave once the first request has come, for tests of the load side.
 
-`python -m tests.misbehaving HOST` prints, as one JSON object, the port of each behaviour in `BEHAVIOURS` and
-of `unanswered`, and serves until its stdin ends. What a client sees of a behaviour is no matter of luck:
+`tests.hostile` serves each on a port of its own. What a client sees of a behaviour is no matter of luck:
 where two things would race, one waits.
 """
 
 import asyncio
-import contextlib
-import json
-import os
 import socket
 import struct
-import sys
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
 
@@ -288,36 +283,3 @@ BEHAVIOURS: tuple[Callable[[StreamReader, StreamWriter], Awaitable[None]], ...] 
     stall_in_long,
 )
 """What each does once the first request has come."""
-
-
-async def misbehave(host: str) -> None:
-    ports: dict[str, int] = {}
-    kept: list[object] = []
-    for behaviour in BEHAVIOURS:
-
-        async def serve(
-            reader: StreamReader,
-            writer: StreamWriter,
-            behaviour: Callable[[StreamReader, StreamWriter], Awaitable[None]] = behaviour,
-        ) -> None:
-            # However the client takes it.
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                await request(reader)
-                await behaviour(reader, writer)
-            writer.close()
-
-        server = await asyncio.start_server(serve, host, 0)
-        kept.append(server)
-        ports[getattr(behaviour, "__name__", "")] = server.sockets[0].getsockname()[1]
-    # An accept queue of one, filled: further SYNs get no answer (K15).
-    full = socket.create_server((host, 0), backlog=0)
-    kept += [full, socket.create_connection(full.getsockname())]
-    ports["unanswered"] = full.getsockname()[1]
-    print(json.dumps(ports), flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    # The connections still held are the kernel's to end.
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    asyncio.run(misbehave(sys.argv[1]))

@@ -117,6 +117,13 @@ MALFORMED = {
     "unknown coding": head("HTTP/1.1 200 OK", "Transfer-Encoding: gzip"),
     "chunk without a size": head("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"zzz\r\n"),
     "an endless head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000,
+    "a head too large, and whole": head("HTTP/1.1 200 OK", "X: " + "y" * 20_000, "Content-Length: 0"),
+    "a version to come": head("HTTP/1.2 200 OK", "Content-Length: 0"),
+    "another major version": head("HTTP/2.0 200 OK", "Content-Length: 0"),
+    "no status line": b"<html>",
+    "a length and chunks": head("HTTP/1.1 200 OK", "Content-Length: 2", "Transfer-Encoding: chunked"),
+    "a length beyond all counters": head("HTTP/1.1 200 OK", f"Content-Length: {1 << 63}"),
+    "no end of 1xx": head("HTTP/1.1 103 Early Hints") * 129,
 }
 
 cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -4,6 +4,10 @@ aiohttp closes a connection as soon as it has read the last response, and so wou
 closer where the scenario names the server. Each socket is therefore duplicated as it is made: as
 long as the duplicate is open, aiohttp's close() sends no FIN. Who closes, when and how is then
 decided on the duplicate, with nothing but aiohttp's public interface.
+
+What a response is has one answer for all drivers, that of `ResponseReader`: aiohttp shows no bytes behind
+a response, and takes some bytes for one that are none. So whatever is read passes through a `_Tap` on its way
+to aiohttp. An exchange is complete where both have read a whole response, when aiohttp hands it over.
 """
 
 import asyncio
@@ -12,16 +16,24 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, cast
 
 import aiohttp
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of, http_failure
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.response import Response, closes
+from loadgen.drivers.response import (
+    MOST_HEAD,
+    MalformedResponseError,
+    Memo,
+    Response,
+    ResponseReader,
+    ShortResponseError,
+)
 from loadgen.drivers.sockets import closed_by_peer, connecting
 from loadgen.drivers.tally import Tally
-from loadgen.tcp import Closer, Failure, Fault, Phase
+from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
 
 class _Wake(Enum):
@@ -51,6 +63,51 @@ class _Socket(socket.socket):
             self._returned()
 
 
+class Listener(Protocol):
+    """What sees all that comes over a connection before aiohttp does."""
+
+    def received(self, data: bytes) -> bool:
+        """Bytes from the server. False where aiohttp must not have them: the attempt is over."""
+        ...
+
+    def ended(self) -> None:
+        """The server's FIN."""
+
+
+class _Tap(asyncio.Protocol):
+    """The protocol between a transport and aiohttp's own."""
+
+    def __init__(self, behind: asyncio.Protocol, listener: Listener) -> None:
+        self._behind = behind
+        self._listener = listener
+        self.connection_lost = behind.connection_lost
+        self.pause_writing = behind.pause_writing
+        self.resume_writing = behind.resume_writing
+
+    def data_received(self, data: bytes) -> None:
+        if self._listener.received(data):
+            self._behind.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        self._listener.ended()
+        return self._behind.eof_received()
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response that puts the tap on its connection: nothing shows that to a user of aiohttp sooner."""
+
+    def __init__(self, listener: Listener, *args: Any, **fields: Any) -> None:
+        super().__init__(*args, **fields)
+        self._listener = listener
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        transport = cast(asyncio.Transport, connection.transport)
+        protocol = cast(asyncio.Protocol, transport.get_protocol())
+        if not isinstance(protocol, _Tap):
+            transport.set_protocol(_Tap(protocol, self._listener))
+        return await super().start(connection)
+
+
 class AiohttpClient(Client):
     """Opens connections that are one ClientSession each, so that a socket and its attempt are one."""
 
@@ -58,6 +115,7 @@ class AiohttpClient(Client):
         super().__init__(plan, tally)
         self.loop = asyncio.get_running_loop()
         self.version = aiohttp.HttpVersion10 if plan.http == "1.0" else aiohttp.HttpVersion11
+        self.memo: Memo = {}
 
     def connect(self, intended_ns: int) -> None:
         AiohttpAttempt(self, intended_ns).begin()
@@ -66,7 +124,7 @@ class AiohttpClient(Client):
 class AiohttpAttempt(BaseAttempt):
     """An attempt as one task that reads like a user's code."""
 
-    __slots__ = ("_host", "_ours", "_source", "_task", "_url", "_wake")
+    __slots__ = ("_host", "_ours", "_reader", "_response", "_source", "_task", "_unasked", "_url", "_wake")
 
     def __init__(self, host: AiohttpClient, intended_ns: int) -> None:
         super().__init__(host)
@@ -75,6 +133,11 @@ class AiohttpAttempt(BaseAttempt):
         self._source, there = host.sockets.pair()
         self._url = f"http://{f'[{there}]' if ':' in there else there}:{host.plan.port}/"
         self._ours: socket.socket | None = None
+        self._reader = ResponseReader(host.memo)
+        self._response: Response | None = None
+        """What the server has answered, once that is whole."""
+        self._unasked = False
+        """Whether bytes have come outside of any exchange."""
         self._wake: asyncio.Future[_Wake] = host.loop.create_future()
 
     def begin(self) -> None:
@@ -105,6 +168,26 @@ class AiohttpAttempt(BaseAttempt):
     def answered(self) -> bool:
         return self.phase is Phase.CONNECT and self._ours is not None and not connecting(self._ours)
 
+    def received(self, data: bytes) -> bool:
+        """Bytes have come, which aiohttp has not yet seen. Returns whether it may."""
+        if self.phase is Phase.CLOSE:
+            self._unasked = True
+            self._rouse(_Wake.PEER)
+            return False
+        try:
+            if self.phase is not Phase.RECEIVE or self._response is not None:
+                raise MalformedResponseError("more bytes than were asked for")
+            self._response = self._reader.feed(data)
+        except MalformedResponseError:
+            self.fail(Failure(self.phase, Fault.MALFORMED))
+        return self._failure is None
+
+    def ended(self) -> None:
+        """The server's FIN, which may be what completes a response."""
+        if self.phase is Phase.RECEIVE and self._response is None:
+            with suppress(ShortResponseError):
+                self._response = self._reader.feed_eof()
+
     async def _live(self) -> None:
         try:
             async with self._session() as session:
@@ -132,6 +215,11 @@ class AiohttpAttempt(BaseAttempt):
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None),
             trace_configs=[trace],
+            response_class=cast("type[aiohttp.ClientResponse]", partial(_Response, self)),
+            # Bodies are read as they were sent, and heads up to the size that the reader reads.
+            auto_decompress=False,
+            max_line_size=MOST_HEAD,
+            max_field_size=MOST_HEAD,
         )
 
     async def _exchanges(self, session: aiohttp.ClientSession) -> None:
@@ -139,6 +227,10 @@ class AiohttpAttempt(BaseAttempt):
         try:
             while True:
                 response = await self._get(session)
+                if response is None:
+                    # The end or the bytes that aiohttp takes for a response's end are none.
+                    self._note_peer()
+                    return
                 if not self._count(response):
                     self._note(http_failure(response))
                     return
@@ -153,21 +245,26 @@ class AiohttpAttempt(BaseAttempt):
                 return
             if error.errno not in NO_SYN and self.phase is Phase.CONNECT:
                 self._opened()
+            if error.errno == errno.ECONNRESET and self.phase is Phase.CONNECT:
+                # A reset of the handshake itself says ECONNREFUSED: this one stood before it was reset.
+                self._established()
+                self._closed_by_server(CloseMethod.RST)
             self._note(failure_of(self.phase, error.os_error))
         except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError):
             self._note_peer()
         except aiohttp.ClientError:
             self._note(Failure(Phase.RECEIVE, Fault.MALFORMED))
 
-    async def _get(self, session: aiohttp.ClientSession) -> Response:
+    async def _get(self, session: aiohttp.ClientSession) -> Response | None:
         # Asking for the close entitles the server to it: only where it is the one to close.
         asks = self._remaining == 1 and self._host.plan.closer is Closer.SERVER
         headers = {"Connection": "close"} if asks else None
+        self._response = None
         async with session.get(self._url, headers=headers, allow_redirects=False) as response:
-            body = await response.read()
-            options = response.headers.getall("Connection", ())
-            closing = closes(options, persistent=response.version != aiohttp.HttpVersion10)
-            return Response(response.status, len(body), closing)
+            async for _ in response.content.iter_any():
+                # The reader has counted the bytes; a body that was kept could fill the memory.
+                pass
+        return self._response
 
     async def _idle(self) -> _Wake:
         """Wait for what comes next on the kept connection."""
@@ -240,8 +337,8 @@ class AiohttpAttempt(BaseAttempt):
         self.deadline_ns = NEVER_NS
 
     def _note_peer(self) -> None:
-        """The connection ended or spoke unasked: the kernel's state tells which."""
-        if not self._heed_peer():
+        """The connection ended, which the kernel's state shows, or the server spoke unasked."""
+        if self._unasked or not self._heed_peer():
             self._note(Failure(self.phase, Fault.MALFORMED))
 
     def _heed_peer(self) -> bool:

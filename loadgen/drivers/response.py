@@ -18,6 +18,14 @@ _MEMO_BYTES = 4096
 _HEAD_END = b"\r\n\r\n"
 _BODILESS = frozenset({204, 304})
 """Their heads may give a length all the same, of a body that does not come (RFC 9112, section 6.3)."""
+MOST_HEAD = 16 * 1024
+"""Bytes of a head, the largest that is read. A larger one is malformed in however many pieces it comes."""
+_MOST_INFORMED = 128
+"""Responses with a status of 1xx before one response."""
+_LENGTH_LIMIT = 1 << 63
+"""A body's length that no client can hold in its counters."""
+_STARTS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
+"""Requests are made in these two versions; a response in another one is no answer to them."""
 
 
 class MalformedResponseError(Exception):
@@ -54,7 +62,7 @@ Memo = dict[bytes, Announced]
 class ResponseReader:
     """Reads the response to one GET after the other; a memo may serve the readers of many connections."""
 
-    __slots__ = ("_announced", "_connection", "_head", "_length", "_memo", "_received")
+    __slots__ = ("_announced", "_connection", "_head", "_informed", "_length", "_memo", "_received")
 
     def __init__(self, memo: Memo) -> None:
         self._memo = memo
@@ -65,6 +73,7 @@ class ResponseReader:
         self._connection: h11.Connection | None = None
         self._head: h11.Response | None = None
         self._length = 0
+        self._informed = 0
         self._received = 0
 
     @property
@@ -132,6 +141,7 @@ class ResponseReader:
                 event = connection.next_event()
                 match event:
                     case h11.Response():
+                        _check(event)
                         self._head = event
                         length = _length_of_body(event)
                         if length is not None:
@@ -144,8 +154,13 @@ class ResponseReader:
                     case h11.EndOfMessage():
                         return self._finish(connection)
                     case h11.InformationalResponse():
-                        pass
+                        _check(event)
+                        self._informed += 1
+                        if self._informed > _MOST_INFORMED:
+                            raise MalformedResponseError("no end of responses before the response")
                     case _:
+                        if self._head is None:
+                            _check_start(connection.trailing_data[0])
                         return None
         except h11.RemoteProtocolError as error:
             raise MalformedResponseError(str(error)) from None
@@ -175,8 +190,27 @@ def _response(head: h11.Response, length: int) -> Response:
     return Response(head.status_code, length, closes(options, persistent=head.http_version >= b"1.1"))
 
 
+def _check(head: h11.Response | h11.InformationalResponse) -> None:
+    """Raises MalformedResponseError for a head that h11 takes, and that is no answer, or could be two."""
+    _check_start(b"HTTP/%b " % head.http_version)
+    size = len(head.reason) + sum(len(name) + len(value) + len(b": \r\n") for name, value in head.headers)
+    if size > MOST_HEAD:
+        raise MalformedResponseError("a head too large")
+    fields = dict(head.headers)
+    length = fields.get(b"content-length")
+    # Which of the two counts is what attacks by splitting responses play with (RFC 9112, section 6.3).
+    if length is not None and (b"transfer-encoding" in fields or int(length) >= _LENGTH_LIMIT):
+        raise MalformedResponseError("no length that all clients would agree on")
+
+
+def _check_start(data: bytes) -> None:
+    """Raises MalformedResponseError where these first bytes are not those of a response."""
+    if not any(start.startswith(data[: len(start)]) for start in _STARTS):
+        raise MalformedResponseError("no response of HTTP/1.0 or HTTP/1.1")
+
+
 def _awaiting_response() -> h11.Connection:
-    connection = h11.Connection(h11.CLIENT)
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD)
     connection.send(h11.Request(method="GET", target="/", headers=[("Host", "churn")]))
     connection.send(h11.EndOfMessage())
     return connection
