@@ -27,6 +27,7 @@ class CaveatKind(StrEnum):
     PORTS_GONE = "ports_gone"
     PORT_SEARCH = "port_search"
     PROCESS_DIED = "process_died"
+    RECORDS_DAMAGED = "records_damaged"
     SAMPLE_DIFFERS = "sample_differs"
     SAMPLER_LATE = "sampler_late"
     SERVER_SATURATED = "server_saturated"

@@ -23,6 +23,9 @@ OWN_ENDS = 0.1
 LATE_SAMPLES = 0.05
 """The share of samples that may be late before the timeline has visible gaps."""
 
+NAMED_PLACES = 4
+"""The damaged places that a caveat names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -51,11 +54,26 @@ def doubts(
 
 def _records(case: Case) -> Iterator[Caveat]:
     nothing = not case.fold.intervals or not case.fold.samples
-    if nothing and not case.fold.event("process_died"):
+    if nothing and not case.fold.event("process_died") and not case.fold.damage:
         yield Caveat(
             CaveatKind.NO_RECORDS,
             "the variant ended before there was anything to measure",
             "look at its events.jsonl, and run it again",
+            invalidates=True,
+        )
+
+
+def _damaged(case: Case) -> Iterator[Caveat]:
+    damage = case.fold.damage
+    if damage:
+        more = len(damage) - NAMED_PLACES
+        places = ", ".join(
+            [one.place for one in damage[:NAMED_PLACES]] + ([f"{more} more"] if more > 0 else [])
+        )
+        yield Caveat(
+            CaveatKind.RECORDS_DAMAGED,
+            f"records could not be read, and are left out: {places}",
+            "take the run directory from a copy, or run it again; `churn plot` names what is wrong with each",
             invalidates=True,
         )
 
@@ -327,6 +345,7 @@ def _ended_early(case: Case) -> int:
 
 _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _records,
+    _damaged,
     _interrupted,
     _died,
     _fallback,

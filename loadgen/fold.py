@@ -6,10 +6,10 @@ a run directory gives them back.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from statistics import mean, median
 
 from loadgen.audit import Counted
+from loadgen.damage import Damage
 from loadgen.headroom import (
     Core,
     Exhaustion,
@@ -30,7 +30,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 _KERNELS = frozenset({"opened", "connected"})
 """Of these counts, those that the kernel has where a command drives."""
 
-_CLOSES = tuple(field.name for field in fields(Closes))
+_CLOSES = Closes.__struct_fields__
 
 
 def metric_names() -> list[str]:
@@ -81,12 +81,13 @@ class Fold:
         self.intervals: list[Interval] = []
         self.samples: list[Sample] = []
         self.events: list[Event] = []
+        self.damage: list[Damage] = []
         self.errors: Counter[Failure] = Counter()
         self._counts: Counter[str] = Counter()
         self._closes: Counter[str] = Counter()
         self._latencies = {tag: Distribution() for tag in Tag}
 
-    def add(self, record: Record | Latency) -> None:
+    def add(self, record: Record | Latency | Damage) -> None:
         match record:
             case Interval():
                 self.intervals.append(record)
@@ -99,6 +100,8 @@ class Fold:
                 self.events.append(record)
             case Latency():
                 self._latencies[record.tag].add(record)
+            case Damage():
+                self.damage.append(record)
 
     @property
     def counted(self) -> Counted:

@@ -7,7 +7,7 @@ length; where one was held up and missed some, the stream's interval is as long 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from loadgen.latency import Counts, Tag
@@ -127,4 +127,4 @@ def _merged(start_ns: int, end_ns: int, in_flight: int, parts: Sequence[Taken]) 
 
 def _closes(parts: Iterable[Closes]) -> Closes:
     each = list(parts)
-    return Closes(*(sum(getattr(one, field.name) for one in each) for field in fields(Closes)))
+    return Closes(*(sum(getattr(one, name) for one in each) for name in Closes.__struct_fields__))

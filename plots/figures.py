@@ -57,5 +57,7 @@ def _write(figure: "Figure", stem: Path) -> list[Path]:
 
     paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in FORMATS]
     for path in paths:
+        # What stands there may be a FIFO, which would block, or a link to somewhere else.
+        path.unlink(missing_ok=True)
         save(figure, path)
     return paths
