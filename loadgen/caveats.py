@@ -30,6 +30,7 @@ class CaveatKind(StrEnum):
     PORT_SEARCH = "port_search"
     PROCESS_DIED = "process_died"
     READ_IN_PIECES = "read_in_pieces"
+    RECORDS_DAMAGED = "records_damaged"
     SAMPLE_DIFFERS = "sample_differs"
     SAMPLER_LATE = "sampler_late"
     SERVER_SATURATED = "server_saturated"

@@ -5,7 +5,9 @@ may be read off the result does not.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from loadgen.audit import NONE_CROSSED, AuditLine, Crossed, closed_by_both, missing
 from loadgen.caveats import Caveat, CaveatKind
@@ -25,6 +27,9 @@ MOST_READS = 10
 two, and a driver that reads what is there seven by TCP's slow start alone."""
 LATE_SAMPLES = 0.05
 """The share of samples that may be late before the timeline has visible gaps."""
+
+NAMED_PLACES = 4
+"""The damaged places that a caveat names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +59,26 @@ def doubts(
 
 def _records(case: Case) -> Iterator[Caveat]:
     nothing = not case.fold.intervals or not case.fold.samples
-    if nothing and not case.fold.event("process_died"):
+    if nothing and not case.fold.event("process_died") and not case.fold.damage:
         yield Caveat(
             CaveatKind.NO_RECORDS,
             "the variant ended before there was anything to measure",
             "look at its events.jsonl, and run it again",
+            invalidates=True,
+        )
+
+
+def _damaged(case: Case) -> Iterator[Caveat]:
+    damage = case.fold.damage
+    if damage:
+        more = len(damage) - NAMED_PLACES
+        places = ", ".join(
+            [one.place for one in damage[:NAMED_PLACES]] + ([f"{more} more"] if more > 0 else [])
+        )
+        yield Caveat(
+            CaveatKind.RECORDS_DAMAGED,
+            f"records could not be read, and are left out: {places}",
+            "take the run directory from a copy, or run it again; `churn plot` names what is wrong with each",
             invalidates=True,
         )
 
@@ -362,6 +382,7 @@ def _ended_early(case: Case) -> int:
 
 _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _records,
+    _damaged,
     _interrupted,
     _died,
     _fallback,

@@ -8,9 +8,9 @@ kinds in any order, but in that of time where they are more than a fold keeps.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import fields
 
 from loadgen.audit import Counted
+from loadgen.damage import Damage
 from loadgen.headroom import Core, Exhaustion, Search, cores, cores_used
 from loadgen.knee import Knee, exhaustion_ns
 from loadgen.latency import Distribution, Latency, Tag
@@ -25,7 +25,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 _KERNELS = frozenset({"opened", "connected"})
 """Of these counts, those that the kernel has where a command drives."""
 
-_CLOSES = tuple(field.name for field in fields(Closes))
+_CLOSES = Closes.__struct_fields__
 
 
 def metric_names() -> list[str]:
@@ -74,6 +74,7 @@ class Fold:
     def __init__(self, ports: int) -> None:
         self.ports = ports
         self.events: list[Event] = []
+        self.damage: list[Damage] = []
         self.errors: Counter[Failure] = Counter()
         self.sampled = Sampled()
         self.by_kernel = False
@@ -87,7 +88,7 @@ class Fold:
         self._load: UnderLoad | None = None
         self._open_last = self._attempts_since = 0
 
-    def add(self, record: Record | Latency) -> None:
+    def add(self, record: Record | Latency | Damage) -> None:
         self._load = None
         match record:
             case Interval():
@@ -105,6 +106,8 @@ class Fold:
                 self.events.append(record)
             case Latency():
                 self._latencies[record.tag].add(record)
+            case Damage():
+                self.damage.append(record)
         if self._recent.full:
             self._settle()
 

@@ -6,7 +6,9 @@ length; where one was held up and missed some, the stream's interval is as long 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from loadgen.latency import Counts, Tag
 from loadgen.records import Interval, together

@@ -5,7 +5,12 @@ the lines are written here. The log opens in any HdrHistogram tool (format 1.3, 
 milliseconds).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import base64
+import binascii
+import re
+import struct
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TextIO
@@ -19,6 +24,14 @@ LOWEST_NS = 1
 HIGHEST_NS = 3_600_000_000_000
 """One hour: the longest that a scenario may last."""
 DIGITS = 3
+
+_LARGEST = 1 << 20
+"""Bytes of a histogram unpacked: 40 of its header, and 9 at most for each of 34,816 counts."""
+_OUTER = struct.Struct(">II")
+"""Before the packed part: cookie and length (HdrHistogram V2, `HdrHistogramEncoder` of hdrhistogram)."""
+_INNER = struct.Struct(">IIIIQQd")
+"""Unpacked, before the counts: cookie, their length, offset, digits, lowest and highest value, ratio."""
+_PACKED_COOKIE, _COUNTS_COOKIE = 0x1C849314, 0x1C849313
 
 HISTOGRAM_NS = 1_000_000_000
 """The stretch of time that one histogram of the latency log spans."""
@@ -100,15 +113,50 @@ class Latency:
     @classmethod
     def parse(cls, line: str) -> "Latency":
         """Read a tagged log line back. Raises ValueError where it is none."""
-        tag, start, length, maximum, histogram = line.strip().split(",")
+        found = _LINE.fullmatch(line.strip())
+        if found is None:
+            raise ValueError("not a histogram")
+        tag, start, length, maximum, histogram = found.groups()
+        _check(histogram)
         start_ns = round(float(start) * 1e9)
         return cls(
-            tag=Tag(tag.removeprefix("Tag=")),
+            tag=Tag(tag),
             start_ns=start_ns,
             end_ns=start_ns + round(float(length) * 1e9),
             max_ns=round(float(maximum) * 1e6),
             histogram=histogram,
         )
+
+
+_NUMBER = r"(-?[0-9]{1,9}\.[0-9]{3})"
+_LINE = re.compile(rf"Tag=({'|'.join(Tag)}),{_NUMBER},{_NUMBER},{_NUMBER},([A-Za-z0-9+/]+=*)")
+
+
+def _check(histogram: str) -> None:
+    """Raise ValueError for a histogram that is not as `Distribution` writes them.
+
+    One that grows without end when it is unpacked is unpacked as far as one of churn's can be.
+    """
+    try:
+        packed = base64.b64decode(histogram, validate=True)
+        cookie, length = _OUTER.unpack_from(packed)
+        if (cookie, length) != (_PACKED_COOKIE, len(packed) - _OUTER.size):
+            raise ValueError("not a histogram: its header is another")
+        unpacking = zlib.decompressobj()
+        content = unpacking.decompress(packed[_OUTER.size :], _LARGEST)
+        if not unpacking.eof or unpacking.unused_data:
+            raise ValueError("not a histogram: it is cut short or too long")
+        cookie, length, *form = _INNER.unpack_from(content)
+    except (binascii.Error, struct.error, zlib.error) as error:
+        raise ValueError(f"not a histogram: {error}") from None
+    if (cookie, length) != (_COUNTS_COOKIE, len(content) - _INNER.size) or form != [
+        0,
+        DIGITS,
+        LOWEST_NS,
+        HIGHEST_NS,
+        1.0,
+    ]:
+        raise ValueError("not a histogram of churn's: its units are others")
 
 
 def write_header(file: TextIO, start_wall_s: float) -> None:
@@ -119,11 +167,10 @@ def write_header(file: TextIO, start_wall_s: float) -> None:
     file.write('"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n')
 
 
-def read_log(lines: Iterable[str]) -> Iterator[Latency]:
-    """The histograms of a log. A last line that a killed run left unfinished is passed over."""
-    for line in lines:
-        if line.startswith("Tag=") and line.endswith("\n"):
-            yield Latency.parse(line)
+def read_line(line: bytes) -> Latency | None:
+    """A line of a log; None of its head. Raises ValueError."""
+    text = line.decode("ascii")
+    return None if text.startswith(("#[", '"StartTimestamp"')) else Latency.parse(text)
 
 
 class Distribution:
@@ -149,8 +196,13 @@ class Distribution:
             self._histogram.record_value(value_ns, count)
 
     def add(self, latency: Latency) -> None:
-        """Merge an encoded histogram."""
-        self._histogram.decode_and_add(latency.histogram.encode())
+        """Merge an encoded histogram. Raises ValueError for counts that cannot be."""
+        try:
+            self._histogram.decode_and_add(latency.histogram.encode())
+        except (IndexError, OverflowError, RuntimeError, MemoryError) as error:
+            raise ValueError(
+                f"{latency.tag} at {latency.start_ns / 1e9:.0f} s: not a histogram ({error})"
+            ) from None
 
     def take(self, tag: Tag, start_ns: int, end_ns: int) -> Latency | None:
         """What was recorded since the last take, encoded; None where that is nothing."""

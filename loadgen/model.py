@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from loadgen.situation import Pace, Situation
 from loadgen.tcp import CloseMethod, Closer
 
@@ -48,9 +50,8 @@ class Prediction:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Prediction":
-        parsed: dict[str, Any] = {**data}
-        parsed["assumptions"] = tuple(parsed["assumptions"])
-        return cls(**parsed)
+        """Read what was written of one. Raises ValueError."""
+        return msgspec.convert(data, cls)
 
 
 def predict(situation: Situation) -> Prediction:

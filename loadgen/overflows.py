@@ -60,7 +60,12 @@ def _time_wait(variant: Variant, fold: Fold) -> Iterator[Caveat]:
 def _backlog(variant: Variant, fold: Fold) -> Iterator[Caveat]:
     lab, asked = fold.event("lab"), variant.server.backlog
     limit = lab.data["sysctls"][Side.SERVER].get(SOMAXCONN) if lab else None
-    if limit is None or int(limit) >= asked or variant.server.kind is ServerKind.COMMAND:
+    if (
+        limit is None
+        or not limit.isdecimal()
+        or int(limit) >= asked
+        or variant.server.kind is ServerKind.COMMAND
+    ):
         return
     host = variant.lab.topology is Topology.HOST
     yield Caveat(

@@ -4,20 +4,52 @@ Times are nanoseconds on CLOCK_MONOTONIC since the variant's origin,
 the instant its load begins; what happens before is negative.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, cast
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, NotRequired, Self, TypedDict, TypeVar, cast
+
+import msgspec
+from msgspec import Meta, Struct, field
 
 from loadgen.tcp import Failure, Side, State
 
 SCHEMA_VERSION = 1
 """Version of every file in a run directory; a reader refuses what it does not know."""
 
+EXACT = 1 << 53
+"""The largest count, and time in nanoseconds, that a record may have: every reader of JSON reads it exactly.
+As a time it is a hundred days."""
+DEEPEST = 16
+"""How deep an event's data, and a document, may be nested: what churn writes comes to half of it."""
 
-@dataclass(frozen=True, slots=True)
-class SideSample:
+Count = Annotated[int, Meta(ge=0, le=EXACT)]
+Time = Annotated[int, Meta(ge=-EXACT, le=EXACT)]
+
+
+def _key(kind: type, text: str) -> Failure:
+    """Read the key that JSON has for a `Failure`, the one type of a record that msgspec does not know."""
+    assert kind is Failure
+    return Failure.parse(text)
+
+
+class _Record(Struct, frozen=True, forbid_unknown_fields=True):
+    """What has a form of its own in JSON.
+
+    Reading refuses other types and unknown keys. A key that has a default may be missing: an earlier churn
+    did not write it.
+    """
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `json.loads` gave. Raises ValueError."""
+        return msgspec.convert(data, cls, dec_hook=_key)
+
+    def check(self) -> None:
+        """Raise ValueError for what types alone do not say."""
+
+
+class SideSample(_Record, frozen=True):
     """The TCP state of one side at one instant.
 
     `states` counts sockets by state, zeros left out, TIME-WAIT included. `ports_held` counts the
@@ -31,29 +63,20 @@ class SideSample:
     reading is dear, because there are many sockets to walk over (`loadgen.sampler.DUMP_SHARE`).
     """
 
-    states: Mapping[State, int]
-    ports_held: int
-    counters: Mapping[str, int]
-    cpu_user_ns: int
-    cpu_system_ns: int
-    workers_cpu_ns: tuple[int, ...] = ()
-    workers_wait_ns: tuple[int, ...] = ()
-    states_age_ns: int = 0
+    states: Mapping[State, Count]
+    ports_held: Count
+    counters: Mapping[str, Count]
+    cpu_user_ns: Count
+    cpu_system_ns: Count
+    workers_cpu_ns: tuple[Count, ...] = ()
+    workers_wait_ns: tuple[Count, ...] = ()
+    states_age_ns: Count = 0
 
     def count(self, state: State) -> int:
         return self.states.get(state, 0)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "SideSample":
-        parsed: dict[str, Any] = {**data}
-        parsed["states"] = {State(name): count for name, count in data["states"].items()}
-        for name in ("workers_cpu_ns", "workers_wait_ns"):
-            parsed[name] = tuple(data.get(name, ()))
-        return cls(**parsed)
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(_Record, frozen=True):
     """Both sides at one instant: `t_ns` is when reading began, `cost_ns` how long it took.
 
     `late` tells that reading began more than half a period after it was due, or that instants before it were
@@ -62,18 +85,17 @@ class Sample:
     `softnet_dropped` is host-wide and cumulative (K26).
     """
 
-    t_ns: int
-    cost_ns: int
+    t_ns: Time
+    cost_ns: Count
     late: bool
     full: bool
     sides: Mapping[Side, SideSample]
-    softnet_dropped: int
+    softnet_dropped: Count
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Sample":
-        parsed: dict[str, Any] = {**data}
-        parsed["sides"] = {Side(name): SideSample.from_json(side) for name, side in data["sides"].items()}
-        return cls(**parsed)
+    def check(self) -> None:
+        for side in Side:
+            if side not in self.sides:
+                raise ValueError(f"lacks the {side}'s side")
 
 
 COUNTS = (
@@ -92,27 +114,25 @@ COUNTS = (
 """The fields of an `Interval` that count what happened in it, and so add up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closes:
+class Closes(_Record, frozen=True):
     """Connections that ended, by who ended them first and how, as the client saw it.
 
     `server_fin_reset` is no other end: of `server_fin` it counts those where a RST of the server followed
     before the client had closed. Bytes of the client had come after the server's close (RFC 1122, 4.2.2.13).
     """
 
-    client_fin: int = 0
-    client_rst: int = 0
-    server_fin: int = 0
-    server_rst: int = 0
-    server_fin_reset: int = 0
+    client_fin: Count = 0
+    client_rst: Count = 0
+    server_fin: Count = 0
+    server_rst: Count = 0
+    server_fin_reset: Count = 0
 
     @property
     def total(self) -> int:
         return self.client_fin + self.client_rst + self.server_fin + self.server_rst
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(_Record, frozen=True):
     """What the load workers counted between two instants, 100 ms apart unless one was held up.
 
     A command does not tell what it counts. Where it drives, the interval lies between two samples and
@@ -136,35 +156,32 @@ class Interval:
     established, `response` from the intended start, `service` from the actual one.
     """
 
-    start_ns: int
-    end_ns: int
-    offered: int = 0
-    started: int = 0
-    late: int = 0
-    dropped: int = 0
-    attempts: int = 0
-    opened: int = 0
-    connected: int = 0
-    timed: int = 0
-    exchanges: int = 0
-    reads: int = 0
-    succeeded: int = 0
-    in_flight: int = 0
+    start_ns: Time
+    end_ns: Time
+    offered: Count = 0
+    started: Count = 0
+    late: Count = 0
+    dropped: Count = 0
+    attempts: Count = 0
+    opened: Count = 0
+    connected: Count = 0
+    timed: Count = 0
+    exchanges: Count = 0
+    reads: Count = 0
+    succeeded: Count = 0
+    in_flight: Count = 0
     closes: Closes = Closes()
-    errors: Mapping[Failure, int] = field(default_factory=dict[Failure, int])
-    connect_p50_ns: int | None = None
-    connect_p99_ns: int | None = None
-    response_p50_ns: int | None = None
-    response_p99_ns: int | None = None
-    connecting_ns: int | None = None
+    errors: Mapping[Failure, Count] = field(default_factory=dict[Failure, int])
+    connect_p50_ns: Count | None = None
+    connect_p99_ns: Count | None = None
+    response_p50_ns: Count | None = None
+    response_p99_ns: Count | None = None
+    connecting_ns: Count | None = None
     by_kernel: bool = False
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Interval":
-        parsed: dict[str, Any] = {**data}
-        parsed["closes"] = Closes(**data["closes"])
-        parsed["errors"] = {Failure.parse(text): count for text, count in data["errors"].items()}
-        return cls(**parsed)
+    def check(self) -> None:
+        if self.end_ns < self.start_ns:
+            raise ValueError("ends before it begins")
 
 
 def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
@@ -173,7 +190,7 @@ def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
     for part in parts:
         errors.update(part.errors)
     connecting = [part.connecting_ns for part in parts if part.connecting_ns is not None]
-    closes = Closes(*(sum(getattr(part.closes, each.name) for part in parts) for each in fields(Closes)))
+    closes = Closes(*(sum(getattr(part.closes, each) for part in parts) for each in Closes.__struct_fields__))
     return Interval(
         start_ns=start_ns,
         end_ns=end_ns,
@@ -186,35 +203,119 @@ def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(_Record, frozen=True):
     """Something that happened once: `lab`, `processes`, `load_ends`, `interrupted`, `process_died`..."""
 
-    t_ns: int
+    t_ns: Time
     kind: str
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Event":
-        return cls(**data)
+    def check(self) -> None:
+        check_depth(self.data)
+        form = _DATA.get(self.kind)
+        if form is not None:
+            msgspec.convert(self.data, form)
 
 
 ORIGIN = "origin"
 """The event that all times count from; its `wall_s` is that instant in seconds since the epoch."""
 
+
+class _Origin(TypedDict):
+    wall_s: float
+
+
+class _Lab(TypedDict):
+    sysctls: dict[Side, dict[str, str]]
+
+
+class _Processes(TypedDict):
+    cpus: NotRequired[Count]
+
+
+class _Driver(TypedDict):
+    driver: str
+    why: str
+    lacking: NotRequired[bool]
+
+
+class _ProcessDied(TypedDict):
+    what: str
+    how: str
+    stderr: str
+
+
+class _WorkerExited(TypedDict):
+    status: int
+
+
+class _CommandEnded(TypedDict):
+    asked: bool
+    code: Annotated[int, Meta(ge=-64, le=255)]
+    stderr: str
+
+
+class _BothWays(TypedDict):
+    sockstat: Count
+    dump: Count
+
+
+class _SampleCheck(TypedDict):
+    sides: dict[Side, _BothWays]
+
+
+_DATA: Mapping[str, Any] = {
+    ORIGIN: _Origin,
+    "lab": _Lab,
+    "processes": _Processes,
+    "driver": _Driver,
+    "process_died": _ProcessDied,
+    "worker_exited": _WorkerExited,
+    "command_ended": _CommandEnded,
+    "sample_check": _SampleCheck,
+}
+"""What is read of an event's data, by its kind."""
+
 Record = Sample | Interval | Event
+
+_R = TypeVar("_R", Sample, Interval, Event)
+_DECODERS: Mapping[type, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind, dec_hook=_key) for kind in (Sample, Interval, Event)
+}
+
+
+def decode(kind: type[_R], line: bytes) -> _R:
+    """One record from its line. Raises ValueError, and RecursionError where it is nested without end."""
+    record: _R = _DECODERS[kind].decode(line)
+    record.check()
+    return record
+
+
+def check_depth(value: object, deepest: int = DEEPEST) -> None:
+    """Raise ValueError where JSON data is nested deeper than what churn writes."""
+    match value:
+        case dict():
+            inner = list(cast(dict[str, object], value).values())
+        case list():
+            inner = cast(list[object], value)
+        case _:
+            return
+    if inner and not deepest:
+        raise ValueError("is nested too deeply")
+    for one in inner:
+        check_depth(one, deepest - 1)
 
 
 def to_json(record: Record) -> str:
     """One record as one JSON line, without its newline."""
-    return json.dumps(plain(record), separators=(",", ":"))
+    return msgspec.json.encode(record).decode()
 
 
 def plain(value: Any) -> Any:
-    """A record as what JSON knows: objects by their fields, dict keys by their text."""
+    """Records and other data as what JSON knows: objects by their fields, dict keys by their text."""
     match value:
-        case Failure():
-            return str(value)
+        case Struct():
+            return msgspec.to_builtins(value)
         case dict():
             items = cast(dict[Any, Any], value)
             return {str(key): plain(item) for key, item in items.items()}

@@ -1,28 +1,67 @@
 """A run's summaries, made anew from its directory: nothing of it has to have been kept but the records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from loadgen import plans
+from loadgen.damage import Damage, reason
 from loadgen.fold import Fold
 from loadgen.latency import Latency
 from loadgen.model import Prediction
 from loadgen.problem import quote
 from loadgen.records import Record
 from loadgen.rundir import RUN_FILE, RunDirectory, RunError
-from loadgen.scenario import ScenarioError, restore
+from loadgen.scenario import Scenario, ScenarioError, restore
 from loadgen.summary import VariantSummary, summarise
 
 Look = Callable[[str, Record | Latency], None]
 
 
-def reread(directory: RunDirectory, look: Look = lambda _name, _record: None) -> list[VariantSummary]:
-    """A run's summaries, made anew from its records; `look` sees each of those, too. Raises RunError.
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """What a run directory holds, and what of it could not be read."""
 
-    A day's records take a minute to read: nobody should have to read them twice.
+    summaries: Sequence[VariantSummary]
+    damage: Sequence[Damage]
+
+
+def reread(directory: RunDirectory, look: Look = lambda _name, _record: None) -> Reread:
+    """A run's summaries, made anew from its records; `look` is called with each record, too.
+
+    So a day's records, which take a minute to read, are read once. Raises RunError if run.json is unreadable.
     """
-    info = directory.info()
+    scenario, predictions = _asked(directory)
+    summaries: list[VariantSummary] = []
+    damage: list[Damage] = []
+    recorded = directory.variants()
+    for variant in scenario.variants:
+        if variant.name not in recorded:
+            damage += directory.lost(variant.name)
+            continue
+        fold = Fold(plans.ports(variant))
+        for record in directory.records(variant.name):
+            try:
+                fold.add(record)
+                if not isinstance(record, Damage):
+                    look(variant.name, record)
+            except ValueError as error:
+                assert isinstance(record, Latency)
+                fold.add(Damage(directory.latencies(variant.name), 0, reason(error)))
+        damage += fold.damage
+        # Its directory was made, and it never began.
+        if not fold.events and not fold.damage:
+            continue
+        summaries.append(summarise(variant, predictions[variant.name], fold))
+    if not summaries and not damage:
+        raise RunError(f"{directory.path}: no variant has any records")
+    return Reread(summaries, damage)
+
+
+def _asked(directory: RunDirectory) -> tuple[Scenario, Mapping[str, Prediction]]:
+    """What was asked, and predicted, of run.json. Raises RunError."""
+    info, path = directory.info(), directory.path / RUN_FILE
     try:
         scenario = restore(info["scenario"])
         predictions = {
@@ -33,22 +72,11 @@ def reread(directory: RunDirectory, look: Look = lambda _name, _record: None) ->
         key = ".".join(map(str, ("scenario", *first["loc"])))
         missing = first["type"] == "missing"
         wrong = "is missing" if missing else f"this churn knows no such value: {quote(str(first['input']))}"
-        raise RunError(f"{directory.path / RUN_FILE}: {key}: {wrong}") from None
-    except (AttributeError, KeyError, TypeError, ValueError, ScenarioError) as error:
-        raise RunError(f"{directory.path / RUN_FILE}: does not tell what was run ({error!r})") from None
-    summaries: list[VariantSummary] = []
-    recorded = directory.variants()
-    for variant in scenario.variants:
-        if variant.name not in recorded:
-            continue
-        fold = Fold(plans.ports(variant))
-        for record in directory.records(variant.name):
-            fold.add(record)
-            look(variant.name, record)
-        # Its directory was made, and it never began.
-        if not fold.events:
-            continue
-        summaries.append(summarise(variant, predictions[variant.name], fold))
-    if not summaries:
-        raise RunError(f"{directory.path}: no variant has any records")
-    return summaries
+        raise RunError(f"{path}: {key}: {wrong}") from None
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, ScenarioError) as error:
+        raise RunError(f"{path}: does not tell what was run ({reason(error)})") from None
+    if list(predictions) != [variant.name for variant in scenario.variants]:
+        raise RunError(
+            f"{path}: does not tell what was run (the variants of scenario.variants and variants differ)"
+        )
+    return scenario, predictions

@@ -9,19 +9,31 @@ runs/20261120T213005Z-http10/
 import contextlib
 import errno
 import json
+import os
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from heapq import merge
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, NotRequired, Self, TypedDict, cast
 
-from pydantic_core import from_json
+import msgspec
 
-from loadgen.latency import Latency, read_log, write_header
-from loadgen.records import ORIGIN, SCHEMA_VERSION, Event, Interval, Record, Sample, to_json
+from loadgen.damage import Damage, read_document, read_records, reason
+from loadgen.latency import Latency, Tag, read_line, write_header
+from loadgen.records import (
+    ORIGIN,
+    SCHEMA_VERSION,
+    Event,
+    Interval,
+    Record,
+    Sample,
+    check_depth,
+    decode,
+    to_json,
+)
 
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
@@ -46,6 +58,30 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+class Environment(TypedDict, total=False):
+    """Of the machine and the programs, what is read again."""
+
+    churn: str
+    kernel: str
+
+
+class Asked(TypedDict):
+    """What run.json has of a variant."""
+
+    prediction: NotRequired[dict[str, Any]]
+
+
+class Info(TypedDict, total=False):
+    """Of run.json, what is read again; `scenario` and the predictions are judged by who restores them."""
+
+    schema_version: int
+    status: Status
+    quick: bool
+    scenario: dict[str, Any]
+    environment: Environment
+    variants: dict[str, Asked]
+
+
 WHOLE = frozenset({Status.FINISHED, Status.INTERRUPTED})
 """How a run stands that ended in order, of itself or by Ctrl-C."""
 
@@ -63,7 +99,7 @@ class VariantWriter:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True)
-        self._files = {kind: (directory / name).open("a") for kind, name in _FILES.items()}
+        self._files = {kind: (directory / name).open("a", encoding="utf-8") for kind, name in _FILES.items()}
 
     def append(self, record: Record | Latency) -> None:
         if isinstance(record, Event) and record.kind == ORIGIN:
@@ -88,7 +124,7 @@ class VariantWriter:
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """One run on disk. Reading tolerates a last line that a killed run left unfinished."""
+    """One run on disk. What a killed run left unfinished is passed over, other damage is named."""
 
     path: Path
 
@@ -102,7 +138,12 @@ class RunDirectory:
 
     def info(self) -> dict[str, Any]:
         """run.json. Raises RunError where it is missing, broken, or of another schema."""
-        return self._document(RUN_FILE)
+        document = self._document(RUN_FILE)
+        try:
+            msgspec.convert(document, Info)
+        except msgspec.ValidationError as error:
+            raise RunError(f"{self.path / RUN_FILE}: {reason(error)}") from None
+        return document
 
     def whole(self) -> bool:
         """Whether the run ended in order. Raises RunError, as `info` does."""
@@ -137,39 +178,77 @@ class RunDirectory:
         """The names of the variants that have records, in the order of the scenario."""
         return [name for name in self.info()["variants"] if (self.path / name).is_dir()]
 
+    def lost(self, variant: str) -> list[Damage]:
+        """The damage that a variant without a directory is: none where it never began."""
+        path = self.path / variant
+        if os.path.lexists(path):
+            return [Damage(path, 0, "is no directory")]
+        finished = self.info().get("status") == Status.FINISHED
+        return [Damage(path, 0, "is missing")] if finished else []
+
+    def latencies(self, variant: str) -> Path:
+        return self.path / variant / _FILES[Latency]
+
     def writer(self, variant: str) -> VariantWriter:
         return VariantWriter(self.path / variant)
 
-    def records(self, variant: str) -> Iterator[Record | Latency]:
-        """One variant's records: events; samples and intervals in the order of time; then latencies."""
-        directory = self.path / variant
-        yield from _lines(directory / _FILES[Event], Event.from_json)
+    def records(self, variant: str) -> Iterator[Record | Latency | Damage]:
+        """One variant's records: events; samples and intervals in the order of time; then latencies.
+
+        What cannot be read of them comes as `Damage`, at most a few for each file.
+        """
+        directory, whole = self.path / variant, self._finished()
+        if not directory.exists():
+            return
+        yield from read_records(
+            directory / _FILES[Event], lambda line: decode(Event, line), None, whole=whole
+        )
         yield from merge(
-            _lines(directory / _FILES[Sample], Sample.from_json),
-            _lines(directory / _FILES[Interval], Interval.from_json),
+            read_records(
+                directory / _FILES[Sample],
+                lambda line: decode(Sample, line),
+                lambda one, other: one.t_ns < other.t_ns,
+                whole=whole,
+            ),
+            read_records(
+                directory / _FILES[Interval],
+                lambda line: decode(Interval, line),
+                lambda one, other: one.end_ns <= other.start_ns,
+                whole=whole,
+            ),
             key=_instant_ns,
         )
-        path = directory / _FILES[Latency]
-        for number, line in _numbered(path):
-            try:
-                yield from read_log([line])
-            except ValueError as error:
-                raise RunError(f"{path}:{number}: not a histogram ({error})") from None
+        yield from read_records(
+            directory / _FILES[Latency],
+            read_line,
+            lambda one, other: _place(one) < _place(other),
+            whole=whole,
+        )
+
+    def _finished(self) -> bool:
+        """Whether all that was begun was written, so that no line may lack its end."""
+        try:
+            return self.whole()
+        except RunError:
+            return False
 
     def _document(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            document: Any = json.loads(path.read_text())
+            document: Any = msgspec.json.decode(read_document(path))
+            check_depth(document)
         except FileNotFoundError:
             raise RunError(f"{path}: not found; is {self.path} a run directory?") from None
-        except ValueError as error:
-            raise RunError(f"{path}: not JSON ({error})") from None
+        except OSError as error:
+            raise RunError(f"{path}: {reason(error)}") from None
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"{path}: not JSON ({reason(error)})") from None
         if not isinstance(document, dict):
             raise RunError(f"{path}: not a JSON object")
         document = cast(dict[str, Any], document)
         if document.get("schema_version") != SCHEMA_VERSION:
-            found = document.get("schema_version")
-            raise RunError(f"{path}: schema_version {found!r}, but this churn reads {SCHEMA_VERSION}")
+            found = reason(ValueError(repr(document.get("schema_version"))))
+            raise RunError(f"{path}: schema_version {found}, but this churn reads {SCHEMA_VERSION}")
         return document
 
     def _write(self, name: str, text: str) -> None:
@@ -177,6 +256,8 @@ class RunDirectory:
         part = self.path / f".{name}.part"
         try:
             with _naming(part):
+                # What stands there may be a FIFO, which would block, or a link to somewhere else.
+                part.unlink(missing_ok=True)
                 part.write_text(text)
             part.replace(self.path / name)
         except OSError:
@@ -197,24 +278,17 @@ def _naming(path: object) -> Generator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _instant_ns(record: Record) -> int:
-    """When a record was complete."""
-    return record.end_ns if isinstance(record, Interval) else record.t_ns
+def _instant_ns(record: Record | Damage) -> int:
+    """When a record was complete; damage comes before whatever follows it in its file."""
+    match record:
+        case Damage():
+            return -(1 << 63)
+        case Interval():
+            return record.end_ns
+        case _:
+            return record.t_ns
 
 
-def _lines(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterator[Record]:
-    for number, line in _numbered(path):
-        if not line.endswith("\n"):
-            return
-        try:
-            yield parse(from_json(line))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise RunError(f"{path}:{number}: not a record ({error})") from None
-
-
-def _numbered(path: Path) -> Iterator[tuple[int, str]]:
-    """A file's lines, counted from 1; of one that is missing, none."""
-    if path.exists():
-        # All that churn writes is ASCII: another byte makes its line a broken one, with a number.
-        with path.open(encoding="ascii", errors="backslashreplace") as file:
-            yield from enumerate(file, 1)
+def _place(latency: Latency) -> tuple[int, int]:
+    """Where a histogram stands in its log: by its time, and at one time by its tag."""
+    return latency.start_ns, tuple(Tag).index(latency.tag)

@@ -4,8 +4,8 @@ No I/O happens here and nothing here knows a kernel number (those are in `loadge
 Names are those of RFC 9293.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class State(StrEnum):
@@ -73,21 +73,27 @@ class Fault(StrEnum):
     """The run ended first: churn itself gave the attempt up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(str):
     """How an attempt failed: in which phase, and by which errno name or `Fault`.
 
-    Written `phase:kind`, as in `connect:EADDRNOTAVAIL`.
+    Written `phase:kind`, as in `connect:EADDRNOTAVAIL`, and the same in memory: so it is a key that JSON has.
     """
 
-    phase: Phase
-    kind: str
+    __slots__ = ()
 
-    def __str__(self) -> str:
-        return f"{self.phase}:{self.kind}"
+    def __new__(cls, phase: Phase, kind: str) -> Self:
+        return super().__new__(cls, f"{phase}:{kind}")
+
+    @property
+    def phase(self) -> Phase:
+        return Phase(self.partition(":")[0])
+
+    @property
+    def kind(self) -> str:
+        return self.partition(":")[2]
 
     @classmethod
-    def parse(cls, text: str) -> "Failure":
+    def parse(cls, text: str) -> Self:
         """Read `phase:kind` back. Raises ValueError for an unknown phase."""
         phase, _, kind = text.partition(":")
         return cls(Phase(phase), kind)

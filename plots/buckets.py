@@ -5,9 +5,10 @@ one row wide survives. Counts of intervals add up as before; sockets are levels,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from statistics import median
 from typing import Generic, TypeVar
+
+from msgspec.structs import replace
 
 from loadgen.records import Interval, Sample, SideSample, together
 from loadgen.tcp import Side, State

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from loadgen.records import Event, Interval, Sample
@@ -227,7 +228,7 @@ def _joined(intervals: list[Interval]) -> list[Interval]:
     *rest, before, last = intervals
     if last.end_ns - last.start_ns >= (before.end_ns - before.start_ns) / 2:
         return intervals
-    both = replace(
+    both = structs.replace(
         before,
         end_ns=last.end_ns,
         offered=before.offered + last.offered,

@@ -68,4 +68,6 @@ def _write(make: "Callable[[], Figure]", paths: Sequence[Path]) -> None:
 
     figure = make()
     for path in paths:
+        # What stands there may be a FIFO, which would block, or a link to somewhere else.
+        path.unlink(missing_ok=True)
         save(figure, path)

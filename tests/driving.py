@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any, TypeVar
 
@@ -60,7 +60,7 @@ class Driven:
     @property
     def closes(self) -> Closes:
         """All of them."""
-        names = [field.name for field in fields(Closes)]
+        names = Closes.__struct_fields__
         return Closes(*(sum(getattr(each.closes, name) for each in self.intervals) for name in names))
 
     @property

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 import pytest
+from msgspec import structs
 
 from loadgen.audit import (
     AuditLine,
@@ -106,10 +107,10 @@ def test_one_more_of_churns_own_is_told(field: str, told: list[str], shared: boo
     assert inexact(audit(counted, SHARED if shared else APART, shared=shared)) == told
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Closes)])
+@pytest.mark.parametrize("field", Closes.__struct_fields__)
 def test_a_close_booked_to_the_wrong_side_or_method_is_told(field: str) -> None:
-    for other in {one.name for one in dataclasses.fields(Closes)} - {field}:
-        closes = dataclasses.replace(
+    for other in {*Closes.__struct_fields__} - {field}:
+        closes = structs.replace(
             COUNTED.closes,
             **{field: getattr(COUNTED.closes, field) - 1, other: getattr(COUNTED.closes, other) + 1},
         )

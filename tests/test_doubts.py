@@ -1,14 +1,15 @@
 """Doubts: each fires exactly when it should, says why and what to do, and whether the result still stands."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from loadgen.audit import AuditLine, audit, audit_sides
 from loadgen.caveats import Caveat, CaveatKind
+from loadgen.damage import Damage
 from loadgen.doubts import doubts
 from loadgen.fold import Fold
 from loadgen.latency import Latency
@@ -42,7 +43,7 @@ def clean(
     counted = {"ActiveOpens": 1_000, "TW": 1_000, **(client or {})}
     accepted = {"PassiveOpens": 1_000, **(server or {})}
     loads = [interval(index, 100) for index in range(10)]
-    loads[5] = dataclasses.replace(loads[5], **interval_told)
+    loads[5] = structs.replace(loads[5], **interval_told)
     return [
         sample(-STEP),
         sample(0),
@@ -86,10 +87,8 @@ def resampled(records: Records, change: Callable[[Sample], Sample]) -> Records:
 
 def counting(record: Sample, change: Callable[[Mapping[str, int]], Mapping[str, int]]) -> Sample:
     """The sample with other counters on both sides."""
-    sides = {
-        key: dataclasses.replace(one, counters=change(one.counters)) for key, one in record.sides.items()
-    }
-    return dataclasses.replace(record, sides=sides)
+    sides = {key: structs.replace(one, counters=change(one.counters)) for key, one in record.sides.items()}
+    return structs.replace(record, sides=sides)
 
 
 def shared(records: Records, **more: int) -> Records:
@@ -177,8 +176,7 @@ COMMANDED = variant(
 def commanded(**told: Any) -> Records:
     """The clean run, as the kernel counts it where a command drives."""
     return [
-        dataclasses.replace(one, by_kernel=True) if isinstance(one, Interval) else one
-        for one in clean(**told)
+        structs.replace(one, by_kernel=True) if isinstance(one, Interval) else one for one in clean(**told)
     ]
 
 
@@ -201,7 +199,7 @@ def test_a_command_that_fails_invalidates(code: int, how: str) -> None:
 
 
 def test_a_command_that_tries_no_connection_invalidates() -> None:
-    idle = [dataclasses.replace(interval(0), by_kernel=True), sample(-STEP), sample(S), *ended(S)]
+    idle = [structs.replace(interval(0), by_kernel=True), sample(-STEP), sample(S), *ended(S)]
     caveat = only([*idle, ended_with(0, asked=False)], COMMANDED)
     assert caveat.kind is CaveatKind.COMMAND_FAILED
     assert "tried no connection" in caveat.cause
@@ -228,11 +226,11 @@ def test_a_command_that_had_to_be_ended_is_told_and_its_exit_is_ours() -> None:
 
 @pytest.mark.parametrize(("others", "doubted"), [(100, False), (101, True)])
 def test_a_command_may_end_a_tenth_in_its_own_way(others: int, doubted: bool) -> None:
-    loads = [dataclasses.replace(interval(index, 100), by_kernel=True) for index in range(10)]
+    loads = [structs.replace(interval(index, 100), by_kernel=True) for index in range(10)]
     closes = Closes(client_fin=100 - others // 10, server_fin=others // 10)
-    loads = [dataclasses.replace(one, closes=closes) for one in loads]
+    loads = [structs.replace(one, closes=closes) for one in loads]
     last = Closes(client_fin=100 - others // 10 - others % 10, server_fin=others // 10 + others % 10)
-    loads[-1] = dataclasses.replace(loads[-1], closes=last)
+    loads[-1] = structs.replace(loads[-1], closes=last)
     assert (CaveatKind.CLOSER_DIFFERS in kinds([*loads, *ended(S)], COMMANDED)) is doubted
 
 
@@ -564,7 +562,7 @@ def test_a_full_server_is_what_responses_wait_for_and_the_generator_is_not_blame
 def test_a_port_that_lacked_for_a_moment_excuses_nobody_for_the_rest(lacking: int, told: bool) -> None:
     intervals = iter(range(100))
     records = [
-        dataclasses.replace(record, errors={NO_PORT: 1})
+        structs.replace(record, errors={NO_PORT: 1})
         if isinstance(record, Interval) and next(intervals) < lacking
         else record
         for record in full_of([(FULL, 0)], [(PART, 0)], cpus=8)
@@ -727,7 +725,7 @@ def test_a_driver_that_reads_a_response_in_many_pieces_says_how_many(reads: int,
 
 def test_responses_of_which_none_became_whole_are_counted_by_their_pieces() -> None:
     records = [
-        dataclasses.replace(record, exchanges=0, reads=1_500) if isinstance(record, Interval) else record
+        structs.replace(record, exchanges=0, reads=1_500) if isinstance(record, Interval) else record
         for record in clean()
     ]
     causes = {caveat.kind: caveat.cause for caveat in found(records)}
@@ -735,9 +733,9 @@ def test_responses_of_which_none_became_whole_are_counted_by_their_pieces() -> N
 
 
 def test_packets_dropped_by_the_host_during_the_run_are_told() -> None:
-    before = resampled(clean(), lambda one: dataclasses.replace(one, softnet_dropped=50))
+    before = resampled(clean(), lambda one: structs.replace(one, softnet_dropped=50))
     assert found(before) == []
-    after = resampled(before, lambda one: dataclasses.replace(one, softnet_dropped=50 + 3 * (one.t_ns == S)))
+    after = resampled(before, lambda one: structs.replace(one, softnet_dropped=50 + 3 * (one.t_ns == S)))
     caveat = only(after)
     assert caveat.kind is CaveatKind.SOFTNET_DROPS
     assert "dropped 3 packets" in caveat.cause
@@ -803,6 +801,21 @@ def test_those_that_invalidate_come_first() -> None:
     assert order == sorted(order, reverse=True)
     assert order.count(True) == 2
     assert order.count(False) == 2
+
+
+def test_damaged_records_invalidate_and_are_named_by_place() -> None:
+    damage = [Damage(Path("run/main/samples.jsonl"), line, "not JSON") for line in (7, 9)]
+    damage.append(Damage(Path("run/main/latency.hlog"), 0, "is a FIFO and no file"))
+    fold = Fold(28_232)
+    for one in (*clean(), *damage):
+        fold.add(one)
+    (caveat,) = doubts(CLIENT_CLOSES, fold, [])
+    assert (caveat.kind, caveat.invalidates) == (CaveatKind.RECORDS_DAMAGED, True)
+    assert caveat.cause.endswith("left out: samples.jsonl:7, samples.jsonl:9, latency.hlog")
+    for line in range(1, 100):
+        fold.add(Damage(Path("run/main/events.jsonl"), line, "not JSON"))
+    (caveat,) = doubts(CLIENT_CLOSES, fold, [])
+    assert caveat.cause.endswith("latency.hlog, events.jsonl:1, 98 more")
 
 
 def test_every_kind_of_doubt_is_tested_here() -> None:

@@ -1,7 +1,8 @@
 """Counts made from samples: every connection in one interval, and nothing that the kernel does not tell."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from loadgen.kernel_counts import KernelCounts
 from loadgen.records import Closes, Interval, Sample

@@ -1,6 +1,5 @@
 """The knee: found where it is, wherever it falls, and not where there is none."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from numpy.typing import NDArray
 
 from loadgen.knee import Knee, KneeFinder, exhaustion_ns, rate
@@ -133,12 +133,12 @@ def test_where_nobody_timed_connect_the_kernels_time_for_each_connection_tells(
     """A command drives. At a knee the client's kernel works all the time for fewer connections; where it
     works less, somebody else is slow."""
     run = falling(845)
-    loads = [dataclasses.replace(one, connect_p50_ns=None, by_kernel=True) for one in run.intervals()]
+    loads = [structs.replace(one, connect_p50_ns=None, by_kernel=True) for one in run.intervals()]
     samples: list[Sample] = []
     for one in run.samples():
         spent_ns = one.t_ns if grows else round(30_000 * run.ports_at(one.t_ns))
-        client = dataclasses.replace(one.sides[Side.CLIENT], cpu_system_ns=max(spent_ns, 0))
-        samples.append(dataclasses.replace(one, sides={**one.sides, Side.CLIENT: client}))
+        client = structs.replace(one.sides[Side.CLIENT], cpu_system_ns=max(spent_ns, 0))
+        samples.append(structs.replace(one, sides={**one.sides, Side.CLIENT: client}))
     result = knee(loads, samples)
     assert (result is not None) is known
     if result is not None:

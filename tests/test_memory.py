@@ -1,12 +1,12 @@
 """What a run keeps in memory: bounded by design, and with the same answers as if all of it were kept."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from loadgen import window
 from loadgen.doubts import doubts
@@ -61,7 +61,7 @@ def run(steps: int, seed: int, every: int, tail: int) -> list[Record]:
         records.append(
             (
                 end_ns,
-                dataclasses.replace(
+                structs.replace(
                     interval(index, connected),
                     start_ns=begin_ns,
                     end_ns=end_ns,

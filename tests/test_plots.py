@@ -18,6 +18,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
+from msgspec import structs
 
 from loadgen.records import Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
@@ -144,7 +145,7 @@ def test_what_was_not_measured_is_a_gap() -> None:
 def by_kernel(story: Story) -> Story:
     """The story as it is recorded where a command drives."""
     records = [
-        replace(
+        structs.replace(
             one, by_kernel=True, attempts=0, offered=0, exchanges=0, connect_p50_ns=None, connect_p99_ns=None
         )
         if isinstance(one, Interval)
@@ -453,9 +454,12 @@ def test_states_that_were_not_read_anew_are_told_with_their_age() -> None:
     def aged(states_age_ns: int) -> Figure:
         story = server_closes(3)
         records = [
-            replace(
+            structs.replace(
                 each,
-                sides={side: replace(row, states_age_ns=states_age_ns) for side, row in each.sides.items()},
+                sides={
+                    side: structs.replace(row, states_age_ns=states_age_ns)
+                    for side, row in each.sides.items()
+                },
             )
             if isinstance(each, Sample)
             else each
@@ -660,7 +664,8 @@ def test_a_rate_of_zero_is_named_on_a_log_axis() -> None:
 def test_a_lone_rate_of_zero_does_not_upset_the_layout() -> None:
     gap = [record for record in lockstep().records if not 0 < t_of(record) < 2 * S]
     alone = [
-        replace(one, connected=0) if isinstance(one, Interval) and not one.start_ns else one for one in gap
+        structs.replace(one, connected=0) if isinstance(one, Interval) and not one.start_ns else one
+        for one in gap
     ]
     # A log axis has no place for it: drawn beyond the panel, it took all of the page.
     figure = multiples_of({"held": Story(alone, server_closes().connection), "steady": kept("server", 3)})
@@ -703,7 +708,7 @@ def test_twelve_variants_with_long_names_wrap() -> None:
 
 
 def at(t_ns: int, like: Sample) -> Sample:
-    return replace(like, t_ns=t_ns)
+    return structs.replace(like, t_ns=t_ns)
 
 
 FAILING = [
@@ -735,7 +740,9 @@ UGLY: dict[str, list[Record]] = {
     "gaps": [record for record in client_closes(9, ends=False).records if not 4 * S < t_of(record) < 6 * S],
     "only before": [sample(-S, {}, {}, 0), Interval(-S, -S // 2, connected=5)],
     "many events": [*FULL, *(Event(t * S // 10, "port_flap") for t in range(30))],
-    "one side": [replace(at(t * S, NONE), sides={Side.SERVER: NONE.sides[Side.SERVER]}) for t in range(3)],
+    "one side": [
+        structs.replace(at(t * S, NONE), sides={Side.SERVER: NONE.sides[Side.SERVER]}) for t in range(3)
+    ],
 }
 
 

@@ -1,6 +1,14 @@
 """Records on disk: what was written is what is read, and what cannot be read is said with its place."""
 
+import base64
+import contextlib
 import json
+import os
+import re
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +16,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from loadgen.latency import Counts, Distribution, Latency, Tag
+from loadgen.damage import LONGEST_LINE, Damage
+from loadgen.latency import HIGHEST_NS, Counts, Distribution, Latency, Tag, read_line
 from loadgen.records import (
+    DEEPEST,
+    EXACT,
     SCHEMA_VERSION,
     Closes,
     Event,
@@ -18,6 +30,7 @@ from loadgen.records import (
     Record,
     Sample,
     SideSample,
+    decode,
     to_json,
 )
 from loadgen.rundir import RunDirectory, RunError, Status
@@ -58,10 +71,13 @@ INTERVAL = Interval(
     response_p50_ns=None,
     response_p99_ns=None,
 )
-EVENT = Event(5, "process_died", {"what": "server", "workers": [1, 2], "ends": {"stderr": ""}})
-RECORDS: list[Record] = [EVENT, Event(7, "quiet"), SAMPLE, INTERVAL, Interval(0, 1)]
+EVENT = Event(5, "process_died", {"what": "server", "how": "by SIGKILL", "workers": [1, 2], "stderr": "é"})
+LATER = Interval(INTERVAL.end_ns, INTERVAL.end_ns + 1)
+RECORDS: list[Record] = [EVENT, Event(7, "quiet"), SAMPLE, INTERVAL, LATER]
+FILES = ("events.jsonl", "samples.jsonl", "intervals.jsonl", "latency.hlog")
 
-numbers = st.integers(0, 1 << 62)
+numbers = st.integers(0, EXACT)
+times = st.integers(-EXACT, EXACT)
 counts = st.dictionaries(st.text(), numbers)
 failures = st.builds(Failure, st.sampled_from(Phase), st.text(min_size=1))
 side_samples = st.builds(
@@ -69,23 +85,27 @@ side_samples = st.builds(
 )
 samples = st.builds(
     Sample,
-    st.integers(),
+    times,
     numbers,
     st.booleans(),
     st.booleans(),
-    st.dictionaries(st.sampled_from(Side), side_samples),
+    st.fixed_dictionaries(dict.fromkeys(Side, side_samples)),
     numbers,
 )
 intervals = st.builds(
-    Interval, closes=st.builds(Closes, numbers, numbers), errors=st.dictionaries(failures, numbers)
+    Interval,
+    times,
+    st.just(EXACT),
+    closes=st.builds(Closes, numbers, numbers),
+    errors=st.dictionaries(failures, numbers),
 )
-events = st.builds(Event, st.integers(), st.text(), counts)
+events = st.builds(Event, times, st.text(), counts)
 
 
-def latency() -> Latency:
+def latency(start_ns: int = 0) -> Latency:
     gathered = Distribution()
     gathered.record(Counts.of(Tag.CONNECT, np.array([5_000, 7_000])))
-    taken = gathered.take(Tag.CONNECT, 0, 1_000_000_000)
+    taken = gathered.take(Tag.CONNECT, start_ns, start_ns + 1_000_000_000)
     assert taken
     return Latency.parse(taken.line())
 
@@ -103,6 +123,7 @@ def test_every_record_survives_json(record: Record) -> None:
     line = to_json(record)
     assert "\n" not in line
     assert type(record).from_json(json.loads(line)) == record
+    assert decode(type(record), line.encode()) == record
 
 
 def test_what_is_absent_in_a_sample_is_zero() -> None:
@@ -115,9 +136,9 @@ def test_closes_add_up() -> None:
 
 
 def test_records_come_back_kind_by_kind_in_their_order(tmp_path: Path) -> None:
-    run = written(tmp_path, *reversed(RECORDS), latency())
+    run = written(tmp_path, latency(), INTERVAL, LATER, SAMPLE, Event(7, "quiet"), EVENT)
     found = list(run.records("main"))
-    assert found == [Event(7, "quiet"), EVENT, SAMPLE, Interval(0, 1), INTERVAL, latency()]
+    assert found == [Event(7, "quiet"), EVENT, SAMPLE, INTERVAL, LATER, latency()]
 
 
 def test_a_record_is_on_disk_as_soon_as_it_is_appended(tmp_path: Path) -> None:
@@ -147,10 +168,11 @@ def test_a_variant_without_records_has_none(tmp_path: Path) -> None:
     assert list(RunDirectory(tmp_path).records("main")) == []
 
 
-@pytest.mark.parametrize("file", ["events.jsonl", "samples.jsonl", "intervals.jsonl", "latency.hlog"])
+@pytest.mark.parametrize("file", FILES)
 def test_a_killed_run_reads_up_to_its_last_whole_line(tmp_path: Path, file: str) -> None:
     """Cut anywhere inside its last line, as SIGKILL may: only that line is lost."""
-    pairs = [EVENT, EVENT, SAMPLE, SAMPLE, INTERVAL, INTERVAL, latency(), latency()]
+    later = structs.replace(SAMPLE, t_ns=0)
+    pairs = [EVENT, EVENT, SAMPLE, later, INTERVAL, LATER, latency(), latency(1_000_000_000)]
     run = written(tmp_path, *pairs)
     path = tmp_path / "main" / file
     text = path.read_text()
@@ -161,44 +183,211 @@ def test_a_killed_run_reads_up_to_its_last_whole_line(tmp_path: Path, file: str)
 
 
 BROKEN = [
-    "",
-    "{",
-    "not json",
-    "null",
-    "7",
-    "[]",
-    "{}",
-    '{"t_ns":5}',
-    '{"sides":[]}',
-    '{"sides":{"client":[]}}',
-    '{"sides":{"elsewhere":{}}}',
-    '{"closes":[],"errors":[]}',
-    '{"closes":{},"errors":{"sleep:NONE":1},"start_ns":1,"end_ns":2}',
-    "\xff",
+    *("", "{", "not json", "null", "7", "[]", "{}", '{"t_ns":5}', "\xff", "[" * 100_000, '{"a":' * 100_000),
+    *('{"sides":[]}', '{"sides":{"client":[]}}', '{"sides":{"elsewhere":{}}}'),
+    *('{"closes":[],"errors":[]}', '{"closes":{},"errors":{"sleep:NONE":1},"start_ns":1,"end_ns":2}'),
+    *("Tag=connect,0", "Tag=sleep,0.000,1.000,1.000,HISTFA", "Tag=connect,nan,1.000,1.000,HISTFA"),
+    "x" * (2 * LONGEST_LINE),
 ]
 
 
-@pytest.mark.parametrize("line", BROKEN)
-@pytest.mark.parametrize("file", ["events.jsonl", "samples.jsonl", "intervals.jsonl"])
-def test_a_broken_line_in_the_middle_is_named(tmp_path: Path, file: str, line: str) -> None:
-    run = written(tmp_path, EVENT, EVENT, SAMPLE, SAMPLE, INTERVAL, INTERVAL)
+@pytest.mark.parametrize("line", BROKEN, ids=lambda line: line[:20])
+@pytest.mark.parametrize("file", FILES)
+def test_a_broken_line_in_the_middle_is_named_and_the_others_are_read(
+    tmp_path: Path, file: str, line: str
+) -> None:
+    run = written(tmp_path, *RECORDS, latency())
+    whole = list(run.records("main"))
     path = tmp_path / "main" / file
-    first, second = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(first + line.encode("latin-1") + b"\n" + second)
-    with pytest.raises(RunError, match=r"not a record") as caught:
-        list(run.records("main"))
-    assert f"{path}:2: " in str(caught.value)
+    first, rest = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(first + b"\n" + line.encode("latin-1") + b"\n" + rest)
+    found = list(run.records("main"))
+    (damage,) = [one for one in found if isinstance(one, Damage)]
+    assert str(damage).startswith(f"{path}:2: ")
+    assert len(str(damage)) < len(str(path)) + 200
+    assert [one for one in found if not isinstance(one, Damage)] == whole
 
 
-@pytest.mark.parametrize("line", ["Tag=connect,0", "Tag=sleep,0.000,1.000,1.000,HISTFA", "Tag=\xff"])
-def test_a_broken_histogram_in_the_middle_is_named(tmp_path: Path, line: str) -> None:
-    run = written(tmp_path, latency())
-    path = tmp_path / "main" / "latency.hlog"
-    path.write_bytes(path.read_bytes() + line.encode("latin-1") + b"\n" + latency().line().encode() + b"\n")
-    number = len(path.read_bytes().splitlines()) - 1
-    with pytest.raises(RunError, match=r"not a histogram") as caught:
-        list(run.records("main"))
-    assert f"{path}:{number}: " in str(caught.value)
+OTHER_VALUES = (
+    *(
+        "-1",
+        "1.5",
+        "1e2",
+        "true",
+        "null",
+        '"7"',
+        "NaN",
+        "Infinity",
+        "1e999",
+        "9" * 19,
+        "9" * 5000,
+        "[]",
+        "{}",
+    ),
+)
+
+
+@pytest.mark.parametrize("text", OTHER_VALUES, ids=lambda text: text[:20])
+@pytest.mark.parametrize("key", ["cost_ns", "ports_held", "TIME-WAIT", "ActiveOpens", "cpu_user_ns"])
+def test_a_count_of_a_sample_is_a_whole_number(key: str, text: str) -> None:
+    _refused(SAMPLE, key, text)
+
+
+@pytest.mark.parametrize("text", OTHER_VALUES, ids=lambda text: text[:20])
+@pytest.mark.parametrize("key", ["connected", "client_fin", "connect:EADDRNOTAVAIL"])
+def test_a_count_of_an_interval_is_a_whole_number(key: str, text: str) -> None:
+    _refused(INTERVAL, key, text)
+
+
+@pytest.mark.parametrize(
+    ("record", "key", "text"),
+    [
+        (SAMPLE, "late", "1"),
+        (SAMPLE, "late", '"true"'),
+        (INTERVAL, "end_ns", "-1"),
+        (INTERVAL, "by_kernel", "null"),
+        (EVENT, "kind", "7"),
+        (EVENT, "t_ns", "1.0"),
+        (EVENT, "what", "null"),
+        (EVENT, "stderr", "[]"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(record: Record, key: str, text: str) -> None:
+    _refused(record, key, text)
+
+
+def _refused(record: Record, key: str, text: str) -> None:
+    """A record's line with `text` for the value of a key, of whatever depth, cannot be read."""
+    line = re.sub(rf'"{key}":[^,{{}}]+', f'"{key}":{text}', to_json(record), count=1)
+    assert line != to_json(record)
+    with pytest.raises(ValueError, match=r"."):
+        decode(type(record), line.encode())
+
+
+@pytest.mark.parametrize("record", [EVENT, SAMPLE, INTERVAL])
+def test_unknown_keys_and_missing_ones_are_refused(record: Record) -> None:
+    line = to_json(record)
+    with pytest.raises(ValueError, match=r"unknown field `unheard_of`"):
+        decode(type(record), line.replace("{", '{"unheard_of":1,', 1).encode())
+    with pytest.raises(ValueError, match=r"missing required field"):
+        decode(type(record), re.sub(r'"(t_ns|start_ns)":-?\d+,', "", line, count=1).encode())
+
+
+def test_a_sample_of_one_side_is_refused() -> None:
+    line = to_json(Sample(0, 0, False, False, {Side.SERVER: SIDE}, 0))
+    with pytest.raises(ValueError, match="client"):
+        decode(Sample, line.encode())
+
+
+def test_event_data_is_nested_as_deep_as_churn_writes() -> None:
+    def nested(depth: int) -> bytes:
+        data = '{"a":' * depth + "1" + "}" * depth
+        return f'{{"t_ns":0,"kind":"quiet","data":{data}}}'.encode()
+
+    assert decode(Event, nested(DEEPEST)).kind == "quiet"
+    with pytest.raises(ValueError, match="nested too deeply"):
+        decode(Event, nested(DEEPEST + 2))
+
+
+def places(run: RunDirectory) -> list[str]:
+    return [one.place for one in run.records("main") if isinstance(one, Damage)]
+
+
+def test_only_the_first_faults_of_a_file_are_named(tmp_path: Path) -> None:
+    run = written(tmp_path, *RECORDS)
+    path = tmp_path / "main" / "samples.jsonl"
+    path.write_text("{}\n" * 500 + path.read_text() + "{}\n" * 10**6)
+    assert SAMPLE in run.records("main")
+    *named, rest, more = [str(one) for one in run.records("main") if isinstance(one, Damage)]
+    assert [one.removeprefix(f"{path}:")[:2] for one in named] == ["1:", "2:", "3:"]
+    assert rest == f"{path}: the rest of the file was not tried, from line 1,502 on"
+    assert more == f"{path}: 1,497 more lines cannot be read"
+
+
+def test_what_is_out_of_order_is_named_and_costs_no_other(tmp_path: Path) -> None:
+    # 90 is far too late, 3 is there twice, and 5 and 4 have changed places.
+    times_ns = (1, 2, 3, 90, 3, 5, 4, 6, 7)
+    run = written(tmp_path, *(structs.replace(SAMPLE, t_ns=t_ns) for t_ns in times_ns))
+    assert [one.t_ns for one in run.records("main") if isinstance(one, Sample)] == [1, 2, 3, 4, 6, 7]
+    assert sorted(places(run)) == ["samples.jsonl:4", "samples.jsonl:5", "samples.jsonl:6"]
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    ("put", "why"),
+    [
+        (os.mkfifo, "is a FIFO"),
+        (Path.mkdir, "is a directory"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device"),
+        (lambda path: path.symlink_to(path.name), "symbolic links"),
+    ],
+)
+def test_what_is_no_file_is_not_opened(
+    tmp_path: Path, file: str, put: Callable[[Path], object], why: str
+) -> None:
+    run = written(tmp_path, *RECORDS, latency())
+    path = tmp_path / "main" / file
+    path.unlink()
+    assert places(run) == [file]
+    put(path)
+    (damage,) = [one for one in run.records("main") if isinstance(one, Damage)]
+    assert str(damage).startswith(f"{path}: ")
+    assert why in damage.why
+    put(tmp_path / "run.json")
+    with pytest.raises(RunError, match=rf"run\.json: .*{why}"):
+        run.info()
+
+
+def test_a_run_that_ended_in_order_has_no_unfinished_lines(tmp_path: Path) -> None:
+    run = written(tmp_path, *RECORDS, latency())
+    for name in ("samples.jsonl", "latency.hlog"):
+        path = tmp_path / "main" / name
+        os.truncate(path, path.stat().st_size - 5)
+    assert places(run) == []
+    run.write_info({"status": Status.FINISHED})
+    assert places(run) == ["samples.jsonl:1", "latency.hlog:1"]
+
+
+def encoded(content: bytes, cookie: int = 0x1C849314) -> str:
+    packed = zlib.compress(content, 9)
+    return base64.b64encode(struct.pack(">II", cookie, len(packed)) + packed).decode()
+
+
+def header(length: int = 0, digits: int = 3, highest: int = HIGHEST_NS) -> bytes:
+    return struct.pack(">IIIIQQd", 0x1C849313, length, 0, digits, 1, highest, 1.0)
+
+
+@pytest.mark.parametrize(
+    "histogram",
+    [
+        "====",
+        "HISTFA",
+        latency().histogram[:-8],
+        encoded(b""),
+        encoded(header(), cookie=7),
+        encoded(header(length=1)),
+        encoded(header(digits=5)),
+        encoded(header(highest=1 << 62)),
+        encoded(header(1 << 30) + bytes(1 << 30)),
+    ],
+    ids=range(9),
+)
+def test_a_histogram_that_is_none_is_refused_and_not_unpacked_without_end(histogram: str) -> None:
+    line = f"Tag=connect,0.000,1.000,1.000,{histogram}\n".encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="not a histogram"):
+            read_line(line)
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("counts", [b"\xff" * 200, b"\x7f" * 9000, b"\xff" * 9 + b"\x01", b"\x80"])
+def test_counts_that_cannot_be_are_no_traceback(counts: bytes) -> None:
+    read = Latency.parse(f"Tag=connect,0.000,1.000,1.000,{encoded(header(len(counts)) + counts)}")
+    with contextlib.suppress(ValueError):
+        Distribution().add(read)
 
 
 def test_documents_come_back_with_their_version(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_run_is_one_document_and_a_directory_that_agrees_with_it(tmp_path: Pat
     assert list(info["variants"]) == list(summary["variants"]) == ["first", "second"]
     directory = RunDirectory(path)
     # What the records say when read again is what was said then.
-    again = summary_document(path.name, reread(directory), info["variants"], whole=True)
+    again = summary_document(path.name, reread(directory).summaries, info["variants"], whole=True)
     assert json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **again})) == summary
     for name in summary["variants"]:
         assert sorted(file.name for file in (path / name).iterdir()) == RECORDS

@@ -740,6 +740,19 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a variant's name": ("title: t\nvariants: {../a: {}}", "2:12", '"../a" cannot name a variant'),
     "a variant's long name": (f"title: t\nvariants: {{{'a' * 81}: {{}}}}", "2:12", "cannot name a variant"),
     "a variant named all": ("title: t\nvariants: {all: {}}", "2:12", '"all" means every variant'),
+    **{
+        f"a variant named {name}": (
+            f"title: t\nvariants:\n  {name}: {{}}",
+            "3:3",
+            f'variants.{name}: "{name}" is a file of every run',
+        )
+        for name in ("run.json", "summary.json", "figures", "report.html", "Run.JSON", "FIGURES")
+    },
+    "a variant named as a part of run.json": (
+        "title: t\nvariants: {.run.json.part: {}}",
+        "2:12",
+        '".run.json.part" cannot name a variant',
+    ),
     "a mistake in one variant": (
         "title: t\nvariants:\n  a: {}\n  b: {load: {seed: x}}",
         "4:20",

@@ -190,7 +190,7 @@ def test_after_sigkill_nothing_is_left_but_records_that_can_be_read(tmp_path: Pa
     assert socket.if_nameindex() == links
     assert status(running) == "running"
     whole(running.directory(), "a")
-    (summary,) = reread(RunDirectory(running.directory()))
+    (summary,) = reread(RunDirectory(running.directory())).summaries
     assert summary.name == "a"
     assert summary.metrics["client.time_wait.max"] > 0
     assert CaveatKind.NOT_AUDITED in [caveat.kind for caveat in summary.caveats]

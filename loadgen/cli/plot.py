@@ -1,13 +1,16 @@
 """`churn plot`: a run's figures, from its records alone."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli.exits import Exit, echo, fail
+from loadgen.cli.exits import Exit, echo
 from loadgen.cli.sources import run_directory, runs_option
+
+if TYPE_CHECKING:
+    from loadgen.rundir import RunDirectory
 
 
 @click.command()
@@ -16,28 +19,37 @@ from loadgen.cli.sources import run_directory, runs_option
 def plot(names: tuple[str, ...], runs: Path) -> None:
     """Draw the figures of each RUN anew: a path, an id, or `last`.
 
-    The summary is made again from the records first, so a run that was killed can be drawn too.
+    The summary is made again from the records first, so a run that was killed can be drawn too. Of a damaged
+    run what can be read is drawn. What cannot be read is named on stderr, and the exit code is 2.
     """
-    from loadgen.reread import reread
     from loadgen.rundir import RunError
+
+    whole = True
+    for directory in [run_directory(name, runs) for name in names]:
+        try:
+            whole &= plotted(directory)
+        except (RunError, OSError) as error:
+            click.echo(error, err=True)
+            whole = False
+    if not whole:
+        raise SystemExit(int(Exit.USAGE))
+
+
+def plotted(directory: "RunDirectory") -> bool:
+    """Draw one run; whether all of it could be read. Raises RunError and OSError."""
+    from loadgen.reread import reread
     from loadgen.summary import summary_document
     from plots.columns import Gathering
     from plots.figures import draw
 
-    for name in names:
-        directory = run_directory(name, runs)
-        gatherings: defaultdict[str, Gathering] = defaultdict(Gathering)
-
-        def look(variant: str, record: object, into: Mapping[str, Gathering] = gatherings) -> None:
-            into[variant].add(record)
-
-        try:
-            summaries = reread(directory, look)
-            asked = directory.info()["variants"]
-            document = summary_document(directory.id, summaries, asked, whole=directory.whole())
-            directory.write_summary(document)
-            drawn = draw(directory, {variant: each.columns() for variant, each in gatherings.items()})
-        except (RunError, OSError) as error:
-            fail(Exit.USAGE, str(error))
-        for path in drawn:
+    gatherings: defaultdict[str, Gathering] = defaultdict(Gathering)
+    found = reread(directory, lambda variant, record: gatherings[variant].add(record))
+    for damage in found.damage:
+        echo(damage, err=True)
+    if found.summaries:
+        asked = directory.info()["variants"]
+        document = summary_document(directory.id, found.summaries, asked, whole=directory.whole())
+        directory.write_summary(document)
+        for path in draw(directory, {variant: each.columns() for variant, each in gatherings.items()}):
             echo(path)
+    return not found.damage

@@ -64,9 +64,20 @@ def run_directory(name: str, runs: Path) -> "RunDirectory":
             fail(Exit.USAGE, f"{runs}: no runs here yet; `churn run http10 --quick` makes one")
         return RunDirectory(found[-1])
     for path in (Path(name), runs / name):
-        if (path / RUN_FILE).is_file():
+        if _is_run(path / RUN_FILE):
             return RunDirectory(path)
     return fail(Exit.USAGE, f"{name}: not a run directory, nor the id of a run in {runs}")
+
+
+def _is_run(document: Path) -> bool:
+    """Whether there is a run.json; whether it can be read, and is a file, its reader says."""
+    try:
+        document.lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 runs_option = click.option(

@@ -20,6 +20,8 @@ ONLY_VARIANT = "main"
 """The name of the variant of a scenario that names none."""
 ALL_VARIANTS = "all"
 """What `expect` calls every variant, so that none can be called it."""
+RUN_FILES = frozenset({"run.json", "summary.json", "figures", "report.html"})
+"""What a run directory holds beside the variants' directories. Some file systems do not tell cases apart."""
 
 _NAME_HINT = "a name begins with a letter or digit, goes on with these and . _ = , + - and has 80 at most"
 
@@ -168,6 +170,9 @@ class _Reader:
                 self._problem(
                     entry.key.mark, path, '"all" means every variant in expect', "choose another name"
                 )
+            elif name.lower() in RUN_FILES:
+                message = f"{quote(name)} is a file of every run, beside the variants"
+                self._problem(entry.key.mark, path, message, "choose another name")
             if isinstance(entry.value, Mapping):
                 bases[name] = entry.value
             else:
