@@ -56,7 +56,7 @@ class Sample:
     """Both sides at one instant: `t_ns` is when reading began, `cost_ns` how long it took.
 
     `late` tells that reading began more than half a period after it was due, or that instants before it were
-    missed, the sampler still being at the one before. `full` tells that TIME-WAIT was counted socket by
+    missed, which `missed` counts. `full` tells that TIME-WAIT was counted socket by
     socket (slow, K20) and not taken from sockstat (K17).
     `softnet_dropped` is host-wide and cumulative (K26).
     """
@@ -67,6 +67,7 @@ class Sample:
     full: bool
     sides: Mapping[Side, SideSample]
     softnet_dropped: int
+    missed: int = 0
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Sample":
