@@ -12,11 +12,13 @@ from loadgen.audit import NONE_CROSSED, AuditLine, Crossed, closed_by_both, miss
 from loadgen.caveats import Caveat, CaveatKind
 from loadgen.choices import Topology
 from loadgen.fold import Fold
+from loadgen.gaps import SAMPLER
 from loadgen.overflows import overflows
 from loadgen.records import plain
 from loadgen.saturation import saturation
 from loadgen.scenario import Variant
 from loadgen.tcp import Fault, Phase, Side, State
+from loadgen.unobserved import unobserved
 
 OWN_ENDS = 0.1
 """The share of connections that a command may end otherwise than the scenario says: it did not read it."""
@@ -261,17 +263,25 @@ def _saturated(case: Case) -> Iterator[Caveat]:
     yield from saturation(case.variant, case.fold)
 
 
+def _unobserved(case: Case) -> Iterator[Caveat]:
+    yield from unobserved(case.fold)
+
+
 def _overflows(case: Case) -> Iterator[Caveat]:
     yield from overflows(case.variant, case.fold)
 
 
 def _sampler(case: Case) -> Iterator[Caveat]:
     samples = case.fold.samples
-    late = sum(sample.late for sample in samples)
-    if late > LATE_SAMPLES * len(samples):
+    # A sample that ends a gap is no doubt of its own.
+    ends_ns = {gap.end_ns for gap in case.fold.gaps if gap.what == SAMPLER}
+    slow = [sample for sample in samples if sample.t_ns not in ends_ns]
+    late, missed = sum(sample.late for sample in slow), sum(sample.missed for sample in slow)
+    if late + missed > LATE_SAMPLES * (len(samples) + missed):
+        besides = f", and {missed:,} were missed" if missed else ""
         yield Caveat(
             CaveatKind.SAMPLER_LATE,
-            f"{late:,} of {len(samples):,} samples were late by more than half a period",
+            f"{late:,} of {len(samples):,} samples were late by more than half a period{besides}",
             "free the machine's cores, or sample less often (sample.every)",
         )
 
@@ -341,6 +351,7 @@ _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _loopback,
     _closer,
     _saturated,
+    _unobserved,
     _sampler,
     _overflows,
 )

@@ -10,6 +10,7 @@ from dataclasses import fields
 from statistics import mean, median
 
 from loadgen.audit import Counted
+from loadgen.gaps import Gap, gaps_of, observed, of_load, stretches
 from loadgen.headroom import (
     Core,
     Exhaustion,
@@ -20,7 +21,7 @@ from loadgen.headroom import (
     exhaustion,
     search,
 )
-from loadgen.knee import Knee, exhaustion_ns, knee, mean_rate, rate
+from loadgen.knee import LEAST_RATE, Knee, exhaustion_ns, knee, mean_rate, rate
 from loadgen.latency import Distribution, Latency, Tag
 from loadgen.records import COUNTS, Closes, Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Side, State
@@ -69,6 +70,7 @@ def metric_names() -> list[str]:
         "load.time_ns",
         "samples.count",
         "samples.late",
+        "samples.missed",
         "samples.cost_ns",
     ]
 
@@ -160,6 +162,15 @@ class Fold:
         loaded = [one for one in self.intervals if (one.start_ns + one.end_ns) // 2 < end_ns]
         return loaded or self.intervals
 
+    @property
+    def gaps(self) -> list[Gap]:
+        """The spans that were not observed."""
+        return gaps_of(self.events)
+
+    def observed(self) -> list[Interval]:
+        """The intervals under load that tell rates: those that no gap of the load touches."""
+        return observed(self.under_load(), of_load(self.gaps, by_kernel=self.by_kernel))
+
     def workers(self, side: Side) -> int:
         """The processes that serve, or make the load, as far as the samples tell."""
         return max(1, len(self.samples[-1].sides[side].workers_cpu_ns)) if self.samples else 1
@@ -174,14 +185,17 @@ class Fold:
 
     def search(self) -> Search | None:
         """The part of the load in which connect() searched for ports."""
-        return search(self.under_load(), self.samples, self.workers(Side.CLIENT), self.ports)
+        return search(self.observed(), self.samples, self.workers(Side.CLIENT), self.ports)
 
     def exhaustion(self) -> Exhaustion | None:
         """The part of the load in which the client found no port."""
         return exhaustion(self.under_load())
 
     def knee(self) -> Knee | None:
-        return knee(self.under_load(), self.samples)
+        """The deepest knee between two gaps of any kind: what hides the sockets hides the ports held."""
+        parts = (knee(stretch, self.samples) for stretch in stretches(self.under_load(), self.gaps))
+        found = [one for one in parts if one is not None]
+        return max(found, key=lambda one: one.rate_before / max(one.rate_after, LEAST_RATE), default=None)
 
     def metrics(self) -> dict[str, float]:
         """Every metric that was measured, by name; one that was not is absent, and is not 0."""
@@ -211,16 +225,17 @@ class Fold:
         for failure, count in self.errors.items():
             found[f"errors.{failure.kind}"] = found.get(f"errors.{failure.kind}", 0) + count
         loaded = self.under_load()
-        length_ns = loaded[-1].end_ns - loaded[0].start_ns
-        found["load.time_ns"] = length_ns
+        found["load.time_ns"] = loaded[-1].end_ns - loaded[0].start_ns
+        seen = self.observed()
+        length_ns = sum(interval.end_ns - interval.start_ns for interval in seen)
         if length_ns > 0:
-            found["rate.mean"] = mean_rate(loaded)
+            found["rate.mean"] = mean_rate(seen)
             if not by_kernel:
-                found["rate.requests"] = sum(interval.exchanges for interval in loaded) * 1e9 / length_ns
-            rates = [rate(interval) for interval in _whole(loaded)]
+                found["rate.requests"] = sum(interval.exchanges for interval in seen) * 1e9 / length_ns
+            rates = [rate(interval) for interval in _whole(seen)]
             found["rate.max"] = max(rates)
             found["rate.end"] = rates[-1]
-        share = connect_share(loaded, self.workers(Side.CLIENT))
+        share = connect_share(seen, self.workers(Side.CLIENT))
         if share is not None:
             found["connect.share"] = share
         fallen = self.knee()
@@ -242,6 +257,7 @@ class Fold:
         found: dict[str, float] = {
             "samples.count": len(self.samples),
             "samples.late": sum(sample.late for sample in self.samples),
+            "samples.missed": sum(sample.missed for sample in self.samples),
             "samples.cost_ns": mean(sample.cost_ns for sample in self.samples),
         }
         first, last = self.samples[0], self.samples[-1]

@@ -92,17 +92,22 @@ def _fall(intervals: Sequence[Interval], samples: Sequence[Sample]) -> int | Non
         later = slice(index + 1, index + 1 + LASTING)
         if any(map(out_of_ports, intervals[index : later.stop])):
             break
-        least, after = max(LEAST_RATE, min(rates[later])), max(LEAST_RATE, *rates[later])
-        if after > MOST_UNSTEADY * least:
+        if not falls(intervals[max(index - LASTING, 0) : index], intervals[later], samples):
             continue
-        if median(rates[max(index - LASTING, 0) : index]) < after * LEAST_FALL:
-            continue
-        if not _slows(intervals[max(index - LASTING, 0) : index], intervals[later], samples):
-            continue
-        fall = rates[index - 1] / after
+        fall = rates[index - 1] / max(LEAST_RATE, *rates[later])
         if deepest is None or fall > deepest[0]:
             deepest = fall, index
     return None if deepest is None else deepest[1]
+
+
+def falls(before: Sequence[Interval], after: Sequence[Interval], samples: Sequence[Sample]) -> bool:
+    """Whether the rate is lower, steadily, in one stretch than in the one before, and connect() is slow."""
+    rates = [max(LEAST_RATE, rate(interval)) for interval in after]
+    return (
+        max(rates) <= MOST_UNSTEADY * min(rates)
+        and median(map(rate, before)) >= max(rates) * LEAST_FALL
+        and _slows(before, after, samples)
+    )
 
 
 def _slows(before: Sequence[Interval], after: Sequence[Interval], samples: Sequence[Sample]) -> bool:
