@@ -17,6 +17,9 @@ KEPT_LINES = 20
 """How much of a process's stderr is kept: the end of a traceback."""
 SILENCE_S = 30.0
 """How long a process that has something to say ten times a second may be silent before it is given up."""
+LOOK_S = 1.0
+"""Silence is counted in waits of this length. A wait in which this process itself stood still counts no more,
+and what was said meanwhile is read before the next."""
 GRACE_S = 10.0
 """How long a process may take to end once it was asked to; the kernel ends it then."""
 
@@ -73,13 +76,17 @@ class Child:
         Once it has been silent for `patience_s` it is killed.
         """
         assert self._process.stdout is not None
+        silent_s = 0.0
         while True:
             try:
-                async with asyncio.timeout(patience_s):
+                async with asyncio.timeout(None if patience_s is None else LOOK_S):
                     line = await self._process.stdout.readline()
             except TimeoutError:
-                self.kill()
+                silent_s += LOOK_S
+                if patience_s is not None and silent_s >= patience_s:
+                    self.kill()
                 continue
+            silent_s = 0.0
             if not line.endswith(b"\n"):
                 return
             yield json.loads(line)

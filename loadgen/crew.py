@@ -41,6 +41,7 @@ class Crew:
     `emit` takes their records, `quiet` is called once no exchange is under way in any of them, `died` for
     each that ends before its time. The others go on, and all that it said counts. A command that drives is
     a crew of one: it says nothing while it runs, its keeper bounds that, and `noted` hears how it ended.
+    `gap` is called with each span that a worker did not observe, and the worker's name.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Crew:
         quiet: Callable[[], None],
         died: Callable[[ChildDiedError], None],
         noted: Callable[[str, dict[str, Any]], None],
+        gap: Callable[[str, dict[str, Any]], None],
         patience_s: float | None = SILENCE_S,
     ) -> None:
         self._workers = workers
@@ -58,6 +60,7 @@ class Crew:
         self._quiet = quiet
         self._died = died
         self._noted = noted
+        self._gap = gap
         self._patience_s = patience_s
         self._gathering = Gathering(len(workers), interval_ns)
         self._histograms = Histograms(emit)
@@ -122,6 +125,8 @@ class Crew:
                     self._load_has_ended(self._load_ends.say(number, line["t_ns"]))
                 case "quiet":
                     self._are_quiet(self._all_quiet.say(number))
+                case "gap":
+                    self._gap(self._workers[number].what, line)
                 case "command_ended":
                     self._noted(kind, line)
                 case "over":

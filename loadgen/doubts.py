@@ -19,6 +19,7 @@ from loadgen.records import plain
 from loadgen.saturation import saturation
 from loadgen.scenario import Variant
 from loadgen.tcp import Fault, Phase, Side, State
+from loadgen.unobserved import unobserved
 
 OWN_ENDS = 0.1
 """The share of connections that a command may end otherwise than the scenario says: it did not read it."""
@@ -305,16 +306,23 @@ def _saturated(case: Case) -> Iterator[Caveat]:
     yield from saturation(case.variant, case.fold)
 
 
+def _unobserved(case: Case) -> Iterator[Caveat]:
+    yield from unobserved(case.fold)
+
+
 def _overflows(case: Case) -> Iterator[Caveat]:
     yield from overflows(case.variant, case.fold)
 
 
 def _sampler(case: Case) -> Iterator[Caveat]:
-    late, count = case.fold.sampled.late, case.fold.sampled.count
-    if late > LATE_SAMPLES * count:
+    sampled = case.fold.sampled
+    # A sample that ends a gap is no doubt of its own.
+    late, missed = sampled.late - sampled.late_by_gaps, sampled.missed - sampled.missed_by_gaps
+    if late + missed > LATE_SAMPLES * (sampled.count + missed):
+        besides = f", and {missed:,} were missed" if missed else ""
         yield Caveat(
             CaveatKind.SAMPLER_LATE,
-            f"{late:,} of {count:,} samples were late by more than half a period",
+            f"{late:,} of {sampled.count:,} samples were late by more than half a period{besides}",
             "free the machine's cores, or sample less often (sample.every)",
         )
 
@@ -399,6 +407,7 @@ _DOUBTS: tuple[Callable[[Case], Iterator[Caveat]], ...] = (
     _loopback,
     _closer,
     _saturated,
+    _unobserved,
     _sampler,
     _reads,
     _overflows,

@@ -11,6 +11,7 @@ from copy import deepcopy
 
 from loadgen.audit import Counted
 from loadgen.damage import Damage
+from loadgen.gaps import GAP, SAMPLER, Gap, gaps_of
 from loadgen.headroom import Core, Exhaustion, Search, cores, cores_used
 from loadgen.knee import Knee, exhaustion_ns
 from loadgen.latency import Distribution, Latency, Tag
@@ -64,6 +65,7 @@ def metric_names() -> list[str]:
         "load.time_ns",
         "samples.count",
         "samples.late",
+        "samples.missed",
         "samples.cost_ns",
     ]
 
@@ -104,6 +106,7 @@ class Fold:
                 self.sampled.add(record)
             case Event():
                 self.events.append(record)
+                self._note_gap(record)
             case Latency():
                 self._latencies[record.tag].add(record)
             case Damage():
@@ -182,6 +185,11 @@ class Fold:
         last, since = self._open_at_end(len(self.intervals))
         return last + since
 
+    @property
+    def gaps(self) -> list[Gap]:
+        """The spans that were not observed."""
+        return gaps_of(self.events)
+
     def workers(self, side: Side) -> int:
         """The processes that serve, or make the load, as far as the samples tell."""
         return max(1, len(self.samples[-1].sides[side].workers_cpu_ns)) if self.samples else 1
@@ -203,6 +211,7 @@ class Fold:
         return self.under_load().exhaustion()
 
     def knee(self) -> Knee | None:
+        """The deepest knee between two gaps of any kind: what hides the sockets hides the ports held."""
         return self.under_load().knee()
 
     def metrics(self) -> dict[str, float]:
@@ -235,10 +244,10 @@ class Fold:
             found[f"errors.{failure.kind}"] = found.get(f"errors.{failure.kind}", 0) + count
         load = self.under_load()
         found["load.time_ns"] = load.length_ns
-        if load.length_ns > 0:
-            found["rate.mean"] = load.mean_rate
+        if load.observed.length_ns > 0:
+            found["rate.mean"] = load.observed.rate
             if not by_kernel:
-                found["rate.requests"] = load.exchanges * 1e9 / load.length_ns
+                found["rate.requests"] = load.exchanges * 1e9 / load.observed.length_ns
             found["rate.max"], found["rate.end"] = load.rates()
         share = load.connecting.share(self.workers(Side.CLIENT))
         if share is not None:
@@ -258,6 +267,7 @@ class Fold:
             "samples.count": self.sampled.count,
             "samples.late": self.sampled.late,
             "samples.cost_ns": self.sampled.cost_ns / self.sampled.count,
+            "samples.missed": self.sampled.missed,
         }
         first, last = self.samples[0], self.samples[-1]
         for side in last.sides:
@@ -275,6 +285,11 @@ class Fold:
             found["client.ports_held.end"] = self.sampled.ports_last
         return found
 
+    def _note_gap(self, event: Event) -> None:
+        """Have the sample that ends a gap of the sampler counted as such."""
+        if event.kind == GAP and (gap := Gap.of(event)).what == SAMPLER:
+            self.sampled.end_gap(gap.end_ns, self._recent.samples)
+
     def _settle(self) -> None:
         """Judge the older intervals, so that they, and their samples, need not be kept."""
         due, end = self._recent.due(), self.event("load_ends")
@@ -290,7 +305,10 @@ class Fold:
         first, last = sum(loads[:judged]), sum(loads[:upto])
         if not load.intervals and not loaded:
             loaded, first, last = self.intervals, 0, upto
-        window, workers = Window.of(loaded, self.samples), self.workers(Side.CLIENT)
+        window, workers = (
+            Window.of(loaded, self.samples, self.gaps, by_kernel=self.by_kernel),
+            self.workers(Side.CLIENT),
+        )
         for index in range(first, last):
             load.judge(window, index, workers)
 

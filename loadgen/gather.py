@@ -92,11 +92,12 @@ class Gathering:
             if (only.interval.start_ns, only.interval.end_ns) == (start_ns, self._end_ns):
                 return only
         in_flight = sum(worker.in_flight for worker in self._workers if worker.working or worker.waiting)
-        return _merged(start_ns, self._end_ns, in_flight, parts)
+        return merged(start_ns, self._end_ns, in_flight, parts)
 
 
-def _merged(start_ns: int, end_ns: int, in_flight: int, parts: Sequence[Taken]) -> Taken:
-    """Counts added up; percentiles of all latencies together, for those of parts do not tell them."""
+def merged(start_ns: int, end_ns: int, in_flight: int, parts: Sequence[Taken]) -> Taken:
+    """One interval of several: counts added up, percentiles of all latencies together, for those of the parts
+    do not give them."""
     intervals = [taken.interval for taken in parts]
     latencies = {
         tag: Counts.merged(of_tag)

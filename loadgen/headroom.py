@@ -59,11 +59,13 @@ class Search:
 class Exhaustion:
     """The parts of a load in which the client lacks ports.
 
-    since_ns    when the first of them began; `lasting_ns`: the first that lasted, None where none did
+    since_ns    when the first interval of them began; `until_ns`: when that one ended
+    lasting_ns  when the first part began that lasted, None if none did
     late        starts that were late in them
     """
 
     since_ns: int
+    until_ns: int
     lasting_ns: int | None
     late: int
 
@@ -136,7 +138,14 @@ class SearchFinder:
 
     def judge(self, window: Window, index: int, workers: int) -> None:
         """Take in the next interval, which stands there in the window."""
-        one, *following = window.intervals[index : index + 2]
+        one = window.intervals[index]
+        following = [
+            other
+            for other, hidden in zip(
+                window.intervals[index + 1 : index + 2], window.hidden[index + 1 : index + 2], strict=True
+            )
+            if not hidden
+        ]
         searches = self._searches(one, window, workers)
         if searches:
             if self.since_ns is None:
@@ -186,6 +195,7 @@ class ExhaustionFinder:
 
     def __init__(self) -> None:
         self._since_ns: int | None = None
+        self._until_ns = 0
         self.lasting_ns: int | None = None
         self._late = 0
         # One that was taken for a moment is no reason to judge nobody from then on.
@@ -195,7 +205,8 @@ class ExhaustionFinder:
         if not out_of_ports(one):
             self._stretch = []
             return
-        self._since_ns = one.start_ns if self._since_ns is None else self._since_ns
+        if self._since_ns is None:
+            self._since_ns, self._until_ns = one.start_ns, one.end_ns
         self._late += one.late
         if self.lasting_ns is None:
             self._stretch.append(one.start_ns)
@@ -203,7 +214,9 @@ class ExhaustionFinder:
 
     def exhaustion(self) -> Exhaustion | None:
         """The want of ports so far, None where there was none."""
-        return None if self._since_ns is None else Exhaustion(self._since_ns, self.lasting_ns, self._late)
+        if self._since_ns is None:
+            return None
+        return Exhaustion(self._since_ns, self._until_ns, self.lasting_ns, self._late)
 
 
 def _grown(first: Sequence[int], last: Sequence[int]) -> list[int]:

@@ -97,54 +97,104 @@ class KneeFinder:
     It is given each interval under load in turn. The interval that holds the knee ran partly at the rate
     before and partly at the one after, so its count tells when within it the rate changed: this is finer than
     the interval. A knee within the very first interval has no rate before it, and is taken for its end
-    or not found.
+    or not found. Nor is one found across a gap: what lies between two of them is judged by itself.
     """
 
     def __init__(self) -> None:
-        self.total = Stretch()
-        self._begun = False
+        self._part = _Part()
+        self._found: list[Knee] = []
+        self._before: Sequence[Interval] = ()
+        """The last intervals before the gap that the present part follows."""
+        self._turns_ns: list[tuple[int, int]] = []
+        self._turn_ns: tuple[int, int] | None = None
+
+    def judge(self, window: Window, index: int) -> None:
+        """Take in the next interval, which stands there in the window."""
+        if window.blind[index]:
+            self._end_part(window, index)
+            return
+        self._part.judge(window, index)
+        if self._before and self._part.count <= LASTING:
+            after = window.intervals[index - self._part.count + 1 : index + 1]
+            falling = falls(self._before, after, window)
+            self._turn_ns = (self._before[-1].end_ns, after[0].start_ns) if falling else None
+
+    def knee(self) -> Knee | None:
+        """The deepest knee so far, None where there is none."""
+        last = self._part.knee()
+        found = [*self._found, *([last] if last else [])]
+        return max(found, key=lambda one: one.rate_before / max(one.rate_after, LEAST_RATE), default=None)
+
+    @property
+    def turns_ns(self) -> list[tuple[int, int]]:
+        """Spans of gaps across which the rate falls as it does at a knee."""
+        return [*self._turns_ns, *([self._turn_ns] if self._turn_ns else [])]
+
+    def _end_part(self, window: Window, index: int) -> None:
+        """A gap begins, unless it goes on."""
+        if not self._part.count:
+            return
+        if (knee := self._part.knee()) is not None:
+            self._found.append(knee)
+        self._turns_ns, self._turn_ns = self.turns_ns, None
+        self._before = window.intervals[max(index - min(self._part.count, LASTING), 0) : index]
+        self._part = _Part()
+
+
+class _Part:
+    """A part of the load between two gaps, and the deepest knee in it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._total = Stretch()
         self._gone: Stretch | None = None
         self._over = False
         self._deepest: _Fall | None = None
 
     def judge(self, window: Window, index: int) -> None:
-        """Take in the next interval, which stands there in the window."""
         one = window.intervals[index]
-        if self._begun and self._gone is None and out_of_ports(one):
-            self._gone = self.total
-        if self._begun and not self._over:
+        if self.count and self._gone is None and out_of_ports(one):
+            self._gone = self._total
+        if self.count and not self._over:
             self._look(window, index)
-        self.total += one
-        self._begun = True
+        self._total += one
+        self.count += 1
 
     def knee(self) -> Knee | None:
-        """The knee so far, None where there is none."""
         fall = self._deepest
         if fall is None or fall.ports is None:
             return None
-        after = (self._gone or self.total) - fall.upto
+        after = (self._gone or self._total) - fall.upto
         return Knee(fall.time_ns, fall.ports, fall.before.rate, after.rate)
 
     def _look(self, window: Window, index: int) -> None:
         """Whether the rate falls within this interval, deeper than before, and stays down."""
-        mixed, later = window.intervals[index], window.intervals[index + 1 : index + 1 + LASTING]
-        if len(later) < LASTING:
+        ahead = slice(index + 1, index + 1 + LASTING)
+        mixed, later = window.intervals[index], window.intervals[ahead]
+        if len(later) < LASTING or any(window.blind[ahead]):
             return
         if any(map(out_of_ports, (mixed, *later))):
             self._over = True
             return
-        earlier = window.intervals[max(index - LASTING, 0) : index]
-        rates, afterwards = [rate(one) for one in earlier], [rate(one) for one in later]
-        least, most = max(LEAST_RATE, min(afterwards)), max(LEAST_RATE, *afterwards)
-        factor, before = rates[-1] / most, median(rates)
-        if most > MOST_UNSTEADY * least or before < most * LEAST_FALL:
-            return
-        if (self._deepest is None or factor > self._deepest.factor) and _slows(earlier, later, window):
-            after, length_s = median(afterwards), _length_ns(mixed) / 1e9
-            fast_s = min(max((mixed.connected - after * length_s) / (before - after), 0.0), length_s)
+        earlier = window.intervals[index - min(self.count, LASTING) : index]
+        before, after = [rate(one) for one in earlier], [rate(one) for one in later]
+        factor = before[-1] / max(LEAST_RATE, *after)
+        if (self._deepest is None or factor > self._deepest.factor) and falls(earlier, later, window):
+            fast, slow, length_s = median(before), median(after), _length_ns(mixed) / 1e9
+            fast_s = min(max((mixed.connected - slow * length_s) / (fast - slow), 0.0), length_s)
             time_ns = mixed.start_ns + round(fast_s * 1e9)
-            ports = _held(round(before * fast_s), mixed, window)
-            self._deepest = _Fall(factor, time_ns, ports, self.total, self.total + mixed)
+            ports = _held(round(fast * fast_s), mixed, window)
+            self._deepest = _Fall(factor, time_ns, ports, self._total, self._total + mixed)
+
+
+def falls(before: Sequence[Interval], after: Sequence[Interval], window: Window) -> bool:
+    """Whether the rate is lower, steadily, in one stretch than in the one before, and connect() is slow."""
+    rates = [max(LEAST_RATE, rate(interval)) for interval in after]
+    return (
+        max(rates) <= MOST_UNSTEADY * min(rates)
+        and median(map(rate, before)) >= max(rates) * LEAST_FALL
+        and _slows(before, after, window)
+    )
 
 
 def _slows(before: Sequence[Interval], after: Sequence[Interval], window: Window) -> bool:

@@ -80,7 +80,7 @@ class Sample(_Record, frozen=True):
     """Both sides at one instant: `t_ns` is when reading began, `cost_ns` how long it took.
 
     `late` tells that reading began more than half a period after it was due, or that instants before it were
-    missed, the sampler still being at the one before. `full` tells that TIME-WAIT was counted socket by
+    missed, which `missed` counts. `full` tells that TIME-WAIT was counted socket by
     socket (slow, K20) and not taken from sockstat (K17).
     `softnet_dropped` is host-wide and cumulative (K26).
     """
@@ -91,6 +91,7 @@ class Sample(_Record, frozen=True):
     full: bool
     sides: Mapping[Side, SideSample]
     softnet_dropped: Count
+    missed: Count = 0
 
     def check(self) -> None:
         for side in Side:

@@ -16,6 +16,7 @@ from typing import Any
 from loadgen import plans
 from loadgen.child import GRACE_S, SILENCE_S, Child, ChildDiedError
 from loadgen.crew import Crew, Emit
+from loadgen.gaps import GAP, SAMPLER, Gap, GapCause
 from loadgen.kernel_counts import KernelCounts
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.records import ORIGIN, Event, Interval, Sample, plain
@@ -60,7 +61,7 @@ async def _children(
             [await start(Side.CLIENT, *driver) for driver in _drivers(variant, directory, lab)],
             await start(
                 Side.CLIENT,
-                "sampler",
+                SAMPLER,
                 "loadgen.sampler",
                 plans.sampler_plan(variant, lab).to_json(),
                 lab.user,
@@ -118,15 +119,18 @@ class _Conductor:
             quiet=self._end_server,
             died=self._note_death,
             noted=lambda kind, data: self._note(kind, **data),
+            gap=self._note_gap,
             patience_s=None if self._commanded else SILENCE_S,
         )
         self._sampler = sampler
         self._counts = KernelCounts(max(plans.INTERVAL_NS, variant.sample.every))
         self._origin_ns = 0
         self._server_asked = False
+        self._server_workers: Sequence[int] = ()
 
     async def conduct(self, stop: asyncio.Event) -> None:
         listening = await self._server.expect("listening")
+        self._server_workers = listening["pids"]
         await self._crew.ready()
         await self._sampler.expect("ready")
         self._origin_ns = monotonic_ns() + LEAD_NS
@@ -178,7 +182,11 @@ class _Conductor:
     async def _hear_server(self) -> None:
         # It has nothing to say while all is well.
         async for line in self._server.lines(patience_s=None):
-            self._note(line.pop("type"), **line)
+            if (kind := line.pop("type")) == GAP:
+                number, of = self._server_workers.index(line["pid"]) + 1, len(self._server_workers)
+                self._note_gap("server" if of == 1 else f"server worker {number} of {of}", line)
+            else:
+                self._note(kind, **line)
         if not self._server_asked:
             self._note_death(await self._server.died())
 
@@ -189,6 +197,8 @@ class _Conductor:
                     self._sample(line)
                 case "sample_check":
                     self._check(line)
+                case "gap":
+                    self._note_gap(SAMPLER, line)
                 case "over":
                     self._count(self._counts.rest())
                     self._emit(Event(line["t_ns"], "settled"))
@@ -219,6 +229,10 @@ class _Conductor:
 
     def _note(self, kind: str, **data: Any) -> None:
         self._emit(Event(monotonic_ns() - self._origin_ns, kind, data))
+
+    def _note_gap(self, what: str, line: dict[str, Any]) -> None:
+        start_ns, end_ns = line["start_ns"] - self._origin_ns, line["end_ns"] - self._origin_ns
+        self._emit(Gap(what, start_ns, end_ns, GapCause(line.get("cause", GapCause.HELD_UP))).event())
 
     def _note_death(self, death: ChildDiedError) -> None:
         self._emit(_told(death, monotonic_ns() - self._origin_ns))

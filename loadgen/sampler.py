@@ -8,6 +8,7 @@ descriptors (K21): no reading needs a namespace any more.
     > {"origin_ns": ..., "pids": {side: [...]}}      the first sample is taken at once
     < {"type": "sample", ...}, {"type": "sample_check", ...}      the baseline
     < {"type": "sample", ...}    one at every multiple of the period since the origin
+    < {"type": "gap", ...}       none was taken, or none read, between two instants of CLOCK_MONOTONIC
     > stop                       or end of file: sample on until the sides are quiet, then
     < {"type": "sample_check", ...}, {"type": "over", "t_ns": ...}
 """
@@ -21,9 +22,14 @@ from socket import AddressFamily
 from time import monotonic_ns, thread_time_ns
 from typing import Any
 
+from msgspec.structs import replace
+
+from loadgen.gaps import GapCause
 from loadgen.kernel import netstat, process, schedstat, snmp, sockstat, softnet
 from loadgen.kernel.sock_diag import SockDiag, SocketTable
 from loadgen.lab import namespaces
+from loadgen.lines import Lines
+from loadgen.pulse import Pulse
 from loadgen.records import Sample, SideSample, plain
 from loadgen.shortcut import BothWays, both_ways
 from loadgen.tcp import Side, State
@@ -163,6 +169,7 @@ class Sides:
             full=self._plan.shared,
             sides=sides,
             softnet_dropped=self._softnet.read(),
+            missed=max(begun_ns - owed_ns, 0) // self._plan.every_ns,
         )
 
     def check(self) -> dict[Side, BothWays]:
@@ -251,21 +258,46 @@ def is_quiet(sample: Sample) -> bool:
     return all(state in RESTING for side in sample.sides.values() for state in side.states)
 
 
-def emit(kind: str, data: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps({"type": kind, **data}, separators=(",", ":")) + "\n")
-    sys.stdout.flush()
+class Reporter:
+    """Says the samples, and the spans between two of them that are too long.
+
+    Those for which the reader leaves no room are dropped, and count as missed.
+    """
+
+    def __init__(self, lines: Lines, plan: Plan, origin_ns: int) -> None:
+        self._lines = lines
+        self._origin_ns = origin_ns
+        self._pulse = Pulse(plan.every_ns, origin_ns)
+        self._dropped = 0
+
+    def sample(self, sample: Sample, *, last: bool = False) -> None:
+        """The next one; one of the `last` is said in any case."""
+        if self._lines.full and not last:
+            self._dropped += 1 + sample.missed
+            return
+        if (span := self._pulse.beat(self._origin_ns + sample.t_ns)) is not None:
+            cause = GapCause.UNREAD if self._dropped else GapCause.HELD_UP
+            self._lines.say("gap", {**plain(span), "cause": cause})
+        self._lines.say("sample", plain(replace(sample, missed=sample.missed + self._dropped)))
+        self._dropped = 0
+
+    def check(self, sides: Sides) -> None:
+        """Compare the shortcut with a full dump: before the load and after it, while nothing moves."""
+        t_ns = monotonic_ns() - self._origin_ns
+        self._lines.say("sample_check", {"t_ns": t_ns, "sides": plain(sides.check())})
 
 
 def run() -> None:
     plan = Plan.from_json(sys.stdin.readline())
-    sides = Sides(plan)
-    emit("ready", {})
+    sides, lines = Sides(plan), Lines()
+    lines.say("ready")
     go: dict[str, Any] = json.loads(sys.stdin.readline())
     sides.watch(go["pids"])
     clock = Clock(go["origin_ns"], plan.every_ns)
     # The baseline: what the counters and states are before the first packet.
-    emit("sample", plain(sides.sample(clock.origin_ns, monotonic_ns(), fresh=True)))
-    _check(sides, clock)
+    lines.say("sample", plain(sides.sample(clock.origin_ns, monotonic_ns(), fresh=True)))
+    reporter = Reporter(lines, plan, clock.origin_ns)
+    reporter.check(sides)
     stop_ns: int | None = None
     while True:
         wait_ns = clock.due_ns - monotonic_ns()
@@ -276,17 +308,13 @@ def run() -> None:
         else:
             # What is left at the end is judged by the last sample: that one is whole.
             sample = sides.sample(clock.origin_ns, clock.owed_ns, fresh=stop_ns is not None)
-            emit("sample", plain(sample))
+            reporter.sample(sample, last=stop_ns is not None)
             clock.advance(clock.origin_ns + sample.t_ns, monotonic_ns())
             if stop_ns is not None and (is_quiet(sample) or monotonic_ns() - stop_ns > SETTLE_NS):
                 break
-    _check(sides, clock)
-    emit("over", {"t_ns": monotonic_ns() - clock.origin_ns})
-
-
-def _check(sides: Sides, clock: Clock) -> None:
-    """Compare the shortcut with a full dump: before the load and after it, while nothing moves."""
-    emit("sample_check", {"t_ns": monotonic_ns() - clock.origin_ns, "sides": plain(sides.check())})
+    reporter.check(sides)
+    lines.say("over", {"t_ns": monotonic_ns() - clock.origin_ns})
+    lines.close()
 
 
 if __name__ == "__main__":

@@ -190,8 +190,10 @@ def verdict(metrics: Mapping[str, float]) -> str:
             f" to {metrics['knee.rate_after']:,.0f}/s"
             f" at {metrics['knee.ports']:,.0f} of {metrics['client.ports']:,.0f} ports"
         )
+    elif "rate.mean" in metrics:
+        parts.append(f"throughput is {metrics['rate.mean']:,.0f} connections/s")
     else:
-        parts.append(f"throughput is {metrics.get('rate.mean', 0):,.0f} connections/s")
+        parts.append("throughput was not observed")
     if "exhaustion.time_ns" in metrics:
         parts.append(f"and no port is left from {metrics['exhaustion.time_ns'] / 1e9:.1f} s on")
     return ", ".join(parts) + "."

@@ -6,7 +6,7 @@ Pure. Nothing here grows with the length of a run.
 from dataclasses import dataclass
 
 from loadgen.headroom import Connecting, Exhaustion, ExhaustionFinder, Search, SearchFinder
-from loadgen.knee import Knee, KneeFinder, rate
+from loadgen.knee import Knee, KneeFinder, Stretch, rate
 from loadgen.records import Interval
 from loadgen.spread import Spread, rounded
 from loadgen.window import Window
@@ -26,7 +26,10 @@ class UnderLoad:
 
     def __init__(self, ports: int) -> None:
         self.intervals = 0
+        self.observed = Stretch()
+        """The intervals that no gap of the load touches: rates are read off these."""
         self.exchanges = 0
+        """Responses in those."""
         self.connecting = Connecting()
         self._start_ns = self._end_ns = 0
         self._lengths_ns = Spread()
@@ -41,22 +44,24 @@ class UnderLoad:
         if not self.intervals:
             self._start_ns = one.start_ns
         self.intervals += 1
-        self.exchanges += one.exchanges
-        self.connecting += one
         self._end_ns = one.end_ns
-        self._add_rate(one)
         self._knee.judge(window, index)
-        self._search.judge(window, index, workers)
         self._exhaustion.judge(one)
+        if not window.hidden[index]:
+            self.observed += one
+            self.exchanges += one.exchanges
+            self.connecting += one
+            self._add_rate(one)
+            self._search.judge(window, index, workers)
 
     @property
     def length_ns(self) -> int:
         return self._end_ns - self._start_ns
 
     @property
-    def mean_rate(self) -> float:
-        """Connections established per second."""
-        return self._knee.total.rate
+    def turns_ns(self) -> list[tuple[int, int]]:
+        """Spans of gaps across which the rate falls as at a knee."""
+        return self._knee.turns_ns
 
     def rates(self) -> tuple[float, float]:
         """The highest rate of an interval, and the last, of those of about the usual length: one cut to a

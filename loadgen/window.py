@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from loadgen.gaps import Gap, hidden, of_load
 from loadgen.records import Interval, Sample
 
 LASTING = 3
@@ -20,15 +21,35 @@ intervals, and a sample is ten times as large as an interval."""
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a run: its intervals and its samples, in their order; `times_ns` are the samples'."""
+    """A stretch of a run: its intervals and its samples, in their order; `times_ns` are the samples'.
+
+    Of each interval `hidden` says if a gap hides what the load did in it, `blind` if a gap of any kind
+    touches it, one of the sampler's too.
+    """
 
     intervals: Sequence[Interval]
     samples: Sequence[Sample]
     times_ns: Sequence[int]
+    hidden: Sequence[bool]
+    blind: Sequence[bool]
 
     @classmethod
-    def of(cls, intervals: Sequence[Interval], samples: Sequence[Sample]) -> "Window":
-        return cls(intervals, samples, [sample.t_ns for sample in samples])
+    def of(
+        cls,
+        intervals: Sequence[Interval],
+        samples: Sequence[Sample],
+        gaps: Sequence[Gap] = (),
+        *,
+        by_kernel: bool = False,
+    ) -> "Window":
+        """With the gaps of the run; `by_kernel`: the intervals were made from samples."""
+        return cls(
+            intervals,
+            samples,
+            [sample.t_ns for sample in samples],
+            hidden(intervals, of_load(gaps, by_kernel=by_kernel)),
+            hidden(intervals, gaps),
+        )
 
     def sample_before(self, t_ns: int) -> Sample | None:
         """The last sample at this instant or before it."""

@@ -5,7 +5,7 @@ never zero.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from loadgen.gaps import SAMPLER, Gap, gaps_of, hidden, of_load
 from loadgen.records import Event, Interval, Sample
 from loadgen.tcp import Failure, Fault, Side, State
 from plots.buckets import Buckets, intervals_reduced, middle_ns, samples_reduced
@@ -31,13 +32,15 @@ class Rates:
 
     Where a command drives, nobody counted requests and attempts: they are nan.
 
-    `t_s` is the middle of an interval and `length_s` its length. `errors` are per second by
+    `t_s` is the middle of an interval and `length_s` its length; `observed` is false where a gap of the load
+    touches it: then its counts are right, and its rates tell nothing. `errors` are per second by
     `phase:kind`, the most frequent first. `cut` counts the attempts that the end of the run gave
     up: they are no errors.
     """
 
     t_s: Floats
     length_s: Floats
+    observed: NDArray[np.bool_]
     offered: Floats
     attempts: Floats
     connected: Floats
@@ -58,10 +61,14 @@ class Rates:
         """How many there were, all intervals together."""
         return float(np.sum(rate * self.length_s))
 
+    def seen(self, values: Floats) -> Floats:
+        """What is drawn of them: nan where the load was not observed."""
+        return np.where(self.observed, values, np.nan)
+
     def mean(self, rate: Floats, from_s: float, to_s: float) -> float | None:
         """The mean rate over the intervals that lie inside [from_s, to_s]; None where none does."""
         half_s = self.length_s / 2 - ROUNDING_S
-        inside = (self.t_s - half_s >= from_s) & (self.t_s + half_s <= to_s)
+        inside = self.observed & (self.t_s - half_s >= from_s) & (self.t_s + half_s <= to_s)
         if not inside.any():
             return None
         return float(np.sum((rate * self.length_s)[inside]) / np.sum(self.length_s[inside]))
@@ -115,6 +122,16 @@ class Columns:
     events: tuple[Event, ...]
     sysctls: Mapping[Side, Mapping[str, str]]
     load_end_s: float | None
+    gaps: tuple[Gap, ...]
+
+    @property
+    def load_gaps(self) -> list[Gap]:
+        """Those that hide what the load did; those of the sampler hide the sockets."""
+        return of_load(self.gaps, by_kernel=self.rates.by_kernel)
+
+    @property
+    def sampler_gaps(self) -> list[Gap]:
+        return [gap for gap in self.gaps if gap.what == SAMPLER]
 
     @property
     def empty(self) -> bool:
@@ -169,17 +186,19 @@ class Gathering:
         events = sorted(self._events, key=lambda event: event.t_ns)
         intervals = sorted(self._intervals.rows, key=middle_ns)
         exact = self._intervals.exact
+        gaps = gaps_of(events)
         span_s = (intervals[-1].end_ns - intervals[0].start_ns) / 1e9 if intervals else 0.0
         return Columns(
             rates=replace(
-                _rates(_joined(intervals) if exact else intervals),
+                _rates(_joined(intervals) if exact else intervals, gaps),
                 cut=self._cut,
                 bucket_s=0.0 if exact else span_s / self._intervals.count,
             ),
-            sockets=_sockets(sorted(self._samples.rows, key=lambda sample: sample.t_ns)),
+            sockets=_sockets(sorted(self._samples.rows, key=lambda sample: sample.t_ns), gaps),
             events=tuple(events),
             sysctls=_sysctls(events),
             load_end_s=next((event.t_ns / 1e9 for event in events if event.kind == "load_ends"), None),
+            gaps=tuple(gaps),
         )
 
 
@@ -191,7 +210,7 @@ def columns_of(records: Iterable[object]) -> Columns:
     return gathering.columns()
 
 
-def _rates(kept: list[Interval]) -> Rates:
+def _rates(kept: list[Interval], gaps: Sequence[Gap]) -> Rates:
     start_s = _floats(interval.start_ns / 1e9 for interval in kept)
     end_s = _floats(interval.end_ns / 1e9 for interval in kept)
     length_s = end_s - start_s
@@ -199,6 +218,7 @@ def _rates(kept: list[Interval]) -> Rates:
     def rate(counts: Iterable[float]) -> Floats:
         return _floats(counts) / length_s
 
+    hiding = of_load(gaps, by_kernel=any(interval.by_kernel for interval in kept))
     totals: dict[Failure, int] = {}
     for interval in kept:
         for failure, count in interval.errors.items():
@@ -207,6 +227,7 @@ def _rates(kept: list[Interval]) -> Rates:
     return Rates(
         t_s=(start_s + end_s) / 2,
         length_s=length_s,
+        observed=~np.array(hidden(kept, hiding), np.bool_),
         offered=rate(np.nan if interval.by_kernel else interval.offered for interval in kept),
         attempts=rate(np.nan if interval.by_kernel else interval.attempts for interval in kept),
         connected=rate(interval.connected for interval in kept),
@@ -240,11 +261,14 @@ def _joined(intervals: list[Interval]) -> list[Interval]:
     return [*rest, both]
 
 
-def _sockets(samples: list[Sample]) -> Sockets:
+def _sockets(samples: list[Sample], gaps: Sequence[Gap]) -> Sockets:
+    # Nothing is known inside a gap: a row without counts.
+    empty = [((gap.start_ns + gap.end_ns) // 2, None) for gap in gaps if gap.what == SAMPLER and samples]
+    rows = sorted([*((sample.t_ns, sample.sides) for sample in samples), *empty], key=lambda row: row[0])
     counts: dict[Side, dict[State, Floats]] = {}
     oldest_s: dict[Side, float] = {}
     for side in Side:
-        sides = [sample.sides.get(side) for sample in samples]
+        sides = [known.get(side) if known else None for _, known in rows]
         seen = {state for row in sides if row for state, count in row.states.items() if count}
         if any(sides):
             counts[side] = {
@@ -253,9 +277,9 @@ def _sockets(samples: list[Sample]) -> Sockets:
                 if state in seen or state is State.TIME_WAIT
             }
             oldest_s[side] = max(row.states_age_ns for row in sides if row) / 1e9
-    clients = [sample.sides.get(Side.CLIENT) for sample in samples]
+    clients = [known.get(Side.CLIENT) if known else None for _, known in rows]
     return Sockets(
-        t_s=_floats(sample.t_ns / 1e9 for sample in samples),
+        t_s=_floats(t_ns / 1e9 for t_ns, _ in rows),
         counts=counts,
         ports_held=_floats(row.ports_held if row else np.nan for row in clients),
         oldest_s=oldest_s,

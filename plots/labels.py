@@ -15,9 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import offset_copy
 
+from loadgen.gaps import Gap
 from plots.columns import Floats
 from plots.series import drawable, lone
-from plots.style import HALO, INK, LEADER, LIMIT, QUIET, TEXT, WIDTH, Stroke
+from plots.style import HALO, HATCH, INK, LEADER, LIMIT, QUIET, TEXT, WIDTH, Stroke
 
 END = "end-label"
 """The gid of labels that `settle` may move."""
@@ -60,6 +61,22 @@ def draw_line(axes: Axes, t_s: Floats, y: Floats, stroke: Stroke, label: str) ->
         )
     last = np.flatnonzero(np.isfinite(y))[-1]
     name_end(axes, float(t_s[last]), float(y[last]), label, stroke.color)
+
+
+def hatch(axes: Axes, gaps: Sequence[Gap]) -> None:
+    """Hatch the spans in which nothing was observed: the lines are broken there."""
+    spans = [(gap.start_ns / 1e9, (gap.end_ns - gap.start_ns) / 1e9) for gap in gaps]
+    if spans:
+        axes.broken_barh(
+            spans,
+            (0, 1),
+            transform=axes.get_xaxis_transform(),
+            facecolor="none",
+            edgecolor=HATCH,
+            hatch="////",
+            linewidth=0,
+            zorder=0,
+        )
 
 
 def draw_limit(axes: Axes, y: float, label: str) -> None:

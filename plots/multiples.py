@@ -14,7 +14,7 @@ from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Columns
 from plots.facts import Facts, Run
 from plots.finding import comparison
-from plots.labels import ADVANCE, SIZE, draw_line, say_silent, settle
+from plots.labels import ADVANCE, SIZE, draw_line, hatch, say_silent, settle
 from plots.page import Frame, footer, nothing_page, page
 from plots.panels import Connections, connections_of, differ
 from plots.states import IN_SIGHT
@@ -67,6 +67,8 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
                 named, index = column == across - 1, row * across + column
                 _draw_rate(above, variant, rates[index], scale, named, across)
                 _draw_sockets(below, variant, facts, scale, named)
+                hatch(above, variant.load_gaps)
+                hatch(below, variant.sampler_gaps)
                 _head(above, facts, names[index], notes[index])
                 above.tick_params(labelbottom=False)
                 per_second = "per second\n(dashed: exchanges)" if scale.exchanges else "per second"
@@ -74,7 +76,8 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
                     axes.tick_params(labelleft=column == 0)
                     axes.set_ylabel(label if column == 0 else "")
                 under = row == len(blocks) - 1 or column >= len(blocks[row + 1])
-                below.set_xlabel("seconds since the load began" if under else "")
+                hatched = " (hatched: not observed)" if variant.gaps else ""
+                below.set_xlabel(f"seconds since the load began{hatched}" if under or hatched else "")
         return settle(figure)
 
 
@@ -85,7 +88,7 @@ def _draw_rate(
     if not rates.t_s.size:
         say(axes, "no intervals")
     if differ(rates.connected, rates.exchanges):
-        draw_line(axes, rates.t_s, rates.exchanges, SECOND, "exchanges" if named else "")
+        draw_line(axes, rates.t_s, rates.seen(rates.exchanges), SECOND, "exchanges" if named else "")
     draw_line(axes, connections.t_s, connections.per_s, FIRST, "connections" if named else "")
     if scale.low_rate:
         log_axis(axes, scale.low_rate, scale.top_rate)

@@ -46,7 +46,7 @@ def connections_of(rates: Rates, kept: int | None) -> Connections:
 
     They begin and end in lockstep: an interval of 100 ms sees 64 of them end once or twice, or not at all.
     """
-    recorded = Connections(rates.t_s, rates.connected, "")
+    recorded = Connections(rates.t_s, rates.seen(rates.connected), "")
     total = rates.total(rates.connected)
     if not kept or not total:
         return recorded
@@ -55,7 +55,10 @@ def connections_of(rates: Rates, kept: int | None) -> Connections:
     if steps <= 1 and not rates.bucket_s:
         return recorded
     over_s = max(steps * step_s, 2 * rates.bucket_s)
-    t_s, per_s = averaged(rates.t_s, rates.length_s, rates.connected, over_s)
+    seen = rates.observed
+    if not seen.any():
+        return recorded
+    t_s, per_s = averaged(rates.t_s[seen], rates.length_s[seen], rates.connected[seen], over_s)
     return Connections(t_s, per_s, f"connections: means of {significant(over_s, 2)} s")
 
 
@@ -78,7 +81,7 @@ def rate_panel(rates: Rates, kept: int | None, end_s: float) -> Panel:
         (label, _, stroke), *others = shown
         draw_line(axes, connections.t_s, connections.per_s, stroke, label)
         for other, rate, look in others:
-            draw_line(axes, rates.t_s, rate, look, other)
+            draw_line(axes, rates.t_s, rates.seen(rate), look, other)
         means = [float(rate.mean()) for _, rate, _ in shown if rate.any()]
         if means and max(means) > WIDE * min(means):
             drawn = np.concatenate([connections.per_s, *(rate for _, rate, _ in others)])
@@ -104,8 +107,8 @@ def connect_panel(rates: Rates) -> Panel:
         if not known.size:
             return say(axes, "nothing was established" if rates.t_s.size else "no intervals were recorded")
         axes.set_yscale("log")
-        draw_line(axes, rates.t_s, rates.connect_p99_s, SECOND, "p99")
-        draw_line(axes, rates.t_s, rates.connect_p50_s, FIRST, "p50")
+        draw_line(axes, rates.t_s, rates.seen(rates.connect_p99_s), SECOND, "p99")
+        draw_line(axes, rates.t_s, rates.seen(rates.connect_p50_s), FIRST, "p50")
         # Whole decades, so that there are always two ticks at least.
         low, high = np.floor(np.log10(0.9 * known.min())), np.ceil(np.log10(known.max()))
         axes.set_ylim(10**low, 10 ** max(high, low + 1))
@@ -129,7 +132,7 @@ def error_panel(rates: Rates) -> Panel:
             return say(axes, f"no errors{cut}" if rates.t_s.size else "no intervals were recorded")
         for kind, stroke in zip(kinds, ERRORS, strict=False):
             label = f"{count(rates.total(rates.errors[kind]))} {kind}"
-            draw_line(axes, rates.t_s, rates.errors[kind], stroke, label)
+            draw_line(axes, rates.t_s, rates.seen(rates.errors[kind]), stroke, label)
         if kinds[len(ERRORS) :]:
             axes.set_title(f"and {len(kinds) - len(ERRORS)} rarer kinds", loc="right", weight="normal")
         count_axis(axes, top_of(rates.errors.values()))

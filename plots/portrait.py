@@ -74,7 +74,7 @@ def _points(columns: Columns) -> tuple[Floats, Floats, Floats]:
     """Time, ports and rate of each interval of the load whose ports are known, thinned."""
     rates = columns.rates
     ports = columns.sockets.ports_at(rates.t_s)
-    known = np.isfinite(ports) & (rates.t_s >= 0) & (rates.t_s <= columns.end_s)
+    known = rates.observed & np.isfinite(ports) & (rates.t_s >= 0) & (rates.t_s <= columns.end_s)
     t_s, ports, per_s = rates.t_s[known], ports[known], rates.connected[known]
     # The extremes, and an even choice of the rest: a cloud of extremes alone would have a hole.
     kept = np.union1d(thinned(per_s, SPIKES), np.arange(0, t_s.size, 1 + t_s.size // MOST))

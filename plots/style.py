@@ -18,6 +18,7 @@ from matplotlib.patheffects import withStroke
 from loadgen.tcp import Side, State
 
 INK, QUIET, GRID, SHADE, ALARM = "#1a1a1a", "#595959", "#e3e3e3", "#f1f1f1", "#a40000"
+HATCH = "#c9c9c9"
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
     "#0072B2",
     "#D55E00",
@@ -116,6 +117,7 @@ _RC: Mapping[str, Any] = {
     "svg.fonttype": "path",
     # Ids come from this salt and not from chance: the same records give the same bytes.
     "svg.hashsalt": "churn",
+    "hatch.linewidth": 0.5,
 }
 
 

@@ -5,19 +5,20 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from loadgen.gaps import GAP, Gap, GapCause
 from loadgen.records import Event
 from plots.columns import Columns
 from plots.facts import Facts
 from plots.finding import finding
-from plots.labels import Mark, draw_marks, mark_rows, settle, strip_height
+from plots.labels import Mark, draw_marks, hatch, mark_rows, settle, strip_height
 from plots.page import nothing_page, page, variant_frame
 from plots.panels import connect_panel, error_panel, rate_panel
 from plots.states import state_panels
 from plots.style import SHADE, house_style
 from plots.words import count, seconds
 
-SILENT = frozenset({"origin", "lab", "driver", "processes", "served", "sample_check", "settled"})
-"""Events that every run has, at instants that the time axis shows anyway."""
+SILENT = frozenset({"origin", "lab", "driver", "processes", "served", "sample_check", "settled", GAP})
+"""Events that every run has, at instants that the time axis shows anyway; gaps are marked by their spans."""
 
 
 def timeline(columns: Columns, facts: Facts) -> Figure:
@@ -26,12 +27,14 @@ def timeline(columns: Columns, facts: Facts) -> Figure:
         frame = variant_frame(columns, facts, finding(columns, facts))
         if columns.empty:
             return nothing_page(frame)
-        panels = [
-            rate_panel(columns.rates, facts.kept, columns.end_s),
-            *state_panels(columns, facts),
-            connect_panel(columns.rates),
-            error_panel(columns.rates),
+        gaps = columns.load_gaps
+        hidden = [
+            (rate_panel(columns.rates, facts.kept, columns.end_s), gaps),
+            *((panel, columns.sampler_gaps) for panel in state_panels(columns, facts)),
+            (connect_panel(columns.rates), gaps),
+            (error_panel(columns.rates), gaps),
         ]
+        panels = [panel for panel, _ in hidden]
         first_s, last_s = _span(columns)
         # A summary of other records than these may name instants that are not on the axis.
         marks = [mark for mark in _marks(columns, facts) if first_s <= mark.x <= last_s]
@@ -45,9 +48,11 @@ def timeline(columns: Columns, facts: Facts) -> Figure:
         for axes, panel in zip(drawn, panels, strict=True):
             panel.draw(axes)
             axes.tick_params(labelbottom=axes is drawn[-1])
-        for axes in drawn:
+        for axes, (_, gaps) in zip(drawn, hidden, strict=True):
             _shade(axes, columns.load_end_s)
-        drawn[-1].set_xlabel("seconds since the load began (shaded: no load)")
+            hatch(axes, gaps)
+        hatched = "; hatched: not observed" if columns.gaps else ""
+        drawn[-1].set_xlabel(f"seconds since the load began (shaded: no load{hatched})")
         draw_marks(strip, drawn, marks, rows)
         return settle(figure)
 
@@ -71,6 +76,14 @@ def _marks(columns: Columns, facts: Facts) -> list[Mark]:
         many = f" (first of {len(events)})" if len(events) > 1 else ""
         marks.append(Mark(first_s, f"{kind.replace('_', ' ')} {seconds(first_s)}{many}"))
         marks += [Mark(event.t_ns / 1e9, "") for event in events[1:]]
+    gaps: dict[tuple[str, GapCause], list[Gap]] = {}
+    for gap in columns.gaps:
+        gaps.setdefault((gap.what, gap.cause), []).append(gap)
+    for (what, cause), spans in gaps.items():
+        how, first = ("held up" if cause is GapCause.HELD_UP else "not read"), spans[0]
+        many = f" (first of {len(spans)})" if len(spans) > 1 else ""
+        text = f"{what} {how} for {seconds((first.end_ns - first.start_ns) / 1e9)}{many}"
+        marks.append(Mark(first.start_ns / 1e9, text))
     return sorted(marks, key=lambda mark: mark.x)
 
 

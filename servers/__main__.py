@@ -6,9 +6,9 @@ workers were lost, 2 for a plan that cannot be served.
 
 import sys
 
-from servers.lines import Line, to_json
+from loadgen.lines import Lines
 from servers.plan import Plan
-from servers.serve import WorkersLostError, serve_blocking
+from servers.serve import WorkersLostError, say, serve_blocking
 
 
 def main() -> int:
@@ -16,17 +16,16 @@ def main() -> int:
         plan = Plan.from_json(sys.stdin.buffer.readline())
     except ValueError as error:
         return _fail(2, str(error))
+    lines = Lines()
     try:
-        serve_blocking(plan, _say)
+        serve_blocking(plan, lambda line: say(lines, line))
     except OSError as error:
         return _fail(2, f"cannot listen: {error}")
     except WorkersLostError:
         return _fail(1, "all workers were lost")
+    finally:
+        lines.close()
     return 0
-
-
-def _say(line: Line) -> None:
-    print(to_json(line), flush=True)
 
 
 def _fail(status: int, text: str) -> int:

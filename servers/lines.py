@@ -29,6 +29,15 @@ class WorkerExited:
     status: int
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A worker did not run, by its clock, from one instant of CLOCK_MONOTONIC to another."""
+
+    pid: int
+    start_ns: int
+    end_ns: int
+
+
 @dataclass(slots=True)
 class Served:
     """What happened, over all workers. Kept up by the connections, so it is not frozen.
@@ -69,7 +78,7 @@ class Served:
             self.accept_errors[error] = self.accept_errors.get(error, 0) + count
 
 
-Line = Listening | AcceptError | WorkerExited | Served
+Line = Listening | AcceptError | WorkerExited | Gap | Served
 
 
 def to_json(line: Line) -> str:
@@ -92,5 +101,6 @@ def _types() -> dict[str, type[Line]]:
         "listening": Listening,
         "accept_error": AcceptError,
         "worker_exited": WorkerExited,
+        "gap": Gap,
         "served": Served,
     }

@@ -11,7 +11,8 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from servers.lines import AcceptError, Line, Listening, Served, WorkerExited, from_json, to_json
+from loadgen.lines import Lines
+from servers.lines import AcceptError, Gap, Line, Listening, Served, WorkerExited, from_json, to_json
 from servers.listener import bound_socket, share
 from servers.plan import Plan
 from servers.worker import DRAIN_S, STOP_SIGNALS, heeded, run_worker
@@ -118,6 +119,10 @@ class _Master:
                 case Served():
                     worker.served = True
                     self._total.add(line)
+                case Gap():
+                    # Before the load, waiting for the others is no matter.
+                    if self._announced:
+                        self._emit(line)
                 case AcceptError() | WorkerExited():
                     self._emit(line)
         workers = self._workers.values()
@@ -143,9 +148,9 @@ class _Master:
             if self._plan.cores:
                 os.sched_setaffinity(0, {self._plan.cores[number]})
             if os.getppid() == master:
-                run_worker(
-                    self._plan, self._port, lambda line: _write_all(write_end, f"{to_json(line)}\n".encode())
-                )
+                lines = Lines(write_end)
+                run_worker(self._plan, self._port, lambda line: say(lines, line))
+                lines.close()
                 status = 0
         except BaseException:
             traceback.print_exc()
@@ -174,6 +179,7 @@ class _Master:
             os.kill(pid, number)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+def say(lines: Lines, line: Line) -> None:
+    """Say a line, or leave out what the totals count as well where the reader is too far behind."""
+    if not (lines.full and isinstance(line, AcceptError)):
+        lines.put(to_json(line))

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import uvloop
 
+from loadgen.pulse import Pulse
 from servers import protocol
 from servers.connection import NEVER, Service
-from servers.lines import AcceptError, Line, Listening
+from servers.lines import AcceptError, Gap, Line, Listening
 from servers.listener import Listener, listening_socket
 from servers.plan import Kind, Plan
 
@@ -33,7 +34,7 @@ def heeded() -> list[signal.Signals]:
 def run_worker(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
     """Serve until a stop signal, which the caller has blocked; then drain. Raises OSError for the listeners.
 
-    Says `Listening` when ready, `AcceptError` as they come and `Served` at the end.
+    Says `Listening` when ready, `AcceptError` and `Gap` as they come and `Served` at the end.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(plan, port, say))
@@ -61,7 +62,7 @@ async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
         listener.start()
     say(Listening(port, (os.getpid(),)))
 
-    sweeping = loop.create_task(_sweep(service))
+    sweeping = loop.create_task(_sweep(service, say))
     await stop.wait()
     for listener in listeners:
         listener.close()
@@ -81,11 +82,14 @@ async def _connection_factory(kind: Kind, service: Service) -> Callable[[socket.
     return protocol.connection_factory(service)
 
 
-async def _sweep(service: Service) -> None:
-    """End the connections whose time is up: one timer for all, not one each."""
+async def _sweep(service: Service, say: Callable[[Line], None]) -> None:
+    """End the connections whose time is up: one timer for all, not one each. Says where it comes too late."""
     period_s = min(max((service.idle_s or NEVER) / SWEEPS_PER_TIMEOUT, SWEEP_LEAST_S), SWEEP_MOST_S)
+    pulse = Pulse(round(period_s * 1e9))
     while True:
         await asyncio.sleep(period_s)
+        if (span := pulse.beat()) is not None:
+            say(Gap(os.getpid(), span.start_ns, span.end_ns))
         service.sweep()
 
 

@@ -99,7 +99,7 @@ class Driven:
         assert self.total("started") == self.total("exchanges") + in_exchange
         assert self.intervals[-1].in_flight == 0
         # The end is told step by step.
-        steps = [kind for kind in self.said if kind not in ("interval", "latency")]
+        steps = [kind for kind in self.said if kind not in ("interval", "latency", "gap")]
         assert steps == ["load_ends", "quiet", "over"]
         assert self.said[-1] == "over"
         # The intervals leave no gap.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from loadgen.gaps import Gap, GapCause
 from loadgen.records import Closes, Event, Interval, Sample, SideSample
 from loadgen.scenario import Variant
 from loadgen.tcp import Failure, Fault, Phase, Side, State
@@ -57,6 +58,10 @@ def interval(index: int, connected: int = 0, **told: Any) -> Interval:
         **told,
     }
     return Interval(index * STEP, (index + 1) * STEP, connected=connected, **values)
+
+
+def gap(what: str, start_ns: int, end_ns: int, cause: GapCause = GapCause.HELD_UP) -> Event:
+    return Gap(what, start_ns, end_ns, cause).event()
 
 
 def ended(t_ns: int) -> list[Event]:

@@ -207,7 +207,7 @@ def test_a_fin_whose_reset_came_first_left_no_time_wait_on_the_client() -> None:
 
 
 def test_a_reset_behind_a_fin_is_counted_by_the_client_alone() -> None:
-    counted = dataclasses.replace(COUNTED, closes=dataclasses.replace(COUNTED.closes, server_fin_reset=5))
+    counted = dataclasses.replace(COUNTED, closes=structs.replace(COUNTED.closes, server_fin_reset=5))
     assert inexact(audit(counted, APART, shared=False)) == ["closed by RST"]
     assert inexact(audit(counted, met({"EstabResets": 5}, {}), shared=False)) == []
     both = {**BOTH, "EstabResets": BOTH["EstabResets"] + 5}

@@ -12,13 +12,14 @@ from loadgen.caveats import Caveat, CaveatKind
 from loadgen.damage import Damage
 from loadgen.doubts import doubts
 from loadgen.fold import Fold
+from loadgen.gaps import GapCause
 from loadgen.latency import Latency
 from loadgen.records import Closes, Event, Interval, Record, Sample
 from loadgen.scenario import Variant
 from loadgen.summary import crossed_in
 from loadgen.tcp import Failure, Fault, Phase, State
 from loadgen.window import LASTING
-from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, interval, sample, side, variant
+from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, gap, interval, sample, side, variant
 
 CLIENT_CLOSES = variant(connection={"closer": "client"})
 OPEN = {"open_loop": {"rate": "1000/s", "late": "10ms", "connections": 500}}
@@ -27,6 +28,8 @@ LOOPBACK = variant(connection={"closer": "client"}, lab={"topology": "loopback"}
 HOST = variant(connection={"closer": "client"}, lab={"topology": "host"})
 
 DIED = Event(S // 2, "process_died", {"what": "server", "how": "by SIGKILL", "stderr": ""})
+
+MS = 1_000_000
 
 Records = list[Record | Latency]
 
@@ -162,7 +165,7 @@ def test_a_process_that_died_is_named() -> None:
 def test_a_worker_of_the_server_that_died_is_told_with_its_status() -> None:
     caveat = only([*clean(), Event(S // 2, "worker_exited", {"pid": 7, "status": -9})])
     assert caveat.kind is CaveatKind.PROCESS_DIED
-    assert "a worker of the server ended before its time, with status -9" in caveat.cause
+    assert "a worker of the server ended before its time, by SIGKILL" in caveat.cause
     assert caveat.invalidates
 
 
@@ -793,6 +796,79 @@ def test_an_overflow_of_time_wait_is_told_of_its_side_and_once_where_the_sides_s
     (caveat,) = [one for one in found(records, server_closes) if one.kind is CaveatKind.TIME_WAIT_OVERFLOW]
     assert caveat.cause.startswith("server: 12 TIME-WAITs destroyed")
     assert only(shared(clean(), **counted), LOOPBACK).cause.startswith("12 TIME-WAITs destroyed")
+
+
+# What was not observed
+
+
+@pytest.mark.parametrize(
+    ("what", "cause", "kind"),
+    [
+        ("load worker 2 of 3", GapCause.HELD_UP, CaveatKind.GENERATOR_HELD_UP),
+        ("load worker", GapCause.UNREAD, CaveatKind.RECORDS_UNREAD),
+        ("sampler", GapCause.HELD_UP, CaveatKind.SAMPLER_HELD_UP),
+        ("sampler", GapCause.UNREAD, CaveatKind.RECORDS_UNREAD),
+        ("server worker 1 of 2", GapCause.HELD_UP, CaveatKind.SERVER_HELD_UP),
+    ],
+)
+def test_a_gap_names_its_process_and_span_and_invalidates_from_a_tenth_of_the_load(
+    what: str, cause: GapCause, kind: CaveatKind
+) -> None:
+    caveat = only([*clean(), gap(what, 2 * STEP, 3 * STEP, cause)])
+    assert caveat.kind is kind
+    assert what in caveat.cause
+    assert "from 0.2 s to 0.3 s" in caveat.cause
+    assert not caveat.invalidates
+    assert only([*clean(), gap(what, 2 * STEP, 3 * STEP + 1, cause)]).invalidates
+    # Before the load and behind it there is nothing to miss.
+    assert found([*clean(), gap(what, -3 * STEP, -STEP, cause)]) == []
+    assert not only([*clean(), gap(what, S, 9 * S, cause)]).invalidates
+
+
+def test_many_gaps_are_one_doubt_and_the_time_in_several_of_them_counts_once() -> None:
+    worker = "load worker {} of 2"
+    # 60 ms of one second, seen twice.
+    gaps = [
+        gap(worker.format(number), 2 * STEP + shift * 20 * MS, 2 * STEP + shift * 20 * MS + 20 * MS)
+        for number in (1, 2)
+        for shift in range(3)
+    ]
+    caveat = only([*clean(), *gaps])
+    assert "load worker 1 of 2 was held up 3 times, 0.1 s in all" in caveat.cause
+    assert "load worker 2 of 2 was held up 3 times" in caveat.cause
+    assert not caveat.invalidates
+
+
+def test_a_gap_in_which_the_last_port_went_invalidates_however_short_it_is() -> None:
+    records = [
+        structs.replace(one, errors={NO_PORT: 1})
+        if isinstance(one, Interval) and one.start_ns >= 5 * STEP
+        else one
+        for one in clean()
+    ]
+    for start, hides in ((2, False), (5, True), (7, False)):
+        span = (start * STEP + MS, start * STEP + 2 * MS)
+        (caveat,) = [
+            one
+            for one in found([*records, gap("load worker", *span)])
+            if one.kind is CaveatKind.GENERATOR_HELD_UP
+        ]
+        assert caveat.invalidates == hides
+    # The sampler does not see that.
+    (caveat,) = [
+        one
+        for one in found([*records, gap("sampler", 5 * STEP + MS, 5 * STEP + 2 * MS)])
+        if one.kind is CaveatKind.SAMPLER_HELD_UP
+    ]
+    assert not caveat.invalidates
+
+
+def test_missed_samples_count_among_the_late_ones_unless_a_gap_accounts_for_them() -> None:
+    records = resampled(clean(), lambda one: structs.replace(one, missed=30 if one.t_ns == S else 0))
+    caveat = only(records)
+    assert caveat.kind is CaveatKind.SAMPLER_LATE
+    assert "30 were missed" in caveat.cause
+    assert only([*records, gap("sampler", 0, S)]).kind is CaveatKind.SAMPLER_HELD_UP
 
 
 def test_those_that_invalidate_come_first() -> None:

@@ -14,7 +14,7 @@ from loadgen.fold import Fold, metric_names
 from loadgen.latency import Counts, Distribution, Latency, Tag
 from loadgen.records import Closes, Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
-from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, interval, sample, side
+from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, gap, interval, sample, side
 
 PORTS = 28_232
 
@@ -278,3 +278,33 @@ def test_ports_are_held_once_by_a_connection_that_closed_since_its_state_was_rea
     stale = replace(stale, states_age_ns=STEP)
     found = folded([sample(0, first), sample(STEP, stale), sample(2 * STEP, last)]).metrics()
     assert found["client.ports_held.max"] == found["client.ports_held.end"] == 64
+
+
+# What was not observed
+
+
+def test_rates_are_of_the_time_that_was_observed_and_totals_of_all() -> None:
+    before = [interval(index, 100) for index in range(5)]
+    held = replace(interval(5, 7, exchanges=14), end_ns=25 * STEP)
+    after = [interval(index, 100) for index in range(25, 30)]
+    records = [*before, held, *after, *ended(30 * STEP)]
+    honest = folded([*records, gap("load worker", 5 * STEP + 1, 25 * STEP)]).metrics()
+    assert (honest["rate.mean"], honest["rate.requests"]) == (1_000, 1_000)
+    assert (honest["rate.max"], honest["rate.end"]) == (1_000, 1_000)
+    assert (honest["connected"], honest["exchanges"], honest["load.time_ns"]) == (1_007, 1_014, 30 * STEP)
+    # What hides the sockets hides no rate, but where the kernel of each side alone has counted.
+    sampler = gap("sampler", 5 * STEP + 1, 25 * STEP)
+    assert folded([*records, sampler]).metrics()["rate.mean"] < 400
+    counted = [replace(one, by_kernel=True) if isinstance(one, Interval) else one for one in records]
+    assert folded([*counted, sampler]).metrics()["rate.mean"] == 1_000
+
+
+def test_a_load_of_which_nothing_was_observed_has_no_rate() -> None:
+    metrics = folded([interval(0, 5), *ended(STEP), gap("load worker", 0, STEP)]).metrics()
+    assert metrics["connected"] == 5
+    assert not {name for name in metrics if name.startswith("rate.")}
+
+
+def test_missed_samples_are_counted() -> None:
+    metrics = folded([sample(0), sample(STEP, missed=3), sample(2 * STEP, missed=2)]).metrics()
+    assert (metrics["samples.count"], metrics["samples.missed"]) == (3, 5)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from loadgen.gather import Gathering, Taken
+from loadgen.gather import Gathering, Taken, merged
 from loadgen.latency import Counts, Tag
 from loadgen.records import COUNTS, Closes, Interval
 from tests.made_records import NO_PORT, TIMEOUT
@@ -187,3 +187,18 @@ def values(stream: Sequence[Taken]) -> Counter[int]:
         for counts in one.latencies:
             found.update(dict(zip(counts.values_ns, counts.counts, strict=True)))
     return found
+
+
+def test_intervals_that_are_merged_one_after_another_lose_nothing() -> None:
+    first = taken(0, 100, 3, in_flight=4, errors={NO_PORT: 1}, connecting_ns=5)
+    second = taken(100, 900, 5, in_flight=2, errors={NO_PORT: 2, TIMEOUT: 1}, connecting_ns=6)
+    parts = [
+        Taken(first.interval, [latencies(Tag.CONNECT, 10, 20, 30)]),
+        Taken(second.interval, [latencies(Tag.CONNECT, 20, 40)]),
+    ]
+    both = merged(0, 900 * MS, 2, parts)
+    assert (both.interval.start_ns, both.interval.end_ns) == (0, 900 * MS)
+    assert (both.interval.connected, both.interval.in_flight, both.interval.connecting_ns) == (8, 2, 11)
+    assert both.interval.errors == {NO_PORT: 3, TIMEOUT: 1}
+    (counts,) = both.latencies
+    assert dict(zip(counts.values_ns, counts.counts, strict=True)) == {10: 1, 20: 2, 30: 1, 40: 1}

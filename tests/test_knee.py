@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from msgspec import structs
 from numpy.typing import NDArray
 
+from loadgen.fold import Fold
+from loadgen.gaps import covered_ns, gaps_of, hidden
 from loadgen.knee import Knee, KneeFinder, exhaustion_ns, rate
-from loadgen.records import Interval, Sample
+from loadgen.records import Event, Interval, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side
 from loadgen.window import LASTING, Window
-from tests.made_records import NO_PORT, STEP, S, interval, sample, side
+from tests.made_records import NO_PORT, STEP, S, gap, interval, sample, side
 
 MS = 1_000_000
 FAST_CONNECT_NS, SLOW_CONNECT_NS = 15_000, 600_000
@@ -285,3 +287,52 @@ def test_only_a_port_that_is_lacking_exhausts(failure: Failure, counts: bool) ->
 def test_a_rate_is_per_second_of_the_intervals_own_length() -> None:
     assert rate(Interval(0, S // 4, connected=100)) == 400
     assert rate(Interval(S, S, connected=100)) == 0
+
+
+# Gaps
+
+
+def with_gaps(run: Course, *gaps: Event) -> Knee | None:
+    fold = Fold(28_232)
+    for record in (*run.intervals(), *run.samples(), *gaps):
+        fold.add(record)
+    return fold.knee()
+
+
+@pytest.mark.parametrize("what", ["load worker", "server", "sampler"])
+def test_a_knee_is_found_between_gaps_and_never_in_one_or_across_it(what: str) -> None:
+    run = falling(2_000)
+    alone = found(run)
+    for begin_ms, end_ms in ((300, 1_100), (2_900, 3_500)):
+        beside = with_gaps(run, gap(what, begin_ms * MS, end_ms * MS))
+        assert beside is not None
+        assert (beside.time_ns, beside.ports) == (alone.time_ns, alone.ports)
+    for begin_ms, end_ms in ((1_500, 2_500), (1_950, 2_200), (2_000, 2_600)):
+        assert with_gaps(run, gap(what, begin_ms * MS, end_ms * MS)) is None
+
+
+def test_of_two_knees_apart_the_deeper_one_is_found() -> None:
+    run = course(
+        [
+            (1_500, 16_000, FAST_CONNECT_NS),
+            (1_500, 8_000, SLOW_CONNECT_NS),
+            (1_500, 16_000, FAST_CONNECT_NS),
+            (1_500, 660, SLOW_CONNECT_NS),
+        ]
+    )
+    deeper = with_gaps(run, gap("load worker", 2_700 * MS, 3_200 * MS))
+    assert deeper is not None
+    assert deeper.time_ns == pytest.approx(4_500 * MS, abs=2 * MS)
+
+
+spans = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 10)), max_size=8)
+
+
+@given(spans)
+def test_what_gaps_hide_is_what_looking_at_each_instant_gives(lengths: list[tuple[int, int]]) -> None:
+    events = [gap("server", begin, begin + length) for begin, length in lengths]
+    gaps = gaps_of(events)
+    units = [any(one.touches(at, at + 1) for one in gaps) for at in range(40)]
+    assert covered_ns(gaps, 5, 35) == sum(units[5:35])
+    intervals = [Interval(at, at + 3) for at in range(0, 40, 3)]
+    assert hidden(intervals, gaps) == [any(units[one.start_ns : one.end_ns]) for one in intervals]

@@ -34,6 +34,7 @@ from plots.series import averaged, broken, crest, drawable, lone, thinned
 from plots.style import LEADER
 from plots.timeline import timeline
 from plots.words import count, duration, rate, seconds, si, significant
+from tests.made_records import gap
 from tests.stories import (
     KNEE,
     NO_PORT,
@@ -839,3 +840,60 @@ def test_drawing_leaves_matplotlib_as_it_was_and_heeds_no_setting_of_the_user(tm
 def test_importing_the_figures_does_not_import_matplotlib() -> None:
     code = "import sys, plots.figures; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# What was not observed
+
+
+def with_gap(what: str) -> tuple[Columns, Facts]:
+    """A run with a gap from 2 s to 4 s, in which everything was recorded all the same."""
+    story = server_closes()
+    return told(replace(story, records=[*story.records, gap(what, 2 * S, 4 * S)]))
+
+
+def broken_in(axes: Axes, begin_s: float, end_s: float) -> bool:
+    """Whether no line has a point inside, and none crosses it."""
+    lines = [line for line in axes.lines if len(points(line)[0]) > 2]
+    assert lines
+    for line in lines:
+        t_s, y = points(line)
+        inside = (t_s > begin_s) & (t_s < end_s)
+        if np.isfinite(y[inside]).any() or not inside.any():
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("what", "hidden", "shown"), [("load worker", "Rates", "Server"), ("sampler", "Server", "Rates")]
+)
+def test_a_gap_breaks_the_lines_that_it_hides_and_is_hatched_and_named(
+    what: str, hidden: str, shown: str
+) -> None:
+    columns, facts = with_gap(what)
+    figure = timeline(columns, facts)
+    hatched = [len([each for each in axes.collections if each.get_hatch()]) for axes in figure.axes]
+    if what == "load worker":
+        assert broken_in(panel(figure, hidden), 2.1, 3.9)
+        assert not broken_in(panel(figure, shown), 2.1, 3.9)
+    assert [
+        len([c for c in panel(figure, name).collections if c.get_hatch()]) for name in (hidden, shown)
+    ] == [1, 0]
+    assert sum(hatched) > 1
+    assert f"{what} held up for 2 s" in words(figure)
+    assert "hatched: not observed" in words(figure)
+    assert "hatched: not observed" in words(multiples(facts.run, [(columns, facts)]))
+    whole = timeline(*told(server_closes()))
+    assert "hatched" not in words(whole)
+
+
+def test_no_point_of_a_portrait_and_no_mean_is_of_a_gap() -> None:
+    columns, _ = with_gap("load worker")
+    seen = columns.rates.seen(columns.rates.connected)
+    inside = (columns.rates.t_s > 2) & (columns.rates.t_s < 4)
+    assert np.isnan(seen[inside]).all()
+    assert np.isfinite(seen[~inside]).all()
+    assert columns.rates.mean(columns.rates.connected, 2, 4) is None
+    # Totals are of all that was counted.
+    assert columns.rates.total(columns.rates.connected) == pytest.approx(
+        (columns.rates.connected * columns.rates.length_s).sum()
+    )

@@ -25,7 +25,7 @@ import pytest
 
 from loadgen.tcp import CloseMethod, Closer
 from servers.behaviour import Behaviour
-from servers.lines import AcceptError, Line, Listening, Served, WorkerExited, from_json, to_json
+from servers.lines import AcceptError, Gap, Line, Listening, Served, WorkerExited, from_json, to_json
 from servers.listener import BATCH, Listener, listening_socket
 from servers.plan import Kind, Plan
 
@@ -64,12 +64,15 @@ class Server:
         return self.process.stdout
 
     def line(self) -> Line:
-        return from_json(self._stdout.readline())
+        """The next one; where the machine is busy, a worker that it held up says so in between."""
+        while isinstance(line := from_json(self._stdout.readline()), Gap):
+            pass
+        return line
 
     def stop(self) -> Served:
         """SIGTERM; the totals. Everything that happened must add up."""
         self.process.send_signal(signal.SIGTERM)
-        lines = [from_json(line) for line in self._stdout]
+        lines = [one for line in self._stdout if not isinstance(one := from_json(line), Gap)]
         assert self.process.wait(LIMIT_S) == 0
         served = lines.pop()
         assert isinstance(served, Served)

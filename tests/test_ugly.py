@@ -11,9 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import xml.dom.minidom
+from asyncio.subprocess import PIPE
 from collections.abc import Callable, Generator
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.caveats import CaveatKind
-from loadgen.child import Child
+from loadgen.child import LOOK_S, Child
 from loadgen.cli.columns import Screen
 from loadgen.cli.signals import STOP_SIGNALS
 from loadgen.ending import how_ended
@@ -208,6 +211,106 @@ def networks() -> set[Path]:
         except OSError:  # No process, or one that just ended.
             continue
     return found
+
+
+# ---- processes that are held up
+
+HELD = "title: held\nload: {closed_loop: {connections: 4}, duration: 4s}\n"
+HELD_S = 1.6
+"""Longer than a server's worker needs to see that it was held up, and a good part of the load."""
+
+
+@pytest.mark.parametrize(
+    ("who", "driver", "kind", "name"),
+    [
+        ("sampler", "auto", "sampler_held_up", "the sampler was held up"),
+        ("driver", "protocol", "generator_held_up", "the load worker was held up"),
+        ("driver", "auto", "generator_held_up", "the load worker was held up"),
+        ("server", "auto", "server_held_up", "the server was held up"),
+    ],
+)
+def test_a_process_that_was_held_up_is_named_with_its_span(
+    who: str, driver: str, kind: str, name: str, tmp_path: Path
+) -> None:
+    with start(tmp_path, HELD, "--json", "--set", f"load.driver={driver}") as running:
+        processes = running.event("processes")
+        running.reaches(3 * TENTH_NS)
+        running.sampled(3 * TENTH_NS)
+        (sampler,) = (pid for pid in processes_with(running.mark) if b"loadgen.sampler" in command(pid))
+        pid = {"sampler": sampler, "driver": processes["driver"], "server": processes["workers"][0]}[who]
+        hold(pid, HELD_S)
+        done = running.finish()
+    variant = invalid(done, kind)
+    (cause,) = [caveat["cause"] for caveat in variant["caveats"] if caveat["kind"] == kind]
+    assert name in cause
+    gaps = [event for event in lines(running.directory() / "main" / "events.jsonl") if event["kind"] == "gap"]
+    assert max(gap["data"]["end_ns"] - gap["t_ns"] for gap in gaps) >= HELD_S * 1e9
+    metrics = variant["metrics"]
+    assert exact(variant)
+    if who == "sampler":
+        assert metrics["samples.missed"] >= HELD_S * 10 - 2
+    else:
+        # The time in which nothing was done does not lower the mean.
+        assert metrics["rate.mean"] > metrics["connected"] * 1e9 / metrics["load.time_ns"]
+
+
+def test_churn_that_stands_still_with_its_pipes_full_stops_no_load(tmp_path: Path) -> None:
+    # Long enough for a pipe to fill: 64 KiB are a few seconds of records.
+    text = HELD.replace("4s", "14s")
+    with start(tmp_path, text, "--json") as running:
+        running.reaches(3 * TENTH_NS)
+        hold(running.process.pid, 12)
+        done = running.finish()
+    variant = document(done.stdout)["variants"]["main"]
+    assert exact(variant)
+    assert "records_unread" not in caveats(variant)
+    assert "process_died" not in caveats(variant)
+    intervals = lines(running.directory() / "main" / "intervals.jsonl")
+    samples = lines(running.directory() / "main" / "samples.jsonl")
+    gaps = [event for event in lines(running.directory() / "main" / "events.jsonl") if event["kind"] == "gap"]
+    longest_ns = max((gap["data"]["end_ns"] - gap["t_ns"] for gap in gaps), default=0)
+    # Whatever else the machine was busy with, none waited for churn.
+    assert max(one["end_ns"] - one["start_ns"] for one in intervals) < 5e9
+    assert max(after["t_ns"] - before["t_ns"] for before, after in pairwise(samples)) < 5e9
+    assert longest_ns < 5e9
+
+
+def test_a_child_is_not_silent_while_its_reader_stood_still() -> None:
+    """What it wrote meanwhile is read first, and the wait counts once however long it was."""
+
+    async def main() -> tuple[list[Any], int]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", TALKER, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
+        child = Child("talker", process)
+        found: list[Any] = []
+        async for line in child.lines(3 * LOOK_S):
+            found.append(line)
+            if len(found) == 2:
+                time.sleep(4 * LOOK_S)  # noqa: ASYNC251
+        await child.end()
+        return found, process.returncode or 0
+
+    found, code = asyncio.run(main())
+    assert [line["number"] for line in found] == [0, 1, 2, 3]
+    assert code == 0
+
+
+TALKER = """
+import time
+for number in range(4):
+    print('{"number": %d}' % number, flush=True)
+    time.sleep(0 if number == 0 else 1.2)
+"""
+
+
+def hold(pid: int, for_s: float) -> None:
+    """Let a process stand still for so long."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(for_s)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 # ---- processes that die

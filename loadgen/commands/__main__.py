@@ -22,12 +22,12 @@ import socket
 import sys
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any
 
 from loadgen.commands.output import Output
 from loadgen.commands.plan import Plan
 from loadgen.commands.process import Contained
 from loadgen.kernel.sock_diag import SockDiag
+from loadgen.lines import Lines
 from loadgen.tcp import State
 
 TERM_GRACE_S = 5.0
@@ -35,11 +35,6 @@ TERM_GRACE_S = 5.0
 LISTEN_POLL_S = 0.02
 LONGEST_LINE = 1 << 24
 """Bytes of a plan: a scenario bounds its arguments, not their number."""
-
-
-def emit(kind: str, **data: Any) -> None:
-    sys.stdout.write(json.dumps({"type": kind, **data}) + "\n")
-    sys.stdout.flush()
 
 
 def environment() -> dict[str, str]:
@@ -50,8 +45,9 @@ def environment() -> dict[str, str]:
 class Keeper:
     """One command, from its start to its end."""
 
-    def __init__(self, plan: Plan, lines: asyncio.StreamReader) -> None:
+    def __init__(self, plan: Plan, words: asyncio.StreamReader, lines: Lines) -> None:
         self._plan = plan
+        self._words = words
         self._lines = lines
         directory = Path(plan.directory)
         directory.mkdir(parents=True)
@@ -74,15 +70,16 @@ class Keeper:
 
     async def drive(self) -> int:
         """Load from the origin on, until the command ends or its time is up; the exit status for churn."""
-        emit("ready")
-        origin_ns: int = json.loads(await self._lines.readline())["origin_ns"]
+        self._lines.say("ready")
+        origin_ns: int = json.loads(await self._words.readline())["origin_ns"]
         await asyncio.sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
         self._command.go()
         asked = await self._see_to_its_end(self._plan.limit_ns / 1e9)
-        emit("load_ends", t_ns=monotonic_ns() - origin_ns)
+        self._lines.say("load_ends", {"t_ns": monotonic_ns() - origin_ns})
         code = await self._gone()
-        emit("command_ended", code=code, asked=asked, stderr=self._outputs[1].last_words())
-        emit("over")
+        ended = {"code": code, "asked": asked, "stderr": self._outputs[1].last_words()}
+        self._lines.say("command_ended", ended)
+        self._lines.say("over")
         return 0
 
     async def serve(self, port: int) -> int:
@@ -103,7 +100,7 @@ class Keeper:
                 if await self._ends_within(LISTEN_POLL_S):
                     break
         if ready:
-            emit("listening", port=port, pids=[os.getpid()])
+            self._lines.say("listening", {"port": port, "pids": [os.getpid()]})
         elif not self._ended.is_set():
             within_s = self._plan.limit_ns / 1e9
             return await self._give_up(f"nothing listens on port {port} after {within_s:g} s (server.ready)")
@@ -152,7 +149,7 @@ class Keeper:
         print(problem + (f"; its last words:\n{words}" if words else ", without a word"), file=sys.stderr)
 
     async def _listen(self) -> None:
-        await self._lines.readline()
+        await self._words.readline()
         self._stop.set()
 
     def _end(self) -> None:
@@ -167,13 +164,13 @@ class Keeper:
                 self._drained.set()
 
 
-async def keep() -> int:
-    lines = asyncio.StreamReader(limit=LONGEST_LINE)
-    protocol = asyncio.StreamReaderProtocol(lines)
+async def keep(lines: Lines) -> int:
+    words = asyncio.StreamReader(limit=LONGEST_LINE)
+    protocol = asyncio.StreamReaderProtocol(words)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-    plan = Plan.from_json((await lines.readline()).decode())
+    plan = Plan.from_json((await words.readline()).decode())
     try:
-        keeper = Keeper(plan, lines)
+        keeper = Keeper(plan, words, lines)
     except OSError as error:
         print(f"a command needs files in its run and a PID namespace: {error}", file=sys.stderr)
         print(
@@ -184,7 +181,9 @@ async def keep() -> int:
 
 
 def main() -> None:
-    code = asyncio.run(keep())
+    lines = Lines()
+    code = asyncio.run(keep(lines))
+    lines.close()
     if code < 0:
         # The command has left its core, if any; and SIGKILL and SIGSTOP have no other way but the default.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -5,6 +5,7 @@
     > {"origin_ns": ...}          CLOCK_MONOTONIC of the instant the load begins
     < {"type": "interval", ...}   ten a second, and {"type": "latency", ...} beside each
     > stop                        optional: end the load now
+    < {"type": "gap", ...}        it was held up, or not read, between two instants of CLOCK_MONOTONIC
     < {"type": "load_ends", "t_ns": ...}   nothing more is begun
     < {"type": "quiet"}           no exchange is under way; idle connections wait for the server
     < {"type": "over"}            no connection is left, all is counted
@@ -27,14 +28,12 @@ from loadgen.drivers.attempt import Client
 from loadgen.drivers.load import load_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
-from loadgen.drivers.words import hear, say, say_interval
+from loadgen.drivers.words import SWEEP_NS, Reporter, hear
+from loadgen.lines import Lines
 
 COLLECT_AFTER = 100_000
 """Allocations between two passes of the garbage collector. Attempts are freed by reference counting; a pass
 finds nothing, costs 5 % of the core at the default of 700, and makes starts late."""
-
-SWEEP_S = 0.05
-"""How often deadlines are looked at: one sweep over all attempts costs less than a timer for each."""
 
 
 def client_of(plan: Plan, tally: Tally) -> Client:
@@ -54,65 +53,64 @@ def client_of(plan: Plan, tally: Tally) -> Client:
 class Worker:
     """Runs one plan to its end."""
 
-    def __init__(self, plan: Plan, lines: asyncio.StreamReader) -> None:
+    def __init__(self, plan: Plan, words: asyncio.StreamReader, lines: Lines) -> None:
         self._plan = plan
+        self._words = words
         self._lines = lines
         self._tally = Tally(plan.loop)
         self._client = client_of(plan, self._tally)
         self._client.load = self._load = load_of(plan, self._tally, self._client.connect)
         self._stop = asyncio.Event()
-        self._taken_ns = 0
 
     async def run(self) -> None:
-        say("ready")
-        origin_ns: int = json.loads(await self._lines.readline())["origin_ns"]
+        self._lines.say("ready")
+        origin_ns: int = json.loads(await self._words.readline())["origin_ns"]
         await asyncio.sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
+        reporter = Reporter(self._lines, self._tally, origin_ns)
         self._load.begin(origin_ns)
         async with asyncio.TaskGroup() as group:
             helpers = [
                 group.create_task(self._listen()),
-                group.create_task(self._sweep()),
-                group.create_task(self._report(origin_ns)),
+                group.create_task(self._sweep(reporter)),
+                group.create_task(self._report(reporter, origin_ns)),
             ]
             await self._conduct(origin_ns)
             for helper in helpers:
                 helper.cancel()
-        self._take(origin_ns)
-        say("over")
+        reporter.take(monotonic_ns(), last=True)
+        self._lines.say("over")
 
     async def _conduct(self, origin_ns: int) -> None:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
         await _within(self._stop, origin_ns + self._plan.duration_ns - monotonic_ns())
-        say("load_ends", {"t_ns": monotonic_ns() - origin_ns})
+        self._lines.say("load_ends", {"t_ns": monotonic_ns() - origin_ns})
         self._load.end()
         await _within(self._load.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
-        say("quiet")
+        self._lines.say("quiet")
         await _within(self._load.over, timeouts.close_ns)
         self._client.cut()
         await _within(self._load.over, timeouts.close_ns)
 
     async def _listen(self) -> None:
-        await self._lines.readline()
+        await self._words.readline()
         self._stop.set()
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, reporter: Reporter) -> None:
+        """One sweep over all attempts costs less than a timer for each."""
         while True:
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(SWEEP_NS / 1e9)
+            reporter.beat(monotonic_ns())
             self._client.sweep()
 
-    async def _report(self, origin_ns: int) -> None:
+    async def _report(self, reporter: Reporter, origin_ns: int) -> None:
         """Take an interval at every multiple of its length; one that comes late is longer, and says so."""
         length_ns = self._plan.interval_ns
         while True:
             left_ns = length_ns - (monotonic_ns() - origin_ns) % length_ns
             # The loop's timers ring up to a millisecond early: the rest of that is no interval.
             await asyncio.sleep((left_ns if left_ns > length_ns // 2 else left_ns + length_ns) / 1e9)
-            self._take(origin_ns)
-
-    def _take(self, origin_ns: int) -> None:
-        start_ns, self._taken_ns = self._taken_ns, monotonic_ns() - origin_ns
-        say_interval(self._tally, start_ns, self._taken_ns)
+            reporter.take(monotonic_ns())
 
 
 async def _within(event: asyncio.Event, limit_ns: int) -> None:
@@ -133,8 +131,8 @@ async def _stdin() -> asyncio.StreamReader:
     return reader
 
 
-async def _work(plan: Plan) -> None:
-    await Worker(plan, await _stdin()).run()
+async def _work(plan: Plan, lines: Lines) -> None:
+    await Worker(plan, await _stdin(), lines).run()
 
 
 def main() -> None:
@@ -143,13 +141,15 @@ def main() -> None:
         os.sched_setaffinity(0, {plan.core})
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
+    lines = Lines()
     if plan.driver is Driver.URING:
         from loadgen.drivers.uring.worker import work
 
-        work(plan)
-        return
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(plan))
+        work(plan, lines)
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_work(plan, lines))
+    lines.close()
 
 
 if __name__ == "__main__":

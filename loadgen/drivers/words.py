@@ -1,16 +1,18 @@
 """What a load worker hears and says: lines on its stdin, JSON lines on its stdout."""
 
-import json
 import os
 import select
-import sys
-from collections.abc import Mapping
-from typing import Any
 
 from loadgen.drivers.tally import Tally
+from loadgen.gaps import GapCause
+from loadgen.gather import Taken, merged
+from loadgen.lines import Lines
+from loadgen.pulse import Pulse, Span
 from loadgen.records import plain
 
 STDIN = 0
+SWEEP_NS = 50_000_000
+"""How often a load worker looks at deadlines, at its stdin, and whether it was held up meanwhile."""
 
 
 def hear() -> str:
@@ -29,14 +31,44 @@ def told() -> bool:
     return bool(select.select([STDIN], [], [], 0)[0])
 
 
-def say(kind: str, data: Mapping[str, Any] | None = None) -> None:
-    sys.stdout.write(json.dumps({"type": kind, **(data or {})}, separators=(",", ":")) + "\n")
-    sys.stdout.flush()
+class Reporter:
+    """Says what a worker counted, interval by interval, and the spans in which it was held up.
 
+    Intervals for which the reader leaves no room are merged into one, which is said once there is room: no
+    count and no latency is lost, but their times are.
+    """
 
-def say_interval(tally: Tally, start_ns: int, end_ns: int) -> None:
-    """Take what was counted, and say it."""
-    interval, latencies = tally.take(start_ns, end_ns)
-    say("interval", plain(interval))
-    for counts in latencies:
-        say("latency", counts.to_json())
+    def __init__(self, lines: Lines, tally: Tally, origin_ns: int) -> None:
+        self._lines = lines
+        self._tally = tally
+        self._origin_ns = origin_ns
+        self._pulse = Pulse(SWEEP_NS, origin_ns)
+        self._taken_ns = 0
+        self._merged: Taken | None = None
+
+    def beat(self, now_ns: int) -> None:
+        """The worker runs: once a sweep at least."""
+        self._lines.flush()
+        if (span := self._pulse.beat(now_ns)) is not None:
+            self._say_gap(span, GapCause.HELD_UP)
+
+    def take(self, end_ns: int, *, last: bool = False) -> None:
+        """The interval ends that began with the last one's end; the `last` one is said in any case."""
+        self.beat(end_ns)
+        start_ns, self._taken_ns = self._taken_ns, end_ns - self._origin_ns
+        taken = Taken(*self._tally.take(start_ns, self._taken_ns))
+        if self._merged is not None:
+            start_ns = self._merged.interval.start_ns
+            taken = merged(start_ns, self._taken_ns, taken.interval.in_flight, [self._merged, taken])
+        if self._lines.full and not last:
+            self._merged = taken
+            return
+        if self._merged is not None:
+            self._merged = None
+            self._say_gap(Span(self._origin_ns + start_ns, end_ns), GapCause.UNREAD)
+        self._lines.say("interval", plain(taken.interval))
+        for counts in taken.latencies:
+            self._lines.say("latency", counts.to_json())
+
+    def _say_gap(self, span: Span, cause: GapCause) -> None:
+        self._lines.say("gap", {**plain(span), "cause": cause})

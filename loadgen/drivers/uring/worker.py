@@ -15,20 +15,19 @@ from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.client import UringClient
 from loadgen.drivers.uring.load import FOREVER_NS, load_of
 from loadgen.drivers.uring.programs import Programs, receive_buffers
-from loadgen.drivers.words import hear, say, say_interval, told
+from loadgen.drivers.words import SWEEP_NS, Reporter, hear, told
+from loadgen.lines import Lines
 from loadgen.uring.ring import Ring
 
 ENTRIES = 4096
 """Submission entries: a whole turn's chains, and small enough to stay in the core's cache."""
 MOST_COMPLETIONS = 65_536
 """The kernel's own limit; what finds no room waits in the kernel."""
-SWEEP_NS = 50_000_000
-"""How often deadlines are looked at, and stdin."""
 PR_SET_TIMERSLACK = 29
 """By default the kernel lets timers be 50 us late, to save wake-ups: as long as two connections take."""
 
 
-def work(plan: Plan) -> None:
+def work(plan: Plan, lines: Lines) -> None:
     """Run the plan: what a worker says and hears is told in loadgen/drivers/__main__.py. Raises OSError."""
     ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1)
     connections = plan.loop.connections
@@ -39,10 +38,10 @@ def work(plan: Plan) -> None:
         ring.register_files(slots)
         tally = Tally(plan.loop)
         client = _client(plan, tally, ring, slots)
-        say("ready")
+        lines.say("ready")
         origin_ns = int(json.loads(hear())["origin_ns"])
         sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
-        _Worker(plan, tally, ring, client, origin_ns).run()
+        _Worker(plan, tally, ring, client, lines, origin_ns).run()
     finally:
         ring.close()
 
@@ -55,14 +54,17 @@ def _client(plan: Plan, tally: Tally, ring: Ring, slots: int) -> UringClient:
 
 
 class _Worker:
-    def __init__(self, plan: Plan, tally: Tally, ring: Ring, client: UringClient, origin_ns: int) -> None:
+    def __init__(
+        self, plan: Plan, tally: Tally, ring: Ring, client: UringClient, lines: Lines, origin_ns: int
+    ) -> None:
         self._plan = plan
-        self._tally = tally
+        self._reporter = Reporter(lines, tally, origin_ns)
+        self._lines = lines
         self._ring = ring
         self._client = client
         self._flow = client.flow
         self._origin_ns = origin_ns
-        self._taken_ns = 0
+        self._taken_ns = origin_ns
         self._report_ns = origin_ns + plan.interval_ns
         self._sweep_ns = 0
         self._stop = False
@@ -71,18 +73,18 @@ class _Worker:
         self._flow.begin(self._origin_ns)
         self._conduct()
         self._ring.enter()  # The last closes are pushed, and not yet made.
-        self._take()
-        say("over")
+        self._take(last=True)
+        self._lines.say("over")
 
     def _conduct(self) -> None:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
         self._turn(0)  # However late it woke, the load begins.
         self._until(lambda: self._stop, self._origin_ns + self._plan.duration_ns - monotonic_ns())
-        say("load_ends", {"t_ns": monotonic_ns() - self._origin_ns})
+        self._lines.say("load_ends", {"t_ns": monotonic_ns() - self._origin_ns})
         self._flow.end()
         self._until(lambda: self._flow.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
-        say("quiet")
+        self._lines.say("quiet")
         self._until(lambda: self._flow.over, timeouts.close_ns)
         self._client.cut()
         self._until(lambda: self._flow.over, timeouts.close_ns)
@@ -99,6 +101,7 @@ class _Worker:
             self._report(now_ns)
         if now_ns >= self._sweep_ns:
             self._sweep_ns = now_ns + SWEEP_NS
+            self._reporter.beat(now_ns)
             self._client.sweep()
             # The end of stdin, or the word to stop: either ends the load.
             self._stop = self._stop or told()
@@ -117,10 +120,10 @@ class _Worker:
         self._report_ns = now_ns + length_ns - (now_ns - self._origin_ns) % length_ns
         self._take()
 
-    def _take(self) -> None:
-        start_ns, self._taken_ns = self._taken_ns, monotonic_ns() - self._origin_ns
+    def _take(self, *, last: bool = False) -> None:
+        start_ns, self._taken_ns = self._taken_ns, monotonic_ns()
         self._client.estimate_connecting(self._taken_ns - start_ns)
-        say_interval(self._tally, start_ns, self._taken_ns)
+        self._reporter.take(self._taken_ns, last=last)
 
 
 def _descriptors_left() -> int:
