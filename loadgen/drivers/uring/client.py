@@ -53,6 +53,8 @@ class UringClient(Client):
         self.table = Table(len(programs.buffers))
         self._judge = Judge(self.buffers, plan.closer)
         self.alone: dict[int, UringAttempt] = {}
+        self._in_pieces = False
+        """Whether any response has taken more than one read."""
         self.closing = 0
         """Connections whose close by the client is not yet made."""
         self._connects = TimedConnects(ring)
@@ -197,15 +199,18 @@ class UringClient(Client):
         if any(present[Step.OPTION : Step.RECV]):
             for index in (chained & (step >= Step.OPTION) & (step < Step.RECV)).nonzero()[0].tolist():
                 self._on_the_way(int(slot[index]), int(step[index]), int(res[index]), now_ns)
-        resting = chained & (step == Step.RECV) & (self.table.missing[slot] > 0)
+        further = none = np.zeros(len(step), np.bool_)
+        if self._in_pieces:
+            further = chained & (step == Step.RECV) & (self.table.missing[slot] > 0)
         if present[Step.RECV]:
-            which = chained & (step == Step.RECV) & ~resting
+            which = chained & (step == Step.RECV) & ~further
             self._received(slot[which], res[which], now_ns)
-        # What waits for the server's close sees the body where that is not yet read, and is to wait again.
-        early = chained & (step == Step.EOF) & (res > 0) & (self.table.missing[slot] > 0)
-        self.table.unwatched[slot[early]] = True
-        if present[Step.RECV]:
-            self._continued(slot[resting], res[resting], now_ns)
+        early = none
+        if self._in_pieces:
+            # What waits for the server's close sees the body that is not yet read: it has to wait again.
+            early = chained & (step == Step.EOF) & (res > 0) & (self.table.missing[slot] > 0)
+            self.table.unwatched[slot[early]] = True
+            self._continued(slot[further], res[further], now_ns)
         if present[Step.EOF]:
             # Those that went astray meanwhile have theirs from the loop below.
             which = (step == Step.EOF) & (self.table.mode[slot] == Mode.CHAIN) & ~early
@@ -222,7 +227,7 @@ class UringClient(Client):
             self.table.mode[closed] = Mode.FREE
             self.flow.free(closed)
         if self.alone:
-            for index in (~chained | (step == Step.EOF) | resting).nonzero()[0].tolist():
+            for index in (~chained | (step == Step.EOF) | further).nonzero()[0].tolist():
                 attempt = self.alone.get(int(slot[index]))
                 if attempt is not None:
                     attempt.completed(int(step[index]), int(res[index]))
@@ -277,11 +282,12 @@ class UringClient(Client):
         """What the first read of each response gave."""
         table = self.table
         missing = self._judge.missing(slots, lengths, table.left[slots] == 1)
-        whole = missing == 0
-        if np.count_nonzero(whole) < len(whole):
+        if np.count_nonzero(missing):
+            whole = missing == 0
             for index in (missing == BAD).nonzero()[0].tolist():
                 self._astray(int(slots[index]), int(lengths[index]))
             begun = missing > 0
+            self._in_pieces = True
             self._begun(slots[begun], lengths[begun], missing[begun])
             slots = slots[whole]
         self.tally.reads += len(slots)

@@ -33,6 +33,8 @@ class Judge:
         `lengths` are what the first recv() answered; `last` says where the connection's last response is due.
         One that announces the server's close is good only where the server is to close, and then.
         """
+        if self._all_as_known(slots, lengths, last):
+            return np.zeros(len(slots), np.int64)
         missing = np.full(len(slots), BAD, np.int64)
         for kind, (prefix, total) in self._known.items():
             alike = (last == kind) & (lengths >= len(prefix)) & (lengths <= total)
@@ -50,6 +52,15 @@ class Judge:
                 data = self._buffers[slots[index], : lengths[index]].tobytes()
                 missing[index] = self._read(data, bool(last[index]))
         return missing
+
+    def _all_as_known(self, slots: Slots, lengths: NDArray[np.int32], last: NDArray[np.bool_]) -> bool:
+        """Whether all of them are whole and alike: nearly always so, and told by few operations on arrays."""
+        if not len(slots) or bool(last[0]) not in self._known:
+            return False
+        prefix, total = self._known[bool(last[0])]
+        if np.count_nonzero(lengths == total) < len(slots) or np.count_nonzero(last) not in (0, len(slots)):
+            return False
+        return self._buffers[slots, : len(prefix)].tobytes() == prefix * len(slots)
 
     def _read(self, data: bytes, last: bool) -> int:
         """Read a response that differs from the last good one: in its date, once a second, or in more."""
