@@ -63,8 +63,7 @@ async def _children(
                 "sampler",
                 "loadgen.sampler",
                 plans.sampler_plan(variant, lab).to_json(),
-                lab.user,
-                *lab.networks.values(),
+                *lab.descriptors,
             ),
         )
     except BaseException:

@@ -19,7 +19,7 @@ from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
 from loadgen.drivers.sockets import connecting
 from loadgen.drivers.tally import Ending, Tally
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.latency import LOWEST_NS, Counts, Tag
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from tests.driving import Bench, bench
@@ -27,7 +27,7 @@ from tests.driving import Bench, bench
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Bench]:
-    with bench(LabSpec()) as made:
+    with bench(client_server_lab()) as made:
         yield made
 
 

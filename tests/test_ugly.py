@@ -20,7 +20,7 @@ from loadgen.caveats import CaveatKind
 from loadgen.child import Child
 from loadgen.experiment import create_directory, run_scenario
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.records import Sample
 from loadgen.reread import reread
 from loadgen.rundir import RunDirectory
@@ -239,7 +239,7 @@ def of_a_child(script: str, look: Callable[[Child], Any]) -> Any:
     """What `look` finds of a child that runs this script in place of a module."""
 
     async def main() -> Any:
-        with open_lab(LabSpec()) as lab:
+        with open_lab(client_server_lab()) as lab:
             argv = [sys.executable, "-c", script]
             process = await Lab.spawn(lab, Side.CLIENT, argv, stdin=-1, stdout=-1, stderr=-1)
             async with asyncio.timeout(30):
