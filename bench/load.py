@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.tcp import Closer, Side
 
 PORT = 8080
@@ -27,7 +28,9 @@ CONNECTIONS_BEFORE_THE_CLIFF = 30_000
 
 def lab_spec(addresses: int = 1, ports: tuple[int, int] = DEFAULT_PORTS) -> LabSpec:
     """A pair with so many server addresses."""
-    return LabSpec(ports=ports, server_addresses=addresses, sysctls=dict.fromkeys(Side, LAB_SYSCTLS))
+    return client_server_lab(
+        ports=ports, server_addresses=addresses, sysctls=dict.fromkeys(Side, LAB_SYSCTLS)
+    )
 
 
 class Exchange(StrEnum):

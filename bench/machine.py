@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.tools import Tool
 from loadgen.commands.plan import find_program
 from loadgen.lab.lab import open_lab
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.tcp import Side
 
 PACKAGES = ("churn", "uvloop", "aiohttp")
@@ -80,7 +80,7 @@ def _words(*argv: str) -> str:
 
 async def _congestion_control() -> str:
     """As connections of a lab get it."""
-    with open_lab(LabSpec()) as lab:
+    with open_lab(client_server_lab()) as lab:
         argv = ["cat", "/proc/sys/net/ipv4/tcp_congestion_control"]
         process = await lab.spawn(Side.CLIENT, argv, stdout=PIPE)
         printed, _ = await process.communicate()

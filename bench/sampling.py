@@ -36,8 +36,10 @@ async def sampling(kit: Kit, scale: Scale, results: Results, say: Say) -> None:
 
 
 async def _sample(kit: Kit, lab: Lab, time_wait: int, seconds: int) -> SamplerCost:
-    plan = sampler.Plan(PORT, DEFAULT_PORTS, False, EVERY_NS, lab.user, lab.networks)
-    descriptors = (lab.user, *lab.networks.values())
+    plan = sampler.Plan(
+        PORT, DEFAULT_PORTS, False, EVERY_NS, lab.user, {side: lab.networks[side] for side in Side}
+    )
+    descriptors = lab.descriptors
     core = kit.cores.clients(1)[0]
     child = await start_module(lab, Side.CLIENT, "loadgen.sampler", plan.to_json(), core, descriptors)
     costs_ns: list[int] = []

@@ -13,6 +13,7 @@ from loadgen.drivers import plan as driver
 from loadgen.drivers.uring import able
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.model import TIME_WAIT_S
 from loadgen.scenario import ClosedLoop, Driver, Family, Load, OpenLoop, Server, Variant
 from loadgen.situation import Costs, Situation
@@ -57,7 +58,7 @@ a batch of one costs it more than it spares. Measured with 1 to 32, short ones a
 
 def lab_spec(variant: Variant) -> LabSpec:
     lab = variant.lab
-    return LabSpec(
+    return client_server_lab(
         topology=lab.topology,
         family=lab.family,
         ports=(lab.client.ports.first, lab.client.ports.last),
@@ -287,5 +288,5 @@ def sampler_plan(variant: Variant, lab: Lab) -> sampler.Plan:
         shared=variant.lab.topology.shared,
         every_ns=variant.sample.every,
         user=lab.user,
-        networks=lab.networks,
+        networks={side: lab.networks[side] for side in Side},
     )

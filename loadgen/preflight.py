@@ -21,7 +21,7 @@ from loadgen.kernel.sock_diag import SockDiag
 from loadgen.lab import namespaces, sysctls
 from loadgen.lab.errors import LabUnavailable, Part
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.tcp import Side, State
 
 LEAST_DISK_BYTES = 256 << 20
@@ -101,7 +101,7 @@ def raise_descriptor_limit() -> int:
 def lab_checks() -> list[Check]:
     """Namespaces, links, sysctls and the TCP hash of a lab, by opening one."""
     try:
-        with open_lab(LabSpec()) as lab:
+        with open_lab(client_server_lab()) as lab:
             return _checks_of(lab)
     except LabUnavailable as unavailable:
         return _checks_without(unavailable)

@@ -64,8 +64,7 @@ async def _children(
                 SAMPLER,
                 "loadgen.sampler",
                 plans.sampler_plan(variant, lab).to_json(),
-                lab.user,
-                *lab.networks.values(),
+                *lab.descriptors,
             ),
         )
     except BaseException:

@@ -12,7 +12,7 @@ import time
 import uvloop
 
 from loadgen.lab.lab import open_lab
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.tcp import Side
 
 LABS = 5
@@ -32,7 +32,7 @@ def keep_interrupting() -> None:
 
 async def begin() -> None:
     for _ in range(LABS):
-        with open_lab(LabSpec()) as lab:
+        with open_lab(client_server_lab()) as lab:
             for _ in range(PROCESSES // LABS):
                 process = await lab.spawn(Side.CLIENT, ["true"])
                 code = await process.wait()

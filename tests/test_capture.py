@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from loadgen.choices import Driver
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.tcp import CloseMethod, Closer, Side
 from servers.plan import Kind
 from tests.capture import ACK, FIN, RST, SYN
@@ -19,7 +19,7 @@ from tests.driving import MS_NS, Bench, Driven, bench
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Bench]:
-    with bench(LabSpec()) as made:
+    with bench(client_server_lab()) as made:
         yield made
 
 

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from loadgen.child import Child
-from loadgen.choices import Arrivals, Driver
+from loadgen.choices import Arrivals, Driver, Family
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
 from loadgen.drivers.uring.programs import SINK
-from loadgen.lab.spec import Family, LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.latency import Tag
 from loadgen.records import Closes
 from loadgen.tcp import CloseMethod, Closer, Side
@@ -58,7 +58,7 @@ FIN, RST = CloseMethod
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Bench]:
-    with bench(LabSpec()) as made:
+    with bench(client_server_lab()) as made:
         yield made
 
 
@@ -228,7 +228,7 @@ def test_connections_take_all_pairs_of_addresses_in_turn(family: Family, driver:
             loads += await at.drive_all(server, at.plan(port, driver=driver, loop=often(300)))
         return loads[0], await at.output(Side.CLIENT, "ss", "-tanHO", "state", "time-wait")
 
-    spec = LabSpec(
+    spec = client_server_lab(
         family=family, client_addresses=3, server_addresses=2, sysctls={Side.CLIENT: NO_ASSASSINATION}
     )
     with bench(spec) as at:
@@ -497,7 +497,7 @@ def test_time_inside_connect_is_measured_for_calls_that_fail_too(driver: Driver)
         # No port is left: none of these sends anything.
         return well, await at.drive(at.plan(port, driver=driver, loop=ClosedLoop(1)))
 
-    with bench(LabSpec(ports=(40_000, 40_019))) as at:
+    with bench(client_server_lab(ports=(40_000, 40_019))) as at:
         well, badly = at.run(main(at))
     assert badly.total("opened") == 0 < badly.total("attempts")
     for driven in (well, badly):
@@ -522,7 +522,7 @@ def test_workers_begin_on_different_paths_and_keep_to_their_cores(driver: Driver
             await at.settled()
         return driven, await at.output(Side.CLIENT, "ss", "-tanHO", "state", "time-wait")
 
-    with bench(LabSpec(server_addresses=2)) as at:
+    with bench(client_server_lab(server_addresses=2)) as at:
         driven, left = at.run(main(at))
     assert [worker.total("attempts") for worker in driven] == [1, 1]
     assert len({row.split()[3] for row in left.splitlines()}) == 2
@@ -542,7 +542,7 @@ def test_ports_run_out(driver: Driver, addresses: int) -> None:
         return loads[0]
 
     ports = 20 * addresses**2
-    spec = LabSpec(
+    spec = client_server_lab(
         ports=(40_000, 40_019),
         client_addresses=addresses,
         server_addresses=addresses,

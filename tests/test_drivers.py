@@ -20,7 +20,7 @@ from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
 from loadgen.drivers.sockets import connecting, fin_was_first, send_fin
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.kernel.tcp_info import state_of
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.latency import LOWEST_NS, Counts, Tag
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase, State
 from tests.driving import Bench, bench
@@ -28,7 +28,7 @@ from tests.driving import Bench, bench
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Bench]:
-    with bench(LabSpec()) as made:
+    with bench(client_server_lab()) as made:
         yield made
 
 

@@ -12,7 +12,7 @@ import pytest
 from loadgen.audit import ACTIVE_CLOSES
 from loadgen.choices import Driver
 from loadgen.drivers.plan import ClosedLoop
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.tcp import CloseMethod, Closer, Side
 from tests.driving import MS_NS, Bench, Driven, bench, misbehaving
 from tests.misbehaving import IDLE_S
@@ -24,7 +24,7 @@ ENDED = 300
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Bench]:
-    with bench(LabSpec()) as made:
+    with bench(client_server_lab()) as made:
         yield made
 
 

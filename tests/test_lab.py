@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import json
 import os
 import select
 import socket
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,13 @@ import pytest
 import uvloop
 
 from loadgen.choices import MOST_ADDRESSES, Family, Topology
+from loadgen.codec import decode, encode
 from loadgen.lab import namespaces, sysctls
 from loadgen.lab.errors import Part, SysctlRefused
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.spec import End, LabSpec, Link, Node, Stand
 from loadgen.lab.sysctls import SOMAXCONN
+from loadgen.lab.topology import client_server_lab
 from loadgen.tcp import Closer, Side
 from tests.command import processes_with
 from tests.sysctls import NO_ASSASSINATION
@@ -78,7 +78,7 @@ def python(script: str, *arguments: object) -> list[str]:
     return [sys.executable, "-c", script, *map(str, arguments)]
 
 
-async def output(lab: Lab, side: Side, argv: Sequence[str], **options: Any) -> str:
+async def output(lab: Lab, side: str, argv: Sequence[str], **options: Any) -> str:
     process = await lab.spawn(side, argv, stdout=subprocess.PIPE, **options)
     text, _ = await process.communicate()
     assert process.returncode == 0
@@ -99,7 +99,7 @@ async def converse(lab: Lab, closer: Closer) -> list[str]:
     return peers.decode().split()
 
 
-async def time_waits(lab: Lab, side: Side) -> int:
+async def time_waits(lab: Lab, side: str) -> int:
     sockstat = (await output(lab, side, ["cat", "/proc/net/sockstat"])).split()
     return int(sockstat[sockstat.index("tw") + 1])
 
@@ -108,7 +108,7 @@ async def time_waits(lab: Lab, side: Side) -> int:
 @pytest.mark.parametrize("closer", list(Closer))
 def test_sides_talk_and_time_wait_stays_with_the_closer(family: Family, closer: Closer) -> None:
     async def main() -> None:
-        with open_lab(LabSpec(family=family, sysctls=dict.fromkeys(Side, NO_ASSASSINATION))) as lab:
+        with open_lab(client_server_lab(family=family, sysctls=dict.fromkeys(Side, NO_ASSASSINATION))) as lab:
             assert await converse(lab, closer) == list(lab.addresses[Side.CLIENT])
             left = dict.fromkeys(Side, 0)
             while not any(left.values()):
@@ -122,7 +122,7 @@ def test_sides_talk_and_time_wait_stays_with_the_closer(family: Family, closer: 
 @pytest.mark.parametrize("topology", [Topology.PAIR, Topology.LOOPBACK])
 def test_every_address_reaches_every_address(topology: Topology, family: Family) -> None:
     async def main() -> None:
-        with open_lab(LabSpec(topology, family, client_addresses=3, server_addresses=2)) as lab:
+        with open_lab(client_server_lab(topology, family, client_addresses=3, server_addresses=2)) as lab:
             assert await converse(lab, Closer.CLIENT) == list(lab.addresses[Side.CLIENT]) * 2
 
     run(main())
@@ -131,7 +131,9 @@ def test_every_address_reaches_every_address(topology: Topology, family: Family)
 @BOTH_FAMILIES
 def test_a_side_has_as_many_addresses_as_allowed(family: Family) -> None:
     async def main() -> None:
-        spec = LabSpec(family=family, client_addresses=MOST_ADDRESSES, server_addresses=MOST_ADDRESSES)
+        spec = client_server_lab(
+            family=family, client_addresses=MOST_ADDRESSES, server_addresses=MOST_ADDRESSES
+        )
         with open_lab(spec) as lab:
             for side in Side:
                 shown = await output(lab, side, ["cat", "/proc/net/fib_trie", "/proc/net/if_inet6"])
@@ -143,7 +145,7 @@ def test_a_side_has_as_many_addresses_as_allowed(family: Family) -> None:
 
 
 def test_on_loopback_the_sides_share_a_namespace_that_is_not_the_hosts() -> None:
-    with open_lab(LabSpec(Topology.LOOPBACK)) as lab:
+    with open_lab(client_server_lab(Topology.LOOPBACK)) as lab:
         client, server = (os.fstat(lab.networks[side]) for side in Side)
         assert os.path.samestat(client, server)
         assert not os.path.samestat(client, Path("/proc/self/ns/net").stat())
@@ -153,7 +155,7 @@ def test_host_topology_is_a_lab_without_namespaces() -> None:
     own = Path("/proc/self/ns/net").readlink()
 
     async def main() -> None:
-        with open_lab(LabSpec(Topology.HOST, ports=(20_000, 20_099))) as lab:
+        with open_lab(client_server_lab(Topology.HOST, ports=(20_000, 20_099))) as lab:
             for side in Side:
                 assert await output(lab, side, ["readlink", "/proc/self/ns/net"]) == f"{own}\n"
             assert await converse(lab, Closer.CLIENT) == ["127.0.0.1"]
@@ -167,7 +169,7 @@ def test_settings_are_in_force_on_their_side_alone() -> None:
     asked = {Side.CLIENT: {"net.ipv4.tcp_tw_reuse": "1"}, Side.SERVER: {"net.ipv6.conf.lab0.mtu": "1400"}}
 
     async def main() -> None:
-        with open_lab(LabSpec(ports=(20_000, 20_099), sysctls=asked)) as lab:
+        with open_lab(client_server_lab(ports=(20_000, 20_099), sysctls=asked)) as lab:
             for key in ("net.ipv4.tcp_tw_reuse", sysctls.PORT_RANGE, "net.ipv6.conf.lab0.mtu"):
                 path = "/proc/sys/" + key.replace(".", "/")
                 shown = {side: " ".join((await output(lab, side, ["cat", path])).split()) for side in Side}
@@ -185,7 +187,7 @@ def test_settings_are_in_force_on_their_side_alone() -> None:
 
 
 def test_a_lab_has_its_own_hash_and_the_hosts_limits() -> None:
-    with open_lab(LabSpec()) as lab:
+    with open_lab(client_server_lab()) as lab:
         for side in Side:
             for key in sysctls.HOST_LIMITS:
                 assert lab.sysctls[side][key] == sysctls.read(key)
@@ -199,7 +201,7 @@ def test_the_limit_of_backlogs_is_raised_to_the_servers_unless_a_setting_says_ot
     topology: Topology,
 ) -> None:
     def limits(backlog: int, **asked: str) -> list[int]:
-        spec = LabSpec(
+        spec = client_server_lab(
             topology, sysctls={Side(side): {SOMAXCONN: asked[side]} for side in asked}, backlog=backlog
         )
         with open_lab(spec) as lab:
@@ -226,7 +228,7 @@ def test_the_host_is_left_alone() -> None:
 
     before = host()
     asked = {Side.CLIENT: {"net.core.somaxconn": "7"}}
-    with open_lab(LabSpec(ports=(20_000, 20_099), sysctls=asked, backlog=60_000)) as lab:
+    with open_lab(client_server_lab(ports=(20_000, 20_099), sysctls=asked, backlog=60_000)) as lab:
         assert lab.sysctls[Side.CLIENT]["net.core.somaxconn"] == "7"
         assert host()[:-1] == before[:-1]
     assert host() == before
@@ -251,15 +253,16 @@ def test_a_setting_that_cannot_be_had_is_refused(
     asked = {Side.SERVER: {key: value}}
     if "client" in answer:
         asked[Side.CLIENT] = {key: "0"}
-    with pytest.raises(SysctlRefused) as refused, open_lab(LabSpec(topology, sysctls=asked)):
+    with pytest.raises(SysctlRefused) as refused, open_lab(client_server_lab(topology, sysctls=asked)):
         pass
-    assert (refused.value.side, refused.value.key, refused.value.value) == (Side.SERVER, key, value)
+    where = topology if topology.shared and "client" not in answer else Side.SERVER
+    assert (refused.value.side, refused.value.key, refused.value.value) == (where, key, value)
     assert answer in refused.value.answer
     assert key in str(refused.value)
 
 
 def test_ports_that_the_kernel_refuses_are_refused() -> None:
-    with pytest.raises(SysctlRefused) as refused, open_lab(LabSpec(ports=(100, 50))):
+    with pytest.raises(SysctlRefused) as refused, open_lab(client_server_lab(ports=(100, 50))):
         pass
     assert (refused.value.key, refused.value.value) == (sysctls.PORT_RANGE, "100 50")
 
@@ -279,7 +282,7 @@ for descriptor in os.listdir("/proc/self/fd"):
 """
 
     async def main() -> None:
-        with open_lab(LabSpec()) as lab:
+        with open_lab(client_server_lab()) as lab:
             reading, writing = os.pipe()
             argv = python(script, writing)
             shown = await output(lab, Side.CLIENT, argv, pass_fds=[writing], env={"WORD": "hello"})
@@ -306,11 +309,11 @@ for network, address in zip(map(int, visits[::2]), visits[1::2]):
 """
 
     async def main() -> None:
-        with open_lab(LabSpec()) as lab:
+        with open_lab(client_server_lab()) as lab:
             visits = [
                 word for side in (*Side, *Side) for word in (lab.networks[side], lab.addresses[side][0])
             ]
-            descriptors = [lab.user, *lab.networks.values()]
+            descriptors = lab.descriptors
             await output(lab, Side.CLIENT, python(script, lab.user, *visits), pass_fds=descriptors)
             outside = await asyncio.create_subprocess_exec(
                 *python(script, lab.user, *visits), pass_fds=descriptors
@@ -325,10 +328,11 @@ def test_nothing_remains_after_sigkill(new_loop: Callable[[], asyncio.AbstractEv
     script = f"""
 import asyncio, uvloop
 from loadgen.lab.lab import open_lab
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.spec import End, LabSpec, Link, Node, Stand
+from loadgen.lab.topology import client_server_lab
 from loadgen.tcp import Side
 async def main():
-    with open_lab(LabSpec()) as lab:
+    with open_lab(client_server_lab()) as lab:
         children = [await lab.spawn(side, ["sleep", "60"]) for side in Side]
         print("ready", flush=True)
         await asyncio.gather(*(child.wait() for child in children))
@@ -375,9 +379,10 @@ os.execv(sys.executable, [sys.executable, "-c", inner])
     inner = """
 from loadgen.lab.errors import LabUnavailable
 from loadgen.lab.lab import open_lab
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.spec import End, LabSpec, Link, Node, Stand
+from loadgen.lab.topology import client_server_lab
 try:
-    with open_lab(LabSpec()):
+    with open_lab(client_server_lab()):
         print("open")
 except LabUnavailable as unavailable:
     print(unavailable.part, unavailable.cause)
@@ -419,23 +424,69 @@ def test_the_cause_of_a_refusal_is_named(
 
 def test_a_build_that_crashes_is_a_bug_with_its_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/ls")
-    with pytest.raises(RuntimeError, match="ls: "), open_lab(LabSpec()):
+    with pytest.raises(RuntimeError, match="ls: "), open_lab(client_server_lab()):
         pass
 
 
 def test_a_spec_survives_json() -> None:
     asked = {Side.SERVER: {"net.core.somaxconn": "5"}}
-    spec = LabSpec(Topology.LOOPBACK, Family.IPV6, (1, 2), 3, 4, asked, 6)
-    assert LabSpec.from_json(json.loads(json.dumps(asdict(spec)))) == spec
+    spec = client_server_lab(
+        Topology.LOOPBACK,
+        Family.IPV6,
+        ports=(1, 2),
+        client_addresses=3,
+        server_addresses=4,
+        sysctls=asked,
+        backlog=6,
+    )
+    assert decode(encode(spec), LabSpec) == spec
+
+
+def test_an_end_on_a_node_that_does_not_exist_is_refused() -> None:
+    ends = End("client", ("198.18.0.1/15",)), End("middle", ("198.18.0.2/15",))
+    with pytest.raises(ValueError, match="no such node: middle"):
+        LabSpec((Node("client"),), (Link(ends),), {"client": Stand("client", ("198.18.0.1",))})
+
+
+def routed_lab() -> LabSpec:
+    """A client and a server in networks of their own, and a middle that forwards between them."""
+    client = End("client", ("198.18.0.1/24",), routes={"198.19.0.0/24": "198.18.0.254"})
+    server = End("server", ("198.19.0.1/24",), routes={"198.18.0.0/24": "198.19.0.254"})
+    near = End("middle", ("198.18.0.254/24",))
+    far = End("middle", ("198.19.0.254/24",), interface="lab1")
+    return LabSpec(
+        nodes=(
+            Node("client", ports=(20_000, 20_099)),
+            Node("middle", sysctls={"net.ipv4.ip_forward": "1"}),
+            Node("server"),
+        ),
+        links=(Link((client, near)), Link((far, server))),
+        sides={
+            "client": Stand("client", ("198.18.0.1",)),
+            "middle": Stand("middle", ("198.18.0.254",)),
+            "server": Stand("server", ("198.19.0.1",)),
+        },
+    )
+
+
+def test_a_middle_node_forwards_between_two_links() -> None:
+    async def main() -> None:
+        with open_lab(routed_lab()) as lab:
+            assert await converse(lab, Closer.CLIENT) == ["198.18.0.1"]
+            forwarded = await output(lab, "middle", ["cat", "/proc/net/snmp"])
+            names, values = (line.split() for line in forwarded.splitlines() if line.startswith("Ip:"))
+            assert int(values[names.index("ForwDatagrams")]) >= 6  # handshake and close
+
+    run(main())
 
 
 def test_addresses_that_cannot_exist_are_refused() -> None:
     with pytest.raises(ValueError, match="client: 0 addresses"):
-        LabSpec(client_addresses=0)
+        client_server_lab(client_addresses=0)
     with pytest.raises(ValueError, match="server: 251 addresses"):
-        LabSpec(server_addresses=MOST_ADDRESSES + 1)
+        client_server_lab(server_addresses=MOST_ADDRESSES + 1)
     with pytest.raises(ValueError, match="has one, ::1"):
-        LabSpec(Topology.HOST, Family.IPV6, client_addresses=2)
+        client_server_lab(Topology.HOST, Family.IPV6, client_addresses=2)
 
 
 def test_ctrl_c_reaches_no_process_that_has_just_been_begun() -> None:

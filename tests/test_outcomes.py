@@ -12,7 +12,7 @@ import pytest
 from loadgen.child import Child
 from loadgen.choices import Driver
 from loadgen.drivers.plan import ClosedLoop
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from tests.driving import MS_NS, PATIENT, Bench, Driven, bench, misbehaving
 from tests.hostile import AT_ACCEPT, SERVERS
 from tests.misbehaving import BEHAVIOURS
@@ -31,7 +31,7 @@ TIMEOUTS = replace(PATIENT, response_ns=300 * MS_NS)
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Bench]:
-    with bench(LabSpec()) as made:
+    with bench(client_server_lab()) as made:
         yield made
 
 

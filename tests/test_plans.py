@@ -118,9 +118,7 @@ def planned(asked: Variant) -> Plans:
     """All plans, in a lab that stands only on paper."""
     spec = plans.lab_spec(asked)
     lab = Lab(
-        topology=spec.topology,
-        family=spec.family,
-        addresses={side: spec.addresses(side) for side in Side},
+        addresses={side: stand.addresses for side, stand in spec.sides.items()},
         sysctls={side: {} for side in Side},
         notes=(),
         user=3,
@@ -182,7 +180,7 @@ def test_a_plain_scenario_in_full(tmp_path: Path) -> None:
     assert plan.driver.port == plan.server.port == plan.sampler.port == 8080
     assert plan.driver.loop == ClosedLoop(64)
     assert (plan.driver.duration_ns, plan.driver.interval_ns) == (10_000_000_000, 100_000_000)
-    assert plan.lab.ports == plan.sampler.ports == (32768, 60999)
+    assert plan.lab.nodes[0].ports == plan.sampler.ports == (32768, 60999)
     assert (plan.sampler.shared, plan.sampler.user, plan.sampler.networks) == (
         False,
         3,

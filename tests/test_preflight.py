@@ -15,6 +15,7 @@ from loadgen.lab import sysctls
 from loadgen.lab.errors import LabUnavailable, Part
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.preflight import Check, Verdict
 from loadgen.uring.offer import Offer
 from tests.unprivileged import as_ordinary_user
@@ -56,7 +57,7 @@ def test_the_part_of_a_lab_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_shared_hash_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     # The host's own namespace stands in for an old kernel's: its hash is not the lab's.
-    monkeypatch.setattr(preflight, "LabSpec", lambda: LabSpec(Topology.HOST))
+    monkeypatch.setattr(preflight, "client_server_lab", lambda: client_server_lab(Topology.HOST))
     monkeypatch.setattr(sysctls, "CHILD_HASH_ENTRIES", "3")
     assert preflight.lab_checks()[-1].verdict is Verdict.WARN
 

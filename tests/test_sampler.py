@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 
 from loadgen.child import Child
+from loadgen.choices import Topology
 from loadgen.kernel.sock_diag import SocketTable
-from loadgen.lab.spec import LabSpec, Topology
+from loadgen.lab.lab import Lab
+from loadgen.lab.topology import client_server_lab
 from loadgen.records import Sample, SideSample
 from loadgen.sampler import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, Clock, PacedDump, Plan, is_quiet
 from loadgen.shortcut import BothWays, both_ways
@@ -28,6 +30,12 @@ from tests.peers import need
 from tests.sysctls import NO_ASSASSINATION
 
 PORTS = (42_000, 42_099)
+
+
+def shared(lab: Lab) -> bool:
+    """Whether both sides stand on one node."""
+    return lab.networks["client"] == lab.networks["server"]
+
 
 # Each connection begins with a letter that tells the server what to do.
 SERVER = """
@@ -116,7 +124,7 @@ both_topologies = pytest.mark.parametrize("at", [Topology.PAIR, Topology.LOOPBAC
 def at(request: pytest.FixtureRequest) -> Iterator[Bench]:
     # On loopback a port in TIME-WAIT would be taken again after a second (K12).
     kept = {Side.CLIENT: {"net.ipv4.tcp_tw_reuse": "0"} | NO_ASSASSINATION, Side.SERVER: NO_ASSASSINATION}
-    with bench(LabSpec(topology=request.param, ports=PORTS, sysctls=kept)) as made:
+    with bench(client_server_lab(topology=request.param, ports=PORTS, sysctls=kept)) as made:
         yield made
 
 
@@ -152,8 +160,9 @@ async def holding(at: Bench) -> AsyncGenerator[int]:
 async def sampling(at: Bench, port: int, every_ns: int = 20 * MS_NS) -> AsyncGenerator[Child]:
     """The sampler as a run uses it, told to begin."""
     lab = at.lab
-    plan = Plan(port, PORTS, lab.topology is not Topology.PAIR, every_ns, lab.user, lab.networks)
-    descriptors = (lab.user, *lab.networks.values())
+    networks = {side: lab.networks[side] for side in Side}
+    plan = Plan(port, PORTS, shared(lab), every_ns, lab.user, networks)
+    descriptors = lab.descriptors
     child = await Child.start(lab, Side.CLIENT, "sampler", "loadgen.sampler", plan.to_json(), descriptors)
     try:
         await child.expect("ready")
@@ -200,7 +209,7 @@ def test_a_sample_says_what_ss_and_proc_say(at: Bench) -> None:
             assert client.ports_held == sum(HELD[Side.CLIENT].values())
             assert server.ports_held == 0
             assert client.counters["ActiveOpens"] == len(SCRIPT) + 2
-            assert sample.full == (at.lab.topology is Topology.LOOPBACK)
+            assert sample.full == (shared(at.lab))
             assert sample.cost_ns > 0
             assert client.cpu_user_ns + client.cpu_system_ns == sum(client.workers_cpu_ns) > 0
             assert len(client.workers_cpu_ns) == len(client.workers_wait_ns) == 1
@@ -226,7 +235,7 @@ def test_time_wait_is_checked_both_ways_at_start_and_end(at: Bench) -> None:
         return lines[-2]["sides"]
 
     waiting = {side: HELD[side][State.TIME_WAIT] for side in Side}
-    if at.lab.topology is Topology.LOOPBACK:
+    if shared(at.lab):
         # One namespace holds both.
         waiting = dict.fromkeys(Side, sum(waiting.values()))
     assert at.run(main()) == {side.value: {"sockstat": n, "dump": n} for side, n in waiting.items()}

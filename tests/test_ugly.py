@@ -33,7 +33,7 @@ from loadgen.experiment import create_directory, run_scenario
 from loadgen.lab.errors import BuilderKilledError
 from loadgen.lab.exchange import request
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
 from loadgen.records import Sample
 from loadgen.reread import reread
 from loadgen.rundir import RunDirectory, Status
@@ -334,7 +334,7 @@ def test_a_builder_of_a_lab_that_is_killed_is_named(
     killed.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(killed))
     with pytest.raises(BuilderKilledError, match=re.escape(how_ended(-number))):
-        request(LabSpec())
+        request(client_server_lab())
 
 
 @pytest.mark.parametrize("arguments", [("run", "http10", "--no-figures"), ("doctor",)])
@@ -442,7 +442,7 @@ def of_a_child(script: str, look: Callable[[Child], Any]) -> Any:
     """What `look` finds of a child that runs this script in place of a module."""
 
     async def main() -> Any:
-        with open_lab(LabSpec()) as lab:
+        with open_lab(client_server_lab()) as lab:
             argv = [sys.executable, "-c", script]
             process = await Lab.spawn(lab, Side.CLIENT, argv, stdin=-1, stdout=-1, stderr=-1)
             async with asyncio.timeout(30):

@@ -6,44 +6,42 @@ because who has entered one cannot come back. `loadgen.lab.exchange` says how it
 
 from collections.abc import Mapping
 
-from loadgen.choices import Family, Topology
 from loadgen.lab import links, namespaces, sysctls
 from loadgen.lab.exchange import Built, Descriptors, answer
-from loadgen.lab.spec import LabSpec
-from loadgen.tcp import Side
+from loadgen.lab.spec import LabSpec, Node
 
 
 def build(spec: LabSpec) -> tuple[Built, Descriptors]:
     """Make the lab. Raises LabUnavailable or SysctlRefused. This process is inside the lab afterwards."""
     asked = sysctls.settings(spec)
-    networks = _make_networks(spec.topology)
-    if spec.topology is Topology.PAIR:
-        namespaces.enter_network(networks[Side.CLIENT])
-        links.join(networks[Side.SERVER])
-    for side, network in networks.items():
-        namespaces.enter_network(network)
-        _furnish(spec, side)
-    if spec.topology is Topology.PAIR:
-        for network in networks.values():
-            namespaces.enter_network(network)
-            links.await_link()
-    # After the links, so that their own sysctls exist. All before any is read: sides may share them.
-    in_force: dict[Side, Mapping[str, str]] = {}
+    networks = _make_networks(spec)
+    for link in spec.links:
+        near, far = link.ends
+        namespaces.enter_network(networks[near.node])
+        links.join(near.interface, far.interface, networks[far.node])
+    for node in spec.nodes:
+        namespaces.enter_network(networks[node.name])
+        _furnish(spec, node)
+    for node in spec.nodes:
+        namespaces.enter_network(networks[node.name])
+        for end in spec.ends(node.name):
+            links.await_link(end.interface)
+    # After the links, so that their own sysctls exist.
     for setting in asked:
-        namespaces.enter_network(networks[setting.side])
+        namespaces.enter_network(networks[setting.node])
         sysctls.set_asked(setting)
-    for side, network in networks.items():
-        namespaces.enter_network(network)
-        own = (setting.key for setting in asked if setting.side is side)
-        in_force[side] = sysctls.read_all([*sysctls.REPORTED, *own])
+    in_force: dict[str, Mapping[str, str]] = {}
+    for node in spec.nodes:
+        namespaces.enter_network(networks[node.name])
+        in_force[node.name] = sysctls.read_all([*sysctls.REPORTED, *node.sysctls])
     notes: list[str] = []
-    if in_force[Side.CLIENT].get(sysctls.HASH) != sysctls.CHILD_HASH_ENTRIES:
+    if any(values.get(sysctls.HASH) != sysctls.CHILD_HASH_ENTRIES for values in in_force.values()):
         notes.append("the lab shares the host's TCP hash, so reading its sockets takes longer (K22)")
     return Built(in_force, tuple(notes)), Descriptors(namespaces.open_user(), networks)
 
 
-def _make_networks(topology: Topology) -> dict[Side, int]:
-    """The sides' empty namespaces, children of a private one that gives them a TCP hash of their own."""
+def _make_networks(spec: LabSpec) -> dict[str, int]:
+    """The nodes' empty namespaces, children of a private one that gives them a TCP hash of their own."""
     host_limits = sysctls.read_all(sysctls.HOST_LIMITS)
     namespaces.new_private_network()
     parent = namespaces.open_network()
@@ -60,26 +58,18 @@ def _make_networks(topology: Topology) -> dict[Side, int]:
             sysctls.set_needed(key, value)
         return namespaces.open_network()
 
-    client = child()
-    server = child() if topology is Topology.PAIR else client
-    return {Side.CLIENT: client, Side.SERVER: server}
+    return {node.name: child() for node in spec.nodes}
 
 
-def _furnish(spec: LabSpec, side: Side) -> None:
-    """Links, addresses, ports and backlog of the side whose namespace this thread is in."""
-    addresses = spec.addresses(side)
-    if spec.topology is Topology.PAIR:
-        links.furnish_loopback()
-        links.furnish_link(addresses)
-    else:
-        # All of 127.0.0.0/8 is there from the start; of IPv6 only ::1.
-        links.furnish_loopback(addresses[1:] if spec.family is Family.IPV6 else ())
-    if side is Side.CLIENT:
-        first, last = spec.ports
-        setting = sysctls.Setting(side, sysctls.PORT_RANGE, f"{first} {last}")
-        sysctls.set_asked(setting)
-    else:
-        sysctls.raise_needed(sysctls.SOMAXCONN, spec.backlog)
+def _furnish(spec: LabSpec, node: Node) -> None:
+    """Addresses, ports and backlog of the node whose namespace this thread is in."""
+    links.furnish_loopback(node.loopback)
+    for end in spec.ends(node.name):
+        links.furnish_end(end)
+    if node.ports is not None:
+        first, last = node.ports
+        sysctls.set_asked(sysctls.Setting(node.name, sysctls.PORT_RANGE, f"{first} {last}"))
+    sysctls.raise_needed(sysctls.SOMAXCONN, node.backlog)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from loadgen.tcp import Side
-
 
 class Part(StrEnum):
     """A part of a lab, in the order in which they are made."""
@@ -38,9 +36,12 @@ class BuilderKilledError(Exception):
 
 @dataclass(eq=False)
 class SysctlRefused(Exception):  # noqa: N818
-    """A sysctl that the scenario asks for cannot be set; `answer` is the kernel's, or churn's own rule."""
+    """A sysctl that the scenario asks for cannot be set; `answer` is the kernel's, or churn's own rule.
 
-    side: Side
+    `side` is where it was to be set: a side, or the node that several share.
+    """
+
+    side: str
     key: str
     value: str
     answer: str

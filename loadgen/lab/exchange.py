@@ -1,23 +1,22 @@
 """How a run has a lab built: both ends of the exchange with the build process.
 
-The build process's stdin is a Unix socket that keeps messages whole (SOCK_SEQPACKET). One comes in:
-the `LabSpec` as JSON. One goes out: `Built` as JSON, with the descriptors of the user namespace and
-of each side's network namespace; or the error as JSON.
+The build process's stdin is a Unix socket that keeps messages whole (SOCK_SEQPACKET). One comes in, the
+`LabSpec`. One goes out: `Built`, with the descriptors of the user namespace and of each node's network
+namespace, in the order of the spec; or the error.
 """
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+from loadgen.codec import decode, encode
 from loadgen.ending import how_ended
 from loadgen.lab.errors import BuilderKilledError, LabUnavailable, Part, SysctlRefused
 from loadgen.lab.sessions import interrupts_wait, leave_terminal
 from loadgen.lab.spec import LabSpec
-from loadgen.tcp import Side
 
 _LARGEST_MESSAGE = 65536
 """Bytes; a spec and its reply take a few thousand."""
@@ -28,22 +27,31 @@ _LIMIT_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What was made: the sysctls in force on each side, and what the run should record."""
+    """What was made: the sysctls in force on each node, and what the run should record."""
 
-    sysctls: Mapping[Side, Mapping[str, str]]
+    sysctls: Mapping[str, Mapping[str, str]]
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """Of the namespaces, owned by who holds this. On loopback both sides' lead to the same one."""
+    """Of the user namespace and of each node's network namespace, owned by who holds this."""
 
     user: int
-    networks: Mapping[Side, int]
+    networks: Mapping[str, int]
 
     def close(self) -> None:
         for descriptor in (self.user, *self.networks.values()):
             os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the build process says: exactly one of these."""
+
+    built: Built | None = None
+    unavailable: tuple[Part, str, str] | None = None
+    refused: tuple[str, str, str, str] | None = None
 
 
 def request(spec: LabSpec) -> tuple[Built, Descriptors]:
@@ -72,17 +80,15 @@ def request(spec: LabSpec) -> tuple[Built, Descriptors]:
         raise BuilderKilledError(how_ended(process.returncode))
     if not message:
         raise RuntimeError(f"the build process ended without an answer:\n{stderr}")
-    match json.loads(message):
-        case {"built": {"sysctls": in_force, "notes": notes}}:
-            user, client, server = descriptors
-            built = Built({Side(side): values for side, values in in_force.items()}, tuple(notes))
-            return built, Descriptors(user, {Side.CLIENT: client, Side.SERVER: server})
-        case {"unavailable": {"part": part, "cause": cause, "remedy": remedy}}:
-            raise LabUnavailable(Part(part), cause, remedy)
-        case {"refused": {"side": side, "key": key, "value": value, "answer": answer}}:
-            raise SysctlRefused(Side(side), key, value, answer)
-        case other:
-            raise RuntimeError(f"the build process answered {other!r}")
+    answered = decode(message, _Answer)
+    if answered.unavailable is not None:
+        raise LabUnavailable(*answered.unavailable)
+    if answered.refused is not None:
+        raise SysctlRefused(*answered.refused)
+    assert answered.built is not None
+    user, *networks = descriptors
+    names = (node.name for node in spec.nodes)
+    return answered.built, Descriptors(user, dict(zip(names, networks, strict=True)))
 
 
 def _begun(argv: Sequence[str], stdin: socket.socket) -> subprocess.Popen[str]:
@@ -95,8 +101,8 @@ def _begun(argv: Sequence[str], stdin: socket.socket) -> subprocess.Popen[str]:
 def _ask(channel: socket.socket, spec: LabSpec) -> tuple[bytes, list[int]]:
     """The answer and its descriptors; empty where the process ended without one."""
     try:
-        channel.sendall(json.dumps(asdict(spec)).encode())
-        message, descriptors, _, _ = socket.recv_fds(channel, _LARGEST_MESSAGE, 1 + len(Side))
+        channel.sendall(encode(spec))
+        message, descriptors, _, _ = socket.recv_fds(channel, _LARGEST_MESSAGE, 1 + len(spec.nodes))
     except ConnectionError:
         return b"", []
     for descriptor in descriptors:
@@ -108,14 +114,13 @@ def _ask(channel: socket.socket, spec: LabSpec) -> tuple[bytes, list[int]]:
 def answer(build: Callable[[LabSpec], tuple[Built, Descriptors]]) -> None:
     """In the build process: read the spec, build, answer."""
     with socket.socket(fileno=os.dup(0)) as channel:
-        spec = LabSpec.from_json(json.loads(channel.recv(_LARGEST_MESSAGE)))
+        spec = decode(channel.recv(_LARGEST_MESSAGE), LabSpec)
         try:
             built, descriptors = build(spec)
         except LabUnavailable as error:
-            channel.sendall(json.dumps({"unavailable": asdict(error)}).encode())
+            channel.sendall(encode(_Answer(unavailable=(error.part, error.cause, error.remedy))))
         except SysctlRefused as error:
-            channel.sendall(json.dumps({"refused": asdict(error)}).encode())
+            channel.sendall(encode(_Answer(refused=(error.side, error.key, error.value, error.answer))))
         else:
-            networks = [descriptors.networks[side] for side in (Side.CLIENT, Side.SERVER)]
-            message = json.dumps({"built": asdict(built)}).encode()
-            socket.send_fds(channel, [message], [descriptors.user, *networks])
+            networks = [descriptors.networks[node.name] for node in spec.nodes]
+            socket.send_fds(channel, [encode(_Answer(built=built))], [descriptors.user, *networks])

@@ -1,7 +1,7 @@
-"""A lab that stands: where its sides are, and how to start a process on one.
+"""A lab in service: where its sides are, and how to start a process on one.
 
-    with open_lab(LabSpec()) as lab:
-        server = await lab.spawn(Side.SERVER, [sys.executable, "-m", "servers"])
+    with open_lab(client_server_lab()) as lab:
+        server = await lab.spawn("server", [sys.executable, "-m", "servers"])
 
 A lab is held by this process's descriptors and by the processes inside. When both are gone, even
 by SIGKILL, the kernel takes everything back (K25): there is nothing to clean up.
@@ -16,12 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
-from loadgen.choices import Family, Topology
 from loadgen.lab import namespaces, sysctls
 from loadgen.lab.exchange import Built, Descriptors, request
 from loadgen.lab.sessions import leave_terminal
 from loadgen.lab.spec import LabSpec
-from loadgen.tcp import Side
 
 _LOST_ERRNO = -1
 """What uvloop raises where socketpair(2) fails, as it does at the limit on descriptors."""
@@ -31,24 +29,27 @@ LINE_BYTES = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A place with two sides.
+    """A lab in service.
 
     `user` and `networks` are descriptors of the namespaces: pass them to a process that enters by
-    itself, with `namespaces.enter_user` and `enter_network`. `sysctls` are in force on each side,
-    by their dotted names. `notes` are sentences that a run records.
+    itself, with `namespaces.enter_user` and `enter_network`. `addresses`, `networks` and the `sysctls` in
+    force, by their dotted names, are by side. `notes` are sentences that a run records.
     """
 
-    topology: Topology
-    family: Family
-    addresses: Mapping[Side, tuple[str, ...]]
-    sysctls: Mapping[Side, Mapping[str, str]]
+    addresses: Mapping[str, tuple[str, ...]]
+    sysctls: Mapping[str, Mapping[str, str]]
     notes: tuple[str, ...]
     user: int
-    networks: Mapping[Side, int]
+    networks: Mapping[str, int]
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Every descriptor that a process needs to enter all sides, each once."""
+        return tuple(dict.fromkeys((self.user, *self.networks.values())))
 
     async def spawn(
         self,
-        side: Side,
+        side: str,
         argv: Sequence[str],
         *,
         stdin: int | IO[Any] | None = DEVNULL,
@@ -102,16 +103,14 @@ def open_lab(spec: LabSpec) -> Generator[Lab]:
     After the block it lasts as long as a process inside. Raises LabUnavailable where the machine
     allows no such lab, SysctlRefused for a setting that cannot be had.
     """
-    built, descriptors = _on_host(spec) if spec.topology is Topology.HOST else request(spec)
+    built, descriptors = request(spec) if spec.private else _on_host(spec)
     try:
         yield Lab(
-            topology=spec.topology,
-            family=spec.family,
-            addresses={side: spec.addresses(side) for side in Side},
-            sysctls=built.sysctls,
+            addresses={side: stand.addresses for side, stand in spec.sides.items()},
+            sysctls={side: built.sysctls[stand.node] for side, stand in spec.sides.items()},
             notes=built.notes,
             user=descriptors.user,
-            networks=descriptors.networks,
+            networks={side: descriptors.networks[stand.node] for side, stand in spec.sides.items()},
         )
     finally:
         descriptors.close()
@@ -122,8 +121,9 @@ def _on_host(spec: LabSpec) -> tuple[Built, Descriptors]:
     sysctls.settings(spec)
     in_force = sysctls.read_all(sysctls.REPORTED)
     notes = ["plain loopback on the host: not private, and a port in TIME-WAIT is reused after 1 s (K12)"]
-    first, last = spec.ports
-    if in_force[sysctls.PORT_RANGE] != f"{first} {last}":
+    (node,) = spec.nodes
+    if node.ports is not None and in_force[sysctls.PORT_RANGE] != f"{node.ports[0]} {node.ports[1]}":
+        first, last = node.ports
         notes.append(f"the host's port range stays: {in_force[sysctls.PORT_RANGE]}, not {first} {last}")
-    built = Built(dict.fromkeys(Side, in_force), tuple(notes))
-    return built, Descriptors(namespaces.open_user(), {side: namespaces.open_network() for side in Side})
+    built = Built({node.name: in_force}, tuple(notes))
+    return built, Descriptors(namespaces.open_user(), {node.name: namespaces.open_network()})

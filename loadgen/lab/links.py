@@ -1,8 +1,8 @@
 """Links and addresses, by rtnetlink. Only the build process imports this module: pyroute2 is slow to load."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
+from ipaddress import ip_interface
 from time import monotonic, sleep
 from typing import Any
 
@@ -10,9 +10,7 @@ from pyroute2 import IPRoute  # pyright: ignore[reportMissingTypeStubs]
 from pyroute2.netlink.exceptions import NetlinkError  # pyright: ignore[reportMissingTypeStubs]
 
 from loadgen.lab.errors import LabUnavailable, Part
-
-LINK = "lab0"
-"""The veth end's name, in both namespaces."""
+from loadgen.lab.spec import End
 
 SETTLE_S = 10.0
 """How long the carrier may take; it takes milliseconds."""
@@ -20,47 +18,45 @@ SETTLE_S = 10.0
 _IFA_F_NODAD = 0x02
 """No duplicate address detection: nobody else is on the link, and it would take a second."""
 
-# The two sides' addresses share one on-link prefix (see `loadgen.lab.spec`), so no routes are needed.
-_LINK_PREFIX = {4: 15, 6: 48}
-_LOOPBACK_PREFIX = {4: 8, 6: 128}
 
-
-def join(peer_network: int) -> None:
+def join(name: str, peer_name: str, peer_network: int) -> None:
     """Make a veth pair between this namespace and the one behind the descriptor. Raises LabUnavailable."""
     with _route("a veth pair", "load the kernel's veth module, as root: modprobe veth") as route:
-        peer = {"ifname": LINK, "net_ns_fd": peer_network}
-        route.link("add", ifname=LINK, kind="veth", peer=peer)
+        peer = {"ifname": peer_name, "net_ns_fd": peer_network}
+        route.link("add", ifname=name, kind="veth", peer=peer)
 
 
-def furnish_link(addresses: Sequence[str]) -> None:
-    """Give this namespace's end of the link its addresses, and take it up. Raises LabUnavailable."""
-    _furnish(LINK, addresses, _LINK_PREFIX)
-
-
-def furnish_loopback(addresses: Sequence[str] = ()) -> None:
+def furnish_loopback(addresses: Sequence[str]) -> None:
     """Take this namespace's `lo` up, with addresses beside those it has by itself. Raises LabUnavailable."""
-    _furnish("lo", addresses, _LOOPBACK_PREFIX)
+    _furnish("lo", addresses, {})
 
 
-def _furnish(name: str, addresses: Sequence[str], prefixes: dict[int, int]) -> None:
+def furnish_end(end: End) -> None:
+    """Give this namespace's end of a link its addresses and routes, and take it up. Raises LabUnavailable."""
+    _furnish(end.interface, end.addresses, end.routes)
+
+
+def _furnish(name: str, addresses: Sequence[str], routes: Mapping[str, str]) -> None:
     with _route(
         f"{name} with its addresses", "see that the kernel has the scenario's address family"
     ) as route:
         (index,) = route.link_lookup(ifname=name)
         route.link("set", index=index, state="up")
-        for address in addresses:
-            prefix = prefixes[ip_address(address).version]
+        for interface in map(ip_interface, addresses):
+            address, prefix = str(interface.ip), interface.network.prefixlen
             route.addr("replace", index=index, address=address, prefixlen=prefix, flags=_IFA_F_NODAD)
+        for destination, gateway in routes.items():
+            route.route("add", dst=destination, gateway=gateway, oif=index)
 
 
-def await_link() -> None:
-    """Wait until this namespace's end of the link is in service. Raises LabUnavailable.
+def await_link(name: str) -> None:
+    """Wait until this namespace's end of a link is in service. Raises LabUnavailable.
 
     The kernel learns of the carrier by itself, some time after both ends are up, and has IPv6 begin anew
     on the link then: an MTU set under `net.ipv6.conf` before that would be lost.
     """
     with _route("the link", "see that this machine is not too busy") as route:
-        (index,) = route.link_lookup(ifname=LINK)
+        (index,) = route.link_lookup(ifname=name)
         until_s = monotonic() + SETTLE_S
         while monotonic() < until_s:
             (link,) = route.link("get", index=index)

@@ -1,70 +1,77 @@
-"""What a lab should be: topology, addresses, ports, sysctls. Pure, and quick to import."""
+"""What a lab should be: nodes, the links between them, and where the sides of the experiment stand. Pure.
+
+A node is a network namespace. A link is a veth pair. A side is a name that processes are started under and
+state is read under: it stands on a node, and two sides may stand on the same one, as on loopback.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
-from typing import Any
 
-from loadgen.choices import MOST_ADDRESSES, Family, Topology
-from loadgen.tcp import Side
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A network namespace of the lab.
+
+    ports      its ephemeral range, both ends included; None leaves the kernel's default
+    backlog    what its listeners may ask for (net.core.somaxconn is raised to it)
+    sysctls    settings by their dotted names (`net.ipv4.tcp_tw_reuse`), as a scenario asks for them
+    loopback   addresses with their prefix that `lo` has beside 127.0.0.0/8 and ::1
+    """
+
+    name: str
+    ports: tuple[int, int] | None = None
+    backlog: int = 0
+    sysctls: Mapping[str, str] = field(default_factory=dict[str, str])
+    loopback: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A node's end of a link: its addresses with their prefix, and the gateway to each destination prefix.
+
+    A node with several ends names their interfaces apart.
+    """
+
+    node: str
+    addresses: tuple[str, ...]
+    interface: str = "lab0"
+    routes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A veth pair between two nodes."""
+
+    ends: tuple[End, End]
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where a side stands: its node, and its addresses without prefix."""
+
+    node: str
+    addresses: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LabSpec:
-    """A lab as asked for.
+    """A lab as asked for. Without `private` its only node is the namespace that the caller is in.
 
-    `ports` is the client's ephemeral range, both ends included. `sysctls` are set in the sides'
-    namespaces, under their dotted names (`net.ipv4.tcp_tw_reuse`). Listeners of the server may have a
-    `backlog` of so many, unless the sysctls say otherwise. Raises ValueError where the addresses asked
-    for cannot exist.
+    Raises ValueError if a link or a side names a node that does not exist.
     """
 
-    topology: Topology = Topology.PAIR
-    family: Family = Family.IPV4
-    ports: tuple[int, int] = (32768, 60999)
-    client_addresses: int = 1
-    server_addresses: int = 1
-    sysctls: Mapping[Side, Mapping[str, str]] = field(default_factory=dict[Side, Mapping[str, str]])
-    backlog: int = 0
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    sides: Mapping[str, Stand]
+    private: bool = True
 
     def __post_init__(self) -> None:
-        for side in Side:
-            count = self._count(side)
-            if not 1 <= count <= MOST_ADDRESSES:
-                raise ValueError(f"{side}: {count} addresses; a side has 1 to {MOST_ADDRESSES}")
-            if count > 1 and (self.topology, self.family) == (Topology.HOST, Family.IPV6):
-                raise ValueError(f"{side}: {count} addresses; the host's IPv6 loopback has one, ::1")
+        names = {node.name for node in self.nodes}
+        used = {end.node for link in self.links for end in link.ends}
+        used |= {stand.node for stand in self.sides.values()}
+        if unknown := sorted(used - names):
+            raise ValueError(f"no such node: {', '.join(unknown)}")
 
-    def addresses(self, side: Side) -> tuple[str, ...]:
-        """The side's addresses. Sides that share a `lo` share addresses, too."""
-        first = ip_address(_FIRST_OF_PAIR[self.family, side])
-        if self.topology.shared:
-            first = ip_address(_FIRST_OF_LOOPBACK[self.family])
-        return tuple(str(first + number) for number in range(self._count(side)))
-
-    def _count(self, side: Side) -> int:
-        return self.client_addresses if side is Side.CLIENT else self.server_addresses
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "LabSpec":
-        return cls(
-            topology=Topology(data["topology"]),
-            family=Family(data["family"]),
-            ports=(data["ports"][0], data["ports"][1]),
-            client_addresses=data["client_addresses"],
-            server_addresses=data["server_addresses"],
-            sysctls={Side(side): settings for side, settings in data["sysctls"].items()},
-            backlog=data["backlog"],
-        )
-
-
-# The ranges set aside for benchmarking: RFC 2544 (198.18.0.0/15) and RFC 5180 (2001:2::/48). They
-# are routed nowhere, so even a mistake stays home. IPv6 has one loopback address; the next ones
-# follow it in the unused ::/96.
-_FIRST_OF_PAIR: dict[tuple[Family, Side], str] = {
-    (Family.IPV4, Side.CLIENT): "198.18.0.1",
-    (Family.IPV4, Side.SERVER): "198.19.0.1",
-    (Family.IPV6, Side.CLIENT): "2001:2:0:1::1",
-    (Family.IPV6, Side.SERVER): "2001:2:0:2::1",
-}
-_FIRST_OF_LOOPBACK: dict[Family, str] = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
+    def ends(self, node: str) -> list[End]:
+        """The node's ends of links."""
+        return [end for link in self.links for end in link.ends if end.node == node]

@@ -9,10 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.choices import Topology
 from loadgen.lab.errors import LabUnavailable, Part, SysctlRefused
 from loadgen.lab.spec import LabSpec
-from loadgen.tcp import Side
 
 PORT_RANGE = "net.ipv4.ip_local_port_range"
 """The ephemeral ports; IPv6 uses them too."""
@@ -51,35 +49,30 @@ _NAME = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A sysctl that a scenario asks for on a side."""
+    """A sysctl that a scenario asks for on a node."""
 
-    side: Side
+    node: str
     key: str
     value: str
 
     def refused(self, answer: str) -> SysctlRefused:
-        return SysctlRefused(self.side, self.key, self.value, answer)
+        return SysctlRefused(self.node, self.key, self.value, answer)
 
 
 def settings(spec: LabSpec) -> list[Setting]:
-    """The sysctls that the spec asks for, the port range left out.
+    """The sysctls that the spec asks for, the port ranges left out.
 
-    Raises SysctlRefused for what no lab of this topology can set.
+    Raises SysctlRefused for what no such lab can set.
     """
-    asked = [Setting(side, key, value) for side in Side for key, value in spec.sysctls.get(side, {}).items()]
-    shared = spec.topology.shared
-    of_client = spec.sysctls.get(Side.CLIENT, {})
+    asked = [Setting(node.name, key, value) for node in spec.nodes for key, value in node.sysctls.items()]
+    written_as_ports = {node.name for node in spec.nodes if node.ports is not None}
     for setting in asked:
-        if spec.topology is Topology.HOST:
+        if not spec.private:
             raise setting.refused("the host's sysctls are left alone")
         if not _NAME.fullmatch(setting.key):
             raise setting.refused("only net.* sysctls belong to a lab")
-        if setting.key == PORT_RANGE and (shared or setting.side is Side.CLIENT):
+        if setting.key == PORT_RANGE and setting.node in written_as_ports:
             raise setting.refused("the client's port range is written as `ports`")
-        if shared and of_client.get(setting.key, setting.value) != setting.value:
-            raise setting.refused(
-                f"the client asks for {of_client[setting.key]!r}, and both sides share one namespace"
-            )
     return asked
 
 

@@ -1,0 +1,104 @@
+"""The topologies that a scenario can name, as nodes and links. Pure.
+
+Addresses are from the ranges set aside for benchmarking: RFC 2544 (198.18.0.0/15) and RFC 5180 (2001:2::/48).
+They are routed nowhere, so even a mistake stays home.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from loadgen.choices import MOST_ADDRESSES, Family, Topology
+from loadgen.lab.errors import SysctlRefused
+from loadgen.lab.spec import End, LabSpec, Link, Node, Stand
+from loadgen.tcp import Side
+
+DEFAULT_PORTS = (32768, 60999)
+"""Linux's ephemeral range (net.ipv4.ip_local_port_range)."""
+
+_FIRST_OF_PAIR = {
+    (Family.IPV4, Side.CLIENT): "198.18.0.1",
+    (Family.IPV4, Side.SERVER): "198.19.0.1",
+    (Family.IPV6, Side.CLIENT): "2001:2:0:1::1",
+    (Family.IPV6, Side.SERVER): "2001:2:0:2::1",
+}
+_FIRST_OF_LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
+"""IPv6 has one loopback address; the next ones follow it in the unused ::/96."""
+_PAIR_PREFIX = {Family.IPV4: 15, Family.IPV6: 48}
+"""Both sides of a pair are in this prefix, so the link needs no routes."""
+
+_NO_SYSCTLS: Mapping[Side, Mapping[str, str]] = {}
+
+
+def client_server_lab(
+    topology: Topology = Topology.PAIR,
+    family: Family = Family.IPV4,
+    *,
+    ports: tuple[int, int] = DEFAULT_PORTS,
+    client_addresses: int = 1,
+    server_addresses: int = 1,
+    sysctls: Mapping[Side, Mapping[str, str]] = _NO_SYSCTLS,
+    backlog: int = 0,
+) -> LabSpec:
+    """The lab of a client and a server.
+
+    `ports` is the client's ephemeral range, both ends included; `sysctls` are by side; listeners of the
+    server may have a `backlog` of so many, unless the sysctls say otherwise. Raises ValueError for
+    addresses that cannot exist, SysctlRefused for two sides of one namespace that ask for different values.
+    """
+    counts = {Side.CLIENT: client_addresses, Side.SERVER: server_addresses}
+    for side, count in counts.items():
+        if not 1 <= count <= MOST_ADDRESSES:
+            raise ValueError(f"{side}: {count} addresses; a side has 1 to {MOST_ADDRESSES}")
+        if count > 1 and (topology, family) == (Topology.HOST, Family.IPV6):
+            raise ValueError(f"{side}: {count} addresses; the host's IPv6 loopback has one, ::1")
+    if topology is Topology.PAIR:
+        addresses = {side: _following(_FIRST_OF_PAIR[family, side], count) for side, count in counts.items()}
+        return _pair(addresses, _PAIR_PREFIX[family], ports, sysctls, backlog)
+    addresses = {side: _following(_FIRST_OF_LOOPBACK[family], count) for side, count in counts.items()}
+    # All of 127.0.0.0/8 is there from the start; of IPv6 only ::1.
+    more = max(addresses.values(), key=len)[1:] if family is Family.IPV6 else ()
+    node = Node(
+        topology.value,
+        ports=ports,
+        backlog=backlog,
+        sysctls=_agreed(sysctls),
+        loopback=tuple(f"{address}/128" for address in more),
+    )
+    sides = {side.value: Stand(node.name, own) for side, own in addresses.items()}
+    return LabSpec((node,), (), sides, private=topology is not Topology.HOST)
+
+
+def _pair(
+    addresses: Mapping[Side, tuple[str, ...]],
+    prefix: int,
+    ports: tuple[int, int],
+    sysctls: Mapping[Side, Mapping[str, str]],
+    backlog: int,
+) -> LabSpec:
+    """A namespace for each side, joined by one link."""
+
+    def end(side: Side) -> End:
+        return End(side.value, tuple(f"{address}/{prefix}" for address in addresses[side]))
+
+    client = Node("client", ports=ports, sysctls=sysctls.get(Side.CLIENT, {}))
+    server = Node("server", backlog=backlog, sysctls=sysctls.get(Side.SERVER, {}))
+    sides = {side.value: Stand(side.value, own) for side, own in addresses.items()}
+    return LabSpec((client, server), (Link((end(Side.CLIENT), end(Side.SERVER))),), sides)
+
+
+def _following(first: str, count: int) -> tuple[str, ...]:
+    """So many addresses, from the first on."""
+    return tuple(str(ip_address(first) + number) for number in range(count))
+
+
+def _agreed(sysctls: Mapping[Side, Mapping[str, str]]) -> dict[str, str]:
+    """The settings of all sides, for the one namespace that they share. Raises SysctlRefused."""
+    agreed: dict[str, str] = {}
+    asked_by: dict[str, str] = {}
+    for side in Side:
+        for key, value in sysctls.get(side, {}).items():
+            if agreed.setdefault(key, value) != value:
+                other = f"the {asked_by[key]} asks for {agreed[key]!r}, and both sides share one namespace"
+                raise SysctlRefused(side, key, value, other)
+            asked_by.setdefault(key, side)
+    return agreed
