@@ -273,7 +273,7 @@ def test_the_time_estimated_in_connect_is_no_more_than_there_was(ring: Ring) -> 
 
 def test_a_head_says_what_is_missing_and_no_other_bytes_are_compared() -> None:
     buffers = receive_buffers(4)
-    judge = Judge(buffers)
+    judge = Judge(buffers, Closer.SERVER)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
     another = head.replace(b"100", b"900")
     for slot, response in enumerate((head + bytes(100), head + b"x", another, b"HTTP/1.1 503 No\r\n\r\n")):
