@@ -21,8 +21,8 @@ from bench.measure import Kit
 from bench.results import Results
 from bench.scale import Scale
 from bench.tools import TOOLS
-from loadgen.commands.plan import find_program
 from loadgen.lab.errors import LabUnavailable
+from loadgen.programs.plan import find_program
 
 RESULTS = Path(__file__).with_name("results")
 LIMIT_S = 1800

@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 
 from bench.load import pinned
-from loadgen.child import Child
+from loadgen.engine.child import Child
 from loadgen.lab.lab import Lab
 from loadgen.tcp import Side
 

@@ -12,12 +12,12 @@ from typing import Protocol
 from bench.child import end_process, start_module
 from bench.load import PORT, SECOND_NS, Cores, Exchange, Load
 from bench.serving import KEPT_REQUESTS
-from loadgen.child import Child
-from loadgen.choices import Arrivals, Driver
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan, Timeouts
+from loadgen.engine.child import Child
 from loadgen.lab.lab import Lab
-from loadgen.latency import Counts, Tag
-from loadgen.records import Interval
+from loadgen.records.latency import Counts, Tag
+from loadgen.records.types import Interval
+from loadgen.scenario.choices import Arrivals, Driver
 from loadgen.tcp import CloseMethod, Closer, Side
 
 LATE_NS = 10_000_000

@@ -13,9 +13,9 @@ from bench.results import HeldOpen, Results, Say
 from bench.scale import Scale
 from bench.serving import KEPT_REQUESTS, churn_server
 from bench.waiting import until
-from loadgen.choices import Driver
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
 from loadgen.lab.lab import Lab, open_lab
+from loadgen.scenario.choices import Driver
 from loadgen.tcp import Closer
 
 THINK_NS = 600 * SECOND_NS

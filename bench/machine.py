@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.tools import Tool
-from loadgen.commands.plan import find_program
 from loadgen.lab.lab import open_lab
 from loadgen.lab.topology import client_server_lab
+from loadgen.programs.plan import find_program
 from loadgen.tcp import Side
 
 PACKAGES = ("churn", "uvloop", "aiohttp")

@@ -14,10 +14,10 @@ from bench.reading import Reading, Study, Window, agreement
 from bench.serving import NotServingError, serving
 from bench.tools import Tool
 from bench.waiting import until
-from loadgen.child import ChildDiedError
-from loadgen.choices import Driver
+from loadgen.engine.child import ChildDiedError
+from loadgen.engine.plans import DESCRIPTORS_EACH
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.plans import DESCRIPTORS_EACH
+from loadgen.scenario.choices import Driver
 from loadgen.tcp import Side
 
 FIRST_CONNECTION_S = 10.0

@@ -12,7 +12,7 @@ from bench.results import Lateness, Punctuality, Results, Say
 from bench.scale import Scale
 from bench.serving import serving
 from loadgen.lab.lab import open_lab
-from loadgen.latency import Counts
+from loadgen.records.latency import Counts
 from loadgen.tcp import Closer
 
 BIN_NS = SECOND_NS // 10

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench.machine import Environment
 from bench.reading import Failed, Reading, Study
-from loadgen.latency import Counts
-from loadgen.records import plain
+from loadgen.records.latency import Counts
+from loadgen.records.types import plain
 
 SCHEMA_VERSION = 2
 FILE = "results.json"

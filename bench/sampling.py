@@ -12,8 +12,8 @@ from bench.probe import run_time_ns
 from bench.reading import Failed
 from bench.results import Results, SamplerCost, Say
 from bench.scale import Scale
-from loadgen import sampler
 from loadgen.lab.lab import Lab, open_lab
+from loadgen.observe import sampler
 from loadgen.tcp import Side
 
 EVERY_NS = SECOND_NS // 10
@@ -41,7 +41,7 @@ async def _sample(kit: Kit, lab: Lab, time_wait: int, seconds: int) -> SamplerCo
     )
     descriptors = lab.descriptors
     core = kit.cores.clients(1)[0]
-    child = await start_module(lab, Side.CLIENT, "loadgen.sampler", plan.to_json(), core, descriptors)
+    child = await start_module(lab, Side.CLIENT, "loadgen.observe.sampler", plan.to_json(), core, descriptors)
     costs_ns: list[int] = []
     try:
         await child.expect("ready")

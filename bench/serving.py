@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 from bench.child import end_process, start_module
 from bench.load import BACKLOG, BODY, PORT, Cores, Exchange, Load, Program, pinned
 from bench.waiting import until
-from loadgen.commands.plan import find_program
 from loadgen.kernel import sockstat
 from loadgen.kernel.procfile import PROC
 from loadgen.lab.lab import Lab
+from loadgen.programs.plan import find_program
 from loadgen.tcp import CloseMethod, Closer, Side
 from servers.behaviour import Behaviour
 from servers.plan import Kind, Plan

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
-from loadgen.records import Interval, Sample, SideSample, together
+from loadgen.records.types import Interval, Sample, SideSample, together
 from loadgen.tcp import Side, State
 
 Row = TypeVar("Row", Interval, Sample)

@@ -13,8 +13,8 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from loadgen.gaps import SAMPLER, Gap, gaps_of, hidden, of_load
-from loadgen.records import Event, Interval, Sample
+from loadgen.records.gaps import SAMPLER, Gap, gaps_of, hidden, of_load
+from loadgen.records.types import Event, Interval, Sample
 from loadgen.tcp import Failure, Fault, Side, State
 from plots.buckets import Buckets, intervals_reduced, middle_ns, samples_reduced
 

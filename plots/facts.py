@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from loadgen.rundir import Status
+from loadgen.records.directory import Status
 
 Document = Mapping[str, Any]
 _NOTHING: Document = {}

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadgen.rundir import SUMMARY_FILE, RunDirectory
+from loadgen.records.directory import SUMMARY_FILE, RunDirectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from loadgen.tcp import Side
-from loadgen.text import LINE_BREAKS, visible
+from loadgen.text.visible import LINE_BREAKS, visible
 from plots.columns import Columns
 from plots.facts import Facts, Run
 from plots.labels import settle

@@ -5,8 +5,8 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadgen.gaps import GAP, Gap, GapCause
-from loadgen.records import Event
+from loadgen.records.gaps import GAP, Gap, GapCause
+from loadgen.records.types import Event
 from plots.columns import Columns
 from plots.facts import Facts
 from plots.finding import finding

@@ -6,7 +6,7 @@ workers were lost, 2 for a plan that cannot be served.
 
 import sys
 
-from loadgen.lines import Lines
+from loadgen.wire.lines import Lines
 from servers.plan import Plan
 from servers.serve import WorkersLostError, say, serve_blocking
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from loadgen.lines import Lines
+from loadgen.wire.lines import Lines
 from servers.lines import AcceptError, Gap, Line, Listening, Served, WorkerExited, from_json, to_json
 from servers.listener import bound_socket, share
 from servers.plan import Plan

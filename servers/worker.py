@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import uvloop
 
-from loadgen.pulse import Pulse
+from loadgen.wire.pulse import Pulse
 from servers import protocol
 from servers.connection import NEVER, Service
 from servers.lines import AcceptError, Gap, Line, Listening

@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from loadgen.audit import Counted, audit, missing
-from loadgen.child import Child
-from loadgen.choices import Driver
+from loadgen.analysis.audit import Counted, audit, missing
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan, Timeouts
+from loadgen.engine.child import Child
 from loadgen.kernel import netstat, snmp
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
-from loadgen.latency import Counts, Tag
-from loadgen.records import Closes, Interval
+from loadgen.records.latency import Counts, Tag
+from loadgen.records.types import Closes, Interval
+from loadgen.scenario.choices import Driver
 from loadgen.tcp import CloseMethod, Closer, Side
 from servers.behaviour import Behaviour
 from servers.plan import Kind

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loadgen.gaps import Gap, GapCause
-from loadgen.records import Closes, Event, Interval, Sample, SideSample
-from loadgen.scenario import Variant
+from loadgen.records.gaps import Gap, GapCause
+from loadgen.records.types import Closes, Event, Interval, Sample, SideSample
+from loadgen.scenario.models import Variant
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 
 S = 1_000_000_000

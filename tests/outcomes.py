@@ -5,7 +5,7 @@ What the servers of `tests.misbehaving` do depends on who is to close, and when:
 
 from dataclasses import dataclass
 
-from loadgen.choices import Driver
+from loadgen.scenario.choices import Driver
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.records import Event, Interval, Record, Sample, SideSample
-from loadgen.rundir import RunDirectory
+from loadgen.records.directory import RunDirectory
+from loadgen.records.types import Event, Interval, Record, Sample, SideSample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from plots.columns import Columns, columns_of
 from plots.facts import Facts, facts_of, run_of

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loadgen.arrivals import schedule
-from loadgen.choices import Arrivals
+from loadgen.drivers.arrivals import schedule
+from loadgen.scenario.choices import Arrivals
 
 SECOND_NS = 1_000_000_000
 

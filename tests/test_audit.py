@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 from msgspec import structs
 
-from loadgen.audit import (
+from loadgen.analysis.audit import (
     AuditLine,
     Counted,
     Crossed,
@@ -16,7 +16,7 @@ from loadgen.audit import (
     crossed_ends,
     missing,
 )
-from loadgen.records import Closes
+from loadgen.records.types import Closes
 from loadgen.tcp import Side
 
 # 1,000 attempts: 10 sent no SYN, 20 more were refused, the other 970 were closed by either side (K1, K4).

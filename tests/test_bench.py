@@ -35,7 +35,7 @@ from bench.tables import markdown, ratio_within_rounds
 from bench.tools import TOOLS, Tool
 from loadgen.kernel.process import CpuTime
 from loadgen.lab.lab import Lab
-from loadgen.latency import Counts, Tag
+from loadgen.records.latency import Counts, Tag
 from loadgen.tcp import Closer
 from plots.style import INK
 from tests.peers import need, without

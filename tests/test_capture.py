@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from loadgen.choices import Driver
 from loadgen.lab.topology import client_server_lab
+from loadgen.scenario.choices import Driver
 from loadgen.tcp import CloseMethod, Closer, Side
 from servers.plan import Kind
 from tests.capture import ACK, FIN, RST, SYN

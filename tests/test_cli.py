@@ -15,11 +15,12 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from loadgen import preflight
 from loadgen.cli import main
-from loadgen.preflight import Check, Verdict
-from loadgen.rundir import RunDirectory
-from loadgen.scenario import Scenario, resolved
+from loadgen.engine import preflight
+from loadgen.engine.preflight import Check, Verdict
+from loadgen.records.directory import RunDirectory
+from loadgen.scenario.models import Scenario
+from loadgen.scenario.schema import resolved
 from tests.command import Done, Running, churn
 from tests.made_records import variant
 from tests.unprivileged import as_ordinary_user

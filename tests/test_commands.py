@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from loadgen import placeholders
-from loadgen.commands.output import CUT, MOST_BYTES, Output
-from loadgen.commands.plan import Plan, find_program
 from loadgen.kernel.process import CpuClock, descendants
+from loadgen.programs.output import CUT, MOST_BYTES, Output
+from loadgen.programs.plan import Plan, find_program
+from loadgen.scenario import placeholders
 from tests.command import Running, churn, document, eventually, lines, processes_with
 from tests.peers import need
 from tests.sysctls import NO_ASSASSINATION
@@ -273,7 +273,7 @@ def test_a_command_that_is_to_end_as_soon_as_it_begins_does(tmp_path: Path) -> N
     plan = Plan((sys.executable, "-c", "import time; time.sleep(100)"), str(tmp_path / "c"), {}, None, 10**11)
     told = "".join(f"{line}\n" for line in (plan.to_json(), '{"origin_ns": 0}', "stop"))
     as_root = [] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user"]
-    keeper = [*as_root, sys.executable, "-m", "loadgen.commands"]
+    keeper = [*as_root, sys.executable, "-m", "loadgen.programs"]
     done = subprocess.run(keeper, input=told, capture_output=True, text=True, check=True, timeout=30)
     (ended,) = (line for line in map(json.loads, done.stdout.splitlines()) if line["type"] == "command_ended")
     # By SIGTERM, and not by the SIGKILL that follows where nobody hears it.

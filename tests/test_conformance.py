@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from loadgen.child import Child
-from loadgen.choices import Arrivals, Driver, Family
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
 from loadgen.drivers.uring.programs import SINK
+from loadgen.engine.child import Child
 from loadgen.lab.topology import client_server_lab
-from loadgen.latency import Tag
-from loadgen.records import Closes
+from loadgen.records.latency import Tag
+from loadgen.records.types import Closes
+from loadgen.scenario.choices import Arrivals, Driver, Family
 from loadgen.tcp import CloseMethod, Closer, Side
 from tests.driving import LEAD_NS, MS_NS, PATIENT, Bench, Driven, Heard, bench, misbehaving
 from tests.misbehaving import LONG

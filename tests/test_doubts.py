@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from loadgen.audit import AuditLine, audit, audit_sides
-from loadgen.caveats import Caveat, CaveatKind
-from loadgen.damage import Damage
-from loadgen.doubts import doubts
-from loadgen.fold import Fold
-from loadgen.gaps import GapCause
-from loadgen.latency import Latency
-from loadgen.records import Closes, Event, Interval, Record, Sample
-from loadgen.scenario import Variant
-from loadgen.summary import crossed_in
+from loadgen.analysis.audit import AuditLine, audit, audit_sides
+from loadgen.analysis.caveats import Caveat, CaveatKind
+from loadgen.analysis.doubts import doubts
+from loadgen.analysis.fold import Fold
+from loadgen.analysis.summary import crossed_in
+from loadgen.analysis.window import LASTING
+from loadgen.records.damage import Damage
+from loadgen.records.gaps import GapCause
+from loadgen.records.latency import Latency
+from loadgen.records.types import Closes, Event, Interval, Record, Sample
+from loadgen.scenario.models import Variant
 from loadgen.tcp import Failure, Fault, Phase, State
-from loadgen.window import LASTING
 from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, gap, interval, sample, side, variant
 
 CLIENT_CLOSES = variant(connection={"closer": "client"})

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import pytest
 
-from loadgen.choices import Arrivals, Driver
 from loadgen.drivers.aiohttp_client import AiohttpAttempt, AiohttpClient
 from loadgen.drivers.load import Attempt, ClosedLoad
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
@@ -21,7 +20,8 @@ from loadgen.drivers.sockets import connecting, fin_was_first, send_fin
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.kernel.tcp_info import state_of
 from loadgen.lab.topology import client_server_lab
-from loadgen.latency import LOWEST_NS, Counts, Tag
+from loadgen.records.latency import LOWEST_NS, Counts, Tag
+from loadgen.scenario.choices import Arrivals, Driver
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase, State
 from tests.driving import Bench, bench
 

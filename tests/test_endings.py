@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from loadgen.audit import ACTIVE_CLOSES
-from loadgen.choices import Driver
+from loadgen.analysis.audit import ACTIVE_CLOSES
 from loadgen.drivers.plan import ClosedLoop
 from loadgen.lab.topology import client_server_lab
+from loadgen.scenario.choices import Driver
 from loadgen.tcp import CloseMethod, Closer, Side
 from tests.driving import MS_NS, Bench, Driven, bench, misbehaving
 from tests.misbehaving import IDLE_S

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.expectation import Expectation, is_known
-from loadgen.formula import MAX_LENGTH
-from loadgen.problem import Mark, ScenarioError
+from loadgen.scenario.expectation import Expectation, is_known
 from loadgen.tcp import Fault
+from loadgen.text.formula import MAX_LENGTH
+from loadgen.text.problem import Mark, ScenarioError
 
 MARK = Mark("a.yaml", 3, 7)
 METRICS = {

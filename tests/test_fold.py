@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from loadgen.fold import Fold, metric_names
-from loadgen.latency import Counts, Distribution, Latency, Tag
-from loadgen.records import Closes, Event, Interval, Record, Sample
+from loadgen.analysis.fold import Fold, metric_names
+from loadgen.records.latency import Counts, Distribution, Latency, Tag
+from loadgen.records.types import Closes, Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, gap, interval, sample, side
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from loadgen.gather import Gathering, Taken, merged
-from loadgen.latency import Counts, Tag
-from loadgen.records import COUNTS, Closes, Interval
+from loadgen.records.gather import Gathering, Taken, merged
+from loadgen.records.latency import Counts, Tag
+from loadgen.records.types import COUNTS, Closes, Interval
 from tests.made_records import NO_PORT, TIMEOUT
 
 MS = 1_000_000

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from loadgen.kernel_counts import KernelCounts
-from loadgen.records import Closes, Interval, Sample
+from loadgen.analysis.kernel_counts import KernelCounts
+from loadgen.records.types import Closes, Interval, Sample
 from loadgen.tcp import Side, State
 from tests.made_records import STEP, S, sample, side
 

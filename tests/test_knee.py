@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from msgspec import structs
 from numpy.typing import NDArray
 
-from loadgen.fold import Fold
-from loadgen.gaps import covered_ns, gaps_of, hidden
-from loadgen.knee import Knee, KneeFinder, exhaustion_ns, rate
-from loadgen.records import Event, Interval, Sample
+from loadgen.analysis.fold import Fold
+from loadgen.analysis.knee import Knee, KneeFinder, exhaustion_ns, rate
+from loadgen.analysis.window import LASTING, Window
+from loadgen.records.gaps import covered_ns, gaps_of, hidden
+from loadgen.records.types import Event, Interval, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side
-from loadgen.window import LASTING, Window
 from tests.made_records import NO_PORT, STEP, S, gap, interval, sample, side
 
 MS = 1_000_000

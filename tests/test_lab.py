@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 import uvloop
 
-from loadgen.choices import MOST_ADDRESSES, Family, Topology
-from loadgen.codec import decode, encode
 from loadgen.lab import namespaces, sysctls
 from loadgen.lab.errors import Part, SysctlRefused
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import End, LabSpec, Link, Node, Stand
 from loadgen.lab.sysctls import SOMAXCONN
 from loadgen.lab.topology import client_server_lab
+from loadgen.scenario.choices import MOST_ADDRESSES, Family, Topology
 from loadgen.tcp import Closer, Side
+from loadgen.wire.codec import decode, encode
 from tests.command import processes_with
 from tests.sysctls import NO_ASSASSINATION
 from tests.unprivileged import as_ordinary_user

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from loadgen.latency import HIGHEST_NS, LOWEST_NS, Counts, Distribution, Latency, Tag, read_line, write_header
+from loadgen.records.latency import (
+    HIGHEST_NS,
+    LOWEST_NS,
+    Counts,
+    Distribution,
+    Latency,
+    Tag,
+    read_line,
+    write_header,
+)
 
 HOUR_NS = 3_600_000_000_000
 PRECISION = 2e-3

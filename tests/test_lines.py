@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from loadgen import sampler
 from loadgen.drivers.plan import ClosedLoop
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.words import Reporter
-from loadgen.lines import Lines
-from loadgen.pulse import HELD_UP_NS, Pulse, Span
+from loadgen.observe import sampler
 from loadgen.tcp import Side
+from loadgen.wire.lines import Lines
+from loadgen.wire.pulse import HELD_UP_NS, Pulse, Span
 from servers.lines import AcceptError, Served
 from servers.serve import say
 from tests.made_records import STEP, S, sample

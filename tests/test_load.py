@@ -9,11 +9,11 @@ from itertools import pairwise
 import pytest
 import uvloop
 
-from loadgen.arrivals import schedule
-from loadgen.choices import Arrivals, Driver
+from loadgen.drivers.arrivals import schedule
 from loadgen.drivers.load import START_BUDGET_NS, Attempt, ClosedLoad, Load, OpenLoad, load_of
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan, Timeouts
 from loadgen.drivers.tally import Tally
+from loadgen.scenario.choices import Arrivals, Driver
 from loadgen.tcp import CloseMethod, Closer
 
 LIMIT_S = 30

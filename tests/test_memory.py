@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from loadgen import window
-from loadgen.doubts import doubts
-from loadgen.fold import Fold
-from loadgen.records import Event, Record
+from loadgen.analysis import window
+from loadgen.analysis.doubts import doubts
+from loadgen.analysis.fold import Fold
+from loadgen.records.types import Event, Record
 from loadgen.tcp import Side, State
 from plots.buckets import EXACT, MOST, PENDING
 from plots.columns import Gathering, columns_of

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.model import TIME_WAIT_S, Prediction, distinct_ports, predict
-from loadgen.records import plain
-from loadgen.situation import PORT_SCAN_S, Costs, Situation
+from loadgen.model.pace import PORT_SCAN_S
+from loadgen.model.predict import Prediction, distinct_ports, predict
+from loadgen.model.situation import TIME_WAIT_S, Costs, Situation
+from loadgen.records.types import plain
 from loadgen.tcp import CloseMethod, Closer
 
 DEFAULT_PORTS = 28_232

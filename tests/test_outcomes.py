@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from loadgen.child import Child
-from loadgen.choices import Driver
 from loadgen.drivers.plan import ClosedLoop
+from loadgen.engine.child import Child
 from loadgen.lab.topology import client_server_lab
+from loadgen.scenario.choices import Driver
 from tests.driving import MS_NS, PATIENT, Bench, Driven, bench, misbehaving
 from tests.hostile import AT_ACCEPT, SERVERS
 from tests.misbehaving import BEHAVIOURS

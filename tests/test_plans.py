@@ -12,19 +12,21 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from loadgen import plans, sampler
-from loadgen.choices import Driver
-from loadgen.commands.plan import Plan as CommandPlan
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
 from loadgen.drivers.plan import Plan as DriverPlan
 from loadgen.drivers.uring import able
+from loadgen.engine import plans
+from loadgen.engine.plans import Choice
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
-from loadgen.model import TIME_WAIT_S, predict
-from loadgen.plans import Choice
-from loadgen.scenario import Variant, load_scenario
+from loadgen.model.predict import predict
+from loadgen.model.situation import TIME_WAIT_S, Situation, situation
+from loadgen.observe import sampler
+from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.scenario import models as scenario_models
-from loadgen.situation import Situation
+from loadgen.scenario.choices import Driver
+from loadgen.scenario.models import Variant
+from loadgen.scenario.read import load_scenario
 from loadgen.tcp import CloseMethod, Closer, Side
 from servers.plan import Plan as ServerPlan
 
@@ -286,8 +288,8 @@ def test_pinned_workers_begin_at_opposite_ends_of_the_cores(
 # What the model is told
 
 
-def situation(tmp_path: Path, **parts: Any) -> Situation:
-    return plans.situation(variant(tmp_path, **parts))
+def situated(tmp_path: Path, **parts: Any) -> Situation:
+    return situation(variant(tmp_path, **parts))
 
 
 def test_ports_are_a_range_for_each_pair_of_addresses(tmp_path: Path) -> None:
@@ -299,18 +301,18 @@ def test_ports_are_a_range_for_each_pair_of_addresses(tmp_path: Path) -> None:
 
 def test_an_open_loops_rate_is_of_requests_and_the_models_of_connections(tmp_path: Path) -> None:
     loop = {"open_loop": {"rate": "1000/s", "connections": 50}}
-    found = situation(tmp_path, load=loop, connection={"requests": 10})
+    found = situated(tmp_path, load=loop, connection={"requests": 10})
     assert (found.rate, found.connections) == (100, 50)
-    assert situation(tmp_path).rate is None
+    assert situated(tmp_path).rate is None
 
 
 def test_pauses_are_the_servers_delays_and_the_closed_loops_thinking(tmp_path: Path) -> None:
     parts: dict[str, Any] = {"connection": {"requests": 3, "think": "1s"}, "server": {"delay": "100ms"}}
-    assert situation(tmp_path, **parts).pause_s == pytest.approx(2.3)
+    assert situated(tmp_path, **parts).pause_s == pytest.approx(2.3)
     # In an open loop the arrivals say when an exchange begins.
     parts["connection"]["think"] = "0s"
     loop = {"open_loop": {"rate": "1000/s"}}
-    assert situation(tmp_path, **parts, load=loop).pause_s == pytest.approx(0.3)
+    assert situated(tmp_path, **parts, load=loop).pause_s == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +333,7 @@ def test_pauses_are_the_servers_delays_and_the_closed_loops_thinking(tmp_path: P
 def test_the_bucket_limit_is_that_of_the_closers_namespace(
     tmp_path: Path, closer: str, lab: dict[str, Any], buckets: int
 ) -> None:
-    assert situation(tmp_path, lab=lab, connection={"closer": closer}).tw_buckets == buckets
+    assert situated(tmp_path, lab=lab, connection={"closer": closer}).tw_buckets == buckets
 
 
 @pytest.mark.parametrize(
@@ -350,7 +352,7 @@ def test_a_time_wait_holds_its_port_until_it_may_be_reused(
     tmp_path: Path, topology: str, client: dict[str, int], hold_s: float
 ) -> None:
     lab: dict[str, Any] = {"topology": topology, **({"sysctl": {"client": client}} if client else {})}
-    assert situation(tmp_path, lab=lab).hold_s == hold_s
+    assert situated(tmp_path, lab=lab).hold_s == hold_s
 
 
 @pytest.mark.parametrize(
@@ -369,12 +371,12 @@ def test_uring_keeps_a_connections_port_until_the_next_takes_its_slot(
     tmp_path: Path, driver: str, loop: dict[str, Any], connection: dict[str, Any], in_place: bool
 ) -> None:
     load = {"driver": driver, **loop}
-    assert situation(tmp_path, load=load, connection=connection).in_place is in_place
+    assert situated(tmp_path, load=load, connection=connection).in_place is in_place
 
 
 def test_a_driver_that_costs_more_is_predicted_to_do_less(tmp_path: Path) -> None:
     protocol, aiohttp = (
-        predict(situation(tmp_path, load={"driver": driver})) for driver in ("protocol", "aiohttp")
+        predict(situated(tmp_path, load={"driver": driver})) for driver in ("protocol", "aiohttp")
     )
     assert protocol.rate_per_s > aiohttp.rate_per_s
 
@@ -413,7 +415,7 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
     for path, value in CHANGES.items():
         start = merged(base, base_of(path))
         changed = nested(path, "server" if path == "connection.closer" else value)
-        if situation(tmp_path, **merged(start, changed)) == situation(tmp_path, **start):
+        if situated(tmp_path, **merged(start, changed)) == situated(tmp_path, **start):
             same.add(path)
     assert same == undecided
 

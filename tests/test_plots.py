@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
 from msgspec import structs
 
-from loadgen.records import Event, Interval, Record, Sample
+from loadgen.records.types import Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from plots.columns import Columns, Floats, columns_of
 from plots.facts import Facts, facts_of, run_of

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from loadgen import preflight
-from loadgen.choices import Topology
 from loadgen.drivers.uring import able
+from loadgen.engine import preflight
+from loadgen.engine.preflight import Check, Verdict
 from loadgen.lab import sysctls
 from loadgen.lab.errors import LabUnavailable, Part
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.lab.topology import client_server_lab
-from loadgen.preflight import Check, Verdict
+from loadgen.scenario.choices import Topology
 from loadgen.uring.offer import Offer
 from tests.unprivileged import as_ordinary_user
 
@@ -34,7 +34,7 @@ def test_every_check_is_made_and_what_is_not_fine_has_a_remedy(tmp_path: Path) -
 
 def test_an_ordinary_user_is_told_of_the_user_namespace() -> None:
     script = """
-from loadgen.preflight import lab_checks
+from loadgen.engine.preflight import lab_checks
 for check in lab_checks():
     print(check.verdict, check.found)
 """
@@ -70,7 +70,7 @@ def test_an_unknown_socket_option_is_a_warning(monkeypatch: pytest.MonkeyPatch) 
 def test_a_command_is_kept_on_the_host_by_root_alone_and_trying_it_changes_nothing() -> None:
     script = """
 import os
-from loadgen.preflight import command_check
+from loadgen.engine.preflight import command_check
 before = os.readlink("/proc/self/ns/pid_for_children")
 print(command_check("load.command of main"))
 assert os.readlink("/proc/self/ns/pid_for_children") == before

@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from loadgen.damage import LONGEST_LINE, Damage
-from loadgen.latency import HIGHEST_NS, Counts, Distribution, Latency, Tag, read_line
-from loadgen.records import (
+from loadgen.records.damage import LONGEST_LINE, Damage
+from loadgen.records.directory import RunDirectory, RunError, Status
+from loadgen.records.latency import HIGHEST_NS, Counts, Distribution, Latency, Tag, read_line
+from loadgen.records.types import (
     DEEPEST,
     EXACT,
     SCHEMA_VERSION,
@@ -33,7 +34,6 @@ from loadgen.records import (
     decode,
     to_json,
 )
-from loadgen.rundir import RunDirectory, RunError, Status
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 
 SIDE = SideSample(

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from loadgen.records import SCHEMA_VERSION
-from loadgen.reread import reread
-from loadgen.rundir import RunDirectory
-from loadgen.summary import summary_document
+from loadgen.analysis.reread import reread
+from loadgen.analysis.summary import summary_document
+from loadgen.records.directory import RunDirectory
+from loadgen.records.types import SCHEMA_VERSION
 from tests.command import LIMIT_S, Done, Running, churn, document, lines
 
 SECOND_NS = 1_000_000_000

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadgen.child import Child
-from loadgen.choices import Topology
+from loadgen.engine.child import Child
 from loadgen.kernel.sock_diag import SocketTable
 from loadgen.lab.lab import Lab
 from loadgen.lab.topology import client_server_lab
-from loadgen.records import Sample, SideSample
-from loadgen.sampler import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, Clock, PacedDump, Plan, is_quiet
-from loadgen.shortcut import BothWays, both_ways
+from loadgen.observe.sampler import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, Clock, PacedDump, Plan, is_quiet
+from loadgen.observe.time_wait_check import BothWays, both_ways
+from loadgen.records.types import Sample, SideSample
+from loadgen.scenario.choices import Topology
 from loadgen.tcp import Side, State
 from tests.driving import MS_NS, Bench, bench
 from tests.peers import need
@@ -163,7 +163,9 @@ async def sampling(at: Bench, port: int, every_ns: int = 20 * MS_NS) -> AsyncGen
     networks = {side: lab.networks[side] for side in Side}
     plan = Plan(port, PORTS, shared(lab), every_ns, lab.user, networks)
     descriptors = lab.descriptors
-    child = await Child.start(lab, Side.CLIENT, "sampler", "loadgen.sampler", plan.to_json(), descriptors)
+    child = await Child.start(
+        lab, Side.CLIENT, "sampler", "loadgen.observe.sampler", plan.to_json(), descriptors
+    )
     try:
         await child.expect("ready")
         pids = {side: [os.getpid()] for side in Side}

@@ -12,24 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from loadgen.scenario import (
-    Arrivals,
-    Driver,
-    Family,
-    Http,
-    OpenLoop,
-    Scenario,
-    ScenarioError,
-    ServerKind,
-    Topology,
-    json_schema,
-    load_scenario,
-    resolved,
-    restore,
-)
+from loadgen.scenario.choices import Arrivals, Driver, Family, Topology
+from loadgen.scenario.models import Http, OpenLoop, Scenario, ServerKind
+from loadgen.scenario.read import load_scenario
+from loadgen.scenario.schema import json_schema, resolved, restore
 from loadgen.tcp import CloseMethod, Closer
-from loadgen.units import ByteSize, Duration, PortRange
-from loadgen.yaml import MAX_BYTES
+from loadgen.text.problem import ScenarioError
+from loadgen.text.units import ByteSize, Duration, PortRange
+from loadgen.text.yaml import MAX_BYTES
 from tests.attack.scenarios import attack
 
 GALLERY = sorted((Path(__file__).parent.parent / "scenarios").glob("*.yaml"))

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from loadgen.analysis.fold import Fold
 from loadgen.cli.screen import LiveView, PlainLines
-from loadgen.fold import Fold
-from loadgen.model import predict
-from loadgen.plans import situation
-from loadgen.rundir import RunDirectory
-from loadgen.scenario import Scenario, Variant
+from loadgen.engine.plans import situation
+from loadgen.model.predict import predict
+from loadgen.records.directory import RunDirectory
+from loadgen.scenario.models import Scenario, Variant
 from tests.made_records import NO_PORT, interval, variant
 
 COMMAND = {"driver": "command", "command": ["/usr/bin/wrk", "{url}"]}

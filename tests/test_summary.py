@@ -5,15 +5,8 @@ from typing import Any
 
 import pytest
 
-from loadgen.expectation import Expectation
-from loadgen.fold import Fold
-from loadgen.latency import Latency
-from loadgen.model import Prediction, predict
-from loadgen.plans import situation
-from loadgen.problem import Mark
-from loadgen.records import Closes, Event, Record
-from loadgen.scenario import Variant
-from loadgen.summary import (
+from loadgen.analysis.fold import Fold
+from loadgen.analysis.summary import (
     Compared,
     VariantSummary,
     compare,
@@ -22,7 +15,14 @@ from loadgen.summary import (
     summary_document,
     verdict,
 )
+from loadgen.engine.plans import situation
+from loadgen.model.predict import Prediction, predict
+from loadgen.records.latency import Latency
+from loadgen.records.types import Closes, Event, Record
+from loadgen.scenario.expectation import Expectation
+from loadgen.scenario.models import Variant
 from loadgen.tcp import State
+from loadgen.text.problem import Mark
 from tests.made_records import NO_PORT, STEP, S, ended, interval, sample, side, variant
 
 CLIENT = variant(connection={"closer": "client"}, load={"duration": "3s"})

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.audit import AuditLine
+from loadgen.analysis.audit import AuditLine
+from loadgen.analysis.summary import Compared, Expected, VariantSummary
 from loadgen.cli.tables import print_predictions, print_report
-from loadgen.expectation import Verdict
-from loadgen.model import predict
-from loadgen.plans import situation
-from loadgen.rundir import RunDirectory
-from loadgen.scenario import Scenario
-from loadgen.summary import Compared, Expected, VariantSummary
+from loadgen.engine.plans import situation
+from loadgen.model.predict import predict
+from loadgen.records.directory import RunDirectory
+from loadgen.scenario.expectation import Verdict
+from loadgen.scenario.models import Scenario
 from tests.made_records import NO_PORT, variant
 
 NAMES = ("short-client-closes", "keeps-100,driver=aiohttp")

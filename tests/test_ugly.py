@@ -24,21 +24,22 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.caveats import CaveatKind
-from loadgen.child import LOOK_S, Child
+from loadgen.analysis.caveats import CaveatKind
+from loadgen.analysis.reread import reread
 from loadgen.cli.columns import Screen
 from loadgen.cli.signals import STOP_SIGNALS
-from loadgen.ending import how_ended
-from loadgen.experiment import create_directory, run_scenario
+from loadgen.engine.child import LOOK_S, Child
+from loadgen.engine.experiment import create_directory, run_scenario
 from loadgen.lab.errors import BuilderKilledError
 from loadgen.lab.exchange import request
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.topology import client_server_lab
-from loadgen.records import Sample
-from loadgen.reread import reread
-from loadgen.rundir import RunDirectory, Status
-from loadgen.scenario import Variant, load_scenario
+from loadgen.records.directory import RunDirectory, Status
+from loadgen.records.types import Sample
+from loadgen.scenario.models import Variant
+from loadgen.scenario.read import load_scenario
 from loadgen.tcp import Side
+from loadgen.wire.exit_status import how_ended
 from tests.attack.signals import attack
 from tests.command import Done, Running, churn, document, eventually, lines, processes_with
 from tests.test_runs import SMALL, caveats, exact, run, shared_path, write
@@ -236,7 +237,9 @@ def test_a_process_that_was_held_up_is_named_with_its_span(
         processes = running.event("processes")
         running.reaches(3 * TENTH_NS)
         running.sampled(3 * TENTH_NS)
-        (sampler,) = (pid for pid in processes_with(running.mark) if b"loadgen.sampler" in command(pid))
+        (sampler,) = (
+            pid for pid in processes_with(running.mark) if b"loadgen.observe.sampler" in command(pid)
+        )
         pid = {"sampler": sampler, "driver": processes["driver"], "server": processes["workers"][0]}[who]
         hold(pid, HELD_S)
         done = running.finish()
@@ -398,7 +401,7 @@ def test_one_of_two_workers_that_dies_is_told_of(tmp_path: Path) -> None:
     whole(running.directory(), "main")
 
 
-@pytest.mark.parametrize("module", ["loadgen.drivers", "loadgen.sampler"])
+@pytest.mark.parametrize("module", ["loadgen.drivers", "loadgen.observe.sampler"])
 def test_a_load_worker_or_sampler_that_dies_is_told_of(module: str, tmp_path: Path) -> None:
     with start(tmp_path, LAST, "--json") as running:
         running.reaches(3 * TENTH_NS)

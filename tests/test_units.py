@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.units import ByteSize, Duration, PortRange, Rate, UnitError, whole
+from loadgen.text.units import ByteSize, Duration, PortRange, Rate, UnitError, whole
 
 
 @pytest.mark.parametrize(

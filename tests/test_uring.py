@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loadgen.choices import Driver
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.drivers.uring import able
@@ -30,6 +29,7 @@ from loadgen.drivers.uring.load import (
 )
 from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step, receive_buffers
 from loadgen.drivers.uring.slots import Table
+from loadgen.scenario.choices import Driver
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 from loadgen.uring import abi, offer
 from loadgen.uring.offer import Offer

@@ -9,10 +9,10 @@ from loadgen.cli.sources import read_scenario, scenario_arguments
 @scenario_arguments
 def check(scenario: str, overrides: tuple[str, ...], variants: tuple[str, ...], quick: bool) -> None:
     """Validate SCENARIO and print what should happen; run nothing."""
-    from loadgen import plans
     from loadgen.cli.tables import print_predictions
-    from loadgen.model import predict
+    from loadgen.model.predict import predict
+    from loadgen.model.situation import situation
 
     path, found = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
-    predictions = [(variant, predict(plans.situation(variant))) for variant in found.variants]
+    predictions = [(variant, predict(situation(variant))) for variant in found.variants]
     print_predictions(found, predictions, path)

@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.text import LINE_BREAKS, visible
+from loadgen.text.visible import LINE_BREAKS, visible
 
 PIPE_COLUMNS = 120
 LEAST_COLUMNS = 60

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from loadgen.text import LINE_BREAKS, visible
+from loadgen.text.visible import LINE_BREAKS, visible
 
 
 class Exit(IntEnum):

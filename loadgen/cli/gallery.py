@@ -9,7 +9,7 @@ from loadgen.cli.sources import bundled
 @click.command(name="list")
 def gallery() -> None:
     """List the bundled scenarios, with their questions."""
-    from loadgen.scenario import load_scenario
+    from loadgen.scenario.read import load_scenario
 
     for name, path in bundled().items():
         scenario = load_scenario(path)

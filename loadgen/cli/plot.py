@@ -10,7 +10,7 @@ from loadgen.cli.exits import Exit, echo
 from loadgen.cli.sources import run_directory, runs_option
 
 if TYPE_CHECKING:
-    from loadgen.rundir import RunDirectory
+    from loadgen.records.directory import RunDirectory
 
 
 @click.command()
@@ -22,7 +22,7 @@ def plot(names: tuple[str, ...], runs: Path) -> None:
     The summary is made again from the records first, so a run that was killed can be drawn too. Of a damaged
     run what can be read is drawn. What cannot be read is named on stderr, and the exit code is 2.
     """
-    from loadgen.rundir import RunError
+    from loadgen.records.directory import RunError
 
     whole = True
     for directory in [run_directory(name, runs) for name in names]:
@@ -37,8 +37,8 @@ def plot(names: tuple[str, ...], runs: Path) -> None:
 
 def plotted(directory: "RunDirectory") -> bool:
     """Draw one run; whether all of it could be read. Raises RunError and OSError."""
-    from loadgen.reread import reread
-    from loadgen.summary import summary_document
+    from loadgen.analysis.reread import reread
+    from loadgen.analysis.summary import summary_document
     from plots.columns import Gathering
     from plots.figures import draw
 

@@ -14,9 +14,9 @@ from loadgen.cli.signals import stop_handler
 from loadgen.cli.sources import read_scenario, runs_option, scenario_arguments
 
 if TYPE_CHECKING:
-    from loadgen.experiment import Outcome, Watcher
-    from loadgen.rundir import RunDirectory
-    from loadgen.scenario import Scenario
+    from loadgen.engine.experiment import Outcome, Watcher
+    from loadgen.records.directory import RunDirectory
+    from loadgen.scenario.models import Scenario
 
 LAB_CHECKS = frozenset({"namespaces", "sysctls", "links"})
 """The checks that a lab of its own stands on."""
@@ -48,13 +48,13 @@ def run(
     106 the measurement is invalid (the caveats say why), 2 usage or an output
     that cannot be written, 1 a bug.
     """
+    from loadgen.analysis.summary import summary_document
     from loadgen.cli.screen import watcher_for
     from loadgen.cli.tables import print_figures, print_report
-    from loadgen.experiment import create_directory
+    from loadgen.engine.experiment import create_directory
+    from loadgen.engine.preflight import raise_descriptor_limit
     from loadgen.lab.errors import BuilderKilledError, LabUnavailable, SysctlRefused
-    from loadgen.preflight import raise_descriptor_limit
-    from loadgen.records import SCHEMA_VERSION
-    from loadgen.summary import summary_document
+    from loadgen.records.types import SCHEMA_VERSION
 
     path, asked = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
     need_programs(asked)
@@ -105,9 +105,9 @@ def run(
 
 def need_commands(scenario: "Scenario") -> None:
     """See that commands can be kept where they are to run; in a lab of its own a user may do so."""
-    from loadgen import plans
-    from loadgen.preflight import Verdict, command_check
-    from loadgen.scenario import Topology
+    from loadgen.engine import plans
+    from loadgen.engine.preflight import Verdict, command_check
+    from loadgen.scenario.choices import Topology
 
     places = [
         f"{key} of {variant.name}"
@@ -121,8 +121,8 @@ def need_commands(scenario: "Scenario") -> None:
 
 def need_programs(scenario: "Scenario") -> None:
     """See that the programs of all commands are installed; nothing is begun where one is not."""
-    from loadgen import plans
-    from loadgen.preflight import Verdict, program_check
+    from loadgen.engine import plans
+    from loadgen.engine.preflight import Verdict, program_check
 
     asked: dict[str, list[str]] = {}
     for variant in scenario.variants:
@@ -138,8 +138,8 @@ def need_programs(scenario: "Scenario") -> None:
 
 def need_uring(scenario: "Scenario") -> None:
     """See that io_uring can be had where it is asked for by name."""
-    from loadgen.preflight import Verdict, uring_check
-    from loadgen.scenario import Driver
+    from loadgen.engine.preflight import Verdict, uring_check
+    from loadgen.scenario.choices import Driver
 
     for variant in scenario.variants:
         check = uring_check(variant.lab.client.addresses)
@@ -149,10 +149,10 @@ def need_uring(scenario: "Scenario") -> None:
 
 def prepared(scenario: "Scenario", runs: Path) -> "Scenario":
     """The scenario as this machine can run it, after a look at what it allows; doubts go to stderr."""
-    from loadgen import plans
-    from loadgen.experiment import on_host
-    from loadgen.preflight import Verdict, checks
-    from loadgen.scenario import Topology
+    from loadgen.engine import plans
+    from loadgen.engine.experiment import on_host
+    from loadgen.engine.preflight import Verdict, checks
+    from loadgen.scenario.choices import Topology
 
     needed = max(plans.descriptors(variant) for variant in scenario.variants) + SPARE_DESCRIPTORS
     workers = max(variant.load.workers + variant.server.workers for variant in scenario.variants)
@@ -171,7 +171,7 @@ def conduct(scenario: "Scenario", directory: "RunDirectory", watcher: "Watcher",
     """Run all variants under a loop of our own, with Ctrl-C in our hands."""
     import uvloop
 
-    from loadgen.experiment import run_scenario
+    from loadgen.engine.experiment import run_scenario
 
     async def go() -> "Outcome":
         stop = asyncio.Event()

@@ -8,16 +8,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from loadgen.analysis.fold import Fold
+from loadgen.analysis.knee import mean_rate
+from loadgen.analysis.summary import VariantSummary
 from loadgen.cli.columns import Screen
-from loadgen.experiment import Watcher
-from loadgen.fold import Fold
-from loadgen.knee import mean_rate
-from loadgen.latency import Latency
-from loadgen.model import Prediction
-from loadgen.records import Interval, Record, Sample
-from loadgen.rundir import RunDirectory
-from loadgen.scenario import OpenLoop, Scenario, Variant
-from loadgen.summary import VariantSummary
+from loadgen.engine.experiment import Watcher
+from loadgen.model.predict import Prediction
+from loadgen.records.directory import RunDirectory
+from loadgen.records.latency import Latency
+from loadgen.records.types import Interval, Record, Sample
+from loadgen.scenario.models import OpenLoop, Scenario, Variant
 from loadgen.tcp import Side, State
 
 REFRESH_S = 0.2

@@ -13,7 +13,7 @@ class _Unit(click.ParamType[int]):
         self.name = name
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        from loadgen.units import ByteSize, Duration, UnitError
+        from loadgen.text.units import ByteSize, Duration, UnitError
 
         kind = Duration if self.name == "duration" else ByteSize
         try:

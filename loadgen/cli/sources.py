@@ -10,8 +10,8 @@ import click
 from loadgen.cli.exits import Exit, fail
 
 if TYPE_CHECKING:
-    from loadgen.rundir import RunDirectory
-    from loadgen.scenario import Scenario
+    from loadgen.records.directory import RunDirectory
+    from loadgen.scenario.models import Scenario
 
 RUNS = Path("runs")
 LAST = "last"
@@ -42,8 +42,9 @@ def read_scenario(
     name: str, *, overrides: Sequence[str] = (), variants: Sequence[str] = (), quick: bool = False
 ) -> "tuple[Path, Scenario]":
     """A scenario, ready to run. Exits with BAD_SCENARIO, every problem told."""
-    from loadgen.fold import metric_names
-    from loadgen.scenario import ScenarioError, load_scenario
+    from loadgen.analysis.fold import metric_names
+    from loadgen.scenario.read import load_scenario
+    from loadgen.text.problem import ScenarioError
 
     path = scenario_path(name)
     try:
@@ -56,7 +57,7 @@ def read_scenario(
 
 def run_directory(name: str, runs: Path) -> "RunDirectory":
     """A run by path, by id within `runs`, or the newest one there. Exits with USAGE where there is none."""
-    from loadgen.rundir import RUN_FILE, RunDirectory
+    from loadgen.records.directory import RUN_FILE, RunDirectory
 
     if name == LAST:
         found = sorted(path.parent for path in runs.glob(f"*/{RUN_FILE}"))

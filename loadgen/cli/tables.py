@@ -8,13 +8,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.audit import AuditLine
-from loadgen.caveats import Caveat
+from loadgen.analysis.audit import AuditLine
+from loadgen.analysis.caveats import Caveat
+from loadgen.analysis.summary import Compared, VariantSummary, run_verdict
 from loadgen.cli.columns import GAP, Column, print_columns, screen
-from loadgen.model import Prediction
-from loadgen.rundir import RunDirectory
-from loadgen.scenario import OpenLoop, Scenario, Variant
-from loadgen.summary import Compared, VariantSummary, run_verdict
+from loadgen.model.predict import Prediction
+from loadgen.records.directory import RunDirectory
+from loadgen.scenario.models import OpenLoop, Scenario, Variant
 
 _NONE = "–"
 ASSUMED = "*"

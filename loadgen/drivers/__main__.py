@@ -23,13 +23,13 @@ from time import monotonic_ns
 
 import uvloop
 
-from loadgen.choices import Driver
 from loadgen.drivers.attempt import Client
 from loadgen.drivers.load import load_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.words import SWEEP_NS, Reporter, hear
-from loadgen.lines import Lines
+from loadgen.scenario.choices import Driver
+from loadgen.wire.lines import Lines
 
 COLLECT_AFTER = 100_000
 """Allocations between two passes of the garbage collector. Attempts are freed by reference counting; a pass

@@ -11,7 +11,7 @@ from itertools import islice
 from time import monotonic_ns
 from typing import Protocol
 
-from loadgen import arrivals
+from loadgen.drivers import arrivals
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.timer import Timer

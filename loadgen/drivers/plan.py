@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from loadgen.choices import Arrivals, Driver
-from loadgen.records import plain
+from loadgen.records.types import plain
+from loadgen.scenario.choices import Arrivals, Driver
 from loadgen.tcp import CloseMethod, Closer
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
-from loadgen.latency import Counts, Tag
-from loadgen.records import Closes, Interval
+from loadgen.records.latency import Counts, Tag
+from loadgen.records.types import Closes, Interval
 from loadgen.tcp import CloseMethod, Closer, Failure
 
 Ending = tuple[Closer, CloseMethod]

@@ -4,11 +4,11 @@ import os
 import select
 
 from loadgen.drivers.tally import Tally
-from loadgen.gaps import GapCause
-from loadgen.gather import Taken, merged
-from loadgen.lines import Lines
-from loadgen.pulse import Pulse, Span
-from loadgen.records import plain
+from loadgen.records.gaps import GapCause
+from loadgen.records.gather import Taken, merged
+from loadgen.records.types import plain
+from loadgen.wire.lines import Lines
+from loadgen.wire.pulse import Pulse, Span
 
 STDIN = 0
 SWEEP_NS = 50_000_000

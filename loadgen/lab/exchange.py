@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from loadgen.codec import decode, encode
-from loadgen.ending import how_ended
 from loadgen.lab.errors import BuilderKilledError, LabUnavailable, Part, SysctlRefused
 from loadgen.lab.sessions import interrupts_wait, leave_terminal
 from loadgen.lab.spec import LabSpec
+from loadgen.wire.codec import decode, encode
+from loadgen.wire.exit_status import how_ended
 
 _LARGEST_MESSAGE = 65536
 """Bytes; a spec and its reply take a few thousand."""

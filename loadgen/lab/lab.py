@@ -61,7 +61,7 @@ class Lab:
         """Start a command on a side. Its process is killed by the kernel when the calling thread ends.
 
         That holds for the process itself. A command that forks may leave its children behind after a
-        SIGKILL of churn, so `loadgen.commands` keeps those.
+        SIGKILL of churn, so `loadgen.programs` keeps those.
         It gets a session of its own: Ctrl-C at the terminal reaches churn alone, which then decides.
         Raises FileNotFoundError or PermissionError for a command that cannot be started.
         """

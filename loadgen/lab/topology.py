@@ -7,9 +7,9 @@ They are routed nowhere, so even a mistake stays home.
 from collections.abc import Mapping
 from ipaddress import ip_address
 
-from loadgen.choices import MOST_ADDRESSES, Family, Topology
 from loadgen.lab.errors import SysctlRefused
 from loadgen.lab.spec import End, LabSpec, Link, Node, Stand
+from loadgen.scenario.choices import MOST_ADDRESSES, Family, Topology
 from loadgen.tcp import Side
 
 DEFAULT_PORTS = (32768, 60999)

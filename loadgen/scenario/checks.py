@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loadgen import placeholders
-from loadgen.choices import Driver, Family, Topology
-from loadgen.problem import Problem, ScenarioError
+from loadgen.scenario import placeholders
+from loadgen.scenario.choices import Driver, Family, Topology
 from loadgen.scenario.models import Load, Server, ServerKind, Settings
 from loadgen.scenario.wording import validate
-from loadgen.yaml import Mapping, find
+from loadgen.text.problem import Problem, ScenarioError
+from loadgen.text.yaml import Mapping, find
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from loadgen.problem import quote
-from loadgen.units import (
+from loadgen.text.problem import quote
+from loadgen.text.units import (
     BYTE_SIZE_PATTERN,
     DURATION_PATTERN,
     PORT_RANGE_PATTERN,

@@ -6,10 +6,10 @@ From weakest to strongest: the top level, a variant, a cell of the matrix, `quic
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from loadgen.problem import Mark, Problem, ScenarioError, did_you_mean, quote
 from loadgen.scenario.models import LabClient
-from loadgen.units import Duration, PortRange, UnitError
-from loadgen.yaml import Entry, Mapping, Node, Scalar, compose, find
+from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quote
+from loadgen.text.units import Duration, PortRange, UnitError
+from loadgen.text.yaml import Entry, Mapping, Node, Scalar, compose, find
 
 QUICK_PORTS = 12_000
 """Ports left by --quick where a scenario has no `quick` of its own: they run out in seconds (K7, K8)."""

@@ -21,12 +21,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from loadgen.choices import MOST_ADDRESSES, Arrivals, Driver, Family, Topology
-from loadgen.expectation import Expectation
-from loadgen.problem import Mark
 from loadgen.scenario import fields
+from loadgen.scenario.choices import MOST_ADDRESSES, Arrivals, Driver, Family, Topology
+from loadgen.scenario.expectation import Expectation
 from loadgen.tcp import CloseMethod, Closer
-from loadgen.units import HIGHEST_PORT, LOWEST_PORT, ByteSize, Duration, PortRange, Rate
+from loadgen.text.problem import Mark
+from loadgen.text.units import HIGHEST_PORT, LOWEST_PORT, ByteSize, Duration, PortRange, Rate
 
 VARIANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._=,+-]{0,79}"
 """A variant names a directory of the run, so it holds nothing that a file system or a shell minds."""

@@ -8,7 +8,7 @@ from pydantic_core import core_schema
 
 from loadgen.scenario.fields import FILE_NAME, SYSCTL_NAME
 from loadgen.scenario.models import VARIANT_NAME, Document, Scenario
-from loadgen.units import ByteSize, Duration, PortRange, Rate
+from loadgen.text.units import ByteSize, Duration, PortRange, Rate
 
 
 class _AsWritten(GenerateJsonSchema):

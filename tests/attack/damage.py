@@ -27,7 +27,7 @@ from unittest.mock import patch
 from click.testing import CliRunner, Result
 
 from loadgen.cli.main import main as churn_group
-from loadgen.rundir import RunDirectory
+from loadgen.records.directory import RunDirectory
 from tests.attack.faults import WAYS, bomb
 from tests.command import churn
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadgen.cli.exits import Exit
-from loadgen.ending import signal_name
+from loadgen.wire.exit_status import signal_name
 from tests.command import Done, Running, eventually, processes_with
 
 SCENARIO = """

@@ -16,8 +16,8 @@ from loadgen.drivers.uring.client import UringClient
 from loadgen.drivers.uring.load import FOREVER_NS, load_of
 from loadgen.drivers.uring.programs import Programs, receive_buffers
 from loadgen.drivers.words import SWEEP_NS, Reporter, hear, told
-from loadgen.lines import Lines
 from loadgen.uring.ring import Ring
+from loadgen.wire.lines import Lines
 
 ENTRIES = 4096
 """Submission entries: a whole turn's chains, and small enough to stay in the core's cache."""

@@ -1,0 +1,1 @@
+"""What did happen: pure functions of the records."""

@@ -1,0 +1,327 @@
+"""The fold: records in, what a variant has shown so far out; the same for live view, table and figures.
+
+Pure. What a fold keeps does not grow with the run: sums, extremes, and the latest records (`window.Recent`).
+Records come as they are made, or as a run directory gives them back: each kind in its own order, and the
+kinds in any order, but in that of time where they are more than a fold keeps.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+
+from loadgen.analysis.audit import Counted
+from loadgen.analysis.headroom import Core, Exhaustion, Search, cores, cores_used
+from loadgen.analysis.knee import Knee, exhaustion_ns
+from loadgen.analysis.load import UnderLoad
+from loadgen.analysis.sampled import Sampled
+from loadgen.analysis.window import Recent, Window
+from loadgen.records.damage import Damage
+from loadgen.records.gaps import GAP, SAMPLER, Gap, gaps_of
+from loadgen.records.latency import Distribution, Latency, Tag
+from loadgen.records.types import COUNTS, Closes, Event, Interval, Record, Sample
+from loadgen.tcp import Failure, Side, State
+
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+
+_KERNELS = frozenset({"opened", "connected"})
+"""Of these counts, those that the kernel has where a command drives."""
+
+_CLOSES = Closes.__struct_fields__
+
+
+def metric_names() -> list[str]:
+    """Every metric that a fold can give, `errors.KIND` apart."""
+    sides = [
+        f"{side}.{name}"
+        for side in Side
+        for name in (
+            *(f"{state.key}.{end}" for state in State for end in ("max", "end")),
+            "cpu_ns",
+            "busy",
+            "busy.max",
+            "waiting",
+        )
+    ]
+    closes = [f"closes.{name}" for name in _CLOSES]
+    latencies = [f"{tag}.{name}_ns" for tag in Tag for name in (*QUANTILES, "max")]
+    return [
+        *COUNTS,
+        *closes,
+        *sides,
+        *latencies,
+        "connect.share",
+        "client.ports",
+        "client.ports_held.max",
+        "client.ports_held.end",
+        "rate.mean",
+        "rate.max",
+        "rate.end",
+        "rate.requests",
+        "knee.ports",
+        "knee.time_ns",
+        "knee.rate_before",
+        "knee.rate_after",
+        "exhaustion.time_ns",
+        "load.time_ns",
+        "samples.count",
+        "samples.late",
+        "samples.missed",
+        "samples.cost_ns",
+    ]
+
+
+class Fold:
+    """What the records of one variant add up to. `ports` are the client's, over all its paths."""
+
+    def __init__(self, ports: int) -> None:
+        self.ports = ports
+        self.events: list[Event] = []
+        self.damage: list[Damage] = []
+        self.errors: Counter[Failure] = Counter()
+        self.sampled = Sampled()
+        self.by_kernel = False
+        """Whether a command drives, so that the kernel alone has counted."""
+        self._counts: Counter[str] = Counter()
+        self._closes: Counter[str] = Counter()
+        self._latencies = {tag: Distribution() for tag in Tag}
+        self._gone_ns: int | None = None
+        self._recent = Recent()
+        self._judged = UnderLoad(ports)
+        self._load: UnderLoad | None = None
+        self._open_last = self._attempts_since = 0
+
+    def add(self, record: Record | Latency | Damage) -> None:
+        self._load = None
+        match record:
+            case Interval():
+                self._recent.intervals.append(record)
+                self.errors.update(record.errors)
+                self._counts.update({name: getattr(record, name) for name in COUNTS})
+                self._closes.update({name: getattr(record.closes, name) for name in _CLOSES})
+                self.by_kernel = self.by_kernel or record.by_kernel
+                if self._gone_ns is None:
+                    self._gone_ns = exhaustion_ns([record])
+            case Sample():
+                self._recent.samples.append(record)
+                self.sampled.add(record)
+            case Event():
+                self.events.append(record)
+                self._note_gap(record)
+            case Latency():
+                self._latencies[record.tag].add(record)
+            case Damage():
+                self.damage.append(record)
+        if self._recent.full:
+            self._settle()
+
+    @property
+    def intervals(self) -> Sequence[Interval]:
+        """The latest intervals, all of them where they are few (`window.MOST_INTERVALS`)."""
+        return self._recent.intervals
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """The baseline, the first sample of the load, and the latest ones: all of them where they are few."""
+        return self._recent.samples
+
+    @property
+    def counted(self) -> Counted:
+        """The driver's totals, as the audit takes them."""
+        return Counted(
+            attempts=self._counts["attempts"],
+            opened=self._counts["opened"],
+            connected=self._counts["connected"],
+            succeeded=self._counts["succeeded"],
+            failed=self.errors.total(),
+            closes=self.closes,
+        )
+
+    @property
+    def closes(self) -> Closes:
+        return Closes(**self._closes)
+
+    def count(self, name: str) -> int:
+        """A total of the intervals, by the field's name."""
+        return self._counts[name]
+
+    def event(self, kind: str) -> Event | None:
+        """The first event of a kind."""
+        return next((event for event in self.events if event.kind == kind), None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the records go to the end: the last sample came after the last count, so both compare."""
+        return self.event("settled") is not None
+
+    def kernel(self) -> Mapping[Side, Mapping[str, int]]:
+        """Each side's kernel counters: the last sample's less the baseline's, empty without samples."""
+        if not self.samples:
+            return {side: {} for side in Side}
+        first, last = self.samples[0], self.samples[-1]
+        return {
+            side: {
+                name: value - first.sides[side].counters.get(name, 0)
+                for name, value in last.sides[side].counters.items()
+            }
+            for side in last.sides
+        }
+
+    def load_end_ns(self) -> int:
+        """When the load ended: the event, or where it is missing the last interval."""
+        ends = self.event("load_ends")
+        if ends is not None:
+            return ends.t_ns
+        return self.intervals[-1].end_ns if self.intervals else 0
+
+    def under_load(self) -> UnderLoad:
+        """What the intervals add up to that lie under load for more than their half: the tail is left out."""
+        if self._load is None:
+            self._load = deepcopy(self._judged)
+            self._judge(self._load, len(self.intervals))
+        return self._load
+
+    def open_at_end(self) -> int:
+        """Connections open at the end of the last interval of the load, or attempted since."""
+        last, since = self._open_at_end(len(self.intervals))
+        return last + since
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """The spans that were not observed."""
+        return gaps_of(self.events)
+
+    def workers(self, side: Side) -> int:
+        """The processes that serve, or make the load, as far as the samples tell."""
+        return max(1, len(self.samples[-1].sides[side].workers_cpu_ns)) if self.samples else 1
+
+    def busy(self, side: Side, until_ns: int | None = None) -> float:
+        """Cores that a side's processes used, on average, while under load, or until then."""
+        return cores_used(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
+
+    def cores(self, side: Side, until_ns: int | None = None) -> list[Core]:
+        """What each process of a side used of its core meanwhile; none where they were not told apart."""
+        return cores(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
+
+    def search(self) -> Search | None:
+        """The part of the load in which connect() searched for ports."""
+        return self.under_load().search(self.workers(Side.CLIENT))
+
+    def exhaustion(self) -> Exhaustion | None:
+        """The part of the load in which the client found no port."""
+        return self.under_load().exhaustion()
+
+    def knee(self) -> Knee | None:
+        """The deepest knee between two gaps of any kind: what hides the sockets hides the ports held."""
+        return self.under_load().knee()
+
+    def metrics(self) -> dict[str, float]:
+        """Every metric that was measured, by name; one that was not is absent, and is not 0."""
+        found: dict[str, float] = {"client.ports": self.ports}
+        if self.intervals:
+            found |= self._load_metrics()
+        if self.samples:
+            found |= self._state_metrics()
+        for tag, distribution in self._latencies.items():
+            for name, quantile in QUANTILES.items():
+                value_ns = distribution.quantile_ns(quantile)
+                if value_ns is not None:
+                    found[f"{tag}.{name}_ns"] = value_ns
+            if distribution.count:
+                found[f"{tag}.max_ns"] = distribution.max_ns
+        return found
+
+    def _load_metrics(self) -> dict[str, float]:
+        by_kernel = self.by_kernel
+        found: dict[str, float] = {
+            name: self._counts[name] for name in COUNTS if not by_kernel or name in _KERNELS
+        }
+        # Where both sides live in one namespace its counters do not tell them apart.
+        if not by_kernel or not self.sampled.full:
+            found |= {f"closes.{name}": count for name, count in self._closes.items()}
+        if not by_kernel:
+            found["errors.total"] = self.errors.total()
+        for failure, count in self.errors.items():
+            found[f"errors.{failure.kind}"] = found.get(f"errors.{failure.kind}", 0) + count
+        load = self.under_load()
+        found["load.time_ns"] = load.length_ns
+        if load.observed.length_ns > 0:
+            found["rate.mean"] = load.observed.rate
+            if not by_kernel:
+                found["rate.requests"] = load.exchanges * 1e9 / load.observed.length_ns
+            found["rate.max"], found["rate.end"] = load.rates()
+        share = load.connecting.share(self.workers(Side.CLIENT))
+        if share is not None:
+            found["connect.share"] = share
+        fallen = load.knee()
+        if fallen is not None:
+            found["knee.ports"] = fallen.ports
+            found["knee.time_ns"] = fallen.time_ns
+            found["knee.rate_before"] = fallen.rate_before
+            found["knee.rate_after"] = fallen.rate_after
+        if self._gone_ns is not None:
+            found["exhaustion.time_ns"] = self._gone_ns
+        return found
+
+    def _state_metrics(self) -> dict[str, float]:
+        found: dict[str, float] = {
+            "samples.count": self.sampled.count,
+            "samples.late": self.sampled.late,
+            "samples.cost_ns": self.sampled.cost_ns / self.sampled.count,
+            "samples.missed": self.sampled.missed,
+        }
+        first, last = self.samples[0], self.samples[-1]
+        for side in last.sides:
+            for state in State:
+                found[f"{side}.{state.key}.max"] = self.sampled.most(side, state)
+                found[f"{side}.{state.key}.end"] = last.sides[side].count(state)
+            found[f"{side}.cpu_ns"] = _cpu_ns(last, side) - _cpu_ns(first, side)
+            found[f"{side}.busy"] = self.busy(side) / self.workers(side)
+            shares = self.cores(side)
+            if shares:
+                found[f"{side}.busy.max"] = max(core.used for core in shares)
+                found[f"{side}.waiting"] = sum(core.waited for core in shares) / len(shares)
+        if self.sampled.ports_most is not None and self.sampled.ports_last is not None:
+            found["client.ports_held.max"] = self.sampled.ports_most
+            found["client.ports_held.end"] = self.sampled.ports_last
+        return found
+
+    def _note_gap(self, event: Event) -> None:
+        """Have the sample that ends a gap of the sampler counted as such."""
+        if event.kind == GAP and (gap := Gap.of(event)).what == SAMPLER:
+            self.sampled.end_gap(gap.end_ns, self._recent.samples)
+
+    def _settle(self) -> None:
+        """Judge the older intervals, so that they, and their samples, need not be kept."""
+        due, end = self._recent.due(), self.event("load_ends")
+        self._judge(self._judged, due)
+        self._open_last, self._attempts_since = self._open_at_end(due)
+        self._recent.drop(due, [*self._judged.marks_ns, *([end.t_ns] if end else [])])
+
+    def _judge(self, load: UnderLoad, upto: int) -> None:
+        """Have the intervals up to this one judged that are not yet: by those of the load that are around."""
+        end_ns, judged = self.load_end_ns(), self._recent.judged
+        loads = [(one.start_ns + one.end_ns) // 2 < end_ns for one in self.intervals]
+        loaded = [one for one, yes in zip(self.intervals, loads, strict=True) if yes]
+        first, last = sum(loads[:judged]), sum(loads[:upto])
+        if not load.intervals and not loaded:
+            loaded, first, last = self.intervals, 0, upto
+        window, workers = (
+            Window.of(loaded, self.samples, self.gaps, by_kernel=self.by_kernel),
+            self.workers(Side.CLIENT),
+        )
+        for index in range(first, last):
+            load.judge(window, index, workers)
+
+    def _open_at_end(self, upto: int) -> tuple[int, int]:
+        """Connections open when the load ended, by the last interval of it, and attempts since."""
+        end_ns, last, since = self.load_end_ns(), self._open_last, self._attempts_since
+        for one in self.intervals[self._recent.judged : upto]:
+            if one.end_ns <= end_ns:
+                last = one.in_flight
+            else:
+                since += one.attempts
+        return last, since
+
+
+def _cpu_ns(sample: Sample, side: Side) -> int:
+    return sample.sides[side].cpu_user_ns + sample.sides[side].cpu_system_ns

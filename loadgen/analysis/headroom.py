@@ -1,0 +1,240 @@
+"""Who is full: the share of its cores that a side uses, and of the load workers' time that goes into finding
+ports.
+
+Pure. A load that reaches its limit looks alike whoever the limit is: starts late, rates that do not
+grow. These numbers tell the generator, the server and the kernel's search for a port (K8) apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadgen.analysis.knee import LEAST_SLOWING, out_of_ports
+from loadgen.analysis.spread import Spread
+from loadgen.analysis.window import LASTING, Window
+from loadgen.records.types import Interval, Sample
+from loadgen.tcp import Side
+
+SEARCH_SHARE = 0.5
+"""The share of the load workers' time inside connect() from which on it is what they mostly do."""
+SLOW_CALL_NS = 100_000
+"""A connect() that finds its port at once takes a few ten microseconds, with the handshake that the kernel
+may carry out within it; one that searches takes hundreds and more (K8)."""
+SEARCH_HELD = 0.4
+"""The share of its ports that a client holds at least where connect() has to search: about half (K8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What one process had of a core, as shares of the time: what it used, and what it was ready to use and
+    waited for."""
+
+    used: float
+    waited: float
+
+    @property
+    def wanted(self) -> float:
+        return self.used + self.waited
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The part of a load in which connect() searches for ports, and the load workers do little else.
+
+    since_ns     when it begins
+    share        of the load workers' time then, what is spent inside connect()
+    call_ns      mean time of a call then; `before_ns` is usual before that, None where nothing was before
+    ports_held   by the client when it begins
+    late         starts that were late because of it
+    """
+
+    since_ns: int
+    share: float
+    call_ns: int
+    before_ns: int | None
+    ports_held: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exhaustion:
+    """The parts of a load in which the client lacks ports.
+
+    since_ns    when the first interval of them began; `until_ns`: when that one ended
+    lasting_ns  when the first part began that lasted, None if none did
+    late        starts that were late in them
+    """
+
+    since_ns: int
+    until_ns: int
+    lasting_ns: int | None
+    late: int
+
+
+def cores_used(samples: Sequence[Sample], side: Side, until_ns: int) -> float:
+    """Cores that all processes of a side used, on average, from the load's begin until then."""
+    under = _under_load(samples, until_ns)
+    return (_cpu_ns(under[-1], side) - _cpu_ns(under[0], side)) / _length_ns(under) if under else 0.0
+
+
+def cores(samples: Sequence[Sample], side: Side, until_ns: int) -> list[Core]:
+    """The same of each process by itself; none where they were not told apart."""
+    under = _under_load(samples, until_ns)
+    if not under:
+        return []
+    first, last = under[0].sides[side], under[-1].sides[side]
+    used_ns = _grown(first.workers_cpu_ns, last.workers_cpu_ns)
+    waited_ns = _grown(first.workers_wait_ns, last.workers_wait_ns) or [0] * len(used_ns)
+    length_ns = _length_ns(under)
+    return [Core(used / length_ns, wait / length_ns) for used, wait in zip(used_ns, waited_ns, strict=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """The time spent inside connect() in some intervals, over all load workers: None where it was not
+    measured in each of them. The calls of it, and the length of the intervals together."""
+
+    spent_ns: int | None = 0
+    calls: int = 0
+    length_ns: int = 0
+
+    def __add__(self, one: Interval) -> "Connecting":
+        spent_ns = (
+            None if self.spent_ns is None or one.connecting_ns is None else self.spent_ns + one.connecting_ns
+        )
+        return Connecting(spent_ns, self.calls + one.attempts, self.length_ns + one.end_ns - one.start_ns)
+
+    def share(self, workers: int) -> float | None:
+        """The share of the load workers' time; None where it was not measured.
+
+        At most 1: the uring driver times some of the calls, and what it concludes of all can be too much.
+        """
+        if self.spent_ns is None or not self.length_ns:
+            return None
+        return min(self.spent_ns / (self.length_ns * workers), 1.0)
+
+    @property
+    def call_ns(self) -> int | None:
+        """The mean time of a call, None where there was none or it was not measured."""
+        return None if self.spent_ns is None or not self.calls else self.spent_ns // self.calls
+
+
+class SearchFinder:
+    """Finds the part of a load in which connect() searches for ports. It is given each interval in turn.
+
+    connect() has to be slow and to take most of the time, and the client to hold the ports: any of the
+    three alone has other causes, such as a machine that is shared.
+    """
+
+    def __init__(self, ports: int) -> None:
+        self._least_held = SEARCH_HELD * ports
+        self.since_ns: int | None = None
+        self._held = 0
+        self._lasted = 0
+        self._during = Connecting()
+        # The median: one pause of the machine would pass for slow calls.
+        self._calls_before_ns = Spread()
+        self._explained = False
+        self._late = 0
+
+    def judge(self, window: Window, index: int, workers: int) -> None:
+        """Take in the next interval, which stands there in the window."""
+        one = window.intervals[index]
+        following = [
+            other
+            for other, hidden in zip(
+                window.intervals[index + 1 : index + 2], window.hidden[index + 1 : index + 2], strict=True
+            )
+            if not hidden
+        ]
+        searches = self._searches(one, window, workers)
+        if searches:
+            if self.since_ns is None:
+                self.since_ns, self._held = one.start_ns, _held(one, window)
+            self._lasted += 1
+            self._during += one
+        elif self.since_ns is None and (call_ns := (Connecting() + one).call_ns) is not None:
+            self._calls_before_ns.add(call_ns)
+        # Late starts that the search explains: those during it, in the interval in which it begins, and after
+        # it for as long as there are any, for what it held up starts then. Those without a port are left out.
+        soon = any(self._searches(other, window, workers) for other in following)
+        self._explained = searches or soon or (self._explained and one.late > 0)
+        if self._explained and not out_of_ports(one):
+            self._late += one.late
+
+    def search(self, workers: int) -> Search | None:
+        """The search so far, None where there is none or it does not last."""
+        if self.since_ns is None or self._lasted < LASTING:
+            return None
+        share, call_ns = self._during.share(workers), self._during.call_ns
+        assert share is not None  # it was measured in each of them
+        assert call_ns is not None
+        before = self._calls_before_ns.median()
+        before_ns = None if before is None else round(before)
+        if before_ns is not None and call_ns < LEAST_SLOWING * before_ns:
+            return None
+        return Search(self.since_ns, share, call_ns, before_ns, self._held, self._late)
+
+    def _searches(self, interval: Interval, window: Window, workers: int) -> bool:
+        return _busy_connecting(interval, workers) and _held(interval, window) >= self._least_held
+
+
+def _held(interval: Interval, window: Window) -> int:
+    """The client's ports held at an interval's end."""
+    sample = window.sample_before(interval.end_ns)
+    return sample.sides[Side.CLIENT].ports_held if sample else 0
+
+
+def _busy_connecting(interval: Interval, workers: int) -> bool:
+    connecting = Connecting() + interval
+    share, call_ns = connecting.share(workers), connecting.call_ns
+    return share is not None and share >= SEARCH_SHARE and call_ns is not None and call_ns >= SLOW_CALL_NS
+
+
+class ExhaustionFinder:
+    """Finds the parts of a load in which the client lacks ports. It is given each interval in turn."""
+
+    def __init__(self) -> None:
+        self._since_ns: int | None = None
+        self._until_ns = 0
+        self.lasting_ns: int | None = None
+        self._late = 0
+        # One that was taken for a moment is no reason to judge nobody from then on.
+        self._stretch: list[int] = []
+
+    def judge(self, one: Interval) -> None:
+        if not out_of_ports(one):
+            self._stretch = []
+            return
+        if self._since_ns is None:
+            self._since_ns, self._until_ns = one.start_ns, one.end_ns
+        self._late += one.late
+        if self.lasting_ns is None:
+            self._stretch.append(one.start_ns)
+            self.lasting_ns = self._stretch[0] if len(self._stretch) == LASTING else None
+
+    def exhaustion(self) -> Exhaustion | None:
+        """The want of ports so far, None where there was none."""
+        if self._since_ns is None:
+            return None
+        return Exhaustion(self._since_ns, self._until_ns, self.lasting_ns, self._late)
+
+
+def _grown(first: Sequence[int], last: Sequence[int]) -> list[int]:
+    """By how much each grew; nothing where they are not the same ones."""
+    return (
+        [after - before for before, after in zip(first, last, strict=True)] if len(first) == len(last) else []
+    )
+
+
+def _under_load(samples: Sequence[Sample], until_ns: int) -> Sequence[Sample]:
+    """The samples from the load's begin on; none where two are not to be had."""
+    under = [sample for sample in samples if 0 <= sample.t_ns <= until_ns]
+    return under if len(under) > 1 else ()
+
+
+def _length_ns(samples: Sequence[Sample]) -> int:
+    return samples[-1].t_ns - samples[0].t_ns
+
+
+def _cpu_ns(sample: Sample, side: Side) -> int:
+    return sample.sides[side].cpu_user_ns + sample.sides[side].cpu_system_ns

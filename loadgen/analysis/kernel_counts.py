@@ -1,0 +1,96 @@
+"""Samples in, intervals out: what a command's connections look like to the kernel of each side. Pure.
+
+Interval by interval these are differences of cumulative counts, so their sums are the counts of the whole.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from loadgen.analysis.audit import ABORTS, ACTIVE_CLOSES
+from loadgen.records.types import Closes, Interval, Sample
+from loadgen.tcp import Side, State
+
+OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
+"""States of a connection that its application has not closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Totals:
+    """What was counted from the namespaces' beginning to one sample."""
+
+    opened: int
+    connected: int
+    closes: Closes
+
+    @classmethod
+    def of(cls, sample: Sample, before: "_Totals | None") -> "_Totals":
+        client, server = (sample.sides[side].counters for side in (Side.CLIENT, Side.SERVER))
+        opened = client.get("ActiveOpens", 0)
+        waiting = sample.sides[Side.CLIENT].count(State.SYN_SENT)
+        # In one namespace for both sides, nothing tells whose close it was.
+        closes = (
+            Closes()
+            if sample.full
+            else Closes(
+                client_fin=_sum(client, ACTIVE_CLOSES),
+                client_rst=_sum(client, ABORTS),
+                server_fin=_sum(server, ACTIVE_CLOSES),
+                server_rst=_sum(server, ABORTS),
+            )
+        )
+        connected = opened - client.get("AttemptFails", 0) - waiting
+        # States are read an instant before the counters: a count of both may step back by a few.
+        return cls(opened, max(connected, before.connected) if before else connected, closes)
+
+
+class KernelCounts:
+    """Makes intervals of about `every_ns`, the first from the origin on, counted from the baseline."""
+
+    def __init__(self, every_ns: int) -> None:
+        self._every_ns = every_ns
+        self._start_ns = 0
+        self._taken: _Totals | None = None
+        self._last: Sample | None = None
+
+    def add(self, sample: Sample) -> Interval | None:
+        """The interval that ends with this sample, where it is long enough for a rate.
+
+        None ends with a sample whose states are from an earlier one: together with counters of now, those
+        would count connections as established that never were.
+        """
+        if sample.sides[Side.CLIENT].states_age_ns:
+            return None
+        self._last = sample
+        if self._taken is None:
+            self._taken = _Totals.of(sample, None)
+        return self._take() if sample.t_ns - self._start_ns > self._every_ns * 3 // 4 else None
+
+    def rest(self) -> Interval | None:
+        """The interval from the last one to the last sample, however short; None where that is none."""
+        return self._take() if self._last is not None and self._last.t_ns > self._start_ns else None
+
+    def _take(self) -> Interval:
+        assert self._last is not None
+        assert self._taken is not None
+        before, now = self._taken, _Totals.of(self._last, self._taken)
+        client = self._last.sides[Side.CLIENT]
+        interval = Interval(
+            start_ns=self._start_ns,
+            end_ns=self._last.t_ns,
+            opened=now.opened - before.opened,
+            connected=now.connected - before.connected,
+            in_flight=sum(client.count(state) for state in OPEN),
+            closes=Closes(
+                client_fin=now.closes.client_fin - before.closes.client_fin,
+                client_rst=now.closes.client_rst - before.closes.client_rst,
+                server_fin=now.closes.server_fin - before.closes.server_fin,
+                server_rst=now.closes.server_rst - before.closes.server_rst,
+            ),
+            by_kernel=True,
+        )
+        self._start_ns, self._taken = self._last.t_ns, now
+        return interval
+
+
+def _sum(counters: Mapping[str, int], names: tuple[str, ...]) -> int:
+    return sum(counters.get(name, 0) for name in names)

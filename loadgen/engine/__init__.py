@@ -1,0 +1,1 @@
+"""From a variant to its processes and back to records."""

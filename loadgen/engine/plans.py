@@ -1,0 +1,209 @@
+"""From a variant to what each process is told, and to what the model predicts from."""
+
+import os
+import sys
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+from loadgen.drivers import plan as driver
+from loadgen.drivers.uring import able
+from loadgen.lab.lab import Lab
+from loadgen.lab.spec import LabSpec
+from loadgen.lab.topology import client_server_lab
+from loadgen.model.situation import is_few
+from loadgen.observe import sampler
+from loadgen.programs.plan import Plan as CommandPlan
+from loadgen.programs.plan import find_program
+from loadgen.scenario import placeholders
+from loadgen.scenario.choices import Driver, Family
+from loadgen.scenario.models import Load, OpenLoop, Server, Variant
+from loadgen.tcp import Side
+from servers.behaviour import Behaviour
+from servers.plan import Kind
+from servers.plan import Plan as ServerPlan
+
+INTERVAL_NS = 100_000_000
+"""The length of an interval: fine enough to see a knee pass, and at 20,000 connections/s taking it costs the
+driver 1 % of its core."""
+
+COMMAND_GRACE_NS = 5_000_000_000
+"""How long after load.duration a command may take to end by itself: it may begin its clock late, and wait for
+its last responses."""
+
+DESCRIPTORS_EACH = {Driver.AIOHTTP: 2}
+"""Descriptors that a driver needs for a connection, where it is not one: churn closes aiohttp's sockets by a
+duplicate of each."""
+
+
+def lab_spec(variant: Variant) -> LabSpec:
+    lab = variant.lab
+    return client_server_lab(
+        topology=lab.topology,
+        family=lab.family,
+        ports=(lab.client.ports.first, lab.client.ports.last),
+        client_addresses=lab.client.addresses,
+        server_addresses=lab.server.addresses,
+        sysctls={Side.CLIENT: lab.sysctl.client, Side.SERVER: lab.sysctl.server},
+        backlog=variant.server.backlog,
+    )
+
+
+def descriptors(variant: Variant) -> int:
+    """How many the fullest process needs for connections: one server worker may have to hold them all."""
+    load, connections = variant.load, variant.load.loop.connections
+    each = DESCRIPTORS_EACH.get(load.driver, 1)
+    return max(connections, each * -(-connections // load.workers))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The driver that makes a variant's load; `why` it is another than the one that `auto` prefers.
+
+    `lacking` tells that the preferred one cannot be had, and not that it would serve worse.
+    """
+
+    driver: Driver
+    why: str = ""
+    lacking: bool = False
+
+
+def choice(variant: Variant) -> Choice:
+    """What `driver: auto` comes to on this machine; any other driver is itself."""
+    if variant.load.driver is not Driver.AUTO:
+        return Choice(variant.load.driver)
+    why = able.obstacle(variant.lab.client.addresses)
+    if why:
+        return Choice(Driver.PROTOCOL, why, lacking=True)
+    if is_few(variant):
+        return Choice(Driver.PROTOCOL, "with so few connections in flight it is the faster one")
+    return Choice(Driver.URING)
+
+
+def server_plan(variant: Variant, lab: Lab) -> ServerPlan:
+    connection, server = variant.connection, variant.server
+    behaviour = Behaviour(
+        closer=connection.closer,
+        requests=connection.requests,
+        close=connection.close,
+        delay_ns=server.delay,
+        idle_timeout_ns=server.idle_timeout,
+        response_size=server.response,
+    )
+    return ServerPlan(
+        kind=Kind(server.kind),
+        behaviour=behaviour,
+        hosts=lab.addresses[Side.SERVER],
+        port=server.port,
+        workers=server.workers,
+        backlog=server.backlog,
+        cores=cores(variant, Side.SERVER),
+    )
+
+
+def driver_plans(variant: Variant, lab: Lab) -> tuple[driver.Plan, ...]:
+    """A plan for each load worker; together they make the load."""
+    return driver_plan(variant, lab).divided(variant.load.workers, cores(variant, Side.CLIENT))
+
+
+def cores(variant: Variant, side: Side) -> tuple[int, ...]:
+    """The core that each worker of a side is pinned to; none where they are not.
+
+    The client takes the cores that churn may use from the first one on, the server from the last, so that
+    they meet as late as can be. Where they are too few they are gone round again.
+    """
+    settings = variant.load if side is Side.CLIENT else variant.server
+    if not settings.pin:
+        return ()
+    allowed = sorted(os.sched_getaffinity(0), reverse=side is Side.SERVER)
+    return tuple(islice(cycle(allowed), settings.workers))
+
+
+def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
+    connection, load, timeouts = variant.connection, variant.load, variant.load.timeouts
+    loop = load.loop
+    return driver.Plan(
+        driver=choice(variant).driver,
+        sources=lab.addresses[Side.CLIENT],
+        destinations=lab.addresses[Side.SERVER],
+        port=variant.server.port,
+        http=connection.http,
+        requests=connection.requests,
+        closer=connection.closer,
+        close=connection.close,
+        think_ns=connection.think,
+        loop=driver.OpenLoop(loop.rate, loop.arrivals, loop.connections, loop.late)
+        if isinstance(loop, OpenLoop)
+        else driver.ClosedLoop(loop.connections),
+        duration_ns=load.duration,
+        interval_ns=INTERVAL_NS,
+        timeouts=driver.Timeouts(
+            connect_ns=timeouts.connect,
+            send_ns=timeouts.send,
+            response_ns=timeouts.response,
+            close_ns=timeouts.close,
+        ),
+        seed=load.seed,
+    )
+
+
+def programs(variant: Variant) -> dict[str, str]:
+    """The programs of a variant's commands, by the key that names each."""
+    asked = {"server.command": variant.server.command, "load.command": variant.load.command}
+    return {
+        key: placeholders.fill(command[0], {"python": sys.executable})
+        for key, command in asked.items()
+        if command
+    }
+
+
+def server_command(variant: Variant, lab: Lab, directory: Path) -> CommandPlan:
+    """The server where it is a command; `directory` is the variant's in the run."""
+    server = variant.server
+    return _command(variant, lab, server, directory / "server", server.port, server.ready)
+
+
+def driver_command(variant: Variant, lab: Lab, directory: Path) -> CommandPlan:
+    """The driver where it is a command; `directory` is the variant's in the run."""
+    limit_ns = _whole_seconds(variant) * 1_000_000_000 + COMMAND_GRACE_NS
+    return _command(variant, lab, variant.load, directory / "driver", None, limit_ns)
+
+
+def _command(
+    variant: Variant, lab: Lab, asked: Server | Load, place: Path, port: int | None, limit_ns: int
+) -> CommandPlan:
+    host = lab.addresses[Side.SERVER][0]
+    literal = f"[{host}]" if variant.lab.family is Family.IPV6 else host
+    values = {
+        "url": f"http://{literal}:{variant.server.port}/",
+        "host": host,
+        "port": str(variant.server.port),
+        "dir": str(place.absolute()),
+        "duration_s": str(_whole_seconds(variant)),
+        "connections": str(variant.load.loop.connections),
+        "python": sys.executable,
+    }
+    program, *arguments = (placeholders.fill(text, values) for text in asked.command or ())
+    return CommandPlan(
+        argv=(find_program(program) or program, *arguments),
+        directory=values["dir"],
+        files={name: placeholders.fill(text, values) for name, text in asked.files.items()},
+        port=port,
+        limit_ns=limit_ns,
+    )
+
+
+def _whole_seconds(variant: Variant) -> int:
+    return -(-variant.load.duration // 1_000_000_000)
+
+
+def sampler_plan(variant: Variant, lab: Lab) -> sampler.Plan:
+    span = variant.lab.client.ports
+    return sampler.Plan(
+        port=variant.server.port,
+        ports=(span.first, span.last),
+        shared=variant.lab.topology.shared,
+        every_ns=variant.sample.every,
+        user=lab.user,
+        networks={side: lab.networks[side] for side in Side},
+    )

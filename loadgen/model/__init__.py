@@ -1,0 +1,1 @@
+"""What should happen: predictions, from the kernel facts alone."""

@@ -1,0 +1,1 @@
+"""Observation: the state of each side, sampled on one clock."""

@@ -1,0 +1,321 @@
+"""The sampler: the TCP state of every side at one instant, again and again, from a process of its own.
+
+Run as `python -m loadgen.observe.sampler`. It enters every side once, opens what it reads there, and keeps
+the descriptors (K21): no reading needs a namespace any more.
+
+    > plan                       one JSON line (`Plan`); the namespaces' descriptors are inherited
+    < {"type": "ready"}
+    > {"origin_ns": ..., "pids": {side: [...]}}      the first sample is taken at once
+    < {"type": "sample", ...}, {"type": "sample_check", ...}      the baseline
+    < {"type": "sample", ...}    one at every multiple of the period since the origin
+    < {"type": "gap", ...}       none was taken, or none read, between two instants of CLOCK_MONOTONIC
+    > stop                       or end of file: sample on until the sides are quiet, then
+    < {"type": "sample_check", ...}, {"type": "over", "t_ns": ...}
+"""
+
+import json
+import select
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from socket import AddressFamily
+from time import monotonic_ns, thread_time_ns
+from typing import Any
+
+from msgspec.structs import replace
+
+from loadgen.kernel import netstat, process, schedstat, snmp, sockstat, softnet
+from loadgen.kernel.sock_diag import SockDiag, SocketTable
+from loadgen.lab import namespaces
+from loadgen.observe.time_wait_check import BothWays, both_ways
+from loadgen.records.gaps import GapCause
+from loadgen.records.types import Sample, SideSample, plain
+from loadgen.tcp import Side, State
+from loadgen.wire.lines import Lines
+from loadgen.wire.pulse import Pulse
+
+SETTLE_NS = 2_000_000_000
+"""How long, after the load, connections may take to leave the states that pass by themselves."""
+
+SLOW = frozenset({State.TIME_WAIT})
+"""Left out of a dump: there can be tens of thousands, and sockstat counts them for nothing (K17, K20)."""
+ALL = frozenset(State)
+CHEAP_NS = 1_000_000
+"""A dump that takes no more of a core than this is made for every sample."""
+DUMP_SHARE = 150
+"""Others take so small a part of a core. Left out of a dump, TIME-WAITs are still walked over: 0.1 us each,
+so that 28k of them cost 2 ms and 120k 8 to 13 ms. What is dear is done less often instead."""
+DUMP_LEAST_NS = 1_000_000_000
+"""But once in a while at least, whatever it costs."""
+MINISOCKETS_SHARE = 100
+"""Orphans in FIN-WAIT-2 are told from TIME-WAIT by a dump alone (K17): where they are more than a hundredth
+of both, no old dump will do."""
+RESTING = frozenset({State.LISTEN, State.TIME_WAIT, State.FIN_WAIT_2})
+"""States that may last after a load: FIN-WAIT-2 as an orphan does for tcp_fin_timeout (K5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to sample. Where `shared`, both sides are in one namespace and are told apart by `port`.
+
+    `user` and `networks` are descriptors of namespaces; `ports` is the client's ephemeral range.
+    """
+
+    port: int
+    ports: tuple[int, int]
+    shared: bool
+    every_ns: int
+    user: int
+    networks: Mapping[Side, int]
+
+    def to_json(self) -> str:
+        return json.dumps(plain(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        parsed: dict[str, Any] = json.loads(text)
+        parsed["ports"] = tuple(parsed["ports"])
+        parsed["networks"] = {Side(side): descriptor for side, descriptor in parsed["networks"].items()}
+        return cls(**parsed)
+
+
+class PacedDump:
+    """Dumps a side's sockets, or has the last dump again while the next one is not due."""
+
+    def __init__(
+        self,
+        dump: Callable[[], SocketTable],
+        now_ns: Callable[[], int] = monotonic_ns,
+        cpu_ns: Callable[[], int] = thread_time_ns,
+    ) -> None:
+        self._dump = dump
+        self._now_ns = now_ns
+        self._cpu_ns = cpu_ns
+        self._table: SocketTable | None = None
+        self._taken_ns = self._due_ns = 0
+
+    def read(self, *, fresh: bool) -> tuple[SocketTable, int]:
+        """The sockets, and how long ago they were read, in ns: 0 where `fresh`."""
+        now_ns = self._now_ns()
+        if fresh or self._table is None or now_ns >= self._due_ns:
+            before_ns = self._cpu_ns()
+            self._table = self._dump()
+            cost_ns = self._cpu_ns() - before_ns
+            pause_ns = min(cost_ns * DUMP_SHARE, DUMP_LEAST_NS) if cost_ns > CHEAP_NS else 0
+            self._taken_ns, self._due_ns = now_ns, now_ns + pause_ns
+        return self._table, now_ns - self._taken_ns
+
+
+class Namespace:
+    """The kernel's sources of one network namespace, opened while this process is inside."""
+
+    def __init__(self) -> None:
+        self._diag = SockDiag()
+        self._sockstat = sockstat.open()
+        self._snmp = snmp.open()
+        self._netstat = netstat.open()
+        self._passing = PacedDump(lambda: self.dump(ALL - SLOW))
+
+    def counters(self) -> dict[str, int]:
+        return {**self._snmp.read(), **self._netstat.read()}
+
+    def time_wait(self, table: SocketTable) -> int:
+        """TIME-WAIT by sockstat, less the minisockets of FIN-WAIT-2 that it counts among them (K17)."""
+        return self._sockstat.read().time_wait(table.fin_wait_2_minisockets())
+
+    def check(self) -> BothWays:
+        """The shortcut beside a full dump."""
+        return both_ways(lambda: self._sockstat.read().tw, lambda: self.dump(ALL))
+
+    def dump(self, states: frozenset[State]) -> SocketTable:
+        return self._diag.dump(AddressFamily.AF_UNSPEC, states)
+
+    def read(self, *, fresh: bool) -> tuple[SocketTable, int]:
+        """All states but TIME-WAIT, and how old that is, in ns: 0 where `fresh`."""
+        table, age_ns = self._passing.read(fresh=fresh)
+        if age_ns and table.fin_wait_2_minisockets() * MINISOCKETS_SHARE > self._sockstat.read().tw:
+            table, age_ns = self._passing.read(fresh=True)
+        return table, age_ns
+
+
+class Sides:
+    """Both sides, read at one instant."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        namespaces.enter_user(plan.user)
+        self._namespaces: dict[Side, Namespace] = {}
+        for side, network in plan.networks.items():
+            namespaces.enter_network(network)
+            self._namespaces[side] = Namespace()
+        self._softnet = softnet.open()
+        self._clocks: dict[Side, list[process.CpuClock | process.Ended]] = {side: [] for side in Side}
+        self._waits: dict[Side, list[schedstat.WaitClock]] = {side: [] for side in Side}
+
+    def watch(self, pids: Mapping[str, Sequence[int]]) -> None:
+        """Take these processes' CPU time for their side's."""
+        for side in Side:
+            self._clocks[side] = process.open_all(pids.get(side, ()))
+            self._waits[side] = schedstat.open_all(pids.get(side, ()))
+
+    def sample(self, origin_ns: int, owed_ns: int, *, fresh: bool) -> Sample:
+        """One sample, owed since an instant; a `fresh` one has no states from a dump before."""
+        begun_ns = monotonic_ns()
+        sides = self._shared() if self._plan.shared else self._apart(fresh=fresh)
+        return Sample(
+            t_ns=begun_ns - origin_ns,
+            cost_ns=monotonic_ns() - begun_ns,
+            late=begun_ns - owed_ns > self._plan.every_ns // 2,
+            full=self._plan.shared,
+            sides=sides,
+            softnet_dropped=self._softnet.read(),
+            missed=max(begun_ns - owed_ns, 0) // self._plan.every_ns,
+        )
+
+    def check(self) -> dict[Side, BothWays]:
+        """TIME-WAIT both ways, of each side."""
+        return {side: namespace.check() for side, namespace in self._namespaces.items()}
+
+    def _apart(self, *, fresh: bool) -> dict[Side, SideSample]:
+        """A namespace a side: TIME-WAIT need not be dumped."""
+        sides: dict[Side, SideSample] = {}
+        for side, namespace in self._namespaces.items():
+            table, age_ns = namespace.read(fresh=fresh)
+            counts = table.counts()
+            time_wait = namespace.time_wait(table)
+            if time_wait:
+                counts[State.TIME_WAIT] = time_wait
+            held = self._in_range(table) + time_wait if side is Side.CLIENT else 0
+            sides[side] = self._side(side, counts, held, namespace.counters(), age_ns)
+        return sides
+
+    def _shared(self) -> dict[Side, SideSample]:
+        """One namespace for both: every socket has to be looked at, for its ports tell whose it is."""
+        namespace = self._namespaces[Side.CLIENT]
+        table = namespace.dump(ALL)
+        client = table.select(remote_port=self._plan.port)
+        server = table.select(local_port=self._plan.port)
+        counters = namespace.counters()
+        return {
+            Side.CLIENT: self._side(Side.CLIENT, client.counts(), self._in_range(client), counters),
+            Side.SERVER: self._side(Side.SERVER, server.counts(), 0, counters),
+        }
+
+    def _in_range(self, table: SocketTable) -> int:
+        low, high = self._plan.ports
+        return int(((table.local_port >= low) & (table.local_port <= high)).sum())
+
+    def _side(
+        self,
+        side: Side,
+        states: Mapping[State, int],
+        held: int,
+        counters: Mapping[str, int],
+        age_ns: int = 0,
+    ) -> SideSample:
+        times = [clock.read() for clock in self._clocks[side]]
+        return SideSample(
+            states=states,
+            ports_held=held,
+            counters=counters,
+            cpu_user_ns=sum(time.user_ns for time in times),
+            cpu_system_ns=sum(time.system_ns for time in times),
+            workers_cpu_ns=tuple(time.user_ns + time.system_ns for time in times),
+            workers_wait_ns=tuple(clock.read() for clock in self._waits[side]),
+            states_age_ns=age_ns,
+        )
+
+
+@dataclass(slots=True)
+class Clock:
+    """The instants at which samples are due: multiples of the period since the origin, none twice.
+
+    `due_ns` is the next one still to come, and `owed_ns` the first since the last sample began: an earlier
+    one where that sample took longer than a period. Lateness is counted from there, so that instants
+    that were missed are told however they were.
+    """
+
+    origin_ns: int
+    every_ns: int
+    due_ns: int = field(init=False)
+    owed_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.due_ns = self.owed_ns = self.origin_ns
+
+    def advance(self, begun_ns: int, now_ns: int) -> None:
+        """Go on from a sample that began and ended then. Instants that were missed are not made up for."""
+        self.owed_ns, self.due_ns = self._after(begun_ns), self._after(now_ns)
+
+    def _after(self, instant_ns: int) -> int:
+        """The first that is past both this instant and the one that was due."""
+        periods = (max(instant_ns, self.due_ns) - self.origin_ns) // self.every_ns
+        return self.origin_ns + (periods + 1) * self.every_ns
+
+
+def is_quiet(sample: Sample) -> bool:
+    """Whether only states are left that last."""
+    return all(state in RESTING for side in sample.sides.values() for state in side.states)
+
+
+class Reporter:
+    """Says the samples, and the spans between two of them that are too long.
+
+    Those for which the reader leaves no room are dropped, and count as missed.
+    """
+
+    def __init__(self, lines: Lines, plan: Plan, origin_ns: int) -> None:
+        self._lines = lines
+        self._origin_ns = origin_ns
+        self._pulse = Pulse(plan.every_ns, origin_ns)
+        self._dropped = 0
+
+    def sample(self, sample: Sample, *, last: bool = False) -> None:
+        """The next one; one of the `last` is said in any case."""
+        if self._lines.full and not last:
+            self._dropped += 1 + sample.missed
+            return
+        if (span := self._pulse.beat(self._origin_ns + sample.t_ns)) is not None:
+            cause = GapCause.UNREAD if self._dropped else GapCause.HELD_UP
+            self._lines.say("gap", {**plain(span), "cause": cause})
+        self._lines.say("sample", plain(replace(sample, missed=sample.missed + self._dropped)))
+        self._dropped = 0
+
+    def check(self, sides: Sides) -> None:
+        """Compare the shortcut with a full dump: before the load and after it, while nothing moves."""
+        t_ns = monotonic_ns() - self._origin_ns
+        self._lines.say("sample_check", {"t_ns": t_ns, "sides": plain(sides.check())})
+
+
+def run() -> None:
+    plan = Plan.from_json(sys.stdin.readline())
+    sides, lines = Sides(plan), Lines()
+    lines.say("ready")
+    go: dict[str, Any] = json.loads(sys.stdin.readline())
+    sides.watch(go["pids"])
+    clock = Clock(go["origin_ns"], plan.every_ns)
+    # The baseline: what the counters and states are before the first packet.
+    lines.say("sample", plain(sides.sample(clock.origin_ns, monotonic_ns(), fresh=True)))
+    reporter = Reporter(lines, plan, clock.origin_ns)
+    reporter.check(sides)
+    stop_ns: int | None = None
+    while True:
+        wait_ns = clock.due_ns - monotonic_ns()
+        if wait_ns > 0 and stop_ns is None and select.select([sys.stdin], [], [], wait_ns / 1e9)[0]:
+            stop_ns = monotonic_ns()
+        elif wait_ns > 0 and stop_ns is not None:
+            select.select([], [], [], wait_ns / 1e9)
+        else:
+            # What is left at the end is judged by the last sample: that one is whole.
+            sample = sides.sample(clock.origin_ns, clock.owed_ns, fresh=stop_ns is not None)
+            reporter.sample(sample, last=stop_ns is not None)
+            clock.advance(clock.origin_ns + sample.t_ns, monotonic_ns())
+            if stop_ns is not None and (is_quiet(sample) or monotonic_ns() - stop_ns > SETTLE_NS):
+                break
+    reporter.check(sides)
+    lines.say("over", {"t_ns": monotonic_ns() - clock.origin_ns})
+    lines.close()
+
+
+if __name__ == "__main__":
+    run()

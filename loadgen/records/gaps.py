@@ -1,0 +1,86 @@
+"""Spans of a run that were not observed: a process was held up, or its records found no reader.
+
+Pure. A gap is known from the clock of the process itself and is recorded as an event. Rates are read off
+the intervals that no gap of the load touches, knees between gaps of any kind.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from loadgen.records.types import Event, Interval, plain
+
+GAP = "gap"
+"""The event's kind."""
+SAMPLER = "sampler"
+"""What the sampler is called. Its gaps hide the sockets; those of all others hide what the load did."""
+
+
+class GapCause(StrEnum):
+    """Why nothing was observed."""
+
+    HELD_UP = "held_up"
+    """The process did not run."""
+    UNREAD = "unread"
+    """The process that runs the variant did not read: samples were dropped, intervals merged into one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """`what` was not observed from one instant to another, both since the load began."""
+
+    what: str
+    start_ns: int
+    end_ns: int
+    cause: GapCause
+
+    @classmethod
+    def of(cls, event: Event) -> "Gap":
+        return cls(event.data["what"], event.t_ns, event.data["end_ns"], GapCause(event.data["cause"]))
+
+    def event(self) -> Event:
+        return Event(
+            self.start_ns, GAP, plain({"what": self.what, "end_ns": self.end_ns, "cause": self.cause})
+        )
+
+    def touches(self, start_ns: int, end_ns: int) -> bool:
+        return self.start_ns < end_ns and start_ns < self.end_ns
+
+
+def gaps_of(events: Iterable[Event]) -> list[Gap]:
+    """The gaps among a variant's events, by their begin."""
+    return sorted((Gap.of(event) for event in events if event.kind == GAP), key=lambda gap: gap.start_ns)
+
+
+def of_load(gaps: Iterable[Gap], *, by_kernel: bool) -> list[Gap]:
+    """Those that hide what the load did. Where a command drives, the samples alone show it."""
+    return [gap for gap in gaps if by_kernel or gap.what != SAMPLER]
+
+
+def hidden(intervals: Iterable[Interval], gaps: Iterable[Gap]) -> list[bool]:
+    """Of each interval whether a gap touches it."""
+    spans = _spans(gaps)
+    ends_ns = [end_ns for _, end_ns in spans]
+
+    def touched(interval: Interval) -> bool:
+        place = bisect_right(ends_ns, interval.start_ns)
+        return place < len(spans) and spans[place][0] < interval.end_ns
+
+    return [touched(interval) for interval in intervals]
+
+
+def covered_ns(gaps: Iterable[Gap], start_ns: int, end_ns: int) -> int:
+    """How much of a span is in gaps."""
+    return sum(max(min(end, end_ns) - max(start, start_ns), 0) for start, end in _spans(gaps))
+
+
+def _spans(gaps: Iterable[Gap]) -> list[tuple[int, int]]:
+    """The time in gaps as spans apart from each other, in order."""
+    spans: list[tuple[int, int]] = []
+    for start_ns, end_ns in sorted((gap.start_ns, gap.end_ns) for gap in gaps):
+        if spans and start_ns <= spans[-1][1]:
+            spans[-1] = spans[-1][0], max(spans[-1][1], end_ns)
+        else:
+            spans.append((start_ns, end_ns))
+    return spans

@@ -1,0 +1,328 @@
+"""What a run leaves behind: the record types and their JSON lines.
+
+Times are nanoseconds on CLOCK_MONOTONIC since the variant's origin,
+the instant its load begins; what happens before is negative.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, NotRequired, Self, TypedDict, TypeVar, cast
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from loadgen.tcp import Failure, Side, State
+
+SCHEMA_VERSION = 1
+"""Version of every file in a run directory; a reader refuses what it does not know."""
+
+EXACT = 1 << 53
+"""The largest count, and time in nanoseconds, that a record may have: every reader of JSON reads it exactly.
+As a time it is a hundred days."""
+DEEPEST = 16
+"""How deep an event's data, and a document, may be nested: what churn writes comes to half of it."""
+
+Count = Annotated[int, Meta(ge=0, le=EXACT)]
+Time = Annotated[int, Meta(ge=-EXACT, le=EXACT)]
+
+
+def _key(kind: type, text: str) -> Failure:
+    """Read the key that JSON has for a `Failure`, the one type of a record that msgspec does not know."""
+    assert kind is Failure
+    return Failure.parse(text)
+
+
+class _Record(Struct, frozen=True, forbid_unknown_fields=True):
+    """What has a form of its own in JSON.
+
+    Reading refuses other types and unknown keys. A key that has a default may be missing: an earlier churn
+    did not write it.
+    """
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `json.loads` gave. Raises ValueError."""
+        return msgspec.convert(data, cls, dec_hook=_key)
+
+    def check(self) -> None:
+        """Raise ValueError for what types alone do not say."""
+
+
+class SideSample(_Record, frozen=True):
+    """The TCP state of one side at one instant.
+
+    `states` counts sockets by state, zeros left out, TIME-WAIT included. `ports_held` counts the
+    client's sockets (TIME-WAIT too) on ephemeral ports; it is 0 for a server. `counters` are the
+    kernel's own, cumulative since the namespace was made, under the kernel's names. `cpu_user_ns`
+    and `cpu_system_ns` are those of the side's processes, cumulative; `workers_cpu_ns` both together
+    of each of them, in the order of the event `processes`, and `workers_wait_ns` the time that each was
+    ready to run and had no core. Empty where they are not known one by one.
+
+    `states_age_ns` is how long before this sample the states were read, TIME-WAIT apart: 0 but where
+    reading is dear, because there are many sockets to walk over (`loadgen.observe.sampler.DUMP_SHARE`).
+    """
+
+    states: Mapping[State, Count]
+    ports_held: Count
+    counters: Mapping[str, Count]
+    cpu_user_ns: Count
+    cpu_system_ns: Count
+    workers_cpu_ns: tuple[Count, ...] = ()
+    workers_wait_ns: tuple[Count, ...] = ()
+    states_age_ns: Count = 0
+
+    def count(self, state: State) -> int:
+        return self.states.get(state, 0)
+
+
+class Sample(_Record, frozen=True):
+    """Both sides at one instant: `t_ns` is when reading began, `cost_ns` how long it took.
+
+    `late` tells that reading began more than half a period after it was due, or that instants before it were
+    missed, which `missed` counts. `full` tells that TIME-WAIT was counted socket by
+    socket (slow, K20) and not taken from sockstat (K17).
+    `softnet_dropped` is host-wide and cumulative (K26).
+    """
+
+    t_ns: Time
+    cost_ns: Count
+    late: bool
+    full: bool
+    sides: Mapping[Side, SideSample]
+    softnet_dropped: Count
+    missed: Count = 0
+
+    def check(self) -> None:
+        for side in Side:
+            if side not in self.sides:
+                raise ValueError(f"lacks the {side}'s side")
+
+
+COUNTS = (
+    "offered",
+    "started",
+    "late",
+    "dropped",
+    "attempts",
+    "opened",
+    "connected",
+    "timed",
+    "exchanges",
+    "reads",
+    "succeeded",
+)
+"""The fields of an `Interval` that count what happened in it, and so add up."""
+
+
+class Closes(_Record, frozen=True):
+    """Connections that ended, by who ended them first and how, as the client saw it.
+
+    `server_fin_reset` is no other end: of `server_fin` it counts those where a RST of the server followed
+    before the client had closed. Bytes of the client had come after the server's close (RFC 1122, 4.2.2.13).
+    """
+
+    client_fin: Count = 0
+    client_rst: Count = 0
+    server_fin: Count = 0
+    server_rst: Count = 0
+    server_fin_reset: Count = 0
+
+    @property
+    def total(self) -> int:
+        return self.client_fin + self.client_rst + self.server_fin + self.server_rst
+
+
+class Interval(_Record, frozen=True):
+    """What the load workers counted between two instants, 100 ms apart unless one was held up.
+
+    A command does not tell what it counts. Where it drives, the interval lies between two samples and
+    is `by_kernel`: opened, connected, closes and in_flight are the kernel's, all else is 0 and unknown.
+
+    offered     requests whose intended start fell into the interval
+    started     of those and earlier ones, the requests actually begun
+    late        starts later than the scenario's bound; dropped: starts given up
+    attempts    tries to connect that began; opened: those that sent a SYN;
+    connected   those that were established; timed: of these, the ones whose connect() was timed: all,
+                but for the uring driver, which times one in 10 ms
+    exchanges   responses that were complete and right; reads: how often the driver read bytes of a response,
+                0 and unknown where its library does that (aiohttp)
+    succeeded   attempts that failed in nothing: each exchange that they began was complete and right, and the
+                connection was then closed, as the scenario says or by the server's FIN, with however few
+                of its requests (RFC 9112, section 9.3); errors: the others, by `phase:kind`
+    in_flight   connections open at the end of the interval
+    connecting_ns   time spent inside connect(), calls that failed included, over all load workers; None
+                where it is not measured
+    Percentiles are nanoseconds, None where nothing was measured: `connect` from connect() to
+    established, `response` from the intended start, `service` from the actual one.
+    """
+
+    start_ns: Time
+    end_ns: Time
+    offered: Count = 0
+    started: Count = 0
+    late: Count = 0
+    dropped: Count = 0
+    attempts: Count = 0
+    opened: Count = 0
+    connected: Count = 0
+    timed: Count = 0
+    exchanges: Count = 0
+    reads: Count = 0
+    succeeded: Count = 0
+    in_flight: Count = 0
+    closes: Closes = Closes()
+    errors: Mapping[Failure, Count] = field(default_factory=dict[Failure, int])
+    connect_p50_ns: Count | None = None
+    connect_p99_ns: Count | None = None
+    response_p50_ns: Count | None = None
+    response_p99_ns: Count | None = None
+    connecting_ns: Count | None = None
+    by_kernel: bool = False
+
+    def check(self) -> None:
+        if self.end_ns < self.start_ns:
+            raise ValueError("ends before it begins")
+
+
+def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
+    """What they counted, added up, as one interval of that time: without percentiles, which do not add up."""
+    errors: Counter[Failure] = Counter()
+    for part in parts:
+        errors.update(part.errors)
+    connecting = [part.connecting_ns for part in parts if part.connecting_ns is not None]
+    closes = Closes(*(sum(getattr(part.closes, each) for part in parts) for each in Closes.__struct_fields__))
+    return Interval(
+        start_ns=start_ns,
+        end_ns=end_ns,
+        **dict[str, Any]({name: sum(getattr(part, name) for part in parts) for name in COUNTS}),
+        in_flight=parts[-1].in_flight,
+        closes=closes,
+        errors=dict(errors),
+        connecting_ns=sum(connecting) if len(connecting) == len(parts) else None,
+        by_kernel=any(part.by_kernel for part in parts),
+    )
+
+
+class Event(_Record, frozen=True):
+    """Something that happened once: `lab`, `processes`, `load_ends`, `interrupted`, `process_died`..."""
+
+    t_ns: Time
+    kind: str
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def check(self) -> None:
+        check_depth(self.data)
+        form = _DATA.get(self.kind)
+        if form is not None:
+            msgspec.convert(self.data, form)
+
+
+ORIGIN = "origin"
+"""The event that all times count from; its `wall_s` is that instant in seconds since the epoch."""
+
+
+class _Origin(TypedDict):
+    wall_s: float
+
+
+class _Lab(TypedDict):
+    sysctls: dict[Side, dict[str, str]]
+
+
+class _Processes(TypedDict):
+    cpus: NotRequired[Count]
+
+
+class _Driver(TypedDict):
+    driver: str
+    why: str
+    lacking: NotRequired[bool]
+
+
+class _ProcessDied(TypedDict):
+    what: str
+    how: str
+    stderr: str
+
+
+class _WorkerExited(TypedDict):
+    status: int
+
+
+class _CommandEnded(TypedDict):
+    asked: bool
+    code: Annotated[int, Meta(ge=-64, le=255)]
+    stderr: str
+
+
+class _BothWays(TypedDict):
+    sockstat: Count
+    dump: Count
+
+
+class _SampleCheck(TypedDict):
+    sides: dict[Side, _BothWays]
+
+
+_DATA: Mapping[str, Any] = {
+    ORIGIN: _Origin,
+    "lab": _Lab,
+    "processes": _Processes,
+    "driver": _Driver,
+    "process_died": _ProcessDied,
+    "worker_exited": _WorkerExited,
+    "command_ended": _CommandEnded,
+    "sample_check": _SampleCheck,
+}
+"""What is read of an event's data, by its kind."""
+
+Record = Sample | Interval | Event
+
+_R = TypeVar("_R", Sample, Interval, Event)
+_DECODERS: Mapping[type, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind, dec_hook=_key) for kind in (Sample, Interval, Event)
+}
+
+
+def decode(kind: type[_R], line: bytes) -> _R:
+    """One record from its line. Raises ValueError, and RecursionError where it is nested without end."""
+    record: _R = _DECODERS[kind].decode(line)
+    record.check()
+    return record
+
+
+def check_depth(value: object, deepest: int = DEEPEST) -> None:
+    """Raise ValueError where JSON data is nested deeper than what churn writes."""
+    match value:
+        case dict():
+            inner = list(cast(dict[str, object], value).values())
+        case list():
+            inner = cast(list[object], value)
+        case _:
+            return
+    if inner and not deepest:
+        raise ValueError("is nested too deeply")
+    for one in inner:
+        check_depth(one, deepest - 1)
+
+
+def to_json(record: Record) -> str:
+    """One record as one JSON line, without its newline."""
+    return msgspec.json.encode(record).decode()
+
+
+def plain(value: Any) -> Any:
+    """Records and other data as what JSON knows: objects by their fields, dict keys by their text."""
+    match value:
+        case Struct():
+            return msgspec.to_builtins(value)
+        case dict():
+            items = cast(dict[Any, Any], value)
+            return {str(key): plain(item) for key, item in items.items()}
+        case list() | tuple():
+            return [plain(item) for item in cast(list[Any], value)]
+        case _ if is_dataclass(value):
+            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            return value

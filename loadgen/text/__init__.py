@@ -1,0 +1,1 @@
+"""What people write, read with its place: problems, units, YAML, formulas."""
