@@ -9,8 +9,8 @@ from rich.console import Console
 
 from loadgen.analysis.fold import Fold
 from loadgen.cli.screen import LiveView, PlainLines
-from loadgen.engine.plans import situation
 from loadgen.model.predict import predict
+from loadgen.model.situation import situation
 from loadgen.records.directory import RunDirectory
 from loadgen.scenario.models import Scenario, Variant
 from tests.made_records import NO_PORT, interval, variant

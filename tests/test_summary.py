@@ -15,8 +15,8 @@ from loadgen.analysis.summary import (
     summary_document,
     verdict,
 )
-from loadgen.engine.plans import situation
 from loadgen.model.predict import Prediction, predict
+from loadgen.model.situation import situation
 from loadgen.records.latency import Latency
 from loadgen.records.types import Closes, Event, Record
 from loadgen.scenario.expectation import Expectation

@@ -8,8 +8,8 @@ import pytest
 from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.summary import Compared, Expected, VariantSummary
 from loadgen.cli.tables import print_predictions, print_report
-from loadgen.engine.plans import situation
 from loadgen.model.predict import predict
+from loadgen.model.situation import situation
 from loadgen.records.directory import RunDirectory
 from loadgen.scenario.expectation import Verdict
 from loadgen.scenario.models import Scenario
