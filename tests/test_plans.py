@@ -293,7 +293,7 @@ def situated(tmp_path: Path, **parts: Any) -> Situation:
 
 
 def test_ports_are_a_range_for_each_pair_of_addresses(tmp_path: Path) -> None:
-    found = situation(
+    found = situated(
         tmp_path, lab={"client": {"ports": "40000-40999", "addresses": 2}, "server": {"addresses": 3}}
     )
     assert (found.ports, found.paths) == (6_000, 6)
