@@ -17,7 +17,7 @@ from loadgen.analysis.saturation import saturation
 from loadgen.analysis.unobserved import unobserved
 from loadgen.records.types import plain
 from loadgen.scenario.choices import Topology
-from loadgen.scenario.models import Variant
+from loadgen.scenario.document import Variant
 from loadgen.tcp import Fault, Phase, Side, State
 from loadgen.wire.exit_status import how_ended
 

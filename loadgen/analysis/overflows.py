@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from loadgen.analysis.caveats import Caveat, CaveatKind
 from loadgen.analysis.fold import Fold
-from loadgen.scenario.choices import Topology
-from loadgen.scenario.models import ServerKind, Variant
+from loadgen.scenario.choices import ServerKind, Topology
+from loadgen.scenario.document import Variant
 from loadgen.tcp import Side
 
 SOMAXCONN = "net.core.somaxconn"

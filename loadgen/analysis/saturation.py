@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from loadgen.analysis.caveats import Caveat, CaveatKind
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.headroom import Core, Exhaustion, Search
-from loadgen.scenario.choices import Driver
-from loadgen.scenario.models import OpenLoop, ServerKind, Variant
+from loadgen.scenario.choices import Driver, ServerKind
+from loadgen.scenario.document import Variant
+from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import Side
 
 SATURATED = 0.95
