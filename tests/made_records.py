@@ -5,7 +5,7 @@ from typing import Any
 
 from loadgen.records.gaps import Gap, GapCause
 from loadgen.records.types import Closes, Event, Interval, Sample, SideSample
-from loadgen.scenario.models import Variant
+from loadgen.scenario.document import Variant
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 
 S = 1_000_000_000

@@ -47,7 +47,7 @@ from loadgen.records.damage import Damage
 from loadgen.records.gaps import GapCause
 from loadgen.records.latency import Latency
 from loadgen.records.types import Closes, Event, Interval, Record, Sample
-from loadgen.scenario.models import Variant
+from loadgen.scenario.document import Variant
 from loadgen.tcp import Failure, Fault, Phase, State
 from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, gap, interval, sample, side, variant
 

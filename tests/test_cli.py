@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from loadgen.cli import main
-from loadgen.engine import preflight
-from loadgen.engine.preflight import Check, Verdict
+from loadgen.engine import machine
+from loadgen.engine.machine import Check, Verdict
 from loadgen.records.directory import RunDirectory
-from loadgen.scenario.models import Scenario
+from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import resolved
 from tests.command import Done, Running, churn
 from tests.made_records import variant
@@ -129,7 +129,7 @@ def test_a_remedy_of_the_doctor_stands_on_one_line(monkeypatch: pytest.MonkeyPat
         f"as root: sysctl -w {' '.join(f'user.max_{name}_namespaces=10000' for name in ('user', 'net') * 4)}"
     )
     found = [Check("kernel", Verdict.OK, "[Linux]"), Check("namespaces", Verdict.FAIL, "none left", remedy)]
-    monkeypatch.setattr(preflight, "checks", lambda **_: found)
+    monkeypatch.setattr(machine, "checks", lambda **_: found)
     monkeypatch.setenv("COLUMNS", "80")
     for terminal in ("", "1"):
         monkeypatch.setenv("FORCE_COLOR", terminal)

@@ -23,9 +23,9 @@ from loadgen.model.predict import predict
 from loadgen.model.situation import TIME_WAIT_S, Situation, situation
 from loadgen.observe import sampler
 from loadgen.programs.plan import Plan as CommandPlan
-from loadgen.scenario import models as scenario_models
 from loadgen.scenario.choices import Driver
-from loadgen.scenario.models import Variant
+from loadgen.scenario.document import Variant
+from loadgen.scenario.model import Model
 from loadgen.scenario.read import load_scenario
 from loadgen.tcp import CloseMethod, Closer, Side
 from servers.plan import Plan as ServerPlan
@@ -155,7 +155,7 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         inner = [
             candidate
             for candidate in (field.annotation, *getattr(field.annotation, "__args__", ()))
-            if isinstance(candidate, type) and issubclass(candidate, scenario_models.Model)
+            if isinstance(candidate, type) and issubclass(candidate, Model)
         ]
         if inner:
             yield from fields(inner[0], f"{prefix}{name}.")

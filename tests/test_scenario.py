@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from loadgen.scenario.choices import Arrivals, Driver, Family, Topology
-from loadgen.scenario.models import Http, OpenLoop, Scenario, ServerKind
+from loadgen.scenario.choices import Arrivals, Driver, Family, Http, ServerKind, Topology
+from loadgen.scenario.document import Scenario
 from loadgen.scenario.read import load_scenario
 from loadgen.scenario.schema import json_schema, resolved, restore
+from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import CloseMethod, Closer
 from loadgen.text.problem import ScenarioError
 from loadgen.text.units import ByteSize, Duration, PortRange
@@ -844,7 +845,7 @@ def test_a_mistake_is_answered_where_it_stands(read: Read, name: str, quick: boo
 )
 def test_a_wrong_override_is_shown_as_it_was_given(read: Read, argument: str, fragment: str) -> None:
     (problem,) = problems(read, "title: t\nvariants: {a: {}, b: {}}", overrides=[argument])
-    assert problem.startswith(f"--set {visible(argument)}: ")
+    assert problem.startswith(visible(f"--set {argument}: "))
     assert fragment in problem
 
 
@@ -895,7 +896,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, fragment: str) ->
     with pytest.raises(ScenarioError) as caught:
         load_scenario(path)
     (problem,) = caught.value.problems
-    assert str(problem).startswith(f"{visible(str(path))}: {fragment}")
+    assert str(problem).startswith(visible(f"{path}: {fragment}"))
     assert problem.hint
 
 

@@ -12,7 +12,7 @@ from loadgen.cli.screen import LiveView, PlainLines
 from loadgen.model.predict import predict
 from loadgen.model.situation import situation
 from loadgen.records.directory import RunDirectory
-from loadgen.scenario.models import Scenario, Variant
+from loadgen.scenario.document import Scenario, Variant
 from tests.made_records import NO_PORT, interval, variant
 
 COMMAND = {"driver": "command", "command": ["/usr/bin/wrk", "{url}"]}

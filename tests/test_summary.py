@@ -19,8 +19,8 @@ from loadgen.model.predict import Prediction, predict
 from loadgen.model.situation import situation
 from loadgen.records.latency import Latency
 from loadgen.records.types import Closes, Event, Record
+from loadgen.scenario.document import Variant
 from loadgen.scenario.expectation import Expectation
-from loadgen.scenario.models import Variant
 from loadgen.tcp import State
 from loadgen.text.problem import Mark
 from tests.made_records import NO_PORT, STEP, S, ended, interval, sample, side, variant

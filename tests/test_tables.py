@@ -11,8 +11,8 @@ from loadgen.cli.tables import print_predictions, print_report
 from loadgen.model.predict import predict
 from loadgen.model.situation import situation
 from loadgen.records.directory import RunDirectory
+from loadgen.scenario.document import Scenario
 from loadgen.scenario.expectation import Verdict
-from loadgen.scenario.models import Scenario
 from tests.made_records import NO_PORT, variant
 
 NAMES = ("short-client-closes", "keeps-100,driver=aiohttp")

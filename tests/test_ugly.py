@@ -36,7 +36,7 @@ from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.topology import client_server_lab
 from loadgen.records.directory import RunDirectory, Status
 from loadgen.records.types import Sample
-from loadgen.scenario.models import Variant
+from loadgen.scenario.document import Variant
 from loadgen.scenario.read import load_scenario
 from loadgen.tcp import Side
 from loadgen.wire.exit_status import how_ended

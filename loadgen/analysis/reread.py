@@ -13,7 +13,7 @@ from loadgen.records.damage import Damage, reason
 from loadgen.records.directory import RUN_FILE, RunDirectory, RunError
 from loadgen.records.latency import Latency
 from loadgen.records.types import Record
-from loadgen.scenario.models import Scenario
+from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import restore
 from loadgen.text.problem import ScenarioError, quote
 

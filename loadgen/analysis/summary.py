@@ -19,8 +19,8 @@ from loadgen.analysis.races import NO_RACES, Races, find_races
 from loadgen.model.predict import Prediction
 from loadgen.records.types import plain
 from loadgen.scenario.choices import Driver
+from loadgen.scenario.document import Variant
 from loadgen.scenario.expectation import Verdict
-from loadgen.scenario.models import Variant
 from loadgen.tcp import CloseMethod, Closer, Failure, Side
 
 

@@ -19,7 +19,7 @@ def doctor(runs: Path) -> None:
     from rich.text import Text
 
     from loadgen.cli.columns import screen
-    from loadgen.engine.preflight import Verdict, checks
+    from loadgen.engine.machine import Verdict, checks
 
     styles = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
     found = checks(descriptors_needed=DESCRIPTORS, directory=runs)

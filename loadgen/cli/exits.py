@@ -1,11 +1,14 @@
 """Exit codes, and the way from an error to one. The codes are a contract (docs/files.md)."""
 
 from enum import IntEnum
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from loadgen.text.visible import LINE_BREAKS, visible
+
+if TYPE_CHECKING:
+    from loadgen.engine.experiment import Outcome
 
 
 class Exit(IntEnum):
@@ -29,3 +32,14 @@ def fail(code: Exit, message: str) -> NoReturn:
     """Print an error to stderr and exit."""
     echo(message, err=True)
     raise SystemExit(int(code))
+
+
+def exit_code(outcome: "Outcome") -> Exit:
+    """The exit code of the most serious outcome of a run."""
+    if outcome.interrupted:
+        return Exit.INTERRUPTED
+    if not all(summary.valid for summary in outcome.summaries):
+        return Exit.INVALID
+    if not all(summary.passed for summary in outcome.summaries):
+        return Exit.EXPECTATION_FAILED
+    return Exit.FINE

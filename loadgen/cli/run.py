@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli.exits import Exit, echo, fail
+from loadgen.cli.exits import Exit, echo, exit_code, fail
 from loadgen.cli.signals import stop_handler
 from loadgen.cli.sources import read_scenario, runs_option, scenario_arguments
 
 if TYPE_CHECKING:
     from loadgen.engine.experiment import Outcome, Watcher
     from loadgen.records.directory import RunDirectory
-    from loadgen.scenario.models import Scenario
+    from loadgen.scenario.document import Scenario
 
-LAB_CHECKS = frozenset({"namespaces", "sysctls", "links"})
-"""The checks that a lab of its own stands on."""
-
-SPARE_DESCRIPTORS = 64
-"""What a process needs besides its connections: pipes, event loop, libraries."""
+FALLBACK = (
+    "Cannot create network namespaces. Running on plain loopback, where Linux reuses TIME-WAIT ports"
+    " after 1 s, so the result will differ (see docs/facts.md#k12)."
+)
 
 
 @click.command()
@@ -52,16 +51,11 @@ def run(
     from loadgen.cli.screen import watcher_for
     from loadgen.cli.tables import print_figures, print_report
     from loadgen.engine.experiment import create_directory
-    from loadgen.engine.preflight import raise_descriptor_limit
     from loadgen.lab.errors import BuilderKilledError, LabUnavailable, SysctlRefused
     from loadgen.records.types import SCHEMA_VERSION
 
     path, asked = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
-    need_programs(asked)
-    need_uring(asked)
-    raise_descriptor_limit()
-    asked = prepared(asked, runs)
-    need_commands(asked)
+    asked = ready(asked, runs)
     try:
         directory = create_directory(runs, path)
     except OSError as error:
@@ -103,68 +97,18 @@ def run(
             raise failure
 
 
-def need_commands(scenario: "Scenario") -> None:
-    """See that commands can be kept where they are to run; in a lab of its own a user may do so."""
-    from loadgen.engine import plans
-    from loadgen.engine.preflight import Verdict, command_check
-    from loadgen.scenario.choices import Topology
+def ready(scenario: "Scenario", runs: Path) -> "Scenario":
+    """The scenario as this machine can run it. Warnings go to stderr; exits with INVALID if it cannot run."""
+    from loadgen.engine.preflight import preflight
 
-    places = [
-        f"{key} of {variant.name}"
-        for variant in scenario.variants
-        if variant.lab.topology is Topology.HOST
-        for key in plans.programs(variant)
-    ]
-    if places and (check := command_check(", ".join(places))).verdict is not Verdict.OK:
-        fail(Exit.INVALID, f"{check.found}; {check.remedy}")
-
-
-def need_programs(scenario: "Scenario") -> None:
-    """See that the programs of all commands are installed; nothing is begun where one is not."""
-    from loadgen.engine import plans
-    from loadgen.engine.preflight import Verdict, program_check
-
-    asked: dict[str, list[str]] = {}
-    for variant in scenario.variants:
-        for key, program in plans.programs(variant).items():
-            asked.setdefault(program, []).append(f"{key} of {variant.name}")
-    found = [program_check(program, ", ".join(places)) for program, places in asked.items()]
-    missing = [
-        f"{check.name} {check.found}; {check.remedy}" for check in found if check.verdict is Verdict.FAIL
-    ]
-    if missing:
-        fail(Exit.INVALID, "\n".join(missing))
-
-
-def need_uring(scenario: "Scenario") -> None:
-    """See that io_uring can be had where it is asked for by name."""
-    from loadgen.engine.preflight import Verdict, uring_check
-    from loadgen.scenario.choices import Driver
-
-    for variant in scenario.variants:
-        check = uring_check(variant.lab.client.addresses)
-        if variant.load.driver is Driver.URING and check.verdict is not Verdict.OK:
-            fail(Exit.INVALID, f"load.driver of {variant.name}: {check.found}; {check.remedy}")
-
-
-def prepared(scenario: "Scenario", runs: Path) -> "Scenario":
-    """The scenario as this machine can run it, after a look at what it allows; doubts go to stderr."""
-    from loadgen.engine import plans
-    from loadgen.engine.experiment import on_host
-    from loadgen.engine.preflight import Verdict, checks
-    from loadgen.scenario.choices import Topology
-
-    needed = max(plans.descriptors(variant) for variant in scenario.variants) + SPARE_DESCRIPTORS
-    workers = max(variant.load.workers + variant.server.workers for variant in scenario.variants)
-    found = checks(descriptors_needed=needed, directory=runs, workers=workers)
-    for check in found:
-        if check.verdict is not Verdict.OK:
-            echo(f"{check.verdict}: {check.name}: {check.found}; {check.remedy}", err=True)
-    no_lab = any(check.verdict is Verdict.FAIL and check.name in LAB_CHECKS for check in found)
-    if no_lab and any(variant.lab.topology is not Topology.HOST for variant in scenario.variants):
-        echo("No lab can be had: running on plain loopback, where the answer differs (K12).", err=True)
-        return on_host(scenario)
-    return scenario
+    found = preflight(scenario, runs)
+    for check in found.warnings:
+        echo(f"{check.verdict}: {check.name}: {check.found}; {check.remedy}", err=True)
+    if found.fallback:
+        echo(FALLBACK, err=True)
+    if found.refusals:
+        fail(Exit.INVALID, "\n".join(f"{refusal.reason}; {refusal.remedy}" for refusal in found.refusals))
+    return found.scenario
 
 
 def conduct(scenario: "Scenario", directory: "RunDirectory", watcher: "Watcher", quick: bool) -> "Outcome":
@@ -209,14 +153,3 @@ def explained(failure: Exception) -> str:
             return f"{failure}: the limit is {limit} (ulimit -n); raise the hard one, as root: ulimit -Hn"
         case _:
             return str(failure)
-
-
-def exit_code(outcome: "Outcome") -> Exit:
-    """The gravest thing that can be said of the run."""
-    if outcome.interrupted:
-        return Exit.INTERRUPTED
-    if not all(summary.valid for summary in outcome.summaries):
-        return Exit.INVALID
-    if not all(summary.passed for summary in outcome.summaries):
-        return Exit.EXPECTATION_FAILED
-    return Exit.FINE

@@ -17,7 +17,8 @@ from loadgen.model.predict import Prediction
 from loadgen.records.directory import RunDirectory
 from loadgen.records.latency import Latency
 from loadgen.records.types import Interval, Record, Sample
-from loadgen.scenario.models import OpenLoop, Scenario, Variant
+from loadgen.scenario.document import Scenario, Variant
+from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import Side, State
 
 REFRESH_S = 0.2

@@ -11,7 +11,7 @@ from loadgen.cli.exits import Exit, fail
 
 if TYPE_CHECKING:
     from loadgen.records.directory import RunDirectory
-    from loadgen.scenario.models import Scenario
+    from loadgen.scenario.document import Scenario
 
 RUNS = Path("runs")
 LAST = "last"

@@ -14,7 +14,8 @@ from loadgen.analysis.summary import Compared, VariantSummary, run_verdict
 from loadgen.cli.columns import GAP, Column, print_columns, screen
 from loadgen.model.predict import Prediction
 from loadgen.records.directory import RunDirectory
-from loadgen.scenario.models import OpenLoop, Scenario, Variant
+from loadgen.scenario.document import Scenario, Variant
+from loadgen.scenario.traffic import OpenLoop
 
 _NONE = "–"
 ASSUMED = "*"

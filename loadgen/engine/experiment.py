@@ -19,10 +19,8 @@ from loadgen.model.situation import ports, situation
 from loadgen.records.directory import WHOLE, RunDirectory, Status
 from loadgen.records.latency import Latency
 from loadgen.records.types import Record, plain
-from loadgen.scenario.choices import Family, Topology
-from loadgen.scenario.models import Lab, Scenario, Variant
+from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.schema import resolved
-from loadgen.tcp import Side
 
 
 class Watcher(Protocol):
@@ -157,18 +155,3 @@ def environment() -> dict[str, Any]:
         "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE),
         "libraries": {name: version(name) for name in ("aiohttp", "h11", "hdrhistogram", "numpy", "uvloop")},
     }
-
-
-def on_host(scenario: Scenario) -> Scenario:
-    """The scenario on the host's own loopback, for a machine that allows no namespaces (K12)."""
-    variants = [
-        variant.model_copy(update={"lab": _lab_on_host(variant.lab)}) for variant in scenario.variants
-    ]
-    return scenario.model_copy(update={"variants": tuple(variants)})
-
-
-def _lab_on_host(lab: Lab) -> Lab:
-    changes: dict[str, Any] = {"topology": Topology.HOST, "sysctl": type(lab.sysctl)()}
-    if lab.family is Family.IPV6:  # ::1 is the only one there
-        changes |= {side: getattr(lab, side).model_copy(update={"addresses": 1}) for side in Side}
-    return lab.model_copy(update=changes)

@@ -17,7 +17,9 @@ from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.programs.plan import find_program
 from loadgen.scenario import placeholders
 from loadgen.scenario.choices import Driver, Family
-from loadgen.scenario.models import Load, OpenLoop, Server, Variant
+from loadgen.scenario.document import Variant
+from loadgen.scenario.endpoints import Server
+from loadgen.scenario.traffic import Load, OpenLoop
 from loadgen.tcp import Side
 from servers.behaviour import Behaviour
 from servers.plan import Kind

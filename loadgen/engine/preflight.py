@@ -1,201 +1,120 @@
-"""What this machine allows, told before a run: one `Check` for each thing that churn rests on.
+"""What a scenario needs of this machine, checked before a run: what is refused, and what runs differently.
 
-The lab is not asked about, it is tried: a pair is opened, and closed again.
+Nothing is printed here: a `Preflight` holds the findings, and the command shows them.
 """
 
-import os
-import platform
-import resource
-import shutil
-import socket
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
-from loadgen.drivers.uring import able
-from loadgen.kernel.sock_diag import SockDiag
-from loadgen.lab import namespaces, sysctls
-from loadgen.lab.errors import LabUnavailable, Part
-from loadgen.lab.lab import Lab, open_lab
-from loadgen.lab.topology import client_server_lab
-from loadgen.programs.plan import find_program
-from loadgen.tcp import Side, State
+from loadgen.engine import machine, plans
+from loadgen.engine.machine import Check, Verdict
+from loadgen.lab.errors import Part
+from loadgen.scenario.choices import Driver, Family, Topology
+from loadgen.scenario.document import Scenario
+from loadgen.scenario.lab import Lab
+from loadgen.tcp import Side
 
-LEAST_DISK_BYTES = 256 << 20
-"""Free space for a run's records and figures; a long one takes some tens of MB."""
+LAB_CHECKS = frozenset(Part)
+"""The checks without which there is no lab."""
 
-LEAST_CPUS = 2
-"""One for a load worker and one for a server worker: on one, each measures the other."""
-
-
-class Verdict(StrEnum):
-    """What a check means for a run."""
-
-    OK = "ok"
-    WARN = "warn"
-    """It goes, with less to see or less to trust."""
-    FAIL = "fail"
-    """It does not go."""
+SPARE_DESCRIPTORS = 64
+"""What a process needs besides its connections: pipes, event loop, libraries."""
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: what was found, and what to do about it (empty where it is fine)."""
+class Refusal:
+    """A reason not to begin the run, and what to do about it."""
 
-    name: str
-    verdict: Verdict
-    found: str
-    remedy: str = ""
+    reason: str
+    remedy: str
 
 
-def checks(*, descriptors_needed: int, directory: Path, workers: int = LEAST_CPUS) -> list[Check]:
-    """Everything a run in `directory` needs that has so many workers, in a fraction of a second. Changes
-    nothing."""
-    if sys.platform != "linux":
-        found = f"{platform.system()} {platform.release()}"
-        return [Check("kernel", Verdict.FAIL, found, "run churn on Linux: it measures Linux's TCP")]
-    return [
-        Check("kernel", Verdict.OK, f"Linux {platform.release()}"),
-        *lab_checks(),
-        sock_diag_check(),
-        bind_address_no_port_check(),
-        uring_check(),
-        descriptors_check(descriptors_needed),
-        cpus_check(workers),
-        disk_check(directory),
-    ]
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The findings before a run.
+
+    scenario    as this machine can run it
+    warnings    checks of the machine that are not fine
+    fallback    whether it runs on the host's loopback because no lab can be made
+    refusals    why it cannot run; empty if it can
+    """
+
+    scenario: Scenario
+    warnings: tuple[Check, ...] = ()
+    fallback: bool = False
+    refusals: tuple[Refusal, ...] = ()
 
 
-def program_check(name: str, asked: str) -> Check:
-    """Whether a command's program is installed; `asked` tells where it is named."""
-    found = find_program(name)
-    if found is not None:
-        return Check(name, Verdict.OK, found)
-    remedy = "install it (`make peers` brings those of the bundled scenarios, on Debian), or name another"
-    return Check(name, Verdict.FAIL, f"is not installed, or cannot be executed: {asked}", remedy)
-
-
-def command_check(asked: str) -> Check:
-    """Whether a command can be kept outside of a lab, in a PID namespace; `asked` tells where it is named."""
-    name = "command"
-    try:
-        with ThreadPoolExecutor(1) as thread:  # which alone is changed, and ends
-            thread.submit(namespaces.new_processes).result()
-    except OSError as error:
-        found = f"no PID namespace on the host for {asked}: {error.strerror}"
-        remedy = "run churn as root, or in a lab (`topology: pair`; `churn doctor` tells what that takes)"
-        return Check(name, Verdict.FAIL, found, remedy)
-    return Check(name, Verdict.OK, "can be kept in a PID namespace")
-
-
-def raise_descriptor_limit() -> int:
-    """Raise this process's limit on descriptors as far as it may, for its children too; the new limit."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
-
-
-def lab_checks() -> list[Check]:
-    """Namespaces, links, sysctls and the TCP hash of a lab, by opening one."""
-    try:
-        with open_lab(client_server_lab()) as lab:
-            return _checks_of(lab)
-    except LabUnavailable as unavailable:
-        return _checks_without(unavailable)
-
-
-def _checks_of(lab: Lab) -> list[Check]:
-    how = (
-        "with the caller's own privilege" if namespaces.is_own_user(lab.user) else "through a user namespace"
+def preflight(scenario: Scenario, runs: Path) -> Preflight:
+    """Check what the scenario needs, with records below `runs`. Raises this process's limit on descriptors;
+    changes nothing else."""
+    if refusals := missing_programs(scenario) or refused_uring(scenario):
+        return Preflight(scenario, refusals=refusals)
+    machine.raise_descriptor_limit()
+    found = machine.checks(
+        descriptors_needed=max(plans.descriptors(each) for each in scenario.variants) + SPARE_DESCRIPTORS,
+        directory=runs,
+        workers=max(each.load.workers + each.server.workers for each in scenario.variants),
     )
-    tcp_hash = Check("TCP hash", Verdict.OK, f"the lab's own, {sysctls.CHILD_HASH_ENTRIES} buckets")
-    if lab.sysctls[Side.CLIENT].get(sysctls.HASH) != sysctls.CHILD_HASH_ENTRIES:
-        found = "the host's: reading sockets takes longer (K22)"
-        tcp_hash = Check("TCP hash", Verdict.WARN, found, "use Linux 6.1 or later")
-    return [
-        Check(Part.NAMESPACES, Verdict.OK, f"made {how}"),
-        Check(Part.SYSCTLS, Verdict.OK, "set and read back in the lab"),
-        Check(Part.LINKS, Verdict.OK, "a veth pair joins two namespaces"),
-        tcp_hash,
-    ]
-
-
-def _checks_without(unavailable: LabUnavailable) -> list[Check]:
-    """The parts made before the one that failed are fine; what comes after is unknown, and left out."""
-    parts = list(Part)
-    made = parts[: parts.index(unavailable.part)]
-    return [
-        *(Check(part, Verdict.OK, "made") for part in made),
-        Check(unavailable.part, Verdict.FAIL, unavailable.cause, unavailable.remedy),
-    ]
-
-
-def sock_diag_check() -> Check:
-    """Whether the kernel lists sockets by netlink."""
-    name = "sock_diag"
-    try:
-        with SockDiag() as sock_diag:
-            listening = sock_diag.dump(socket.AF_INET, [State.LISTEN])
-    except OSError as error:
-        remedy = "load the kernel's tcp_diag module, as root: modprobe tcp_diag"
-        return Check(name, Verdict.FAIL, f"no answer: {error.strerror}", remedy)
-    return Check(name, Verdict.OK, f"answers; {len(listening)} listening here")
-
-
-def uring_check(sources: int = 1) -> Check:
-    """Whether the uring driver can make a load from so many addresses."""
-    why = able.obstacle(sources)
-    if not why:
-        return Check("io_uring", Verdict.OK, "has what the uring driver needs")
-    return Check("io_uring", Verdict.WARN, why, "`load.driver: auto` takes the protocol driver instead")
-
-
-def bind_address_no_port_check() -> Check:
-    """Whether a source address can be had without making its port exclusive (K10)."""
-    name = "IP_BIND_ADDRESS_NO_PORT"
-    with socket.socket() as sock:
-        try:
-            sock.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-        except OSError:
-            found = "unknown: a load from several client addresses fails at bind (K10)"
-            return Check(name, Verdict.WARN, found, "use Linux 4.2 or later")
-    return Check(name, Verdict.OK, "known")
-
-
-def descriptors_check(needed: int) -> Check:
-    """Whether `needed` sockets can be open at once; a run raises the soft limit to the hard one (K30)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    raised = f", can be raised to {hard}" if hard > soft else ""
-    found = f"{needed} needed; limit {soft}{raised}"
-    if needed <= hard:
-        return Check("descriptors", Verdict.OK, found)
-    remedy = f"raise the hard limit, as root: ulimit -Hn {needed}; or run fewer connections"
-    return Check("descriptors", Verdict.FAIL, found, remedy)
-
-
-def cpus_check(workers: int = LEAST_CPUS) -> Check:
-    """Whether the workers of both sides can run at once."""
-    count = len(os.sched_getaffinity(0))
-    if count >= workers:
-        return Check("CPUs", Verdict.OK, str(count))
-    found = f"{count}, for {workers} workers of load and server that take turns"
-    return Check(
-        "CPUs", Verdict.WARN, found, "give churn one for each, or lower load.workers and server.workers"
+    no_lab = any(check.verdict is Verdict.FAIL and check.name in LAB_CHECKS for check in found)
+    fallback = no_lab and any(each.lab.topology is not Topology.HOST for each in scenario.variants)
+    runnable = on_host(scenario) if fallback else scenario
+    return Preflight(
+        scenario=runnable,
+        warnings=tuple(check for check in found if check.verdict is not Verdict.OK),
+        fallback=fallback,
+        refusals=refused_commands(runnable),
     )
 
 
-def disk_check(directory: Path) -> Check:
-    """Whether a run's records fit below `directory`, which need not exist yet."""
-    place = directory.absolute()
-    while not place.exists():
-        place = place.parent
-    if not os.access(place, os.W_OK | os.X_OK):
-        return Check("disk", Verdict.FAIL, f"{place} cannot be written", "choose another directory: -o DIR")
-    free = shutil.disk_usage(place).free
-    found = f"{free >> 20} MiB free in {place}"
-    if free >= LEAST_DISK_BYTES:
-        return Check("disk", Verdict.OK, found)
-    return Check("disk", Verdict.WARN, found, f"free {LEAST_DISK_BYTES >> 20} MiB, or choose another: -o DIR")
+def missing_programs(scenario: Scenario) -> tuple[Refusal, ...]:
+    """Programs of commands that are not installed."""
+    places: dict[str, list[str]] = {}
+    for variant in scenario.variants:
+        for key, program in plans.programs(variant).items():
+            places.setdefault(program, []).append(f"{key} of {variant.name}")
+    found = [machine.program_check(program, ", ".join(keys)) for program, keys in places.items()]
+    return tuple(
+        Refusal(f"{check.name} {check.found}", check.remedy)
+        for check in found
+        if check.verdict is Verdict.FAIL
+    )
+
+
+def refused_uring(scenario: Scenario) -> tuple[Refusal, ...]:
+    """The first variant that names the uring driver, if this kernel cannot run it."""
+    for variant in scenario.variants:
+        check = machine.uring_check(variant.lab.client.addresses)
+        if variant.load.driver is Driver.URING and check.verdict is not Verdict.OK:
+            return (Refusal(f"load.driver of {variant.name}: {check.found}", check.remedy),)
+    return ()
+
+
+def refused_commands(scenario: Scenario) -> tuple[Refusal, ...]:
+    """Commands on the host, if this user may not make a PID namespace there; in a lab any user may."""
+    places = [
+        f"{key} of {variant.name}"
+        for variant in scenario.variants
+        if variant.lab.topology is Topology.HOST
+        for key in plans.programs(variant)
+    ]
+    if not places:
+        return ()
+    check = machine.command_check(", ".join(places))
+    return () if check.verdict is Verdict.OK else (Refusal(check.found, check.remedy),)
+
+
+def on_host(scenario: Scenario) -> Scenario:
+    """The scenario on the host's own loopback, for a machine that allows no namespaces (K12)."""
+    variants = [
+        variant.model_copy(update={"lab": _lab_on_host(variant.lab)}) for variant in scenario.variants
+    ]
+    return scenario.model_copy(update={"variants": tuple(variants)})
+
+
+def _lab_on_host(lab: Lab) -> Lab:
+    changes: dict[str, Any] = {"topology": Topology.HOST, "sysctl": type(lab.sysctl)()}
+    if lab.family is Family.IPV6:  # ::1 is its only address
+        changes |= {side: getattr(lab, side).model_copy(update={"addresses": 1}) for side in Side}
+    return lab.model_copy(update=changes)

@@ -20,8 +20,8 @@ from loadgen.engine.worker_pool import Crew, Emit
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.records.gaps import GAP, SAMPLER, Gap, GapCause
 from loadgen.records.types import ORIGIN, Event, Interval, Sample, plain
-from loadgen.scenario.choices import Driver
-from loadgen.scenario.models import ServerKind, Variant
+from loadgen.scenario.choices import Driver, ServerKind
+from loadgen.scenario.document import Variant
 from loadgen.tcp import Side
 
 LEAD_NS = 250_000_000

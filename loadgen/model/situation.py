@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from loadgen.scenario.choices import Driver
-from loadgen.scenario.models import ClosedLoop, OpenLoop, Variant
+from loadgen.scenario.document import Variant
+from loadgen.scenario.traffic import ClosedLoop, OpenLoop
 from loadgen.tcp import CloseMethod, Closer, Side
 
 TIME_WAIT_S = 61.0

@@ -1,11 +1,18 @@
 """A scenario: the question, the variants that answer it, and how both are read from a file.
 
-models    what a resolved scenario is, frozen; each field with its default, bounds and description
-fields    how a field reads what a person wrote
-merge     defaults, variants, `quick` and `--set`, merged on nodes so that problems keep their place
-matrix    variants from every combination of values
-wording   pydantic's errors in a person's words
-checks    settings that contradict each other
-read      from a file to a `Scenario`
-schema    the file as JSON Schema, and a scenario as plain data and back
+lab           the keys of `lab:`, each with its default, bounds and description
+endpoints     the keys of `server:`
+traffic       the keys of `connection:`, `load:` and `sample:`
+document      a scenario file, and the resolved `Scenario` with its `Variant`s, frozen
+model         what all of these have in common
+choices       the enumerations that keys offer
+fields        how a field reads what a person wrote
+placeholders  what a command leaves open, such as {url}
+expectation   comparisons of metrics under `expect:`
+merge         defaults, variants, `quick` and `--set`, merged on nodes so that problems keep their place
+matrix        variants from every combination of values
+wording       pydantic's errors in a person's words
+checks        settings that contradict each other
+read          from a file to a `Scenario`
+schema        the file as JSON Schema, and a scenario as plain data and back
 """

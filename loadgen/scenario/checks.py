@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loadgen.scenario import placeholders
-from loadgen.scenario.choices import Driver, Family, Topology
-from loadgen.scenario.models import Load, Server, ServerKind, Settings
+from loadgen.scenario.choices import Driver, Family, ServerKind, Topology
+from loadgen.scenario.document import Settings
+from loadgen.scenario.endpoints import Server
+from loadgen.scenario.traffic import Load
 from loadgen.scenario.wording import validate
+from loadgen.text.nodes import Mapping, find
 from loadgen.text.problem import Problem, ScenarioError
-from loadgen.text.yaml import Mapping, find
 
 
 @dataclass(frozen=True, slots=True)

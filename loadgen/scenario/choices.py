@@ -51,3 +51,18 @@ class Family(StrEnum):
 
     IPV4 = "ipv4"
     IPV6 = "ipv6"
+
+
+class Http(StrEnum):
+    """The version that requests and responses claim."""
+
+    V1_0 = "1.0"
+    V1_1 = "1.1"
+
+
+class ServerKind(StrEnum):
+    """What accepts the connections: churn's own protocol on uvloop, aiohttp's server, or any program."""
+
+    PROTOCOL = "protocol"
+    AIOHTTP = "aiohttp"
+    COMMAND = "command"

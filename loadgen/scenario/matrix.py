@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from loadgen.scenario.merge import at_path, overlay, path_problem, split_path
+from loadgen.text.nodes import Mapping, Node, Scalar, Sequence, describe
 from loadgen.text.problem import Problem, ScenarioError
-from loadgen.text.yaml import Mapping, Node, Scalar, Sequence, describe
 
 MAX_VARIANTS = 256
 """Variants of a scenario, cells of its matrix counted: each is a run of its own."""

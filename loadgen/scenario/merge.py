@@ -6,10 +6,11 @@ From weakest to strongest: the top level, a variant, a cell of the matrix, `quic
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from loadgen.scenario.models import LabClient
+from loadgen.scenario.lab import LabClient
+from loadgen.text.nodes import Entry, Mapping, Node, Scalar, find
 from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quote
 from loadgen.text.units import Duration, PortRange, UnitError
-from loadgen.text.yaml import Entry, Mapping, Node, Scalar, compose, find
+from loadgen.text.yaml import compose
 
 QUICK_PORTS = 12_000
 """Ports left by --quick where a scenario has no `quick` of its own: they run out in seconds (K7, K8)."""

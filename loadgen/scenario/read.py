@@ -9,12 +9,13 @@ from typing import TypeVar
 
 from loadgen.scenario import merge
 from loadgen.scenario.checks import check
+from loadgen.scenario.document import VARIANT_NAME, Document, Header, Scenario, Settings, Variant
 from loadgen.scenario.expectation import Expectation
 from loadgen.scenario.matrix import MAX_VARIANTS, Cell, matrix_cells
-from loadgen.scenario.models import VARIANT_NAME, Document, Header, Scenario, Settings, Variant
 from loadgen.scenario.wording import unknown_key_hint, validate, validate_layer
+from loadgen.text.nodes import Mapping, Node, Scalar, Sequence, describe
 from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quote
-from loadgen.text.yaml import Mapping, Node, Scalar, Sequence, compose, describe, read_text
+from loadgen.text.yaml import compose, read_text
 
 ONLY_VARIANT = "main"
 """The name of the variant of a scenario that names none."""

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from loadgen.scenario.document import VARIANT_NAME, Document, Scenario
 from loadgen.scenario.fields import FILE_NAME, SYSCTL_NAME
-from loadgen.scenario.models import VARIANT_NAME, Document, Scenario
 from loadgen.text.units import ByteSize, Duration, PortRange, Rate
 
 

@@ -7,9 +7,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from loadgen.text.nodes import Mapping, Node, Scalar, Sequence, describe
 from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quote
 from loadgen.text.units import UnitError
-from loadgen.text.yaml import Mapping, Node, Scalar, Sequence, describe
 
 MAX_PROBLEMS = 100
 """Problems told of one validation: a file with more is no scenario, and wording thousands takes a while."""

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from loadgen.analysis.audit import NO_RACES, AuditLine, Races, closed_by_both
 from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.fold import Fold
-from loadgen.scenario.models import Variant
+from loadgen.scenario.document import Variant
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.headroom import Core
-from loadgen.scenario.choices import Driver
-from loadgen.scenario.models import ServerKind, Variant
+from loadgen.scenario.choices import Driver, ServerKind
+from loadgen.scenario.document import Variant
 from loadgen.tcp import Side
 
 SATURATED = 0.95

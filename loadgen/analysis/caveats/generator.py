@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.analysis.caveats.core_use import WAITED, command_use, core_use, shared_cores
-from loadgen.scenario.models import OpenLoop
+from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import Side
 
 LATE_STARTS = 0.01

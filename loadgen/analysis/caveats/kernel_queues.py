@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.scenario.choices import Topology
-from loadgen.scenario.models import ServerKind, Variant
+from loadgen.scenario.choices import ServerKind, Topology
+from loadgen.scenario.document import Variant
 from loadgen.tcp import Side
 
 SOMAXCONN = "net.core.somaxconn"

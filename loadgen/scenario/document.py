@@ -1,0 +1,106 @@
+"""A scenario, resolved: frozen values with every default filled in and every variant merged.
+
+Durations are `Duration` (integer nanoseconds), rates `Rate` (per second), sizes `ByteSize` (bytes): each
+field has the name of its key, and its type carries the unit. The attribute docstrings are what
+`churn schema` shows an editor.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, InstanceOf, PlainSerializer, field_validator
+
+from loadgen.scenario import fields
+from loadgen.scenario.choices import ServerKind
+from loadgen.scenario.endpoints import Server
+from loadgen.scenario.expectation import Expectation
+from loadgen.scenario.lab import Lab
+from loadgen.scenario.model import Model
+from loadgen.scenario.traffic import Connection, Load, Sampling
+from loadgen.tcp import Closer
+from loadgen.text.problem import Mark
+
+VARIANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._=,+-]{0,79}"
+"""A variant names a directory of the run: no character that is special to a file system or a shell."""
+
+STALL_NS = 1_000_000_000
+"""How long a client with nothing else to do may be held up before it closes."""
+
+
+class Settings(Model):
+    """What a variant sets. At the top of a file it is every variant's default."""
+
+    lab: Lab = Lab()
+    """The lab the variant runs in."""
+    server: Server = Server()
+    """What accepts the connections."""
+    load: Load = Load()
+    """What makes them."""
+    connection: Connection = Connection()
+    """What happens on each of them."""
+    sample: Sampling = Sampling()
+    """How state is observed."""
+
+
+def _expectation_to_json(expectation: Expectation) -> dict[str, str]:
+    return {"text": expectation.text, "mark": str(expectation.mark)}
+
+
+class Variant(Settings):
+    """One configuration of a scenario, as it will run."""
+
+    name: Annotated[str, fields.matching(VARIANT_NAME, "a name of letters, digits and . _ = , + -")]
+    expect: tuple[Annotated[InstanceOf[Expectation], PlainSerializer(_expectation_to_json)], ...] = ()
+
+    @field_validator("expect", mode="before")
+    @classmethod
+    def expect_from_json(cls, items: Sequence[Expectation | dict[str, str]]) -> list[Expectation]:
+        """Take expectations also as `resolved` writes them."""
+        return [
+            item
+            if isinstance(item, Expectation)
+            else Expectation.parse(item["text"], Mark.parse(item["mark"]))
+            for item in items
+        ]
+
+    def server_may_end(self, lasted_ns: int) -> bool:
+        """Whether the server may have ended connections by itself, where the run lasted so long.
+
+        It may as the closer, by rules of its own, or out of patience: a connection is idle for the whole
+        run at most, and after its only request no longer than the client takes to close it.
+        """
+        idle_ns = lasted_ns if self.connection.requests > 1 else STALL_NS
+        impatient = self.server.kind is ServerKind.COMMAND or self.server.idle_timeout <= idle_ns
+        return self.connection.closer is Closer.SERVER or impatient
+
+
+class Header(Model):
+    """What a scenario is about."""
+
+    title: Annotated[str, fields.prose(1, 200)]
+    """One line that names the experiment."""
+    question: Annotated[str, fields.prose(0, 2000)] = ""
+    """What a run of it answers."""
+    claims: tuple[
+        Annotated[str, fields.matching("C[1-9][0-9]{0,3}", "the id of a claim such as C18")], ...
+    ] = ()
+    """Ids of the claims it puts to the test."""
+
+
+class Scenario(Header):
+    """A question, and the variants that answer it: at least one, their names unique."""
+
+    variants: tuple[Variant, ...]
+
+
+class Document(Header, Settings):
+    """A scenario file as it is written."""
+
+    variants: Mapping[str, Settings] = Field(default_factory=dict[str, Settings])
+    """Configurations by name, each merged over the top level; without them there is one, main."""
+    matrix: Mapping[str, tuple[Any, ...]] = Field(default_factory=dict[str, tuple[Any, ...]])
+    """Lists of values by dotted key (load.duration): every combination is a variant."""
+    expect: Mapping[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
+    """Comparisons such as server.time_wait.max == 0, by variant, or for all of them under all."""
+    quick: Settings = Settings()
+    """What --quick merges over every variant to show the same story sooner."""

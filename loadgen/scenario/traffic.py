@@ -1,0 +1,119 @@
+"""The keys of `connection:`, `load:` and `sample:`: what happens on a connection, and how many there are."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from loadgen.scenario import fields
+from loadgen.scenario.choices import Arrivals, Driver, Http
+from loadgen.scenario.model import Command, Files, Model
+from loadgen.tcp import CloseMethod, Closer
+from loadgen.text.units import Duration, Rate
+
+
+class Connection(Model):
+    """What happens on one connection, and who ends it."""
+
+    http: Annotated[Http, WithJsonSchema({"enum": ["1.0", "1.1", 1.0, 1.1]})] = Http.V1_1
+    """The HTTP version spoken."""
+    requests: Annotated[int, fields.count(1, 1_000_000)] = 1
+    """Exchanges on a connection before it is closed."""
+    closer: Closer = Closer.SERVER
+    """The side that closes first; after a FIN, the one that keeps the TIME-WAIT (K1)."""
+    close: CloseMethod = CloseMethod.FIN
+    """How it closes: an orderly fin, or an abortive rst, which leaves no TIME-WAIT (K4)."""
+    think: Annotated[Duration, fields.duration("0", "1h")] = Duration(0)
+    """Pause of the client between the exchanges of one connection."""
+
+
+class ClosedLoop(Model):
+    """A fixed number of connections in flight: one begins when another ends."""
+
+    connections: Annotated[int, fields.count(1, 60_000)] = 64
+    """Connections in flight at any time."""
+
+
+class OpenLoop(Model):
+    """Requests that arrive at a rate, whether or not earlier ones are done."""
+
+    rate: Annotated[Rate, fields.rate("0.01/s", "1000000/s")]
+    """Offered requests, such as 1000/s."""
+    arrivals: Arrivals = Arrivals.CONSTANT
+    """How requests arrive: evenly, or at random as from many independent users."""
+    connections: Annotated[int, fields.count(1, 60_000)] = 10_000
+    """Most connections that may be open at once."""
+    late: Annotated[Duration, fields.duration("1us", "1min")] = Duration.parse("10ms")
+    """Starts later than this make the measurement invalid: the generator could not keep up."""
+
+
+class Timeouts(Model):
+    """How long each phase of an attempt may take before it counts as failed."""
+
+    connect: Annotated[Duration, fields.duration("1ms", "10min")] = Duration.parse("5s")
+    """From connect() to established."""
+    send: Annotated[Duration, fields.duration("1ms", "10min")] = Duration.parse("5s")
+    """To hand a request to the kernel."""
+    response: Annotated[Duration, fields.duration("1ms", "10min")] = Duration.parse("5s")
+    """From the request to the whole response."""
+    close: Annotated[Duration, fields.duration("1ms", "10min")] = Duration.parse("5s")
+    """From the last response to the end of the connection."""
+
+
+class Load(Model):
+    """How many connections are made, how fast and for how long: exactly one loop."""
+
+    driver: Driver = Driver.AUTO
+    """The program that makes the connections."""
+    workers: Annotated[int, fields.count(1, 64)] = 1
+    """Processes that share the load."""
+    pin: Annotated[bool, fields.truth()] = False
+    """Whether each worker is pinned to a core of its own, from the first one on."""
+    closed_loop: ClosedLoop | None = None
+    """A fixed number of connections in flight; the default, with 64, where neither loop is named."""
+    open_loop: OpenLoop | None = None
+    """Requests at a rate."""
+    duration: Annotated[Duration, fields.duration("100ms", "1h")] = Duration.parse("10s")
+    """How long new work is begun."""
+    timeouts: Timeouts = Timeouts()
+    """Time limits of the phases."""
+    seed: Annotated[int, fields.count(0, 2**32 - 1)] = 1
+    """Seed of everything random: the same seed gives the same arrivals."""
+    command: Command | None = None
+    """The program and its arguments, with driver: command; {url}, {duration_s} and others are filled in."""
+    files: Files = Field(default_factory=dict[str, str])
+    """Files that the command finds in its directory {dir}, by name; filled in likewise."""
+
+    @property
+    def program(self) -> str:
+        """The name of the command's program, as people know it; empty where there is none."""
+        return self.command[0].rpartition("/")[2].strip("{}") if self.command else ""
+
+    @property
+    def loop(self) -> ClosedLoop | OpenLoop:
+        """The one that is set."""
+        loop = self.open_loop or self.closed_loop
+        assert loop is not None  # one_loop() has seen to it
+        return loop
+
+    @model_validator(mode="before")
+    @classmethod
+    def default_loop(cls, data: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(data, dict) and not {"closed_loop", "open_loop"} & data.keys():  # pyright: ignore[reportUnnecessaryIsInstance]
+            return {**data, "closed_loop": ClosedLoop()}
+        return data  # whatever else was written is refused after this
+
+    @model_validator(mode="after")
+    def one_loop(self) -> Self:
+        if self.open_loop and self.closed_loop:
+            raise PydanticCustomError("loops", "has both closed_loop and open_loop, and needs exactly one")
+        if not self.open_loop and not self.closed_loop:
+            raise PydanticCustomError("loops", "has neither closed_loop nor open_loop, and needs exactly one")
+        return self
+
+
+class Sampling(Model):
+    """How the state of both sides is observed."""
+
+    every: Annotated[Duration, fields.duration("10ms", "1min")] = Duration.parse("100ms")
+    """Time from one sample to the next."""
