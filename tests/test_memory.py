@@ -11,6 +11,7 @@ from msgspec import structs
 from loadgen.analysis import window
 from loadgen.analysis.doubts import doubts
 from loadgen.analysis.fold import Fold
+from loadgen.analysis.metrics import measure
 from loadgen.records.types import Event, Record
 from loadgen.tcp import Side, State
 from plots.buckets import EXACT, MOST, PENDING
@@ -31,7 +32,7 @@ def folded(records: Sequence[Record]) -> Fold:
 def answers(fold: Fold) -> dict[str, object]:
     """All that a fold is asked for, its own lists of records apart."""
     return {
-        **fold.metrics(),
+        **measure(fold),
         "kernel": fold.kernel(),
         "knee": fold.knee(),
         "search": fold.search(),

@@ -13,6 +13,7 @@ from loadgen.analysis.caveats import Caveat, CaveatKind
 from loadgen.analysis.doubts import doubts
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.knee import LEAST_FALL
+from loadgen.analysis.metrics import measure
 from loadgen.model.predict import Prediction
 from loadgen.records.types import plain
 from loadgen.scenario.choices import Driver
@@ -81,7 +82,7 @@ class VariantSummary:
 
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
-    metrics, shared, crossed = fold.metrics(), variant.lab.topology.shared, crossed_in(variant, fold)
+    metrics, shared, crossed = measure(fold), variant.lab.topology.shared, crossed_in(variant, fold)
     lines: list[AuditLine] = []
     if fold.complete and variant.load.driver is Driver.COMMAND:
         lines = audit_sides(fold.kernel(), shared=shared)
