@@ -1,20 +1,31 @@
 """The registry of metrics: which names there are, and that a metric is declared in one place only."""
 
 import errno
+import json
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
+from click.testing import CliRunner
 
 from loadgen.analysis import metrics
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.metric import Metric, Unit
 from loadgen.analysis.metric_names import MetricNames
 from loadgen.analysis.metrics import METRICS, measure
+from loadgen.analysis.summary import summarise, summary_document
+from loadgen.analysis.summary_schema import summary_schema
+from loadgen.cli import main
 from loadgen.kernel import netstat, snmp
+from loadgen.model.predict import predict
+from loadgen.model.situation import situation
+from loadgen.records.directory import SUMMARY_FILE, RunDirectory
 from loadgen.records.types import COUNTS, Closes
 from loadgen.scenario.read import load_scenario
 from loadgen.tcp import Fault, Side
 from loadgen.text.problem import ScenarioError
+from tests.command import Done
 from tests.made_records import STEP, S, ended, interval, sample, side
 
 COUNTERS = [*snmp.COUNTERS, *netstat.COUNTERS]
@@ -30,6 +41,22 @@ def fold() -> Fold:
     for record in (sample(-STEP, side(), before), interval(0, 5), sample(S, side(), after), *ended(S)):
         found.add(record)
     return found
+
+
+def churn(*arguments: str) -> Done:
+    result = CliRunner().invoke(main, arguments)
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+def summary(tmp_path: Path, *expect: str) -> dict[str, Any]:
+    """summary.json of a run, as it is written."""
+    path = tmp_path / "x.yaml"
+    path.write_text(f"title: t\nexpect: {{all: {json.dumps(expect)}}}\n")
+    (asked,) = load_scenario(path, metrics=MetricNames(COUNTERS)).variants
+    summarised = summarise(asked, predict(situation(asked)), fold())
+    directory = RunDirectory(tmp_path)
+    directory.write_summary(summary_document("x", [summarised], ["main"], whole=True))
+    return json.loads((tmp_path / SUMMARY_FILE).read_text())
 
 
 # The names
@@ -132,11 +159,66 @@ def one_more(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("one_more")
-def test_a_metric_added_in_one_place_is_known_to_expectations_and_measured(tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text("title: t\nexpect: {all: [server.backlog.client == 50]}\n")
-    (variant,) = load_scenario(path, metrics=MetricNames(COUNTERS)).variants
-    found = measure(fold())
-    assert found["server.backlog.client"] == found["server.backlog.server"] == 50
-    (expectation,) = variant.expect
-    assert expectation.evaluate(found).passed
+def test_a_metric_added_in_one_place_shows_in_expectations_summary_schema_list_and_docs(
+    tmp_path: Path,
+) -> None:
+    document = summary(tmp_path, "server.backlog.client == 50")
+    (found,) = document["variants"].values()
+    assert found["metrics"]["server.backlog.client"] == found["metrics"]["server.backlog.server"] == 50
+    assert found["expectations"][0]["passed"] is True
+    validator().validate(document)
+    assert churn("metrics", "backlog.server").stdout.splitlines()[0].split(maxsplit=2) == [
+        *("server.backlog.{side}", "share"),
+        "a test's own",
+    ]
+    assert "| `server.backlog.{side}` | share | a test's own |" in churn("metrics", "--markdown").stdout
+
+
+# What is made from it
+
+
+def validator() -> jsonschema.Draft202012Validator:
+    schema = summary_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_the_page_is_the_one_that_is_generated() -> None:
+    page = Path(__file__).parents[1] / "docs" / "metrics.md"
+    assert churn("metrics", "--markdown").stdout == page.read_text(), (
+        "churn metrics --markdown > docs/metrics.md"
+    )
+
+
+def test_a_summary_keeps_to_the_schema_that_is_printed(tmp_path: Path) -> None:
+    document = summary(tmp_path, "connected == 5", "client.kernel.TW == 0", "start.p50_ns < 1s")
+    assert json.loads(churn("schema", "--summary").stdout) == summary_schema()
+    validator().validate(document)
+    (found,) = document["variants"].values()
+    assert "server.kernel.ListenOverflows" in found["metrics"]
+    assert [one["passed"] for one in found["expectations"]] == [True, True, False]
+    for metrics_of in ({"rate.men": 1}, {"rate.mean": None}, {"rate.mean": "1"}, {"server.kernel.": 1}):
+        found["metrics"] = metrics_of
+        assert not validator().is_valid(document), metrics_of
+
+
+def test_the_list_is_searched_by_name_and_by_sentence() -> None:
+    every = churn("metrics").stdout
+    assert all(metric.name.replace("{counter}", "TW") in every for metric in METRICS)
+    for word in ("time_wait.max", "MOST SOCKETS"):
+        found = churn("metrics", word).stdout.splitlines()
+        assert found[0].startswith("{side}.{state}.max  sockets  the most sockets")
+        assert found[1] == ""
+        assert [line.split()[0] for line in found[2:]] == ["{side}", "{state}"]
+    assert churn("metrics", "listenoverflows").stdout.startswith("{side}.kernel.ListenOverflows  count  ")
+    assert churn("metrics", "errors.EADDRNOTAVAIL").stdout.startswith("errors.{kind}  count  ")
+    (busiest,) = json.loads(churn("metrics", "busy.max", "--json").stdout)
+    assert (busiest["name"], busiest["unit"]) == ("{side}.busy.max", "share")
+    assert busiest["placeholders"] == {"side": ["client", "server"]}
+
+
+def test_a_search_without_an_answer_is_a_usage_error() -> None:
+    done = churn("metrics", "zzz")
+    assert (done.code, done.stdout) == (2, "")
+    assert "zzz" in done.stderr
+    assert churn("metrics", "--markdown", "--json").code == 2

@@ -30,7 +30,7 @@ UNITS: Mapping[Unit, str] = {
     Unit.COUNT: "how often it happened",
     Unit.PORTS: "ports of the client",
     Unit.SOCKETS: "sockets in a TCP state",
-    Unit.NS: "nanoseconds, of an instant since the load began; an expectation can write `30ms`",
+    Unit.NS: "nanoseconds; an instant counts from the begin of the load; an expectation can write `30ms`",
     Unit.PER_S: "events per second; an expectation can write `1000/s`",
     Unit.SHARE: "a part of the whole, which is 1; an expectation can write `5%`",
 }

@@ -274,8 +274,8 @@ METRICS: Sequence[Metric] = (
     Metric(
         "{side}.kernel.{counter}",
         COUNT,
-        "by how much a counter of the kernel grew from the first sample, before the load, to the last; on one"
-        " network namespace both sides have the same counters",
+        "by how much a counter of the kernel grew from the first sample, before the load, to the last; sides"
+        " that share a network namespace share its counters",
         lambda fold, values: fold.kernel()[values[SIDE]][values[COUNTER]],
         (SIDE, COUNTER),
     ),
