@@ -15,6 +15,7 @@ from loadgen.analysis.caveats.records import INTERRUPTED
 from loadgen.analysis.caveats.rules import find_caveats
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.knee import LEAST_FALL
+from loadgen.analysis.metrics import measure
 from loadgen.analysis.races import NO_RACES, Races, find_races
 from loadgen.model.predict import Prediction
 from loadgen.records.types import plain
@@ -84,7 +85,7 @@ class VariantSummary:
 
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
-    metrics, shared, races = fold.metrics(), variant.lab.topology.shared, races_in(variant, fold)
+    metrics, shared, races = measure(fold), variant.lab.topology.shared, races_in(variant, fold)
     lines: list[AuditLine] = []
     if fold.complete and variant.load.driver is Driver.COMMAND:
         lines = audit_sides(fold.kernel(), shared=shared)
