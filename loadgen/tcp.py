@@ -104,6 +104,15 @@ class Failure(str):
         return _LIMITS.get((self.phase, self.kind)) or _LIMITS.get((None, self.kind), "")
 
 
+NO_PORT = frozenset(
+    {
+        Failure(Phase.CONNECT, "EADDRNOTAVAIL"),
+        Failure(Phase.CONNECT, "EADDRINUSE"),
+        Failure(Phase.BIND, "EADDRINUSE"),
+    }
+)
+"""How an attempt fails if no port is free: at connect, or at bind if that takes the port (K10)."""
+
 # Whose limit a failure shows (law 3 of the design: these are different things). K10 and K11 tell
 # the two port errors apart, K15 and K28 name what an unanswered SYN can mean.
 _LIMITS: dict[tuple[Phase | None, str], str] = {

@@ -22,7 +22,7 @@ from loadgen.kernel.tcp_info import state_of
 from loadgen.lab.topology import client_server_lab
 from loadgen.records.latency import LOWEST_NS, Counts, Tag
 from loadgen.scenario.choices import Arrivals, Driver
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase, State
+from loadgen.tcp import NO_PORT, CloseMethod, Closer, Failure, Fault, Phase, State
 from tests.driving import Bench, bench
 
 
@@ -279,6 +279,22 @@ def test_a_tally_tells_how_late_starts_were_and_how_many_too_late() -> None:
     # One that was early was not late.
     assert latencies == [Counts(Tag.START, [LOWEST_NS, 10, 11], [1, 2, 1])]
     assert tally.take(1, 2)[0].late == 0
+
+
+@pytest.mark.parametrize("failure", sorted(NO_PORT))
+def test_a_tally_has_the_instant_of_the_first_failure_for_want_of_a_port(failure: Failure) -> None:
+    tally = Tally(ClosedLoop(1))
+    tally.fail(Failure(Phase.RECEIVE, Fault.TIMEOUT))
+    assert tally.take(0, 1)[0].no_port_ns is None
+    origin_ns = monotonic_ns()
+    tally.fail(failure)
+    soon_ns = monotonic_ns() - origin_ns
+    tally.fail(failure)
+    interval, _ = tally.take(1, 2, origin_ns)
+    assert interval.no_port_ns is not None
+    assert 0 <= interval.no_port_ns <= soon_ns
+    assert interval.errors == {failure: 2}
+    assert tally.take(2, 3)[0].no_port_ns is None
 
 
 @pytest.mark.parametrize("loop", [ClosedLoop(3), OpenLoop(7.5, Arrivals.POISSON, 9, 10)])

@@ -178,6 +178,13 @@ def test_knee_and_exhaustion_are_metrics_where_they_were_seen() -> None:
     assert metrics["exhaustion.time_ns"] == 30 * STEP
 
 
+def test_the_ports_are_gone_at_the_first_instant_that_a_driver_recorded() -> None:
+    first = interval(3, 5, errors={NO_PORT: 1}, no_port_ns=3 * STEP + 7)
+    later = interval(4, 0, errors={NO_PORT: 9}, no_port_ns=4 * STEP)
+    assert measure(folded([interval(0, 5), first, later]))["exhaustion.time_ns"] == 3 * STEP + 7
+    assert "exhaustion.time_ns" not in measure(folded([interval(0, 5), interval(1, errors={TIMEOUT: 1})]))
+
+
 # Whatever the records
 
 

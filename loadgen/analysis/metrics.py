@@ -96,7 +96,8 @@ METRICS: Sequence[Metric] = (
     _count("exchanges", "responses that were complete and right"),
     _count(
         "reads",
-        "reads of bytes of a response; 0 with the aiohttp driver, which cannot see them",
+        "reads of bytes of a response; 0 with the aiohttp driver, which cannot see them. More than 10 a"
+        " response are the caveat `read_in_pieces`",
     ),
     _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
     Metric(

@@ -272,7 +272,7 @@ class BaseAttempt:
         if self._failure is None:
             tally.succeeded += 1
         else:
-            tally.errors[self._failure] += 1
+            tally.fail(self._failure)
         client.load.ended(self)
 
     def _enter(self, phase: Phase, timeout_ns: int) -> None:
