@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from loadgen.analysis.reread import reread
-from loadgen.analysis.summary import summary_document
+from loadgen.analysis.summary_document import summary_document
 from loadgen.records.directory import RunDirectory
 from loadgen.records.types import SCHEMA_VERSION
 from tests.command import LIMIT_S, Done, Running, churn, document, lines
