@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 
 from loadgen.analysis.reread import reread
-from loadgen.analysis.summary import summary_document
+from loadgen.analysis.summary_document import summary_document
 from loadgen.analysis.summary_schema import summary_schema
 from loadgen.records.directory import RunDirectory
 from loadgen.records.types import SCHEMA_VERSION
