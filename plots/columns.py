@@ -30,12 +30,12 @@ GAP_STEPS = 5
 class Rates:
     """The driver's intervals, shape (n,) each: counts over the interval's real length.
 
-    Where a command drives, nobody counted requests and attempts: they are nan.
+    If a command drives, requests and attempts are not counted: they are nan.
 
-    `t_s` is the middle of an interval and `length_s` its length; `observed` is false where a gap of the load
-    touches it: then its counts are right, and its rates tell nothing. `errors` are per second by
-    `phase:kind`, the most frequent first. `cut` counts the attempts that the end of the run gave
-    up: they are no errors.
+    `t_s` is the middle of an interval and `length_s` its length; `observed` is false if a gap of the load
+    touches it: then its counts are right, and its rates mean nothing. `errors` are per second by
+    `phase:kind`, the most frequent first. `cut` counts the attempts that the end of the run
+    cut off: they are not errors.
     """
 
     t_s: Floats
@@ -50,7 +50,7 @@ class Rates:
     errors: Mapping[str, Floats]
     cut: int
     bucket_s: float = 0.0
-    """What a bucket spans where the run is too long for a row an interval; 0 where it is not."""
+    """The span of a bucket if the run is too long for a row per interval, else 0."""
 
     @property
     def by_kernel(self) -> bool:
@@ -62,11 +62,11 @@ class Rates:
         return float(np.sum(rate * self.length_s))
 
     def seen(self, values: Floats) -> Floats:
-        """What is drawn of them: nan where the load was not observed."""
+        """The values to draw: nan if the load was not observed."""
         return np.where(self.observed, values, np.nan)
 
     def mean(self, rate: Floats, from_s: float, to_s: float) -> float | None:
-        """The mean rate over the intervals that lie inside [from_s, to_s]; None where none does."""
+        """The mean rate over the intervals that lie inside [from_s, to_s]; None if none does."""
         half_s = self.length_s / 2 - ROUNDING_S
         inside = self.observed & (self.t_s - half_s >= from_s) & (self.t_s + half_s <= to_s)
         if not inside.any():
@@ -79,7 +79,7 @@ class Sockets:
     """The samples, shape (n,) each: sockets by side and state, for every state that occurs.
 
     TIME-WAIT is there for every side that was sampled, so that its absence shows as a zero. `oldest_s` is the
-    age of the oldest states that a sample of the side repeats; 0 where each has its own.
+    age of the oldest states that a sample of the side repeats; 0 if each has its own.
     """
 
     t_s: Floats
@@ -88,13 +88,13 @@ class Sockets:
     oldest_s: Mapping[Side, float]
 
     def peak(self, side: Side, state: State) -> float:
-        """The largest count; 0 where the state never occurs."""
+        """The largest count; 0 if the state never occurs."""
         column = self.counts.get(side, {}).get(state)
         return 0.0 if column is None else float(np.nanmax(column))
 
     @property
     def most_ports(self) -> float:
-        """The most ports that the client held; 0 where that was never sampled."""
+        """The most ports that the client held; 0 if that was never sampled."""
         return float(np.max(self.ports_held, initial=0.0, where=np.isfinite(self.ports_held)))
 
     def ports_at(self, t_s: Floats) -> Floats:
@@ -115,7 +115,7 @@ class Sockets:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """All that figures draw of one variant. `load_end_s` is None where the run did not come so far."""
+    """All that figures draw of one variant. `load_end_s` is None if the run ended before it."""
 
     rates: Rates
     sockets: Sockets
@@ -139,12 +139,12 @@ class Columns:
 
     @property
     def end_s(self) -> float:
-        """The end of the load; infinite where that never came."""
+        """The end of the load; infinite if the run ended before it."""
         return np.inf if self.load_end_s is None else self.load_end_s
 
     @property
     def last_s(self) -> float:
-        """The last instant that is known of, 0 where there is none."""
+        """The last instant of the records, 0 if there is none."""
         ends = np.concatenate([self.sockets.t_s, self.rates.t_s + self.rates.length_s / 2])
         return float(ends.max()) if ends.size else 0.0
 
@@ -155,7 +155,7 @@ def gap_s(t_s: Floats) -> float:
 
 
 class Gathering:
-    """One variant's records on their way to columns, in any order where they are few (`plots.buckets`).
+    """One variant's records on their way to columns, in any order if they are few (`plots.buckets`).
 
     Latency histograms are passed over.
     """
@@ -262,7 +262,7 @@ def _joined(intervals: list[Interval]) -> list[Interval]:
 
 
 def _sockets(samples: list[Sample], gaps: Sequence[Gap]) -> Sockets:
-    # Nothing is known inside a gap: a row without counts.
+    # A gap is a row without counts.
     empty = [((gap.start_ns + gap.end_ns) // 2, None) for gap in gaps if gap.what == SAMPLER and samples]
     rows = sorted([*((sample.t_ns, sample.sides) for sample in samples), *empty], key=lambda row: row[0])
     counts: dict[Side, dict[State, Floats]] = {}

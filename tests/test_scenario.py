@@ -457,7 +457,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a command's many addresses": (
         "title: t\nload: {driver: command, command: [wrk]}\nlab: {client: {addresses: 2}}",
         "3:27",
-        "a command as driver knows of one address on each side",
+        "a command as driver uses one address on each side",
     ),
     "a file in a folder": (
         "title: t\nserver: {kind: command, command: [a], files: {../x: y}}",
