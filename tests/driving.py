@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from loadgen.analysis.audit import Counted, audit, missing
+from loadgen.analysis.audit import audit, missing
+from loadgen.analysis.counts import Counted
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan, Timeouts
 from loadgen.engine.child import Child
 from loadgen.kernel import netstat, snmp

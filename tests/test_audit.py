@@ -8,14 +8,13 @@ from msgspec import structs
 
 from loadgen.analysis.audit import (
     AuditLine,
-    Counted,
-    Crossed,
     audit,
     audit_sides,
     closed_by_both,
-    crossed_ends,
     missing,
 )
+from loadgen.analysis.counts import Counted
+from loadgen.analysis.races import Races, find_races
 from loadgen.records.types import Closes
 from loadgen.tcp import Side
 
@@ -132,28 +131,28 @@ BY_CLIENT, BY_SERVER = "closed by the client, FIN", "closed by the server, FIN"
 
 def reconciled(kernel: Mapping[Side, Mapping[str, int]], *, shared: bool = False) -> list[AuditLine]:
     """The audit where the server may end connections by itself."""
-    return audit(COUNTED, kernel, shared=shared, crossed=crossed_ends(COUNTED, kernel, shared=shared))
+    return audit(COUNTED, kernel, shared=shared, races=find_races(COUNTED, kernel, shared=shared))
 
 
 @pytest.mark.parametrize(
-    ("client", "server", "crossed"),
+    ("client", "server", "races"),
     [
-        ({}, {"TW": 3}, Crossed(fins=3)),
-        ({"TW": -2}, {"TW": 2}, Crossed(fins=2, behind=2)),
-        ({"TW": -2}, {"TW": 5}, Crossed(fins=5, behind=2)),
-        ({}, {"EstabResets": -4}, Crossed(resets=4)),
-        ({"TW": -125}, {"TW": 500, "EstabResets": -50}, Crossed(fins=500, behind=125, resets=50)),
+        ({}, {"TW": 3}, Races(fins=3)),
+        ({"TW": -2}, {"TW": 2}, Races(fins=2, behind=2)),
+        ({"TW": -2}, {"TW": 5}, Races(fins=5, behind=2)),
+        ({}, {"EstabResets": -4}, Races(resets=4)),
+        ({"TW": -125}, {"TW": 500, "EstabResets": -50}, Races(fins=500, behind=125, resets=50)),
     ],
 )
 def test_ends_that_crossed_are_counted_by_both_kernels(
-    client: dict[str, int], server: dict[str, int], crossed: Crossed
+    client: dict[str, int], server: dict[str, int], races: Races
 ) -> None:
     kernel = met(client, server)
-    assert crossed_ends(COUNTED, kernel, shared=False) == crossed
+    assert find_races(COUNTED, kernel, shared=False) == races
     lines = reconciled(kernel)
     assert inexact(lines) == []
-    explained = [(BY_CLIENT, -crossed.behind), (BY_SERVER, crossed.fins), ("closed by RST", -crossed.resets)]
-    assert [(line.what, line.crossed) for line in lines if line.crossed] == [
+    explained = [(BY_CLIENT, -races.behind), (BY_SERVER, races.fins), ("closed by RST", -races.resets)]
+    assert [(line.what, line.by_races) for line in lines if line.by_races] == [
         one for one in explained if one[1]
     ]
     # Where the server ends nothing by itself the same is a difference.
@@ -170,39 +169,39 @@ def resets_met(server: dict[str, int]) -> Mapping[Side, Mapping[str, int]]:
 
 
 @pytest.mark.parametrize(
-    ("server", "crossed"),
+    ("server", "races"),
     [
-        ({"PassiveOpens": -40, "EstabResets": -40}, Crossed(unaccepted=40)),
-        ({"TW": -30}, Crossed(late=30)),
-        ({"EstabResets": 40}, Crossed(refused=40)),
-        ({"PassiveOpens": -7, "EstabResets": -5}, Crossed(unaccepted=7, refused=2)),
+        ({"PassiveOpens": -40, "EstabResets": -40}, Races(unaccepted=40)),
+        ({"TW": -30}, Races(late=30)),
+        ({"EstabResets": 40}, Races(refused=40)),
+        ({"PassiveOpens": -7, "EstabResets": -5}, Races(unaccepted=7, refused=2)),
     ],
 )
 def test_what_the_client_cannot_see_is_bounded_by_a_counter_of_the_server(
-    server: dict[str, int], crossed: Crossed
+    server: dict[str, int], races: Races
 ) -> None:
     kernel = resets_met(server)
-    assert crossed_ends(COUNTED, kernel, shared=False) == crossed
+    assert find_races(COUNTED, kernel, shared=False) == races
     assert inexact(reconciled(kernel)) == []
     assert inexact(reconciled(met({}, server))) != []
     more = {name: by + (1 if by > 0 else -1) for name, by in server.items()}
-    if crossed != Crossed(unaccepted=7, refused=2):
+    if races != Races(unaccepted=7, refused=2):
         assert inexact(reconciled(resets_met(more))) != []
 
 
 def test_a_client_that_alone_ends_connections_still_has_some_that_were_never_accepted() -> None:
     kernel = resets_met({"PassiveOpens": -4, "EstabResets": -4})
-    crossed = crossed_ends(COUNTED, kernel, shared=False, server_ends=False)
-    assert crossed == Crossed(unaccepted=4)
-    assert inexact(audit(COUNTED, kernel, shared=False, crossed=crossed)) == []
-    crossed = crossed_ends(COUNTED, resets_met({"TW": -30}), shared=False, server_ends=False)
-    assert crossed == Crossed()
+    races = find_races(COUNTED, kernel, shared=False, server_ends=False)
+    assert races == Races(unaccepted=4)
+    assert inexact(audit(COUNTED, kernel, shared=False, races=races)) == []
+    races = find_races(COUNTED, resets_met({"TW": -30}), shared=False, server_ends=False)
+    assert races == Races()
 
 
 def test_a_fin_whose_reset_came_first_left_no_time_wait_on_the_client() -> None:
     kernel = resets_met({"EstabResets": 9})
     kernel = {**kernel, Side.CLIENT: {**kernel[Side.CLIENT], "TW": CLIENT["TW"] - 6}}
-    assert crossed_ends(COUNTED, kernel, shared=False) == Crossed(refused=9, lost=6)
+    assert find_races(COUNTED, kernel, shared=False) == Races(refused=9, lost=6)
     assert inexact(reconciled(kernel)) == []
 
 
@@ -219,7 +218,7 @@ def test_in_one_namespace_the_two_kernels_counts_of_crossed_ends_are_one() -> No
     both = {name: sum(kernel[side][name] for side in Side) for name in CLIENT}
     shared = dict.fromkeys(Side, both)
     # Those that were behind are one FIN either way.
-    assert crossed_ends(COUNTED, shared, shared=True) == Crossed(fins=3, resets=4)
+    assert find_races(COUNTED, shared, shared=True) == Races(fins=3, resets=4)
     assert inexact(reconciled(shared, shared=True)) == []
     assert inexact(audit(COUNTED, shared, shared=True)) == ["closed by FIN", "closed by RST, both ends"]
 
@@ -238,9 +237,9 @@ def test_in_one_namespace_the_two_kernels_counts_of_crossed_ends_are_one() -> No
         pytest.param({}, {"EstabResets": 1}, ["closed by RST"], id="a reset that nobody sent"),
         pytest.param({"EstabResets": -1}, {}, ["closed by RST"], id="a reset that left no side"),
         pytest.param(
-            {}, {"TW": 9, "EstabResets": 1}, ["closed by RST"], id="one of them, beside FINs that crossed"
+            {}, {"TW": 9, "EstabResets": 1}, ["closed by RST"], id="one of them, beside FINs that raced"
         ),
-        pytest.param({}, {"TW": -1, "EstabResets": -9}, [BY_SERVER], id="a FIN, beside RSTs that crossed"),
+        pytest.param({}, {"TW": -1, "EstabResets": -9}, [BY_SERVER], id="a FIN, beside RSTs that raced"),
     ],
 )
 def test_what_crossing_does_not_explain_is_a_difference(

@@ -50,7 +50,7 @@ def test_each_figure_is_laid_out_once_and_drawn_once_a_format(
 
 def test_a_child_draws_what_the_parent_would(tmp_path: Path) -> None:
     story = client_closes(2)
-    for path in draw(written(tmp_path / "run", {"a": story}), ["timeline-a"]):
+    for path in draw(written(tmp_path / "run", {"a": story}), only=["timeline-a"]):
         here = tmp_path / path.name
         save(timeline(*told(story, "a")), here)
         assert path.read_bytes() == here.read_bytes()

@@ -396,7 +396,7 @@ def test_a_server_that_ends_under_load_is_told_of(tmp_path: Path) -> None:
     )
     assert done.code == 106, done.said
     (caveat,) = (one for one in of_main(summary)["caveats"] if one["kind"] == "process_died")
-    assert "the server ended before its time, with exit status 1" in caveat["cause"]
+    assert "the server ended before the load did, with exit status 1" in caveat["cause"]
     (path,) = (tmp_path / "runs").glob("*/main")
     assert "had enough" in (path / "server.err").read_text()
     assert any("had enough" in event["data"].get("stderr", "") for event in lines(path / "events.jsonl"))

@@ -493,7 +493,9 @@ def stop_once_refused(child: Child, line: dict[str, Any]) -> None:
 def test_time_inside_connect_is_measured_for_calls_that_fail_too(driver: Driver) -> None:
     async def main(at: Bench) -> tuple[Driven, Driven]:
         async with at.serving(CLIENT) as (server, port):
-            (well,) = await at.drive_all(server, at.plan(port, driver=driver, loop=ClosedLoop(1)))
+            # Long enough to go through all 20 ports on a busy machine, too.
+            plan = at.plan(port, driver=driver, loop=ClosedLoop(1), duration_ns=500 * MS_NS)
+            (well,) = await at.drive_all(server, plan)
         # No port is left: none of these sends anything.
         return well, await at.drive(at.plan(port, driver=driver, loop=ClosedLoop(1)))
 

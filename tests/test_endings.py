@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from loadgen.analysis.audit import ACTIVE_CLOSES
+from loadgen.analysis.counts import ACTIVE_CLOSES
 from loadgen.drivers.plan import ClosedLoop
 from loadgen.lab.topology import client_server_lab
 from loadgen.scenario.choices import Driver

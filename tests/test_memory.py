@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from loadgen.analysis import window
-from loadgen.analysis.doubts import doubts
+from loadgen.analysis.caveats.case import Case
+from loadgen.analysis.caveats.rules import find_caveats
 from loadgen.analysis.fold import Fold
 from loadgen.records.types import Event, Record
 from loadgen.tcp import Side, State
@@ -37,7 +38,7 @@ def answers(fold: Fold) -> dict[str, object]:
         "search": fold.search(),
         "exhaustion": fold.exhaustion(),
         "open at the end": fold.open_at_end(),
-        "doubts": doubts(variant(load={"open_loop": {"rate": 500}}), fold, []),
+        "caveats": find_caveats(Case(variant(load={"open_loop": {"rate": 500}}), fold, [])),
     }
 
 

@@ -813,11 +813,11 @@ def test_the_figures_of_a_run_are_written_and_are_the_same_every_time(tmp_path: 
 def test_some_figures_of_a_run_that_was_killed(tmp_path: Path) -> None:
     run = written(tmp_path, {"a": client_closes(2, ends=False)})
     (run.path / "summary.json").unlink()
-    assert [path.name for path in draw(run, ["portrait-a"])] == ["portrait-a.svg", "portrait-a.png"]
+    assert [path.name for path in draw(run, only=["portrait-a"])] == ["portrait-a.svg", "portrait-a.png"]
     with pytest.raises(
         ValueError, match="no such figure: portrait-b; there are variants, timeline-a, portrait-a"
     ):
-        draw(run, ["portrait-b"])
+        draw(run, only=["portrait-b"])
 
 
 def test_a_dollar_sign_is_a_dollar_sign(tmp_path: Path) -> None:
@@ -830,10 +830,10 @@ def test_a_dollar_sign_is_a_dollar_sign(tmp_path: Path) -> None:
 
 def test_drawing_leaves_matplotlib_as_it_was_and_heeds_no_setting_of_the_user(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
-    plain = draw(written(tmp_path / "plain", {"a": client_closes(2)}), ["timeline-a"])
+    plain = draw(written(tmp_path / "plain", {"a": client_closes(2)}), only=["timeline-a"])
     assert dict(matplotlib.rcParams) == before
     with matplotlib.rc_context({"lines.linewidth": 9, "font.family": "serif", "svg.fonttype": "none"}):
-        loud = draw(written(tmp_path / "loud", {"a": client_closes(2)}), ["timeline-a"])
+        loud = draw(written(tmp_path / "loud", {"a": client_closes(2)}), only=["timeline-a"])
     assert [path.read_bytes() for path in plain] == [path.read_bytes() for path in loud]
 
 

@@ -24,7 +24,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.analysis.caveats import CaveatKind
+from loadgen.analysis.caveats.audit import NOT_AUDITED
 from loadgen.analysis.reread import reread
 from loadgen.cli.columns import Screen
 from loadgen.cli.signals import STOP_SIGNALS
@@ -197,7 +197,7 @@ def test_after_sigkill_nothing_is_left_but_records_that_can_be_read(tmp_path: Pa
     (summary,) = reread(RunDirectory(running.directory())).summaries
     assert summary.name == "a"
     assert summary.metrics["client.time_wait.max"] > 0
-    assert CaveatKind.NOT_AUDITED in [caveat.kind for caveat in summary.caveats]
+    assert NOT_AUDITED in [caveat.kind for caveat in summary.caveats]
     drawn = churn("plot", running.directory())
     assert drawn.code == 0, drawn.said
     assert all(Path(name).stat().st_size for name in drawn.stdout.split())
@@ -384,7 +384,7 @@ def test_a_server_that_dies_is_refused_connections_and_told_of(tmp_path: Path) -
     variant = invalid(done, "process_died")
     assert variant["metrics"]["errors.ECONNREFUSED"] > 0
     assert variant["metrics"]["load.time_ns"] > 9 * TENTH_NS  # The load went on.
-    assert "the server ended before its time, by SIGKILL" in json.dumps(variant["caveats"])
+    assert "the server ended before the load did, by SIGKILL" in json.dumps(variant["caveats"])
     intervals = lines(running.directory() / "main" / "intervals.jsonl")
     assert "connect:ECONNREFUSED" in {name for interval in intervals for name in interval["errors"]}
     whole(running.directory(), "main")
@@ -422,7 +422,7 @@ def test_one_of_two_load_workers_that_dies_is_told_of_and_the_other_goes_on(tmp_
         kill(pids[1])
         done = running.finish()
     variant = invalid(done, "process_died")
-    assert "the load worker 2 of 2 ended before its time, by SIGKILL" in json.dumps(variant["caveats"])
+    assert "the load worker 2 of 2 ended before the load did, by SIGKILL" in json.dumps(variant["caveats"])
     assert variant["metrics"]["load.time_ns"] > 9 * TENTH_NS
     last = lines(running.directory() / "main" / "intervals.jsonl")[-1]
     assert (last["in_flight"], last["succeeded"] > 0) == (0, True)
@@ -800,8 +800,8 @@ def test_a_server_that_ends_connections_as_the_client_leaves_is_audited(tmp_path
     assert done.code == 0, done.said
     for name, variant in summary["variants"].items():
         assert exact(variant), (name, variant["audit"])
-        crossed = any(line["crossed"] for line in variant["audit"])
-        assert ("closed_by_both" in caveats(variant)) is crossed, name
+        raced = any(line["by_races"] for line in variant["audit"])
+        assert ("closed_by_both" in caveats(variant)) is raced, name
 
 
 # ---- a bug

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
-from loadgen.analysis.audit import Counted
+from loadgen.analysis.counts import Counted
 from loadgen.analysis.headroom import Core, Exhaustion, Search, cores, cores_used
 from loadgen.analysis.knee import Knee, exhaustion_ns
 from loadgen.analysis.load import UnderLoad

@@ -6,7 +6,7 @@ Interval by interval these are differences of cumulative counts, so their sums a
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from loadgen.analysis.audit import ABORTS, ACTIVE_CLOSES
+from loadgen.analysis.counts import ABORTS, ACTIVE_CLOSES
 from loadgen.records.types import Closes, Interval, Sample
 from loadgen.tcp import Side, State
 

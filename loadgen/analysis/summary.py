@@ -8,11 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loadgen.analysis.audit import NONE_CROSSED, AuditLine, Crossed, audit, audit_sides, crossed_ends
-from loadgen.analysis.caveats import Caveat, CaveatKind
-from loadgen.analysis.doubts import doubts
+from loadgen.analysis.audit import AuditLine, audit, audit_sides
+from loadgen.analysis.caveats.case import Case
+from loadgen.analysis.caveats.caveat import Caveat
+from loadgen.analysis.caveats.records import INTERRUPTED
+from loadgen.analysis.caveats.rules import find_caveats
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.knee import LEAST_FALL
+from loadgen.analysis.races import NO_RACES, Races, find_races
 from loadgen.model.predict import Prediction
 from loadgen.records.types import plain
 from loadgen.scenario.choices import Driver
@@ -81,17 +84,17 @@ class VariantSummary:
 
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
-    metrics, shared, crossed = fold.metrics(), variant.lab.topology.shared, crossed_in(variant, fold)
+    metrics, shared, races = fold.metrics(), variant.lab.topology.shared, races_in(variant, fold)
     lines: list[AuditLine] = []
     if fold.complete and variant.load.driver is Driver.COMMAND:
         lines = audit_sides(fold.kernel(), shared=shared)
     elif fold.complete:
-        lines = audit(fold.counted, fold.kernel(), shared=shared, crossed=crossed)
+        lines = audit(fold.counted, fold.kernel(), shared=shared, races=races)
     return VariantSummary(
         name=variant.name,
         metrics=metrics,
         audit=lines,
-        caveats=doubts(variant, fold, lines, crossed),
+        caveats=find_caveats(Case(variant, fold, lines, races)),
         expectations=[Expected(item.text, item.evaluate(metrics)) for item in variant.expect],
         compared=compare(prediction, metrics),
         errors=dict(fold.errors.most_common()),
@@ -99,12 +102,12 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
     )
 
 
-def crossed_in(variant: Variant, fold: Fold) -> Crossed:
-    """What the kernels count otherwise: nothing where a command drives, or where records are cut short."""
+def races_in(variant: Variant, fold: Fold) -> Races:
+    """The races between the two ends; none if a command makes the load, or if records are cut short."""
     lasted_ns = fold.intervals[-1].end_ns if fold.intervals else 0
     if not fold.complete or fold.by_kernel:
-        return NONE_CROSSED
-    return crossed_ends(
+        return NO_RACES
+    return find_races(
         fold.counted,
         fold.kernel(),
         shared=variant.lab.topology.shared,
@@ -263,9 +266,7 @@ def run_verdict(summaries: Sequence[VariantSummary], asked: Collection[str], *, 
     unaudited = [summary.name for summary in summaries if not summary.audit]
     invalid = [summary.name for summary in summaries if not summary.valid]
     cut = [
-        summary.name
-        for summary in summaries
-        if any(caveat.kind is CaveatKind.INTERRUPTED for caveat in summary.caveats)
+        summary.name for summary in summaries if any(caveat.kind == INTERRUPTED for caveat in summary.caveats)
     ]
     missing = _missing(summaries, asked)
     parts = [

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.analysis.audit import AuditLine
-from loadgen.analysis.caveats import Caveat
+from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.summary import Compared, VariantSummary, run_verdict
 from loadgen.cli.columns import GAP, Column, print_columns, screen
 from loadgen.model.predict import Prediction
@@ -135,7 +135,7 @@ def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
         if not summary.audit:
             table.add_row(_mark(False), f"{summary.name}: nothing was sampled")
         elif not differing and connected is not None:
-            but = ", but for what a caveat explains" if any(line.crossed for line in summary.audit) else ""
+            but = ", but for what a caveat explains" if any(line.by_races for line in summary.audit) else ""
             counts = f"{len(summary.audit)} counts agree{but}, among them {_counted(connected)}"
             table.add_row(_mark(True), f"{summary.name}: {counts}")
         for line in differing:

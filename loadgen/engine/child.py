@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
@@ -103,7 +104,9 @@ class Child:
         """Wait for its end, and put into words how it came."""
         code = await self._process.wait()
         await self._drain
-        return ChildDiedError(self.what, how_ended(code), "\n".join(self._stderr))
+        # The traceback of a KeyboardInterrupt says no more than the signal's name does.
+        stderr = "" if code == -signal.SIGINT else "\n".join(self._stderr)
+        return ChildDiedError(self.what, how_ended(code), stderr)
 
     async def end(self) -> None:
         """See it end, by SIGKILL where it takes longer than `GRACE_S`."""

@@ -134,7 +134,7 @@ def prose(low: int, high: int) -> Written:
 
 FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 LONGEST_ARGUMENT = 4096
-LONGEST_FILE = 65_536
+LONGEST_FILE = 32_768
 """Characters: enough for a configuration or a short script."""
 
 

@@ -1,17 +1,47 @@
-"""Doubts: each fires exactly when it should, says why and what to do, and whether the result still stands."""
+"""Caveats: each is found exactly when it should be, with cause and remedy, and says if the result stands."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from inspect import getsource
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 from msgspec import structs
 
+from loadgen.analysis import caveats
 from loadgen.analysis.audit import AuditLine, audit, audit_sides
-from loadgen.analysis.caveats import Caveat, CaveatKind
-from loadgen.analysis.doubts import doubts
+from loadgen.analysis.caveats.audit import AUDIT_DIFFERS, AUDIT_INCOMPLETE, NOT_AUDITED
+from loadgen.analysis.caveats.case import Case
+from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
+from loadgen.analysis.caveats.closes import CLOSED_BY_BOTH, CLOSER_DIFFERS, DATA_AFTER_CLOSE
+from loadgen.analysis.caveats.gaps import GENERATOR_HELD_UP, RECORDS_UNREAD, SAMPLER_HELD_UP, SERVER_HELD_UP
+from loadgen.analysis.caveats.generator import (
+    DRIVER_FALLBACK,
+    GENERATOR_SATURATED,
+    READ_IN_PIECES,
+    STARTS_DROPPED,
+    STARTS_LATE,
+)
+from loadgen.analysis.caveats.kernel_queues import (
+    BACKLOG_CAPPED,
+    COOKIES_SENT,
+    LISTEN_OVERFLOWS,
+    SOFTNET_DROPS,
+    TIME_WAIT_OVERFLOW,
+)
+from loadgen.analysis.caveats.lab import HOST_LOOPBACK, LEFTOVERS, LOOPBACK_REUSE
+from loadgen.analysis.caveats.ports import PORT_SEARCH, PORTS_GONE
+from loadgen.analysis.caveats.processes import PROCESS_DIED
+from loadgen.analysis.caveats.program import COMMAND_FAILED, COMMAND_STOPPED
+from loadgen.analysis.caveats.records import INTERRUPTED, NO_RECORDS, RECORDS_DAMAGED
+from loadgen.analysis.caveats.rules import RULES, find_caveats
+from loadgen.analysis.caveats.sampler import SAMPLE_DIFFERS, SAMPLER_LATE
+from loadgen.analysis.caveats.server import NEVER_ACCEPTED, SERVER_SATURATED
 from loadgen.analysis.fold import Fold
-from loadgen.analysis.summary import crossed_in
+from loadgen.analysis.summary import races_in
 from loadgen.analysis.window import LASTING
 from loadgen.records.damage import Damage
 from loadgen.records.gaps import GapCause
@@ -42,7 +72,7 @@ def clean(
     server_cpu_ns: int = 0,
     **interval_told: Any,
 ) -> Records:
-    """A run of one second that leaves no doubt: a thousand connections, all closed by the client."""
+    """A run of one second without a caveat: a thousand connections, all closed by the client."""
     counted = {"ActiveOpens": 1_000, "TW": 1_000, **(client or {})}
     accepted = {"PassiveOpens": 1_000, **(server or {})}
     loads = [interval(index, 100) for index in range(10)]
@@ -64,13 +94,13 @@ def found(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -
     fold = Fold(28_232)
     for record in records:
         fold.add(record)
-    kernel, shared, crossed = fold.kernel(), asked.lab.topology.shared, crossed_in(asked, fold)
+    kernel, shared, races = fold.kernel(), asked.lab.topology.shared, races_in(asked, fold)
     lines = (
         audit_sides(kernel, shared=shared)
         if fold.by_kernel
-        else audit(fold.counted, kernel, shared=shared, crossed=crossed)
+        else audit(fold.counted, kernel, shared=shared, races=races)
     )
-    return doubts(asked, fold, lines if fold.complete else [], crossed)
+    return find_caveats(Case(asked, fold, lines if fold.complete else [], races))
 
 
 def only(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -> Caveat:
@@ -115,31 +145,31 @@ def test_a_clean_run_leaves_none() -> None:
 def test_a_driver_that_auto_had_to_take_is_named_with_the_reason() -> None:
     taken = {"asked": "auto", "driver": "protocol", "why": "io_uring is forbidden", "lacking": True}
     (caveat,) = found([*clean(), Event(0, "driver", taken)])
-    assert caveat.kind is CaveatKind.DRIVER_FALLBACK
+    assert caveat.kind == DRIVER_FALLBACK
     assert "protocol" in caveat.cause
     assert "forbidden" in caveat.cause
     assert not caveat.invalidates
     # As records told it before there was `lacking`.
     del taken["lacking"]
     (caveat,) = found([*clean(), Event(0, "driver", taken)])
-    assert caveat.kind is CaveatKind.DRIVER_FALLBACK
+    assert caveat.kind == DRIVER_FALLBACK
     for fine in ({"driver": "uring", "why": ""}, {"why": "it is the faster one"}):
         assert found([*clean(), Event(0, "driver", {**taken, **fine, "lacking": False})]) == []
 
 
 def test_a_run_without_samples_or_intervals_measured_nothing() -> None:
     for records in ([], [Event(0, "load_ends")]):
-        assert only(records).kind is CaveatKind.NO_RECORDS
+        assert only(records).kind == NO_RECORDS
         assert only(records).invalidates
-    assert CaveatKind.NO_RECORDS in kinds([sample(-STEP), sample(0), *ended(S)])
-    assert CaveatKind.NO_RECORDS in kinds([interval(0)])
+    assert NO_RECORDS in kinds([sample(-STEP), sample(0), *ended(S)])
+    assert NO_RECORDS in kinds([interval(0)])
     # Where a process died before the load began, that is the reason.
-    assert only([DIED]).kind is CaveatKind.PROCESS_DIED
+    assert only([DIED]).kind == PROCESS_DIED
 
 
 def test_an_interrupted_run_says_after_what_time() -> None:
     caveat = only([*clean(), Event(S, "interrupted")])
-    assert caveat.kind is CaveatKind.INTERRUPTED
+    assert caveat.kind == INTERRUPTED
     assert "1.0 s of 10s" in caveat.cause
     assert not caveat.invalidates
 
@@ -147,15 +177,15 @@ def test_an_interrupted_run_says_after_what_time() -> None:
 def test_a_killed_run_is_readable_but_was_not_audited() -> None:
     killed = [record for record in clean() if not isinstance(record, Event)]
     caveat = only(killed)
-    assert caveat.kind is CaveatKind.NOT_AUDITED
+    assert caveat.kind == NOT_AUDITED
     assert "1.0 s of 10s" in caveat.cause
     assert caveat.invalidates
 
 
 def test_a_process_that_died_is_named() -> None:
     caveat = only([*clean(), DIED])
-    assert caveat.kind is CaveatKind.PROCESS_DIED
-    assert caveat.cause == "the server ended before its time, by SIGKILL"
+    assert caveat.kind == PROCESS_DIED
+    assert caveat.cause == "the server ended before the load did, by SIGKILL"
     assert caveat.invalidates
     for stderr, words in (("one", "one"), ("one\ntwo", "one two"), ("one\nand\nanother", "one ... another")):
         spoke = Event(0, "process_died", {**DIED.data, "stderr": stderr})
@@ -164,8 +194,8 @@ def test_a_process_that_died_is_named() -> None:
 
 def test_a_worker_of_the_server_that_died_is_told_with_its_status() -> None:
     caveat = only([*clean(), Event(S // 2, "worker_exited", {"pid": 7, "status": -9})])
-    assert caveat.kind is CaveatKind.PROCESS_DIED
-    assert "a worker of the server ended before its time, by SIGKILL" in caveat.cause
+    assert caveat.kind == PROCESS_DIED
+    assert "a worker of the server ended before the load did, by SIGKILL" in caveat.cause
     assert caveat.invalidates
 
 
@@ -187,7 +217,7 @@ def ended_with(code: int, asked: bool, stderr: str = "") -> Event:
     return Event(S, "command_ended", {"code": code, "asked": asked, "stderr": stderr})
 
 
-def test_a_command_that_ends_well_leaves_no_doubt() -> None:
+def test_a_command_that_ends_well_leaves_no_caveat() -> None:
     assert found([*commanded(), ended_with(0, asked=False)], COMMANDED) == []
 
 
@@ -196,7 +226,7 @@ def test_a_command_that_ends_well_leaves_no_doubt() -> None:
 )
 def test_a_command_that_fails_invalidates(code: int, how: str) -> None:
     caveat = only([*commanded(), ended_with(code, asked=False, stderr="first\nno route")], COMMANDED)
-    assert caveat.kind is CaveatKind.COMMAND_FAILED
+    assert caveat.kind == COMMAND_FAILED
     assert how in caveat.cause
     assert caveat.invalidates
 
@@ -204,49 +234,49 @@ def test_a_command_that_fails_invalidates(code: int, how: str) -> None:
 def test_a_command_that_tries_no_connection_invalidates() -> None:
     idle = [structs.replace(interval(0), by_kernel=True), sample(-STEP), sample(S), *ended(S)]
     caveat = only([*idle, ended_with(0, asked=False)], COMMANDED)
-    assert caveat.kind is CaveatKind.COMMAND_FAILED
+    assert caveat.kind == COMMAND_FAILED
     assert "tried no connection" in caveat.cause
     assert caveat.invalidates
     asked = found([*idle, ended_with(-15, asked=True)], COMMANDED)
-    assert [one.kind for one in asked] == [CaveatKind.COMMAND_FAILED, CaveatKind.COMMAND_STOPPED]
+    assert [one.kind for one in asked] == [COMMAND_FAILED, COMMAND_STOPPED]
     # One that failed has told why, one that was interrupted had no time, what nobody counted is unknown.
     (failed,) = found([*idle, ended_with(3, asked=False)], COMMANDED)
     assert "exit status 3" in failed.cause
     interrupted = [*idle, ended_with(-15, asked=True), Event(S, "interrupted")]
-    assert kinds(interrupted, COMMANDED) == {CaveatKind.INTERRUPTED}
+    assert kinds(interrupted, COMMANDED) == {INTERRUPTED}
     uncounted = resampled([*idle, ended_with(0, asked=False)], lambda one: counting(one, lambda _: {}))
-    assert kinds(uncounted, COMMANDED) == {CaveatKind.AUDIT_INCOMPLETE}
+    assert kinds(uncounted, COMMANDED) == {AUDIT_INCOMPLETE}
 
 
 def test_a_command_that_had_to_be_ended_is_told_and_its_exit_is_ours() -> None:
     records = [*commanded(), ended_with(-15, asked=True)]
     caveat = only(records, COMMANDED)
-    assert caveat.kind is CaveatKind.COMMAND_STOPPED
-    assert "still ran at 1.0 s" in caveat.cause
+    assert caveat.kind == COMMAND_STOPPED
+    assert "was still running at 1.0 s and was stopped" in caveat.cause
     assert not caveat.invalidates
-    assert kinds([*records, Event(S, "interrupted")], COMMANDED) == {CaveatKind.INTERRUPTED}
+    assert kinds([*records, Event(S, "interrupted")], COMMANDED) == {INTERRUPTED}
 
 
-@pytest.mark.parametrize(("others", "doubted"), [(100, False), (101, True)])
-def test_a_command_may_end_a_tenth_in_its_own_way(others: int, doubted: bool) -> None:
+@pytest.mark.parametrize(("others", "found_it"), [(100, False), (101, True)])
+def test_a_command_may_end_a_tenth_in_its_own_way(others: int, found_it: bool) -> None:
     loads = [structs.replace(interval(index, 100), by_kernel=True) for index in range(10)]
     closes = Closes(client_fin=100 - others // 10, server_fin=others // 10)
     loads = [structs.replace(one, closes=closes) for one in loads]
     last = Closes(client_fin=100 - others // 10 - others % 10, server_fin=others // 10 + others % 10)
     loads[-1] = structs.replace(loads[-1], closes=last)
-    assert (CaveatKind.CLOSER_DIFFERS in kinds([*loads, *ended(S)], COMMANDED)) is doubted
+    assert (CLOSER_DIFFERS in kinds([*loads, *ended(S)], COMMANDED)) is found_it
 
 
 def test_connections_that_both_sides_closed_are_told_and_do_not_invalidate() -> None:
     closes = Closes(client_fin=100, server_fin=60)
     caveat = only(commanded(server={"TW": 60}, closes=closes), COMMANDED)
-    assert caveat.kind is CaveatKind.CLOSED_BY_BOTH
-    assert caveat.cause.startswith("60 connections were ended by both sides")
+    assert caveat.kind == CLOSED_BY_BOTH
+    assert caveat.cause.startswith("60 connections were closed by both ends at once")
     assert not caveat.invalidates
     # The closer of the scenario did close: of the others one in ten may end otherwise.
     others = Closes(client_fin=100, server_fin=60 + 150)
     told = commanded(client={"TW": 850}, server={"TW": 210}, closes=others)
-    assert kinds(told, COMMANDED) == {CaveatKind.CLOSED_BY_BOTH, CaveatKind.CLOSER_DIFFERS}
+    assert kinds(told, COMMANDED) == {CLOSED_BY_BOTH, CLOSER_DIFFERS}
 
 
 def test_a_command_that_nobody_can_audit_is_told_by_the_counter() -> None:
@@ -254,17 +284,17 @@ def test_a_command_that_nobody_can_audit_is_told_by_the_counter() -> None:
         return {name: count for name, count in counters.items() if name != "TCPAbortOnData"}
 
     caveat = only(resampled(commanded(), lambda one: counting(one, unaborted)), COMMANDED)
-    assert caveat.kind is CaveatKind.AUDIT_INCOMPLETE
+    assert caveat.kind == AUDIT_INCOMPLETE
     assert "TCPAbortOnData" in caveat.cause
 
 
 def test_of_a_busy_command_only_the_sum_is_known() -> None:
     caveat = only(commanded(client_cpu_ns=round(1.3 * S)), COMMANDED)
-    assert caveat.kind is CaveatKind.GENERATOR_SATURATED
+    assert caveat.kind == GENERATOR_SATURATED
     assert "the load's command used 130% of a core in all: if it is one thread" in caveat.cause
     nginx = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
     caveat = only(clean(server_cpu_ns=S), nginx)
-    assert caveat.kind is CaveatKind.SERVER_SATURATED
+    assert caveat.kind == SERVER_SATURATED
     assert "server.command" in caveat.remedy
 
 
@@ -273,8 +303,8 @@ def test_sides_that_disagree_are_told_as_such() -> None:
     for record in commanded(server={"PassiveOpens": 1_001}):
         fold.add(record)
     lines = [AuditLine("connections established at the client", "server PassiveOpens", 1_000, 1_001)]
-    (caveat,) = doubts(COMMANDED, fold, lines)
-    assert caveat.kind is CaveatKind.AUDIT_DIFFERS
+    (caveat,) = find_caveats(Case(COMMANDED, fold, lines))
+    assert caveat.kind == AUDIT_DIFFERS
     assert caveat.cause.startswith("the two sides differ (connections established at the client: 1,000,")
 
 
@@ -283,26 +313,25 @@ def test_sides_that_disagree_are_told_as_such() -> None:
 
 def test_a_count_that_differs_from_the_kernels_is_told_with_both() -> None:
     caveat = only(clean(server={"PassiveOpens": 1_001}))
-    assert caveat.kind is CaveatKind.AUDIT_DIFFERS
+    assert caveat.kind == AUDIT_DIFFERS
     assert "connections established: 1,000, server PassiveOpens 1,001" in caveat.cause
     assert caveat.invalidates
 
 
-def test_ends_that_crossed_are_told_where_the_server_ends_by_itself() -> None:
+def test_races_are_reported_where_the_server_ends_by_itself() -> None:
     impatient = variant(connection={"closer": "client"}, server={"idle_timeout": "1s"})
-    crossed = clean(client={"TW": 998}, server={"TW": 7})
-    caveat = only(crossed, impatient)
-    assert caveat.kind is CaveatKind.CLOSED_BY_BOTH
+    raced = clean(client={"TW": 998}, server={"TW": 7})
+    caveat = only(raced, impatient)
+    assert caveat.kind == CLOSED_BY_BOTH
     assert caveat.cause == (
-        "of the connections that count as ended by the client 5 were closed by both sides at once, which"
-        " left both with TIME-WAIT (RFC 9293, 3.6), 2 were closed by the server in the moment before the"
-        " client did"
+        "of the connections counted as closed by the client, 5 were closed by both ends at once, which"
+        " left TIME-WAIT at both (RFC 9293, 3.6), 2 were closed by the server a moment before the client did"
     )
     assert "server.idle_timeout" in caveat.remedy
     assert not caveat.invalidates
-    assert kinds(crossed) == {CaveatKind.AUDIT_DIFFERS}
+    assert kinds(raced) == {AUDIT_DIFFERS}
     served = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
-    assert "server.idle_timeout" not in only(crossed, served).remedy
+    assert "server.idle_timeout" not in only(raced, served).remedy
 
 
 def test_bytes_after_a_close_and_connections_never_accepted_are_told() -> None:
@@ -319,11 +348,11 @@ def test_bytes_after_a_close_and_connections_never_accepted_are_told() -> None:
         return {caveat.kind: caveat for caveat in found(records, variant(connection={"closer": "server"}))}
 
     met = told(time_waits=93)
-    assert "to 5 connections that the server had closed" in met[CaveatKind.DATA_AFTER_CLOSE].cause
-    assert met[CaveatKind.NEVER_ACCEPTED].cause.startswith("2 connections were established for the client")
+    assert "on 5 connections that the server had closed" in met[DATA_AFTER_CLOSE].cause
+    assert met[NEVER_ACCEPTED].cause.startswith("2 connections were established at the client only")
     assert not any(caveat.invalidates for caveat in met.values())
     # No more of them than the server's kernel has answered by RST.
-    assert CaveatKind.AUDIT_DIFFERS in told(time_waits=92)
+    assert AUDIT_DIFFERS in told(time_waits=92)
 
 
 def test_counters_that_the_kernel_lacks_are_named() -> None:
@@ -332,15 +361,15 @@ def test_counters_that_the_kernel_lacks_are_named() -> None:
 
     lacking = resampled(clean(), lambda one: counting(one, less))
     caveat = only(lacking)
-    assert caveat.kind is CaveatKind.AUDIT_INCOMPLETE
+    assert caveat.kind == AUDIT_INCOMPLETE
     assert "TWKilled" in caveat.cause
     assert not caveat.invalidates
 
 
-def test_a_sampler_that_counts_otherwise_than_a_dump_is_doubted() -> None:
+def test_a_sampler_that_counts_otherwise_than_a_dump_is_reported() -> None:
     sides = {"client": {"sockstat": 1_000, "dump": 999}, "server": {"sockstat": 0, "dump": 0}}
     caveat = only([*clean(), Event(S, "sample_check", {"sides": sides})])
-    assert caveat.kind is CaveatKind.SAMPLE_DIFFERS
+    assert caveat.kind == SAMPLE_DIFFERS
     assert "client: 1,000 TIME-WAIT by sockstat, 999 by a dump" in caveat.cause
     assert caveat.invalidates
 
@@ -350,14 +379,14 @@ def test_a_sampler_that_counts_otherwise_than_a_dump_is_doubted() -> None:
 
 def test_the_hosts_own_loopback_never_answers_the_question() -> None:
     caveat = only(shared(clean()), HOST)
-    assert caveat.kind is CaveatKind.HOST_LOOPBACK
+    assert caveat.kind == HOST_LOOPBACK
     assert caveat.invalidates
 
 
 def test_reuse_on_loopback_is_told_where_it_happened_and_only_there() -> None:
     recycled = shared(clean(), TWRecycled=7)
     caveat = only(recycled, LOOPBACK)
-    assert caveat.kind is CaveatKind.LOOPBACK_REUSE
+    assert caveat.kind == LOOPBACK_REUSE
     assert caveat.cause.startswith("7 TIME-WAIT ports")
     assert not caveat.invalidates
     asked_for = variant(
@@ -374,7 +403,7 @@ def test_leftovers_of_an_earlier_run_invalidate() -> None:
         (side(), side({State.TIME_WAIT: 3})),
     ):
         caveat = only([sample(-STEP, *sides), *clean()[1:]])
-        assert caveat.kind is CaveatKind.LEFTOVERS
+        assert caveat.kind == LEFTOVERS
         assert caveat.cause.startswith("3 TIME-WAITs")
         assert caveat.invalidates
     assert found([sample(-STEP, side({State.ESTABLISHED: 3})), *clean()[1:]]) == []
@@ -383,11 +412,11 @@ def test_leftovers_of_an_earlier_run_invalidate() -> None:
 # The load
 
 
-@pytest.mark.parametrize(("late", "doubted"), [(0, False), (10, False), (11, True), (1_000, True)])
-def test_more_than_a_hundredth_of_late_starts_invalidates_an_open_loop(late: int, doubted: bool) -> None:
+@pytest.mark.parametrize(("late", "found_it"), [(0, False), (10, False), (11, True), (1_000, True)])
+def test_more_than_a_hundredth_of_late_starts_invalidates_an_open_loop(late: int, found_it: bool) -> None:
     records = clean(late=late)
-    assert kinds(records, OPEN_LOOP) == ({CaveatKind.STARTS_LATE} if doubted else set())
-    if doubted:
+    assert kinds(records, OPEN_LOOP) == ({STARTS_LATE} if found_it else set())
+    if found_it:
         assert only(records, OPEN_LOOP).invalidates
         assert f"{late:,} of 1,000 starts were later than 10ms" in only(records, OPEN_LOOP).cause
     assert found(records, CLIENT_CLOSES) == []
@@ -395,7 +424,7 @@ def test_more_than_a_hundredth_of_late_starts_invalidates_an_open_loop(late: int
 
 def test_starts_given_up_are_told_in_an_open_loop() -> None:
     caveat = only(clean(dropped=5, offered=105), OPEN_LOOP)
-    assert caveat.kind is CaveatKind.STARTS_DROPPED
+    assert caveat.kind == STARTS_DROPPED
     assert "5 of 1,005 starts were dropped" in caveat.cause
     assert not caveat.invalidates
     # What a closed loop still wanted to open when its time was up is no loss.
@@ -424,11 +453,11 @@ def starved(calls_ns: int, held: int, late: int, load: Mapping[str, Any] = OPEN)
 def test_a_search_for_ports_is_a_finding_and_excuses_the_starts_that_it_made_late() -> None:
     for load in (OPEN, {}):
         (caveat,) = starved(1_800_000, held=14_116, late=50 if load else 0, load=load)
-        assert caveat.kind is CaveatKind.PORT_SEARCH
+        assert caveat.kind == PORT_SEARCH
         assert not caveat.invalidates
         assert "from 2.0 s on, with 14,116 of 28,232 ports held" in caveat.cause
         assert "connect() took 90% of the generator's time, 1,800 µs a call instead of 30 µs" in caveat.cause
-        assert ("1,000 starts were late for it" in caveat.cause) == bool(load)
+        assert ("1,000 starts were late because of it" in caveat.cause) == bool(load)
         assert "IP_LOCAL_PORT_RANGE" in caveat.remedy
 
 
@@ -441,7 +470,7 @@ def test_a_search_for_ports_is_a_finding_and_excuses_the_starts_that_it_made_lat
 )
 def test_what_is_no_search_for_ports_excuses_nothing(calls_ns: int, held: int) -> None:
     (caveat,) = starved(calls_ns, held, late=50)
-    assert caveat.kind is CaveatKind.STARTS_LATE
+    assert caveat.kind == STARTS_LATE
     assert "1,000 of 3,000 starts" in caveat.cause
     assert caveat.invalidates
 
@@ -462,9 +491,9 @@ def test_a_search_excuses_only_what_came_with_it_and_after_it() -> None:
     assert search is not None
     # The six of an earlier trouble are not among them.
     assert (search.since_ns, search.late, fold.count("late")) == (2 * S, 210, 270)
-    caveats = doubts(OPEN_LOOP, fold, [])
-    (caveat,) = [caveat for caveat in caveats if caveat.kind is CaveatKind.STARTS_LATE]
-    assert "60 of 4,000 starts were later than 10ms that neither a search for ports nor" in caveat.cause
+    caveats = find_caveats(Case(OPEN_LOOP, fold, []))
+    (caveat,) = [caveat for caveat in caveats if caveat.kind == STARTS_LATE]
+    assert "60 of 4,000 starts were later than 10ms, for which neither a search for ports nor" in caveat.cause
 
 
 def out_of_ports(first: int, late: Mapping[int, int], load: Mapping[str, Any] = OPEN) -> list[Caveat]:
@@ -489,22 +518,22 @@ def test_a_generator_without_ports_is_judged_by_what_came_before() -> None:
     assert out_of_ports(0, {}, load={}) == []
     assert out_of_ports(4, {}, load={}) == []
     (caveat,) = out_of_ports(10, {}, load={})
-    assert caveat.kind is CaveatKind.GENERATOR_SATURATED
+    assert caveat.kind == GENERATOR_SATURATED
 
 
 def test_late_starts_without_ports_are_told_and_do_not_invalidate() -> None:
     (caveat,) = out_of_ports(2, dict.fromkeys(range(2, 20), 50))
-    assert caveat.kind is CaveatKind.PORTS_GONE
-    assert caveat.cause.startswith("from 0.2 s on the client lacked ports")
+    assert caveat.kind == PORTS_GONE
+    assert caveat.cause.startswith("from 0.2 s on the client had too few ports")
     assert "900 starts were late" in caveat.cause
     assert not caveat.invalidates
 
 
 def test_starts_that_were_late_before_the_ports_were_gone_still_invalidate() -> None:
     late, gone = out_of_ports(2, dict.fromkeys(range(20), 50))
-    assert (late.kind, gone.kind) == (CaveatKind.STARTS_LATE, CaveatKind.PORTS_GONE)
+    assert (late.kind, gone.kind) == (STARTS_LATE, PORTS_GONE)
     assert late.cause.startswith(
-        "100 of 2,000 starts were later than 10ms that neither a search for ports nor"
+        "100 of 2,000 starts were later than 10ms, for which neither a search for ports nor"
     )
     assert late.invalidates
 
@@ -552,13 +581,13 @@ def test_a_full_server_is_what_responses_wait_for_and_the_generator_is_not_blame
         (CLIENT_CLOSES, "rate"),
     ):
         caveat = only(records, asked)
-        assert caveat.kind is CaveatKind.SERVER_SATURATED
+        assert caveat.kind == SERVER_SATURATED
         assert caveat.cause.startswith("the server used 99% of its core: ")
         assert words in caveat.cause
         assert not caveat.invalidates
     # An accept queue that overflows is a full server too, and tells it by itself.
-    assert kinds(full_of([(FULL, 0)], [(PART, 0)], 8, overflows=100)) == {CaveatKind.LISTEN_OVERFLOWS}
-    assert CaveatKind.GENERATOR_SATURATED in kinds(full_of([(FULL, 0)], [(PART, 0)], 8, overflows=1))
+    assert kinds(full_of([(FULL, 0)], [(PART, 0)], 8, overflows=100)) == {LISTEN_OVERFLOWS}
+    assert GENERATOR_SATURATED in kinds(full_of([(FULL, 0)], [(PART, 0)], 8, overflows=1))
 
 
 @pytest.mark.parametrize(("lacking", "told"), [(1, True), (LASTING - 1, True), (LASTING, False)])
@@ -570,13 +599,13 @@ def test_a_port_that_lacked_for_a_moment_excuses_nobody_for_the_rest(lacking: in
         else record
         for record in full_of([(FULL, 0)], [(PART, 0)], cpus=8)
     ]
-    assert (CaveatKind.GENERATOR_SATURATED in kinds(records)) == told
+    assert (GENERATOR_SATURATED in kinds(records)) == told
 
 
 def test_the_fullest_worker_counts_and_not_the_mean() -> None:
     two = variant(connection={"closer": "client"}, load={"workers": 2})
     caveat = only(full_of([(FULL, 0), (PART, 0)], [(PART, 0)], cpus=8), two)
-    assert caveat.kind is CaveatKind.GENERATOR_SATURATED
+    assert caveat.kind == GENERATOR_SATURATED
     assert "one of the generator's 2 workers used 99% of its core; on average they used 74%" in caveat.cause
     both = only(full_of([(FULL, 0), (FULL, 0)], [(PART, 0)], cpus=8), two)
     assert "the generator used 99% of each of its 2 cores" in both.cause
@@ -584,7 +613,7 @@ def test_the_fullest_worker_counts_and_not_the_mean() -> None:
 
 def test_a_worker_that_waits_for_its_core_is_full_and_the_lack_of_cores_is_told() -> None:
     caveat = only(full_of([(PART, PART)], [(PART // 5, PART // 5)], cpus=2))
-    assert caveat.kind is CaveatKind.GENERATOR_SATURATED
+    assert caveat.kind == GENERATOR_SATURATED
     assert "used 50% of its core, and waited for it 50% of the time" in caveat.cause
     assert "1 load and 1 server workers and the sampler share 2 cores" in caveat.cause
     assert "share" not in only(full_of([(FULL, 0)], [(0, 0)], cpus=3)).cause
@@ -592,22 +621,22 @@ def test_a_worker_that_waits_for_its_core_is_full_and_the_lack_of_cores_is_told(
 
 def test_late_starts_tell_what_the_generator_had() -> None:
     for client, words in (
-        ((PART, 0), "the generator used 50% of its core, and was held up all the same"),
+        ((PART, 0), "the generator used 50% of its core, so something else delayed it"),
         ((PART, S // 5), "the generator used 50% of its core, and waited for it 20% of the time"),
         ((FULL, 0), "the generator used 99% of its core"),
     ):
         caveats = found(full_of([client], [(0, 0)], 8, late=1_000), OPEN_LOOP)
-        assert caveats[0].kind is CaveatKind.STARTS_LATE
+        assert caveats[0].kind == STARTS_LATE
         assert caveats[0].invalidates
         assert caveats[0].cause.endswith(f"the load was not the one asked for; {words}")
 
 
-@pytest.mark.parametrize(("share", "doubted"), [(0.94, False), (0.95, True), (1.0, True)])
-def test_a_generator_at_its_limit_bounds_the_rate_and_not_the_states(share: float, doubted: bool) -> None:
+@pytest.mark.parametrize(("share", "found_it"), [(0.94, False), (0.95, True), (1.0, True)])
+def test_a_generator_at_its_limit_bounds_the_rate_and_not_the_states(share: float, found_it: bool) -> None:
     records = clean(client_cpu_ns=round(share * S))
-    assert kinds(records) == ({CaveatKind.GENERATOR_SATURATED} if doubted else set())
-    if doubted:
-        assert "it limits the rate, and not the states" in only(records).cause
+    assert kinds(records) == ({GENERATOR_SATURATED} if found_it else set())
+    if found_it:
+        assert "it limits the rate, but not the states" in only(records).cause
         assert not only(records).invalidates
         # In an open loop lateness judges; what is left is its own share of the latencies.
         assert "latencies" in only(records, OPEN_LOOP).cause
@@ -616,7 +645,7 @@ def test_a_generator_at_its_limit_bounds_the_rate_and_not_the_states(share: floa
 
 def test_a_server_at_its_limit_is_measured_by_its_workers() -> None:
     records = clean(server_cpu_ns=round(1.9 * S))
-    assert only(records).kind is CaveatKind.SERVER_SATURATED
+    assert only(records).kind == SERVER_SATURATED
     two = variant(connection={"closer": "client"}, server={"workers": 2})
     assert "95% of each of its 2 cores" in only(records, two).cause
     three = variant(connection={"closer": "client"}, server={"workers": 3})
@@ -641,7 +670,7 @@ def test_connections_that_ended_otherwise_are_counted(
 ) -> None:
     records = [interval(0, 10, closes=Closes(**{ending: 10})), *ended(S)]
     caveats = found(records, variant(connection={"closer": closer, "close": close}))
-    differs = [caveat for caveat in caveats if caveat.kind is CaveatKind.CLOSER_DIFFERS]
+    differs = [caveat for caveat in caveats if caveat.kind == CLOSER_DIFFERS]
     assert bool(differs) == (ending != asked)
     for caveat in differs:
         assert f"10 of 10 connections were not ended by the {closer}'s {close.upper()}" in caveat.cause
@@ -651,15 +680,15 @@ def test_connections_that_ended_otherwise_are_counted(
 def test_what_the_end_of_the_run_cut_off_is_not_held_against_the_closer() -> None:
     server_closes = variant(connection={"closer": "server"})
 
-    def closer_doubted(cut_in: Phase, resets: int) -> bool:
+    def closer_differs(cut_in: Phase, resets: int) -> bool:
         errors = {Failure(cut_in, Fault.CUT): 10}
         records = [interval(0, 100, closes=Closes(server_fin=90, client_rst=resets), errors=errors)]
-        return CaveatKind.CLOSER_DIFFERS in kinds(records, server_closes)
+        return CLOSER_DIFFERS in kinds(records, server_closes)
 
-    assert not closer_doubted(Phase.RECEIVE, 10)
-    assert closer_doubted(Phase.RECEIVE, 11)
+    assert not closer_differs(Phase.RECEIVE, 10)
+    assert closer_differs(Phase.RECEIVE, 11)
     # One cut off while it connected was never closed, and so excuses nothing.
-    assert closer_doubted(Phase.CONNECT, 10)
+    assert closer_differs(Phase.CONNECT, 10)
 
 
 def kept(exchanges: int, idle: int) -> Records:
@@ -677,8 +706,8 @@ def kept(exchanges: int, idle: int) -> Records:
     [
         (1, 10, 0, None),
         (5, 50, 0, None),
-        (5, 10, 0, "at least 70 that fared well ended before their 5 requests were made;"),
-        (5, 10, 69, "at least 1 that"),
+        (5, 10, 0, "at least 70 successful connections ended before their 5 requests were made;"),
+        (5, 10, 69, "at least 1 successful connections"),
         # Those that the load's end may have ended early, with the ten of the last interval.
         (5, 10, 70, None),
         (5, 45, 0, None),
@@ -689,7 +718,7 @@ def test_connections_that_ended_before_their_requests_are_told_whoever_closed(
 ) -> None:
     asked = variant(connection={"closer": "server", "requests": requests})
     caveats = found(kept(exchanges, idle), asked)
-    causes = [caveat.cause for caveat in caveats if caveat.kind is CaveatKind.CLOSER_DIFFERS]
+    causes = [caveat.cause for caveat in caveats if caveat.kind == CLOSER_DIFFERS]
     assert len(causes) == (told is not None)
     for cause in causes:
         assert cause.startswith(told)
@@ -699,17 +728,17 @@ def test_connections_that_ended_before_their_requests_are_told_whoever_closed(
 def test_given_up_connections_are_told_even_where_the_client_closes() -> None:
     # A timeout ends in a reset (K4): no TIME-WAIT, though the scenario counts on one.
     records = [interval(0, 10, closes=Closes(client_fin=8, client_rst=2), errors={TIMEOUT: 2})]
-    assert CaveatKind.CLOSER_DIFFERS in kinds(records)
+    assert CLOSER_DIFFERS in kinds(records)
 
 
 # The machine
 
 
-@pytest.mark.parametrize(("late", "doubted"), [(0, False), (1, False), (2, True)])
-def test_more_than_a_twentieth_of_late_samples_is_told(late: int, doubted: bool) -> None:
+@pytest.mark.parametrize(("late", "found_it"), [(0, False), (1, False), (2, True)])
+def test_more_than_a_twentieth_of_late_samples_is_told(late: int, found_it: bool) -> None:
     more = [sample(STEP + index, late=index < late) for index in range(17)]
     records = clean()
-    assert kinds([*records[:2], *more, *records[2:]]) == ({CaveatKind.SAMPLER_LATE} if doubted else set())
+    assert kinds([*records[:2], *more, *records[2:]]) == ({SAMPLER_LATE} if found_it else set())
 
 
 @pytest.mark.parametrize(
@@ -717,12 +746,12 @@ def test_more_than_a_twentieth_of_late_samples_is_told(late: int, doubted: bool)
     [
         (1_000, ""),
         (10_000, ""),
-        (15_000, "each response in 15 pieces on average: rate and response times include these turns"),
+        (15_000, "each response in 15 pieces on average: rate and response times include the time"),
     ],
 )
 def test_a_driver_that_reads_a_response_in_many_pieces_says_how_many(reads: int, told: str) -> None:
     caveats = found(clean(reads=reads))
-    assert [caveat.kind for caveat in caveats] == ([CaveatKind.READ_IN_PIECES] if told else [])
+    assert [caveat.kind for caveat in caveats] == ([READ_IN_PIECES] if told else [])
     assert all(told in caveat.cause and not caveat.invalidates for caveat in caveats)
 
 
@@ -732,7 +761,7 @@ def test_responses_of_which_none_became_whole_are_counted_by_their_pieces() -> N
         for record in clean()
     ]
     causes = {caveat.kind: caveat.cause for caveat in found(records)}
-    assert "each response in 15 pieces" in causes[CaveatKind.READ_IN_PIECES]
+    assert "each response in 15 pieces" in causes[READ_IN_PIECES]
 
 
 def test_packets_dropped_by_the_host_during_the_run_are_told() -> None:
@@ -740,16 +769,16 @@ def test_packets_dropped_by_the_host_during_the_run_are_told() -> None:
     assert found(before) == []
     after = resampled(before, lambda one: structs.replace(one, softnet_dropped=50 + 3 * (one.t_ns == S)))
     caveat = only(after)
-    assert caveat.kind is CaveatKind.SOFTNET_DROPS
+    assert caveat.kind == SOFTNET_DROPS
     assert "dropped 3 packets" in caveat.cause
 
 
 @pytest.mark.parametrize(
     ("of", "counter", "kind"),
     [
-        ("server", "SyncookiesSent", CaveatKind.COOKIES_SENT),
-        ("server", "ListenOverflows", CaveatKind.LISTEN_OVERFLOWS),
-        ("client", "TCPTimeWaitOverflow", CaveatKind.TIME_WAIT_OVERFLOW),
+        ("server", "SyncookiesSent", COOKIES_SENT),
+        ("server", "ListenOverflows", LISTEN_OVERFLOWS),
+        ("client", "TCPTimeWaitOverflow", TIME_WAIT_OVERFLOW),
     ],
 )
 def test_limits_that_the_kernel_counted_are_told(of: str, counter: str, kind: CaveatKind) -> None:
@@ -765,7 +794,7 @@ def test_queues_that_are_too_short_are_lengthened_where_they_can_be() -> None:
     nginx = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
     for counter in ("SyncookiesSent", "ListenOverflows"):
         records = clean(server={counter: 1})
-        assert only(records).remedy.startswith("raise server.backlog, and net.core.somaxconn where")
+        assert only(records).remedy.startswith("raise server.backlog, and net.core.somaxconn if")
         assert only(records, nginx).remedy.startswith("raise the backlog that the server's command asks for")
 
 
@@ -774,11 +803,11 @@ def test_a_backlog_that_the_kernel_cuts_is_told_and_where_to_raise_the_limit(
     limit: str, capped: bool
 ) -> None:
     lab = Event(0, "lab", {"sysctls": {"client": {}, "server": {"net.core.somaxconn": limit}}})
-    assert kinds([*clean(), lab]) == ({CaveatKind.BACKLOG_CAPPED} if capped else set())
-    for topology, place in ((CLIENT_CLOSES, "where lab.sysctl sets it"), (HOST, "on the host")):
+    assert kinds([*clean(), lab]) == ({BACKLOG_CAPPED} if capped else set())
+    for topology, place in ((CLIENT_CLOSES, "under lab.sysctl"), (HOST, "on the host")):
         for caveat in found([*(shared(clean()) if topology is HOST else clean()), lab], topology):
-            if caveat.kind is CaveatKind.BACKLOG_CAPPED:
-                assert caveat.cause == "server.backlog is 4,096, and net.core.somaxconn makes it 4,095"
+            if caveat.kind == BACKLOG_CAPPED:
+                assert caveat.cause == "server.backlog is 4,096, and net.core.somaxconn limits it to 4,095"
                 assert place in caveat.remedy
                 assert not caveat.invalidates
     # A command listens as it likes.
@@ -790,12 +819,12 @@ def test_a_backlog_that_the_kernel_cuts_is_told_and_where_to_raise_the_limit(
 
 def test_an_overflow_of_time_wait_is_told_of_its_side_and_once_where_the_sides_share_a_counter() -> None:
     counted = {"TW": 988, "TCPTimeWaitOverflow": 12}
-    assert only(clean(client=counted)).cause.startswith("client: 12 TIME-WAITs destroyed")
+    assert only(clean(client=counted)).cause.startswith("client: 12 TIME-WAITs were destroyed")
     server_closes = variant(connection={"closer": "server"})
     records = clean(client={"TW": 0}, server=counted, closes=Closes(server_fin=100))
-    (caveat,) = [one for one in found(records, server_closes) if one.kind is CaveatKind.TIME_WAIT_OVERFLOW]
-    assert caveat.cause.startswith("server: 12 TIME-WAITs destroyed")
-    assert only(shared(clean(), **counted), LOOPBACK).cause.startswith("12 TIME-WAITs destroyed")
+    (caveat,) = [one for one in found(records, server_closes) if one.kind == TIME_WAIT_OVERFLOW]
+    assert caveat.cause.startswith("server: 12 TIME-WAITs were destroyed")
+    assert only(shared(clean(), **counted), LOOPBACK).cause.startswith("12 TIME-WAITs were destroyed")
 
 
 # What was not observed
@@ -804,11 +833,11 @@ def test_an_overflow_of_time_wait_is_told_of_its_side_and_once_where_the_sides_s
 @pytest.mark.parametrize(
     ("what", "cause", "kind"),
     [
-        ("load worker 2 of 3", GapCause.HELD_UP, CaveatKind.GENERATOR_HELD_UP),
-        ("load worker", GapCause.UNREAD, CaveatKind.RECORDS_UNREAD),
-        ("sampler", GapCause.HELD_UP, CaveatKind.SAMPLER_HELD_UP),
-        ("sampler", GapCause.UNREAD, CaveatKind.RECORDS_UNREAD),
-        ("server worker 1 of 2", GapCause.HELD_UP, CaveatKind.SERVER_HELD_UP),
+        ("load worker 2 of 3", GapCause.HELD_UP, GENERATOR_HELD_UP),
+        ("load worker", GapCause.UNREAD, RECORDS_UNREAD),
+        ("sampler", GapCause.HELD_UP, SAMPLER_HELD_UP),
+        ("sampler", GapCause.UNREAD, RECORDS_UNREAD),
+        ("server worker 1 of 2", GapCause.HELD_UP, SERVER_HELD_UP),
     ],
 )
 def test_a_gap_names_its_process_and_span_and_invalidates_from_a_tenth_of_the_load(
@@ -825,7 +854,7 @@ def test_a_gap_names_its_process_and_span_and_invalidates_from_a_tenth_of_the_lo
     assert not only([*clean(), gap(what, S, 9 * S, cause)]).invalidates
 
 
-def test_many_gaps_are_one_doubt_and_the_time_in_several_of_them_counts_once() -> None:
+def test_many_gaps_are_one_caveat_and_the_time_in_several_of_them_counts_once() -> None:
     worker = "load worker {} of 2"
     # 60 ms of one second, seen twice.
     gaps = [
@@ -849,16 +878,14 @@ def test_a_gap_in_which_the_last_port_went_invalidates_however_short_it_is() -> 
     for start, hides in ((2, False), (5, True), (7, False)):
         span = (start * STEP + MS, start * STEP + 2 * MS)
         (caveat,) = [
-            one
-            for one in found([*records, gap("load worker", *span)])
-            if one.kind is CaveatKind.GENERATOR_HELD_UP
+            one for one in found([*records, gap("load worker", *span)]) if one.kind == GENERATOR_HELD_UP
         ]
         assert caveat.invalidates == hides
     # The sampler does not see that.
     (caveat,) = [
         one
         for one in found([*records, gap("sampler", 5 * STEP + MS, 5 * STEP + 2 * MS)])
-        if one.kind is CaveatKind.SAMPLER_HELD_UP
+        if one.kind == SAMPLER_HELD_UP
     ]
     assert not caveat.invalidates
 
@@ -866,9 +893,9 @@ def test_a_gap_in_which_the_last_port_went_invalidates_however_short_it_is() -> 
 def test_missed_samples_count_among_the_late_ones_unless_a_gap_accounts_for_them() -> None:
     records = resampled(clean(), lambda one: structs.replace(one, missed=30 if one.t_ns == S else 0))
     caveat = only(records)
-    assert caveat.kind is CaveatKind.SAMPLER_LATE
+    assert caveat.kind == SAMPLER_LATE
     assert "30 were missed" in caveat.cause
-    assert only([*records, gap("sampler", 0, S)]).kind is CaveatKind.SAMPLER_HELD_UP
+    assert only([*records, gap("sampler", 0, S)]).kind == SAMPLER_HELD_UP
 
 
 def test_those_that_invalidate_come_first() -> None:
@@ -885,15 +912,28 @@ def test_damaged_records_invalidate_and_are_named_by_place() -> None:
     fold = Fold(28_232)
     for one in (*clean(), *damage):
         fold.add(one)
-    (caveat,) = doubts(CLIENT_CLOSES, fold, [])
-    assert (caveat.kind, caveat.invalidates) == (CaveatKind.RECORDS_DAMAGED, True)
+    (caveat,) = find_caveats(Case(CLIENT_CLOSES, fold, []))
+    assert (caveat.kind, caveat.invalidates) == (RECORDS_DAMAGED, True)
     assert caveat.cause.endswith("left out: samples.jsonl:7, samples.jsonl:9, latency.hlog")
     for line in range(1, 100):
         fold.add(Damage(Path("run/main/events.jsonl"), line, "not JSON"))
-    (caveat,) = doubts(CLIENT_CLOSES, fold, [])
+    (caveat,) = find_caveats(Case(CLIENT_CLOSES, fold, []))
     assert caveat.cause.endswith("latency.hlog, events.jsonl:1, 98 more")
 
 
-def test_every_kind_of_doubt_is_tested_here() -> None:
+def test_every_kind_is_tested_here_and_every_rule_is_listed() -> None:
+    names = [found.name for found in iter_modules(caveats.__path__) if found.name != "rules"]
+    modules = [import_module(f"{caveats.__name__}.{name}") for name in names]
+    listed = [rule for module in modules for rule in getattr(module, "RULES", ())]
+    assert {*RULES} == {*listed}
+    assert len(RULES) == len(listed)
+    declared = [
+        found
+        for module in modules
+        for found in re.findall(r'^(\w+) = CaveatKind\("(\w+)"\)$', getsource(module), re.MULTILINE)
+    ]
+    assert len({*declared}) == len(declared) > 30
+    assert all(value == name.lower() for name, value in declared)
     text = Path(__file__).read_text()
-    assert [kind.name for kind in CaveatKind if f"CaveatKind.{kind.name}" not in text] == []
+    # Once it is imported, once and more it is used.
+    assert [name for name, _ in declared if len(re.findall(rf"\b{name}\b", text)) < 2] == []

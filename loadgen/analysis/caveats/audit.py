@@ -1,0 +1,53 @@
+"""Caveats about the audit: it was not made, lacks counters, or found a difference."""
+
+from collections.abc import Iterator
+
+from loadgen.analysis.audit import missing
+from loadgen.analysis.caveats.case import Case, Rule
+from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
+
+NOT_AUDITED = CaveatKind("not_audited")
+
+
+def not_audited(case: Case) -> Iterator[Caveat]:
+    if case.fold.samples and not case.fold.complete:
+        yield Caveat(
+            NOT_AUDITED,
+            f"the records end at {case.fold.load_end_ns() / 1e9:.1f} s of {case.variant.load.duration}:"
+            " the counts could not be compared with the kernel's",
+            "use it up to that moment only, and run it again: churn was killed, or one of its processes was",
+            invalidates=True,
+        )
+
+
+AUDIT_INCOMPLETE = CaveatKind("audit_incomplete")
+
+
+def audit_incomplete(case: Case) -> Iterator[Caveat]:
+    lacking = missing(case.fold.kernel(), commanded=case.fold.by_kernel) if case.fold.complete else []
+    if lacking:
+        yield Caveat(
+            AUDIT_INCOMPLETE,
+            f"this kernel does not count {', '.join(lacking)}: the counts that need it were not audited",
+            "run it on a kernel that counts all of them, or accept these counts unaudited",
+        )
+
+
+AUDIT_DIFFERS = CaveatKind("audit_differs")
+
+
+def audit_differs(case: Case) -> Iterator[Caveat]:
+    differing = [line for line in case.audit if not line.exact]
+    if differing:
+        counts = "; ".join(f"{line.what}: {line.ours:,}, {line.source} {line.theirs:,}" for line in differing)
+        who = "the two sides differ" if case.fold.by_kernel else "churn's counts differ from the kernel's"
+        yield Caveat(
+            AUDIT_DIFFERS,
+            f"{who} ({counts})",
+            "look for refused connections, and for a server that ended, or that resets or forgets connections"
+            " it has closed; if there is no such cause, please report a bug",
+            invalidates=True,
+        )
+
+
+RULES: tuple[Rule, ...] = (not_audited, audit_incomplete, audit_differs)

@@ -1,0 +1,30 @@
+"""What every caveat is decided from: the variant, the fold of its records, and its audit."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from loadgen.analysis.audit import NO_RACES, AuditLine, Races, closed_by_both
+from loadgen.analysis.caveats.caveat import Caveat
+from loadgen.analysis.fold import Fold
+from loadgen.scenario.document import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One variant's results."""
+
+    variant: Variant
+    fold: Fold
+    audit: Sequence[AuditLine]
+    races: Races = NO_RACES
+
+    @property
+    def closed_by_both(self) -> int:
+        """Connections that both ends closed, if the kernel alone counts: a driver counts one close each."""
+        shared = self.variant.lab.topology.shared
+        return closed_by_both(self.fold.kernel(), shared=shared) if self.fold.by_kernel else 0
+
+
+Rule: TypeAlias = Callable[[Case], Iterator[Caveat]]
+"""The signature of every function that decides a caveat."""

@@ -1,0 +1,41 @@
+"""What is counted over a variant: the driver's totals, and the names of the kernel's counters beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from loadgen.records.types import Closes
+
+OPENED = ("ActiveOpens",)
+FAILED = ("AttemptFails",)
+ACCEPTED = ("PassiveOpens",)
+ACTIVE_CLOSES = ("TW", "TWKilled", "TCPTimeWaitOverflow")
+"""Together, the active closes by FIN (K18)."""
+ABORTED_ON_DATA = "TCPAbortOnData"
+ABORTS = (ABORTED_ON_DATA, "TCPAbortOnClose")
+"""Counted by the side that ends a connection by RST, in whatever state the other end is (K4). The first is
+counted, too, if bytes arrive after a close."""
+ENDS = (*ACTIVE_CLOSES, *ABORTS)
+RESETS = ("EstabResets",)
+OVERFLOWS = "ListenOverflows"
+"""SYNs, and last ACKs of handshakes, that the server dropped because the accept queue was full (K15)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the driver counted over a whole variant."""
+
+    attempts: int = 0
+    opened: int = 0
+    connected: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    closes: Closes = field(default_factory=Closes)
+
+    @property
+    def outcomes(self) -> int:
+        return self.succeeded + self.failed
+
+
+def sum_of(counters: Mapping[str, int], names: tuple[str, ...]) -> int:
+    """The sum of some counters, all of which the kernel has."""
+    return sum(counters[name] for name in names)
