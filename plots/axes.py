@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from plots.columns import Floats
+from plots.sockets import Floats
 from plots.words import si
 
 WIDE = 30

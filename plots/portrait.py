@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plots.axes import WIDE, count_axis, log_axis
-from plots.columns import Columns, Floats, gap_s
+from plots.columns import Columns
 from plots.facts import Facts
 from plots.finding import finding
 from plots.labels import SIZE, Mark, draw_limit, draw_marks, mark_rows, name_end, settle, strip_height
 from plots.page import nothing_page, page, variant_frame
 from plots.series import broken, thinned
+from plots.sockets import Floats, gap_s
 from plots.states import IN_SIGHT
 from plots.style import HALO, INK, QUIET, house_style
 from plots.words import count, rate, seconds, si

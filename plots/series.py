@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from plots.columns import ROUNDING_S, Floats, gap_s
+from plots.columns import ROUNDING_S
+from plots.sockets import Floats, gap_s
 
 BUCKETS = 600
 """A page is some 600 points wide: finer detail cannot be seen, and an hour at 100 ms is 36,000 rows."""

@@ -10,11 +10,12 @@ from matplotlib.ticker import NullLocator
 
 from loadgen.tcp import Side, State
 from plots.axes import count_axis
-from plots.columns import Columns, Sockets
+from plots.columns import Columns
 from plots.facts import Facts
 from plots.labels import draw_limit, draw_line, name_end
 from plots.panels import Panel
 from plots.series import crest
+from plots.sockets import Sockets
 from plots.style import STATES, Stroke, say
 from plots.words import count, si, significant
 
