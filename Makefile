@@ -1,7 +1,7 @@
 # make demo   set everything up and run the main job
 # make test   set everything up and run all checks and tests
-# make peers  install the programs that scenarios run, and that tests and benchmarks compare with (Debian, root)
-# make bench  measure churn beside them, a quarter of an hour; bench/results/ has the table and the figures
+# make peers  install the programs that scenarios run, and that tests and benchmarks use (Debian, root)
+# make bench  measure churn beside them, in a quarter of an hour; bench/results/ has tables and figures
 
 PYTHON ?= python3
 VENV := .venv

@@ -1,6 +1,6 @@
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
-"""The axes of rates and counts: where they begin and end, and which ticks they get."""
+"""The axes of rates and counts: their ends and their ticks."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from loadgen.text.numbers import si
-from plots.columns import Floats
+from plots.sockets import Floats
 
 WIDE = 30
 """Quantities further apart than this factor need a log axis to be seen together."""
@@ -17,7 +17,7 @@ MANY = 300
 
 
 def log_axis(axes: Axes, low: float, high: float) -> None:
-    """A log axis of rates, in sight from `low` to `high`: a rate of zero runs to the floor."""
+    """A log axis of rates from `low` to `high`: a rate of zero is drawn at its lower end."""
     axes.set_yscale("log", nonpositive="clip")
     axes.set_ylim(low, high)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < MANY * low else (1,)))
@@ -33,5 +33,5 @@ def count_axis(axes: Axes, top: float, ticks: int = 4) -> None:
 
 
 def top_of(rates: Iterable[Floats]) -> float:
-    """Where a linear axis of these rates ends."""
+    """The upper end of a linear axis of these rates."""
     return 1.08 * max((float(rate.max()) for rate in rates if rate.size), default=0.0) or 1.0

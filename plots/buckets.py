@@ -1,7 +1,7 @@
 """Rows of a run of any length: all of them while they are few, then buckets that keep their extremes.
 
-Pure. A page shows some 600 points, so half a thousand buckets lose nothing that can be seen, if a spike
-one row wide survives. Counts of intervals add up as before; sockets are levels, and do not.
+Pure. A page shows some 600 points, so 500 buckets lose nothing that can be seen, if a spike
+one row wide is kept. Counts of intervals are added up; numbers of sockets are levels, and are not.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,15 +16,15 @@ from loadgen.tcp import Side, State
 Row = TypeVar("Row", Interval, Sample)
 
 MOST = 1_024
-"""Buckets; at half as many, when all are full, two become one."""
+"""The most buckets. When all are full, each two become one."""
 EXACT = 4
 """Buckets of so many rows keep each of them: seven minutes, 4,096 rows, are drawn as they were recorded."""
 PENDING = 64
-"""Rows of the bucket under way before they are reduced."""
+"""Rows of the bucket being filled before they are reduced."""
 
 
 class Buckets(Generic[Row]):
-    """Rows in the order of time. `reduce` makes a few of the rows of a bucket."""
+    """Rows in order of time. `reduce` replaces the rows of a bucket by a few."""
 
     def __init__(self, reduce: Callable[[Sequence[Row]], list[Row]]) -> None:
         self._reduce = reduce
@@ -66,9 +66,9 @@ class Buckets(Generic[Row]):
 
 
 def intervals_reduced(rows: Sequence[Interval]) -> list[Interval]:
-    """Those that hold an extreme, as they are, and the others added up: all counts are still there.
+    """The intervals that have an extreme, unchanged, and the others added up: no count is lost.
 
-    One that was cut short holds too few connections for a rate of its own.
+    An interval that was cut short has too few connections for a rate of its own.
     """
     lengths_ns = [row.end_ns - row.start_ns for row in rows]
     least_ns = median(lengths_ns) / 2
@@ -93,7 +93,7 @@ def middle_ns(interval: Interval) -> int:
 
 
 def _rest(rows: Sequence[Interval]) -> Interval:
-    """What is left of a bucket, as one interval in its middle, as long as all of them."""
+    """The rest of a bucket as one interval in its middle, as long as all of them together."""
     length_ns = sum(row.end_ns - row.start_ns for row in rows)
     start_ns = (rows[0].start_ns + rows[-1].end_ns - length_ns) // 2
     return replace(

@@ -1,6 +1,6 @@
 """Child processes that draw, a figure each, as many at once as there are cores.
 
-They are forked: what the parent has read and imported, they have. Whatever ends the parent ends them.
+They are forked, so they share what the parent has read and imported. They end with the parent.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ def in_children(jobs: Mapping[str, Job]) -> None:
     """Do each job in a child of its own.
 
     Raises what a job raised, with the child's traceback as a note, and ChildProcessError for a child that
-    died of something else. No child is left then, nor where a signal handler raises.
+    died of something else. No child is left then, nor if a signal handler raises.
     """
     waiting = deque(jobs.items())
     running: dict[Connection, _Child] = {}
@@ -43,7 +43,7 @@ def in_children(jobs: Mapping[str, Job]) -> None:
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
-                # A signal here must not lose a child that is forked and not kept yet, nor be handled in it.
+                # A signal here must not lose a child that is not yet registered, nor be handled in it.
                 before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
                 try:
                     child = _begin(*waiting.popleft())
@@ -82,7 +82,7 @@ def _draw(job: Job, writing: Connection, parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         return
-    # Ctrl-C reaches every process of the terminal's group: what it ends is the parent's decision.
+    # Ctrl-C reaches every process of the terminal's group: the parent decides what to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)

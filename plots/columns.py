@@ -17,25 +17,22 @@ from loadgen.records.gaps import SAMPLER, Gap, gaps_of, hidden, of_load
 from loadgen.records.types import Event, Interval, Sample
 from loadgen.tcp import Failure, Fault, Side, State
 from plots.buckets import Buckets, intervals_reduced, middle_ns, samples_reduced
-
-Floats = NDArray[np.float64]
+from plots.sockets import Floats, Sockets
 
 ROUNDING_S = 1e-6
 """Instants that differ by less are the same: halves of floats do not add up exactly."""
-GAP_STEPS = 5
-"""So many typical steps without a row are a gap: late rows stay joined, lost ones do not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
     """The driver's intervals, shape (n,) each: counts over the interval's real length.
 
-    Where a command drives, nobody counted requests and attempts: they are nan.
+    If a command drives, requests and attempts are not counted: they are nan.
 
-    `t_s` is the middle of an interval and `length_s` its length; `observed` is false where a gap of the load
-    touches it: then its counts are right, and its rates tell nothing. `errors` are per second by
-    `phase:kind`, the most frequent first. `cut` counts the attempts that the end of the run gave
-    up: they are no errors.
+    `t_s` is the middle of an interval and `length_s` its length; `observed` is false if a gap of the load
+    touches it: then its counts are right, and its rates mean nothing. `errors` are per second by
+    `phase:kind`, the most frequent first. `cut` counts the attempts that the end of the run
+    cut off: they are not errors.
     """
 
     t_s: Floats
@@ -50,7 +47,7 @@ class Rates:
     errors: Mapping[str, Floats]
     cut: int
     bucket_s: float = 0.0
-    """What a bucket spans where the run is too long for a row an interval; 0 where it is not."""
+    """The span of a bucket if the run is too long for a row per interval, else 0."""
 
     @property
     def by_kernel(self) -> bool:
@@ -62,11 +59,11 @@ class Rates:
         return float(np.sum(rate * self.length_s))
 
     def seen(self, values: Floats) -> Floats:
-        """What is drawn of them: nan where the load was not observed."""
+        """The values to draw: nan if the load was not observed."""
         return np.where(self.observed, values, np.nan)
 
     def mean(self, rate: Floats, from_s: float, to_s: float) -> float | None:
-        """The mean rate over the intervals that lie inside [from_s, to_s]; None where none does."""
+        """The mean rate over the intervals that lie inside [from_s, to_s]; None if none does."""
         half_s = self.length_s / 2 - ROUNDING_S
         inside = self.observed & (self.t_s - half_s >= from_s) & (self.t_s + half_s <= to_s)
         if not inside.any():
@@ -75,47 +72,8 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
-class Sockets:
-    """The samples, shape (n,) each: sockets by side and state, for every state that occurs.
-
-    TIME-WAIT is there for every side that was sampled, so that its absence shows as a zero. `oldest_s` is the
-    age of the oldest states that a sample of the side repeats; 0 where each has its own.
-    """
-
-    t_s: Floats
-    counts: Mapping[Side, Mapping[State, Floats]]
-    ports_held: Floats
-    oldest_s: Mapping[Side, float]
-
-    def peak(self, side: Side, state: State) -> float:
-        """The largest count; 0 where the state never occurs."""
-        column = self.counts.get(side, {}).get(state)
-        return 0.0 if column is None else float(np.nanmax(column))
-
-    @property
-    def most_ports(self) -> float:
-        """The most ports that the client held; 0 where that was never sampled."""
-        return float(np.max(self.ports_held, initial=0.0, where=np.isfinite(self.ports_held)))
-
-    def ports_at(self, t_s: Floats) -> Floats:
-        """Ports held at other instants, between the samples around each; nan outside and in gaps.
-
-        Ports fill at up to thousands a sample: the nearest sample would be off by half of that.
-        """
-        known = np.isfinite(self.ports_held)
-        at_s, held = self.t_s[known], self.ports_held[known]
-        if not at_s.size:
-            return np.full(t_s.shape, np.nan)
-        ports = np.interp(t_s, at_s, held, left=np.nan, right=np.nan)
-        after = np.clip(np.searchsorted(at_s, t_s), 1, max(at_s.size - 1, 1))
-        if at_s.size > 1:
-            ports[at_s[after] - at_s[after - 1] > gap_s(at_s)] = np.nan
-        return ports
-
-
-@dataclass(frozen=True, slots=True)
 class Columns:
-    """All that figures draw of one variant. `load_end_s` is None where the run did not come so far."""
+    """All that figures draw of one variant. `load_end_s` is None if the run ended before it."""
 
     rates: Rates
     sockets: Sockets
@@ -139,23 +97,18 @@ class Columns:
 
     @property
     def end_s(self) -> float:
-        """The end of the load; infinite where that never came."""
+        """The end of the load; infinite if the run ended before it."""
         return np.inf if self.load_end_s is None else self.load_end_s
 
     @property
     def last_s(self) -> float:
-        """The last instant that is known of, 0 where there is none."""
+        """The last instant of the records, 0 if there is none."""
         ends = np.concatenate([self.sockets.t_s, self.rates.t_s + self.rates.length_s / 2])
         return float(ends.max()) if ends.size else 0.0
 
 
-def gap_s(t_s: Floats) -> float:
-    """The longest step between two rows that still joins them."""
-    return GAP_STEPS * float(np.median(np.diff(t_s))) if t_s.size > 1 else 0.0
-
-
 class Gathering:
-    """One variant's records on their way to columns, in any order where they are few (`plots.buckets`).
+    """One variant's records on their way to columns, in any order if they are few (`plots.buckets`).
 
     Latency histograms are passed over.
     """
@@ -262,7 +215,7 @@ def _joined(intervals: list[Interval]) -> list[Interval]:
 
 
 def _sockets(samples: list[Sample], gaps: Sequence[Gap]) -> Sockets:
-    # Nothing is known inside a gap: a row without counts.
+    # A gap is a row without counts.
     empty = [((gap.start_ns + gap.end_ns) // 2, None) for gap in gaps if gap.what == SAMPLER and samples]
     rows = sorted([*((sample.t_ns, sample.sides) for sample in samples), *empty], key=lambda row: row[0])
     counts: dict[Side, dict[State, Floats]] = {}

@@ -26,12 +26,12 @@ def draw(
 ) -> list[Path]:
     """Write a run's figures, or those named in `only`, under `run.figures`. Returns their paths.
 
-    `read` are the columns of variants whose records have been read already.
+    `read`: the columns of variants whose records have already been read.
 
     Names are `variants`, `timeline-<variant>` and, if ports ran short, `portrait-<variant>`. Raises RunError
     if the run cannot be read, and ValueError for a name that the run has no figure of.
     """
-    # matplotlib takes most of a second to import: only those who draw wait for it.
+    # matplotlib takes most of a second to import: only drawing waits for it.
     from plots.children import in_children
     from plots.columns import columns_of
     from plots.facts import facts_of, run_of
@@ -73,6 +73,6 @@ def _write(make: "Callable[[], Figure]", paths: Sequence[Path]) -> None:
 
     figure = make()
     for path in paths:
-        # What stands there may be a FIFO, which would block, or a link to somewhere else.
+        # An existing path may be a FIFO, which would block, or a link to another file.
         path.unlink(missing_ok=True)
         save(figure, path)

@@ -31,7 +31,7 @@ HEIGHT = 1.3
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What all panels share: one time axis, one axis a row."""
+    """The axes of all panels: one of time, and one for each row."""
 
     first_s: float
     last_s: float
@@ -54,7 +54,7 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
         blocks = [variants[start : start + across] for start in range(0, len(variants), across)]
         names = [_name(facts, across) for _, facts in variants]
         rates = [connections_of(columns.rates, facts.kept) for columns, facts in variants]
-        # Where any has a note, all have a line for it: so names stand at one height.
+        # If any has a note, all have a line for it, so that the names are at one height.
         notes = [[rate.note] if any(rate.note for rate in rates) else [] for rate in rates]
         lines = max(name.count("\n") + len(note) for name, note in zip(names, notes, strict=True)) + 4
         figure = page(frame, len(blocks) * (2 * HEIGHT + lines * 1.4 * SIZE / 72 + 0.5) + 0.3)
@@ -125,9 +125,9 @@ def _scale(variants: Sequence[Variant]) -> Scale:
     drawn = [columns for columns, _ in variants if not columns.empty]
     exchanges = any(differ(columns.rates.connected, columns.rates.exchanges) for columns in drawn)
     rates = [columns.rates.connected for columns in drawn]
-    # A command does not tell of its exchanges.
-    told = [columns.rates.exchanges for columns in drawn if not columns.rates.by_kernel]
-    rates += told if exchanges else []
+    # A command reports no exchanges.
+    counted = [columns.rates.exchanges for columns in drawn if not columns.rates.by_kernel]
+    rates += counted if exchanges else []
     means = [float(rate.mean()) for rate in rates if rate.any()]
     log = bool(means) and max(means) > WIDE * min(means)
     peaks = [columns.sockets.peak(side, State.TIME_WAIT) for columns in drawn for side in Side]
@@ -144,7 +144,7 @@ def _scale(variants: Sequence[Variant]) -> Scale:
 
 
 def _name(facts: Facts, across: int) -> str:
-    """A variant's name in lines that fit its column, under the mark of a measurement that is none."""
+    """A variant's name in lines that fit its column, under INVALID if the measurement is."""
     width = int(_width(across) / ADVANCE)
     mark = ["INVALID"] if facts.invalid else []
     return "\n".join([*mark, *textwrap.wrap(facts.variant.replace(",", ", "), width)])

@@ -1,6 +1,6 @@
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
-"""The page around the panels: headline above, where it comes from below, and the file it becomes.
+"""The page around the panels: headline above, footer below; and writing it to a file.
 
 Lengths are in points, 72 an inch.
 """
@@ -25,7 +25,7 @@ MARGIN = 12.0
 LEADING = 1.4
 """From line to line, in sizes of the type."""
 SYSCTLS = ("ip_local_port_range", "tcp_tw_reuse", "tcp_fin_timeout", "tcp_max_tw_buckets")
-"""The client's, which decide about its ports: they belong under every figure (K7, K12, K5, K14)."""
+"""The client's sysctls that affect its ports: shown under every figure (K7, K12, K5, K14)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Type:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The words around the panels. Alarms are what a reader must not miss."""
+    """The texts around the panels. Alarms are shown in red boxes."""
 
     title: str
     subtitle: str
@@ -66,7 +66,7 @@ def variant_frame(columns: Columns, facts: Facts, title: str) -> Frame:
 
 
 def footer(run: Run, notes: Sequence[str]) -> str:
-    """Where a figure comes from."""
+    """The origin of a figure."""
     parts = [f"run {run.id}"]
     parts += [f"churn {run.churn}"] if run.churn else []
     parts += [f"kernel {run.kernel}"] if run.kernel else []
@@ -105,7 +105,7 @@ def page(frame: Frame, height: float) -> Figure:
 
 
 def nothing_page(frame: Frame, why: str = "There are no samples and no intervals: nothing to draw") -> Figure:
-    """A figure that has nothing to show says so."""
+    """A figure without data, which says so."""
     figure = page(frame, 1.5)
     axes = figure.add_subplot()
     axes.axis("off")

@@ -1,6 +1,6 @@
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
-"""The panels of what the driver counted: rates, connect time, errors. Each draws over seconds."""
+"""The panels of the driver's counts over time: rates, connect time, errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +17,15 @@ from plots.series import averaged
 from plots.style import ERRORS, FIRST, FOURTH, SECOND, THIRD, say
 
 ROUNDS = 10
-"""Kept connections that begin together end together: so many rounds of them are averaged."""
+"""Kept connections that begin together end together: the rate is averaged over so many rounds of them."""
 LEFT = 10
-"""So many points of an average are left at least of a short run."""
+"""The fewest points that averaging leaves of a short run."""
 DIFFERENT = 0.05
-"""Rates that differ by less, mean against mean, are one line: what is in flight makes that much."""
+"""Rates whose means differ by less are one line: connections in flight alone make such a difference."""
+
+
+NOT_AVAILABLE = "not available: the load generator is an external program"
+"""The panel of a quantity that only churn's own drivers count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The rate of connections as it is drawn; `note` tells of what it is the mean, empty where of nothing."""
+    """The rate of connections as it is drawn; `note` names the mean that it is, if it is one."""
 
     t_s: Floats
     per_s: Floats
@@ -63,7 +67,7 @@ def connections_of(rates: Rates, kept: int | None) -> Connections:
 
 
 def rate_panel(rates: Rates, kept: int | None, end_s: float) -> Panel:
-    """Connections established; exchanges, attempts and offered requests where they are other rates."""
+    """Connections established; exchanges, attempts and offered requests if their rates differ."""
 
     def draw(axes: Axes) -> None:
         connections = connections_of(rates, kept)
@@ -103,7 +107,7 @@ def connect_panel(rates: Rates) -> Panel:
         known = np.concatenate([rates.connect_p50_s, rates.connect_p99_s])
         known = known[known > 0]
         if not known.size and rates.by_kernel:
-            return say(axes, "a command drove: nobody timed connect()")
+            return say(axes, NOT_AVAILABLE)
         if not known.size:
             return say(axes, "nothing was established" if rates.t_s.size else "no intervals were recorded")
         axes.set_yscale("log")
@@ -120,13 +124,13 @@ def connect_panel(rates: Rates) -> Panel:
 
 
 def error_panel(rates: Rates) -> Panel:
-    """Errors by kind; one line of text where there were none."""
+    """Errors by kind; one line of text if there were none."""
 
     def draw(axes: Axes) -> None:
         axes.set_title("Errors, per second")
         kinds = list(rates.errors)
         if rates.by_kernel:
-            return say(axes, "a command drove: it does not tell")
+            return say(axes, NOT_AVAILABLE)
         if not kinds:
             cut = f"; the end of the run cut {count(rates.cut)} attempts" if rates.cut else ""
             return say(axes, f"no errors{cut}" if rates.t_s.size else "no intervals were recorded")

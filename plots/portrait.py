@@ -1,6 +1,6 @@
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
-"""The phase portrait of a variant: the rate that is left, over the ports that are held.
+"""The phase portrait of a variant: the rate over the ports that are held.
 
 Time is the colour. A client whose connects slow down at half of its ports (K8) and stop at the last
 one draws a cliff and a wall here, however fast it got there.
@@ -15,24 +15,25 @@ from numpy.typing import NDArray
 
 from loadgen.text.numbers import count, rate, seconds, si
 from plots.axes import WIDE, count_axis, log_axis
-from plots.columns import Columns, Floats, gap_s
+from plots.columns import Columns
 from plots.facts import Facts
 from plots.labels import SIZE, Mark, draw_limit, draw_marks, mark_rows, name_end, settle, strip_height
 from plots.page import nothing_page, page, variant_frame
 from plots.series import broken, thinned
+from plots.sockets import Floats, gap_s
 from plots.states import IN_SIGHT
 from plots.style import HALO, INK, QUIET, house_style
 
 LIGHTEST = 0.88
 """The colour map's end is left out: its yellow is hard to see on white."""
 FAR = 3.0
-"""A ceiling so many times above the highest rate is out of sight."""
+"""A ceiling so many times above the highest rate is not drawn."""
 MOST, SPIKES = 900, 150
-"""So many points are drawn of a long run at most, and the extremes of so many stretches of it."""
+"""The most points of a long run, and the number of equal parts of it whose extremes are kept."""
 
 
 def ports_ran_short(columns: Columns, facts: Facts) -> bool:
-    """Whether a portrait tells something: with few ports held, all of its points lie at the left edge."""
+    """Whether a portrait shows something: with few ports held, all of its points are at the left edge."""
     measured = facts.measured_knee_ports is not None or facts.measured_exhaustion_s is not None
     return measured or columns.sockets.most_ports >= IN_SIGHT * facts.ports
 
@@ -44,7 +45,7 @@ def portrait(columns: Columns, facts: Facts) -> Figure:
         t_s, ports, per_s = _points(columns)
         if not t_s.size:
             return nothing_page(frame, "No interval of the load lies between two samples: nothing to draw")
-        # The wall is in sight: how far away it is, is a finding.
+        # The limit is always shown: the distance from it is a result.
         right = 1.06 * max(float(ports.max()), facts.ports)
         marks = [mark for mark in _marks(facts) if mark.x <= right]
         rows = mark_rows(marks, right)
@@ -58,7 +59,7 @@ def portrait(columns: Columns, facts: Facts) -> Figure:
         if floor and not per_s.all():
             name_end(axes, None, floor, "nothing established", QUIET)
         if ceiling is not None:
-            # Above it the ports of today are lent from the time for which each is held (K2, K7).
+            # A higher rate lasts only until the ports are used up: each is held for that time (K2, K7).
             held = seconds(facts.ports / ceiling)
             draw_limit(axes, ceiling, f"sustained ceiling, ports / {held} = {rate(ceiling)}")
         draw_marks(strip, [axes], marks, rows)
@@ -75,7 +76,7 @@ def _points(columns: Columns) -> tuple[Floats, Floats, Floats]:
     ports = columns.sockets.ports_at(rates.t_s)
     known = rates.observed & np.isfinite(ports) & (rates.t_s >= 0) & (rates.t_s <= columns.end_s)
     t_s, ports, per_s = rates.t_s[known], ports[known], rates.connected[known]
-    # The extremes, and an even choice of the rest: a cloud of extremes alone would have a hole.
+    # The extremes and every nth of the rest: extremes alone would leave the middle empty.
     kept = np.union1d(thinned(per_s, SPIKES), np.arange(0, t_s.size, 1 + t_s.size // MOST))
     return t_s[kept], ports[kept], per_s[kept]
 
@@ -106,13 +107,13 @@ def _draw_path(figure: Figure, axes: Axes, t_s: Floats, ports: Floats, per_s: Fl
 
 
 def _ceiling_in_sight(facts: Facts, per_s: Floats) -> float | None:
-    """The ceiling where it is worth its place: one far above every rate would press them to the floor."""
+    """The ceiling, unless it is so far above every rate that these would be drawn as zero."""
     ceiling = facts.ceiling_per_s
     return ceiling if ceiling and ceiling <= FAR * float(per_s.max()) else None
 
 
 def _scale(axes: Axes, per_s: Floats) -> float:
-    """Choose the rate axis. Returns where a rate of zero is drawn: 0, or a log axis' floor."""
+    """Choose the rate axis. Returns where a rate of zero is drawn: at 0, or at a log axis' lower end."""
     some = per_s[per_s > 0]
     if some.size and some.max() > WIDE * some.min():
         floor = float(some.min()) / 2
@@ -123,7 +124,7 @@ def _scale(axes: Axes, per_s: Floats) -> float:
 
 
 def _marks(facts: Facts) -> list[Mark]:
-    """The knee, predicted and measured, and the wall."""
+    """The knee, predicted and measured, and all ports."""
     marks: list[Mark] = []
     if facts.knee_ports is not None:
         marks.append(Mark(facts.knee_ports, f"predicted knee {count(facts.knee_ports)}"))

@@ -1,11 +1,12 @@
-"""Rows made ready to draw: broken at gaps, thinned to what a page can show, averaged where they flicker."""
+"""Rows prepared for drawing: broken at gaps, thinned to what a page can show, averaged if they flicker."""
 
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plots.columns import ROUNDING_S, Floats, gap_s
+from plots.columns import ROUNDING_S
+from plots.sockets import Floats, gap_s
 
 BUCKETS = 600
 """A page is some 600 points wide: finer detail cannot be seen, and an hour at 100 ms is 36,000 rows."""
@@ -26,7 +27,7 @@ def broken(t_s: Floats, y: Floats, longest_s: float) -> tuple[Floats, Floats]:
 
 
 def thinned(y: Floats, buckets: int = BUCKETS) -> NDArray[np.intp]:
-    """The rows to draw: all where they are few, else each bucket's minimum, maximum and first nan.
+    """The rows to draw: all if they are few, else each bucket's minimum, maximum and first nan.
 
     A spike one row wide survives, as no average would let it.
     """
@@ -44,9 +45,9 @@ def thinned(y: Floats, buckets: int = BUCKETS) -> NDArray[np.intp]:
 
 
 def crest(t_s: Floats, y: Floats, buckets: int) -> tuple[Floats, Floats]:
-    """The largest value in each of so many equal stretches of time, at its middle: nan where it is empty.
+    """The largest value in each of so many equal stretches of time, at its middle: nan if it is empty.
 
-    It is the upper outline of what flickers.
+    This is the upper outline of a flickering line.
     """
     edges = np.linspace(float(t_s[0]), float(t_s[-1]), buckets + 1)
     bucket = np.clip(np.searchsorted(edges, t_s, side="right") - 1, 0, buckets - 1)
@@ -56,7 +57,7 @@ def crest(t_s: Floats, y: Floats, buckets: int) -> tuple[Floats, Floats]:
 
 
 def averaged(t_s: Floats, length_s: Floats, rate: Floats, over_s: float) -> tuple[Floats, Floats]:
-    """The mean rate in each stretch of `over_s`, at its middle: nan where it is empty.
+    """The mean rate in each stretch of `over_s`, at its middle: nan if it is empty.
 
     `t_s` are the middles of intervals as long as `length_s`. The last stretch takes the rest.
     """
@@ -72,6 +73,6 @@ def averaged(t_s: Floats, length_s: Floats, rate: Floats, over_s: float) -> tupl
 
 
 def lone(y: Floats) -> NDArray[np.bool_]:
-    """The points that no line reaches, for their neighbours are missing: they need a dot."""
+    """The points whose neighbours are missing: no line reaches them, so they need a dot."""
     known = np.concatenate([[False], np.isfinite(y), [False]])
     return known[1:-1] & ~known[:-2] & ~known[2:]

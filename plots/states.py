@@ -1,6 +1,6 @@
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
-"""The panels of what the sampler saw: sockets by state, a panel a side, against the limits."""
+"""The panels of the samples: sockets by state, a panel for each side, with the limits."""
 
 from dataclasses import dataclass
 
@@ -11,21 +11,22 @@ from matplotlib.ticker import NullLocator
 from loadgen.tcp import Side, State
 from loadgen.text.numbers import count, si, significant
 from plots.axes import count_axis
-from plots.columns import Columns, Sockets
+from plots.columns import Columns
 from plots.facts import Facts
 from plots.labels import draw_limit, draw_line, name_end
 from plots.panels import Panel
 from plots.series import crest
+from plots.sockets import Sockets
 from plots.style import STATES, Stroke, say
 
 IN_SIGHT = 0.25
-"""A limit is drawn once a quarter of it is reached: before, it would only flatten the curves."""
+"""A limit is drawn if a quarter of it is reached: otherwise it would only flatten the curves."""
 MINOR = 0.05
-"""States that never reach this part of the panel would lie on its floor: they get a panel of their own."""
+"""States whose peak is below this part of the panel would lie on its axis: they have a panel of their own."""
 MOST = 6
-"""So many lines share the panel of minor states; the others are counted above it."""
+"""The most lines in the panel of minor states; its title counts the others."""
 CRESTS = 60
-"""These states come and go between two samples. Their outline can be read, their flicker cannot."""
+"""Minor states change from sample to sample: the outline is drawn, of so many parts of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,15 @@ def state_panels(columns: Columns, facts: Facts) -> list[Panel]:
 
 
 def limits_of(columns: Columns, facts: Facts, side: Side) -> list[tuple[float, str]]:
-    """The limits of a side's sockets, with names, where they are in sight."""
+    """The limits of a side's sockets that are nearly reached, with their names."""
     waiting = columns.sockets.peak(side, State.TIME_WAIT)
     held = columns.sockets.most_ports if side is Side.CLIENT else waiting
     limits: list[tuple[float, float, str]] = []
     if side is Side.CLIENT:
         limits.append((held, facts.ports, f"all {count(facts.ports)} client ports"))
     if side is Side.SERVER:
-        # A tuple in TIME-WAIT is opened anew (K13), and a client whose ports come back at once takes those
-        # of one parity only (K8): so many tuples there are.
+        # A tuple in TIME-WAIT is opened again (K13), and a client whose ports come back at once reuses ports
+        # of one parity only (K8): there are so many tuples.
         limits.append((held, facts.ports / 2, f"half of {count(facts.ports)} client ports"))
     if facts.knee_ports is not None and side is Side.CLIENT:
         limits.append((held, facts.knee_ports, f"predicted knee, {count(facts.knee_ports)}"))
@@ -97,13 +98,13 @@ def _side_panel(
 
 
 def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
-    """The few and the fleeting, of both sides, down to one socket; the server's lines are thinner."""
+    """The minor states of both sides, down to one socket; the server's lines are thinner."""
     ordered = sorted(curves, key=lambda curve: -curve.peak)
 
     def name(curve: Curve) -> str:
         return f"{curve.side} {curve.state}, peak {count(curve.peak)}"
 
-    # Of the baseline nothing is drawn: in one stretch with the load's begin it would show sockets before it.
+    # The baseline is not drawn: averaged with the begin of the load it would show sockets before it.
     loaded = sockets.t_s >= 0
     at_s = sockets.t_s[loaded]
     buckets = min(CRESTS, at_s.size // 3)
@@ -117,7 +118,7 @@ def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
             counts = sockets.counts[curve.side][curve.state][loaded]
             t_s, counts = crest(at_s, counts, buckets) if buckets else (at_s, counts)
             draw_line(axes, t_s, counts, Stroke(look.color, look.dashes, width), "")
-            # Most of these end at zero, when the load does: they are told apart by their height.
+            # Most of these end at zero, when the load does: they are distinguished by their height.
             name_end(axes, None, curve.peak, name(curve), look.color)
         left = len(ordered[MOST:])
         smaller = f"{left} smaller state{'s' if left > 1 else ''} not drawn" if left else ""
@@ -132,7 +133,7 @@ def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
 
 
 def _age(sockets: Sockets, curves: list[Curve]) -> str:
-    """How long before their samples these states were read, TIME-WAIT never; empty where none was."""
+    """How long before their samples these states were read, TIME-WAIT never; empty if none was."""
     sides = {curve.side for curve in curves if curve.state is not State.TIME_WAIT}
     oldest_s = max((sockets.oldest_s[side] for side in sides), default=0.0)
     named = "all but TIME-WAIT " if any(curve.state is State.TIME_WAIT for curve in curves) else ""

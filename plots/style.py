@@ -2,7 +2,7 @@
 # pyright: reportUnknownMemberType=false
 """How every figure looks: colours, dashes, weights, type.
 
-Colours are Okabe and Ito's, safe for colour-blind readers; dashes and weights tell the lines apart
+Colours are Okabe and Ito's, safe for colour-blind readers; dashes and weights distinguish the lines
 in grey as well. Lengths are in points, 72 an inch.
 """
 
@@ -49,10 +49,10 @@ class Stroke:
 DASHED, DOTTED, MIXED, LONG = (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2))
 LIMIT = Stroke(INK, LONG, 0.9)
 LEADER = Stroke("#8c8c8c", (0, (1, 2)), 0.7)
-"""What joins a label to its place: thin, light and dotted, for it must not pass for data."""
+"""The line from a label to its place: thin, light and dotted, so that it is not taken for data."""
 FIRST, SECOND = Stroke(BLUE, width=1.8), Stroke(ORANGE, DASHED)
 THIRD, FOURTH = Stroke(QUIET, DOTTED), Stroke(PURPLE, MIXED)
-"""The lines of a panel whose quantities have no look of their own, by weight."""
+"""The lines of quantities without a style of their own, by weight."""
 ERRORS = (
     Stroke(VERMILLION, width=1.8),
     Stroke(BLUE, DASHED),
@@ -61,7 +61,7 @@ ERRORS = (
     Stroke(ORANGE, LONG),
 )
 HALO = (withStroke(linewidth=3, foreground="white"),)
-"""Lets words be read that stand on lines."""
+"""Keeps text readable that is drawn on lines."""
 STATES: Mapping[State, Stroke] = {
     State.TIME_WAIT: Stroke(VERMILLION, width=2.2),
     State.ESTABLISHED: Stroke(BLUE, width=1.3),
@@ -82,7 +82,7 @@ SIDES: Mapping[Side, Stroke] = {
 _RC: Mapping[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": TEXT,
-    # Titles are people's words: a dollar sign in them is a dollar sign.
+    # A dollar sign in a title is a dollar sign.
     "text.parse_math": False,
     "text.color": INK,
     "axes.edgecolor": "#8c8c8c",
@@ -95,7 +95,7 @@ _RC: Mapping[str, Any] = {
     "axes.titlesize": TEXT,
     "axes.titleweight": "bold",
     "axes.titlepad": 4.0,
-    # Nothing is above a panel: unasked, matplotlib would look for ticks there at each step of each drawing.
+    # Set, because matplotlib would otherwise search for ticks above the panel at each step of each drawing.
     "axes.titley": 1.0,
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -129,7 +129,7 @@ def house_style() -> Generator[None]:
 
 
 def say(axes: Axes, text: str) -> None:
-    """A panel that has nothing to draw says so, in its middle."""
+    """Write a text in the middle of a panel that has nothing to draw."""
     axes.set_yticks([])
     axes.grid(False)
     axes.text(

@@ -17,11 +17,11 @@ from plots.states import state_panels
 from plots.style import SHADE, house_style
 
 SILENT = frozenset({"origin", "lab", "driver", "processes", "served", "sample_check", "settled", GAP})
-"""Events that every run has, at instants that the time axis shows anyway; gaps are marked by their spans."""
+"""Events that every run has, at instants that the time axis shows already; gaps are hatched."""
 
 
 def timeline(columns: Columns, facts: Facts) -> Figure:
-    """Stacked panels over seconds since the load began; shaded where there is no load."""
+    """Stacked panels over seconds since the load began; shaded if there is no load."""
     with house_style():
         frame = variant_frame(columns, facts, facts.headline)
         if columns.empty:
@@ -35,7 +35,7 @@ def timeline(columns: Columns, facts: Facts) -> Figure:
         ]
         panels = [panel for panel, _ in hidden]
         first_s, last_s = _span(columns)
-        # A summary of other records than these may name instants that are not on the axis.
+        # A summary of other records may name instants that are not on the axis.
         marks = [mark for mark in _marks(columns, facts) if first_s <= mark.x <= last_s]
         rows = mark_rows(marks, last_s - first_s)
         heights = [strip_height(rows), *(panel.height for panel in panels)]
@@ -87,7 +87,7 @@ def _marks(columns: Columns, facts: Facts) -> list[Mark]:
 
 
 def _span(columns: Columns) -> tuple[float, float]:
-    """The time axis: all that was recorded, and some room where that is a single instant."""
+    """The time axis: all that was recorded, and some room if that is a single instant."""
     instants = [
         0.0,
         columns.last_s,

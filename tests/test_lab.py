@@ -18,7 +18,7 @@ import uvloop
 from loadgen.lab import namespaces, sysctls
 from loadgen.lab.errors import Part, SysctlRefused
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.lab.spec import End, LabSpec, Link, Node, Stand
+from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
 from loadgen.lab.sysctls import SOMAXCONN
 from loadgen.lab.topology import client_server_lab
 from loadgen.scenario.choices import MOST_ADDRESSES, Family, Topology
@@ -328,7 +328,7 @@ def test_nothing_remains_after_sigkill(new_loop: Callable[[], asyncio.AbstractEv
     script = f"""
 import asyncio, uvloop
 from loadgen.lab.lab import open_lab
-from loadgen.lab.spec import End, LabSpec, Link, Node, Stand
+from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
 from loadgen.lab.topology import client_server_lab
 from loadgen.tcp import Side
 async def main():
@@ -379,7 +379,7 @@ os.execv(sys.executable, [sys.executable, "-c", inner])
     inner = """
 from loadgen.lab.errors import LabUnavailable
 from loadgen.lab.lab import open_lab
-from loadgen.lab.spec import End, LabSpec, Link, Node, Stand
+from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
 from loadgen.lab.topology import client_server_lab
 try:
     with open_lab(client_server_lab()):
@@ -445,7 +445,7 @@ def test_a_spec_survives_json() -> None:
 def test_an_end_on_a_node_that_does_not_exist_is_refused() -> None:
     ends = End("client", ("198.18.0.1/15",)), End("middle", ("198.18.0.2/15",))
     with pytest.raises(ValueError, match="no such node: middle"):
-        LabSpec((Node("client"),), (Link(ends),), {"client": Stand("client", ("198.18.0.1",))})
+        LabSpec((Node("client"),), (Link(ends),), {"client": Placement("client", ("198.18.0.1",))})
 
 
 def routed_lab() -> LabSpec:
@@ -462,9 +462,9 @@ def routed_lab() -> LabSpec:
         ),
         links=(Link((client, near)), Link((far, server))),
         sides={
-            "client": Stand("client", ("198.18.0.1",)),
-            "middle": Stand("middle", ("198.18.0.254",)),
-            "server": Stand("server", ("198.19.0.1",)),
+            "client": Placement("client", ("198.18.0.1",)),
+            "middle": Placement("middle", ("198.18.0.254",)),
+            "server": Placement("server", ("198.19.0.1",)),
         },
     )
 

@@ -14,7 +14,8 @@ from loadgen.analysis.fold import Fold
 from loadgen.analysis.metric import Metric, Unit
 from loadgen.analysis.metric_names import MetricNames
 from loadgen.analysis.metrics import METRICS, measure
-from loadgen.analysis.summary import summarise, summary_document
+from loadgen.analysis.summary import summarise
+from loadgen.analysis.summary_document import summary_document
 from loadgen.analysis.summary_schema import summary_schema
 from loadgen.cli import main
 from loadgen.kernel import netstat, snmp

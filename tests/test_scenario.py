@@ -457,7 +457,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a command's many addresses": (
         "title: t\nload: {driver: command, command: [wrk]}\nlab: {client: {addresses: 2}}",
         "3:27",
-        "a command as driver knows of one address on each side",
+        "a command as driver uses one address on each side",
     ),
     "a file in a folder": (
         "title: t\nserver: {kind: command, command: [a], files: {../x: y}}",
@@ -845,7 +845,7 @@ def test_a_mistake_is_answered_where_it_stands(read: Read, name: str, quick: boo
 )
 def test_a_wrong_override_is_shown_as_it_was_given(read: Read, argument: str, fragment: str) -> None:
     (problem,) = problems(read, "title: t\nvariants: {a: {}, b: {}}", overrides=[argument])
-    assert problem.startswith(visible(f"--set {argument}: "))
+    assert problem.startswith(f"--set {visible(argument)}: ")
     assert fragment in problem
 
 
@@ -896,7 +896,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, fragment: str) ->
     with pytest.raises(ScenarioError) as caught:
         load_scenario(path)
     (problem,) = caught.value.problems
-    assert str(problem).startswith(visible(f"{path}: {fragment}"))
+    assert str(problem).startswith(f"{visible(str(path))}: {fragment}")
     assert problem.hint
 
 

@@ -8,8 +8,8 @@ import msgspec
 from loadgen.analysis import metrics
 from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.caveat import Caveat
+from loadgen.analysis.compared import Compared
 from loadgen.analysis.metric import Metric, Placeholder, named
-from loadgen.analysis.summary import Compared
 from loadgen.records.types import SCHEMA_VERSION
 from loadgen.scenario.expectation import Verdict
 

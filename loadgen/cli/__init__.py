@@ -1,4 +1,4 @@
-"""The command line: click, one command a file. Only here is anything printed, and only here churn exits."""
+"""The command line: click, one command a file. Nothing else prints or exits."""
 
 from loadgen.cli.main import main
 

@@ -1,4 +1,4 @@
-"""`churn check`: validate a scenario, and tell what should happen."""
+"""`churn check`: validate a scenario, and print the prediction."""
 
 import click
 
@@ -8,7 +8,7 @@ from loadgen.cli.sources import read_scenario, scenario_arguments
 @click.command()
 @scenario_arguments
 def check(scenario: str, overrides: tuple[str, ...], variants: tuple[str, ...], quick: bool) -> None:
-    """Validate SCENARIO and print what should happen; run nothing."""
+    """Validate SCENARIO and print the prediction; run nothing."""
     from loadgen.cli.tables import print_predictions
     from loadgen.model.predict import predict
     from loadgen.model.situation import situation

@@ -8,7 +8,7 @@ from loadgen.cli.exits import Exit
 from loadgen.cli.sources import runs_option
 
 DESCRIPTORS = 1024
-"""Enough for most scenarios; `churn run` asks for what the scenario needs."""
+"""Enough for most scenarios; `churn run` checks the number that the scenario needs."""
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Exit codes, and the way from an error to one. The codes are a contract (docs/files.md)."""
+"""Exit codes, and which one an outcome has. The codes are a contract (docs/files.md)."""
 
 from enum import IntEnum
 from typing import TYPE_CHECKING, NoReturn
@@ -24,7 +24,7 @@ class Exit(IntEnum):
 
 
 def echo(message: object, *, err: bool = False) -> None:
-    """Print plain lines. What a terminal would act on is shown as an escape."""
+    """Print plain lines. Control characters are shown as escapes."""
     click.echo(visible(str(message), keep=LINE_BREAKS), err=err)
 
 

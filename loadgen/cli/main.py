@@ -1,4 +1,4 @@
-"""The `churn` command: what it says of itself, and its subcommands."""
+"""The `churn` command: its help, and its subcommands."""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ from loadgen.cli.plot import plot
 from loadgen.cli.run import run
 from loadgen.cli.schema import schema
 from loadgen.cli.serve import serve
-from loadgen.cli.signals import end_signals, mend_signals
-from loadgen.cli.streams import StreamError, mend_streams
+from loadgen.cli.signals import ignore_signals, restore_signals
+from loadgen.cli.streams import StreamError, restore_streams
 from loadgen.lab.errors import BuilderKilledError
 
 
-def need_working_directory() -> None:
-    """See that relative paths mean something: a shell can stay in a directory that was deleted."""
+def check_working_directory() -> None:
+    """Check that relative paths can be resolved: a shell can be in a directory that was deleted."""
     try:
         Path.cwd()
     except OSError as error:
@@ -28,32 +28,32 @@ def need_working_directory() -> None:
 
 
 class Commands(click.Group):
-    """The subcommands; a stop signal ends each alike, and so does a stream that cannot be written."""
+    """The subcommands. A stop signal ends each with INTERRUPTED, a stream that fails with USAGE."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """`churn` as a process of its own, whose signals are ours until it ends."""
+        """Run `churn` as a process: its signals are handled here until it ends."""
         try:
-            mend_signals()
+            restore_signals()
             return self.main(*args, **kwargs)
         except KeyboardInterrupt:  # before the command began, or after it
             fail(Exit.INTERRUPTED, "interrupted")
         finally:
-            end_signals()
+            ignore_signals()
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        mend_streams()
+        restore_streams()
         try:
             return super().main(*args, **kwargs)
         except StreamError as error:
             fail(Exit.USAGE, str(error))
 
     def invoke(self, ctx: click.Context) -> Any:
-        need_working_directory()
+        check_working_directory()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             fail(Exit.INTERRUPTED, "interrupted")
-        except BuilderKilledError as error:  # while it was tried what this machine allows
+        except BuilderKilledError as error:  # while the machine was checked
             fail(Exit.INVALID, str(error))
 
 
@@ -74,7 +74,7 @@ def main(context: click.Context) -> None:
     \b
     churn run http10 --quick                        who closes first pays: 30 s
     churn run http10 --quick --set lab.family=ipv6  the same over IPv6
-    churn check my.yaml                             validate it; what to expect
+    churn check my.yaml                             validate it, predict the result
     churn plot last                                 the newest run's figures again
     churn doctor                                    what this machine allows
     """

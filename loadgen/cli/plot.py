@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @click.argument("names", metavar="RUN...", nargs=-1, required=True)
 @runs_option
 def plot(names: tuple[str, ...], runs: Path) -> None:
-    """Draw the figures of each RUN anew: a path, an id, or `last`.
+    """Draw the figures of each RUN again: a path, an id, or `last`.
 
     The summary is made again from the records first, so a run that was killed can be drawn too. Of a damaged
-    run what can be read is drawn. What cannot be read is named on stderr, and the exit code is 2.
+    run, the readable part is drawn; the unreadable part is named on stderr, and the exit code is 2.
     """
     from loadgen.records.directory import RunError
 
@@ -36,7 +36,7 @@ def plot(names: tuple[str, ...], runs: Path) -> None:
 
 
 def plotted(directory: "RunDirectory") -> bool:
-    """Draw one run; whether all of it could be read. Raises RunError and OSError."""
+    """Draw one run. Returns whether all of it could be read. Raises RunError and OSError."""
     from loadgen.analysis.reread import reread
     from loadgen.analysis.summary_document import summary_document
     from plots.columns import Gathering

@@ -43,7 +43,7 @@ def run(
 ) -> None:
     """Run SCENARIO: a file, or the name of a bundled one (`churn list`).
 
-    Ctrl-C ends the running variant and keeps and summarises what there is; a second one stops at once.
+    Ctrl-C ends the running variant, keeps its records and summarises them; a second one stops at once.
 
     \b
     Exit: 0 fine, 99 an expectation failed, 104 bad scenario, 105 interrupted,
@@ -62,10 +62,10 @@ def run(
     try:
         directory = create_directory(runs, path)
     except OSError as error:
-        fail(Exit.USAGE, f"no run directory can be made: {error}; choose another place: -o DIR")
-    kept = f"What was recorded until then is kept in {directory.path}."
+        fail(Exit.USAGE, f"cannot create a run directory: {error}; choose another place: -o DIR")
+    kept = f"The records until then are in {directory.path}."
     try:
-        outcome = conduct(asked, directory, watcher_for(asked, directory, quick), quick)
+        outcome = run_variants(asked, directory, watcher_for(asked, directory, quick), quick)
     except asyncio.CancelledError:
         fail(Exit.INTERRUPTED, f"Stopped at once. {kept}")
     summaries, failure = outcome.summaries, outcome.failure
@@ -82,10 +82,10 @@ def run(
         except OSError as error:
             fail(
                 exit_code(outcome) or Exit.USAGE,
-                f"no figures: {error}; once that is mended: churn plot {directory.path}",
+                f"no figures: {error}; to draw them once that is repaired: churn plot {directory.path}",
             )
         except KeyboardInterrupt:
-            fail(Exit.INTERRUPTED, f"The figures were cut short; to draw them: churn plot {directory.path}")
+            fail(Exit.INTERRUPTED, f"Stopped while drawing; to draw the figures: churn plot {directory.path}")
         else:
             if not as_json:
                 print_figures(figures)
@@ -95,7 +95,7 @@ def run(
         case SysctlRefused():
             fail(Exit.BAD_SCENARIO, f"{path}: {failure}")
         case LabUnavailable() | BuilderKilledError() | OSError():
-            fail(Exit.INVALID, f"{explained(failure)}\n{kept}")
+            fail(Exit.INVALID, f"{explanation(failure)}\n{kept}")
         case _:
             raise failure
 
@@ -114,8 +114,10 @@ def ready(scenario: "Scenario", runs: Path) -> "Scenario":
     return found.scenario
 
 
-def conduct(scenario: "Scenario", directory: "RunDirectory", watcher: "Watcher", quick: bool) -> "Outcome":
-    """Run all variants under a loop of our own, with Ctrl-C in our hands."""
+def run_variants(
+    scenario: "Scenario", directory: "RunDirectory", watcher: "Watcher", quick: bool
+) -> "Outcome":
+    """Run all variants under an event loop. The first Ctrl-C ends the variant, the second cancels the run."""
     import uvloop
 
     from loadgen.engine.experiment import run_scenario
@@ -144,8 +146,8 @@ def draw_figures(directory: "RunDirectory", summaries: "Sequence[VariantSummary]
     return draw(directory, summaries)
 
 
-def explained(failure: Exception) -> str:
-    """What went wrong and what to do, in a sentence."""
+def explanation(failure: Exception) -> str:
+    """The failure and its remedy, in a sentence."""
     from loadgen.lab.errors import LabUnavailable
 
     match failure:
@@ -153,6 +155,6 @@ def explained(failure: Exception) -> str:
             return f"{failure}; {failure.remedy}"
         case OSError(errno=errno.EMFILE):
             limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-            return f"{failure}: the limit is {limit} (ulimit -n); raise the hard one, as root: ulimit -Hn"
+            return f"{failure}: the limit is {limit} (ulimit -n); raise the hard limit, as root: ulimit -Hn"
         case _:
             return str(failure)

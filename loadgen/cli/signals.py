@@ -1,4 +1,4 @@
-"""What signals mean to churn, whatever its caller has made of them."""
+"""Signals: how churn handles them, whatever it inherited from its caller."""
 
 import asyncio
 import signal
@@ -6,37 +6,37 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-"""Each ends churn in order: from the keyboard, from a supervisor, from a terminal that closes."""
+"""The signals that stop churn in order: from the keyboard, a supervisor, a terminal that closes."""
 
 
-def mend_signals() -> None:
-    """Make every stop signal a KeyboardInterrupt, and have the end of a child noticed.
+def restore_signals() -> None:
+    """Make every stop signal a KeyboardInterrupt, and restore SIGCHLD and the signal mask.
 
-    A mask and an ignored SIGCHLD are inherited by accident, and undone: without SIGCHLD libuv waits for ever
-    for a child that has ended. Raises KeyboardInterrupt for a stop signal that waited.
+    An inherited mask or an ignored SIGCHLD is an accident: without SIGCHLD libuv waits for ever
+    for a child that has ended. Raises KeyboardInterrupt for a stop signal that was pending.
     """
-    for number in _heeded():
+    for number in _handled():
         signal.signal(number, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def end_signals() -> None:
-    """Ignore stop signals from now on: the exit code is decided, and the interpreter is about to end."""
+def ignore_signals() -> None:
+    """Ignore stop signals from now on: the exit code is decided, and the interpreter ends."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def stop_handler(stop: Callable[[], None]) -> Generator[None]:
-    """Within, the running event loop calls `stop` for every stop signal; afterwards they interrupt again."""
-    loop, numbers = asyncio.get_running_loop(), _heeded()
+    """Inside the block the running event loop calls `stop` for every stop signal."""
+    loop, numbers = asyncio.get_running_loop(), _handled()
     for number in numbers:
         loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
-        # uvloop leaves the system's default behind: a signal would kill churn while it draws figures.
+        # uvloop restores the system's default: a signal would kill churn while it draws figures.
         signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         for number in numbers:
             loop.remove_signal_handler(number)
@@ -44,6 +44,6 @@ def stop_handler(stop: Callable[[], None]) -> Generator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
-def _heeded() -> list[signal.Signals]:
-    """The stop signals, but for those that the caller ignores: `nohup`, and a shell's `&`, mean it."""
+def _handled() -> list[signal.Signals]:
+    """The stop signals, except those that the caller ignores, as `nohup` and a shell's `&` do on purpose."""
     return [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -1,4 +1,4 @@
-"""From what a person names to files: scenarios by path or bundled name, runs by path, id or `last`."""
+"""The files behind names: scenarios by path or bundled name, runs by path, id or `last`."""
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files
@@ -24,12 +24,12 @@ def bundled() -> dict[str, Path]:
 
 
 def scenario_path(name: str) -> Path:
-    """The file of a scenario. Exits with USAGE where there is none."""
+    """The file of a scenario. Exits with USAGE if there is none."""
     gallery = bundled()
     if name in gallery and not Path(name).is_file():
         return gallery[name]
     path = Path(name)
-    # `churn run scenarios/http10.yaml` is the same job wherever one stands.
+    # `churn run scenarios/http10.yaml` works from any directory.
     if not path.exists() and path.parent == Path("scenarios") and path.stem in gallery:
         return gallery[path.stem]
     if not path.exists():
@@ -41,7 +41,7 @@ def scenario_path(name: str) -> Path:
 def read_scenario(
     name: str, *, overrides: Sequence[str] = (), variants: Sequence[str] = (), quick: bool = False
 ) -> "tuple[Path, Scenario]":
-    """A scenario, ready to run. Exits with BAD_SCENARIO, every problem told."""
+    """A scenario, ready to run. Exits with BAD_SCENARIO and reports every problem."""
     from loadgen.analysis.metric_names import MetricNames
     from loadgen.kernel import netstat, snmp
     from loadgen.scenario.read import load_scenario
@@ -56,7 +56,7 @@ def read_scenario(
 
 
 def run_directory(name: str, runs: Path) -> "RunDirectory":
-    """A run by path, by id within `runs`, or the newest one there. Exits with USAGE where there is none."""
+    """A run by path, by id within `runs`, or the newest one there. Exits with USAGE if there is none."""
     from loadgen.records.directory import RUN_FILE, RunDirectory
 
     if name == LAST:
@@ -71,7 +71,7 @@ def run_directory(name: str, runs: Path) -> "RunDirectory":
 
 
 def _is_run(document: Path) -> bool:
-    """Whether there is a run.json; whether it can be read, and is a file, its reader says."""
+    """Whether there is a run.json. Its reader reports if it cannot be read or is not a file."""
     try:
         document.lstat()
     except PermissionError:
@@ -93,7 +93,7 @@ runs_option = click.option(
 
 
 def scenario_arguments(command: Callable[..., None]) -> Callable[..., None]:
-    """The argument and options that name a scenario and narrow it, alike wherever one is read."""
+    """The argument and options of a scenario, the same for every command that reads one."""
     for decorate in (
         click.option("--quick", is_flag=True, help="Fewer ports, shorter: the same story in half a minute."),
         click.option(

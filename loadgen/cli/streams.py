@@ -1,4 +1,4 @@
-"""The standard streams, as the caller left them."""
+"""The standard streams: made usable, whatever the caller has left of them."""
 
 import os
 import sys
@@ -12,14 +12,14 @@ STANDARD_DESCRIPTORS = (0, 1, 2)
 
 
 class StreamError(Exception):
-    """Stdout or stderr takes no more: the message says which, and why.
+    """Stdout or stderr cannot be written: the message says which, and why.
 
-    No OSError, for those are caught where files and sockets are at work, and libraries take EPIPE for theirs.
+    Not an OSError, because code that uses files and sockets catches those, and libraries handle EPIPE.
     """
 
 
 class _Output(FileIO):
-    """The descriptor of stdout or stderr. The first write that fails tells it, later ones go nowhere."""
+    """The descriptor of stdout or stderr. A failed write raises StreamError, later ones do nothing."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         super().__init__(descriptor, "w", closefd=False)
@@ -29,22 +29,22 @@ class _Output(FileIO):
         try:
             return super().write(b)
         except OSError as error:
-            # Or the interpreter would fail once more when it ends, over what is still buffered.
+            # Otherwise the interpreter would fail again at its end, on what is still buffered.
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.fileno())
             os.close(null)
             raise StreamError(f"cannot write to {self._name}: {error.strerror}") from None
 
 
-def mend_streams() -> None:
-    """Make do with the standard streams that the caller left."""
+def restore_streams() -> None:
+    """Open those standard streams that are closed, and have write errors raise StreamError."""
     for descriptor in STANDARD_DESCRIPTORS:
         try:
             os.fstat(descriptor)
         except OSError:
-            # Closed: the next file opened would take its number. The lowest free one is this.
+            # Closed: the next file opened would get its number. This is the lowest free one.
             os.open(os.devnull, os.O_RDWR)
-    # One that was closed Python has not opened; whoever has put another in its place answers for that.
+    # Python has no object for one that was closed; one that was replaced is left as it is.
     if sys.__stdout__ and sys.stdout is sys.__stdout__:
         sys.stdout = _output(sys.stdout, "stdout")
     if sys.__stderr__ and sys.stderr is sys.__stderr__:
@@ -52,9 +52,9 @@ def mend_streams() -> None:
 
 
 def _output(stream: TextIO, name: str) -> TextIO:
-    """The same stream, that names itself in what goes wrong.
+    """The same stream, whose name is in its errors.
 
-    A terminal of few letters shows a question mark for the others.
+    A character that the encoding lacks is shown as a question mark.
     """
     raw = _Output(stream.fileno(), name)
     buffered = bool(stream.line_buffering)

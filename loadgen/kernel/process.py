@@ -26,7 +26,7 @@ class CpuTime:
 
 def parse(text: bytes) -> CpuTime:
     """The times in one `stat` line. Raises ParseError."""
-    # The command stands in parentheses and may itself hold spaces and parentheses: cut at the last one.
+    # The command is in parentheses and may itself contain spaces and parentheses: cut at the last one.
     _, parenthesis, rest = text.rpartition(b")")
     fields = rest.split()
     tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -51,7 +51,7 @@ def descendants(pid: int, root: Path = PROC) -> Iterator[int]:
 
 
 class Ended:
-    """The clock of a process that ended before its clock could be opened: no time of it is known."""
+    """The clock of a process that ended before its clock could be opened: its times are unknown."""
 
     def read(self) -> CpuTime:
         return CpuTime(0, 0)
@@ -61,9 +61,9 @@ class CpuClock(ProcFile[CpuTime]):
     """The CPU time of a process and of its descendants, which may come and go.
 
     What a child used is its parent's once that has waited for it, so the sum over those that are there misses
-    nothing but what changed hands while it was read; it never falls. The descriptor tells the process from
-    a later one with its number: one that ended answers with the last value. (A zombie still answers
-    for itself.)
+    nothing but what changed hands while it was read; it never falls. The descriptor belongs to this
+    process and not to a later one with its number: if it has ended, the last value is returned. (A zombie
+    still has its own.)
     """
 
     def __init__(self, pid: int, root: Path = PROC) -> None:
@@ -74,7 +74,7 @@ class CpuClock(ProcFile[CpuTime]):
         self._last: CpuTime | None = None
 
     def read(self) -> CpuTime:
-        """The time used so far; none where the process ended before the first reading."""
+        """The time used so far; none if the process ended before the first reading."""
         try:
             times = [super().read()]
         except ProcessLookupError:
@@ -91,7 +91,7 @@ class CpuClock(ProcFile[CpuTime]):
 
 
 def open_all(pids: Iterable[int], root: Path = PROC) -> list[CpuClock | Ended]:
-    """A clock for each process, in their order; that one has ended is for its parent to report."""
+    """A clock for each process, in their order; its parent reports if one has ended."""
 
     def opened(pid: int) -> CpuClock | Ended:
         try:

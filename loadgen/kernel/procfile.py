@@ -33,12 +33,12 @@ class ProcFile(Generic[T]):
     """
 
     def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
-        """Open `path`. Raises OSError: FileNotFoundError where this kernel or process has no such file."""
+        """Open `path`. Raises OSError: FileNotFoundError if this kernel or process has no such file."""
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._parse = parse
 
     def read(self) -> T:
-        """The present content. Raises ParseError, and OSError where the kernel has nothing to answer."""
+        """The present content. Raises ParseError, and OSError if the kernel answers with an error."""
         # A short read is no end: a seq_file hands out what fits its own buffer (fs/seq_file.c).
         text = b""
         while chunk := os.pread(self._fd, _READ_SIZE, len(text)):

@@ -1,6 +1,6 @@
-"""/proc/<pid>/schedstat: the time a process was ready to run and had no core.
+"""/proc/<pid>/schedstat: the time a process was ready to run and waited for a core.
 
-It tells a process that wants more of its core from one that has nothing to do, where others take the core.
+A process that shares its core and waits is limited by it; one that does not wait has nothing to do.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ def parse(text: bytes) -> int:
 
 
 class WaitClock(ProcFile[int]):
-    """How long the main thread of one process has waited for a core; one that ended answers with the last
+    """How long the main thread of one process has waited for a core; after its end, the last
     value read."""
 
     def __init__(self, pid: int, root: Path = PROC) -> None:
-        """Open `root`/`pid`/schedstat. Raises FileNotFoundError for want of the process, or of
+        """Open `root`/`pid`/schedstat. Raises FileNotFoundError without the process, or without
         CONFIG_SCHED_INFO."""
         super().__init__(root / str(pid) / _NAME, parse)
         self._last_ns = 0
@@ -38,7 +38,7 @@ class WaitClock(ProcFile[int]):
 
 
 def open_all(pids: Iterable[int], root: Path = PROC) -> list[WaitClock]:
-    """A clock for each process; none where this kernel does not tell."""
+    """A clock for each process; none if this kernel does not report it."""
     try:
         return [WaitClock(pid, root) for pid in pids]
     except FileNotFoundError:

@@ -30,7 +30,7 @@ def parse_group(source: str, group: str, counters: Iterable[str], text: bytes) -
     prefix = b"%s: " % group.encode()
     lines = [line for line in text.splitlines() if line.startswith(prefix)]
     if len(lines) != 2:
-        raise ParseError(source, f"{len(lines)} lines of {group} where 2 belong", b"\n".join(lines))
+        raise ParseError(source, f"{len(lines)} lines of {group} instead of 2", b"\n".join(lines))
     names, values = (line.split() for line in lines)
     if len(names) != len(values):
         raise ParseError(source, f"{len(names)} names for {len(values)} values", lines[1])

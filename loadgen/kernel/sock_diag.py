@@ -80,11 +80,11 @@ _ROW = np.dtype(
 _SOCKET_WORDS = 22  # nlmsghdr and inet_diag_msg; attributes may follow
 
 _RECEIVE_BYTES = 1 << 20  # the kernel fills at most 32 KiB a message, if there is room for it (af_netlink.c)
-_PATIENCE_S = 5  # a dump is computed inside recv(): silence is a bug, and must not hang the sampler
+_RECEIVE_TIMEOUT_S = 5  # the kernel computes a dump inside recv(): a longer wait is a bug
 
 
 def state_numbered(number: int) -> State:
-    """The state that the kernel numbers so. Raises ValueError for a number that is none."""
+    """The state with this kernel number. Raises ValueError if there is none."""
     for state, numbers in _NUMBERS.items():
         if number in numbers:
             return state
@@ -96,8 +96,8 @@ class SocketTable:
     """The sockets of one dump: arrays of equal length, an element per socket.
 
     `state` is the kernel's number and `timer` the kernel's kind of timer (uint8); ports are uint16 in host
-    byte order, `remote_port` of a listener is 0. `interrupted` tells that the kernel saw the table
-    change under the dump (NLM_F_DUMP_INTR), so that rows may be missing or double.
+    byte order, `remote_port` of a listener is 0. `interrupted`: the table changed
+    during the dump (NLM_F_DUMP_INTR), so that rows may be missing or double.
     """
 
     state: NDArray[np.uint8]
@@ -121,7 +121,7 @@ class SocketTable:
         return int(np.count_nonzero((self.state == number) & (self.timer == _TIME_WAIT_TIMER)))
 
     def select(self, *, local_port: int | None = None, remote_port: int | None = None) -> "SocketTable":
-        """The sockets with these ports: on loopback, what tells the server's sockets from its clients'."""
+        """The sockets with these ports: on loopback they separate the server's sockets from its clients'."""
         chosen = np.ones(len(self), dtype=np.bool_)
         if local_port is not None:
             chosen &= self.local_port == local_port
@@ -152,7 +152,7 @@ class Part:
 def parse(buffer: bytes | memoryview) -> Part:
     """Take one receive buffer apart; nothing of it is kept.
 
-    Raises OSError with the kernel's errno where it answers with an error, ParseError where the buffer
+    Raises OSError with the kernel's errno if it answers with an error, ParseError if the buffer
     does not hold whole messages of the expected kind.
     """
     if not buffer or len(buffer) % _WORD:
@@ -188,13 +188,13 @@ def join(parts: Sequence[Part]) -> SocketTable:
 
 
 def _long_messages(words: NDArray[np.uint32]) -> tuple[NDArray[np.intp], int]:
-    """Where each message begins, and where the first begins that is too short for a socket, in words."""
+    """The start of each message, and of the first that is too short for a socket, in words."""
     size = len(words)
     step = (int(words[0]) + _WORD - 1) // _WORD
     # Most buffers hold messages of one length: every TIME-WAIT has the same attributes, mostly none.
     if step >= _SOCKET_WORDS and size % step == 0 and np.all(words[::step] == words[0]):
         return np.arange(0, size, step), size
-    # Where they differ, each tells where the next one is.
+    # If they differ, the length of each gives the start of the next.
     lengths = words.data
     starts: list[int] = []
     position = 0
@@ -208,7 +208,7 @@ def _long_messages(words: NDArray[np.uint32]) -> tuple[NDArray[np.intp], int]:
 
 
 def _last_flags(message: bytes | memoryview) -> int:
-    """The flags of the message that ends a dump. Raises OSError if it tells of an error, and ParseError."""
+    """The flags of the message that ends a dump. Raises OSError if it reports an error, and ParseError."""
     if len(message) < _HEADER.size + _ERROR.size:
         raise ParseError(_NAME, "truncated message", bytes(message))
     _, kind, flags, _, _ = _HEADER.unpack_from(message)
@@ -234,7 +234,7 @@ def _request(family: AddressFamily, states: frozenset[State]) -> bytes:
 
 
 def state_between(local: tuple[bytes, int], remote: tuple[bytes, int]) -> State | None:
-    """The state of the one socket with these packed addresses and ports; None where there is none.
+    """The state of the one socket with these packed addresses and ports; None if there is none.
 
     The kernel looks it up in its hash table, minisockets included. Raises OSError.
     """
@@ -258,12 +258,14 @@ class SockDiag:
     """A netlink socket, which sees the namespace its thread was in when it was made."""
 
     def __init__(self) -> None:
-        """Raises OSError where the kernel has no sock_diag."""
+        """Raises OSError if the kernel has no sock_diag."""
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG
         )
         # In the kernel, so that recv() stays one system call.
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _PATIENCE_S, 0))
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _RECEIVE_TIMEOUT_S, 0)
+        )
         self._buffer = memoryview(bytearray(_RECEIVE_BYTES))
 
     def dump(self, family: AddressFamily, states: Iterable[State]) -> SocketTable:

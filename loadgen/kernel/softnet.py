@@ -13,7 +13,7 @@ _DROPPED = 1  # softnet_seq_show() in net/core/net-procfs.c: processed, dropped,
 
 
 def parse(text: bytes) -> int:
-    """Packets dropped on all CPUs for want of room in the backlog queue. Raises ParseError."""
+    """Packets dropped on all CPUs because the backlog queue was full. Raises ParseError."""
     lines = text.splitlines()
     if not lines:
         raise ParseError(_NAME, "empty")

@@ -1,4 +1,4 @@
-"""The state of one socket of our own, by the TCP_INFO socket option (linux/tcp.h), and what it left."""
+"""The state of one socket of this process, by the TCP_INFO socket option (linux/tcp.h), and what it left."""
 
 import socket
 
@@ -14,7 +14,7 @@ def state_of(sock: socket.socket) -> State:
 
 
 def left_time_wait(sock: socket.socket) -> bool:
-    """Whether a TIME-WAIT stands in the place of a socket that is CLOSED. Raises OSError."""
+    """Whether a socket that is CLOSED has left a TIME-WAIT. Raises OSError."""
     # getpeername() refuses a closed socket; this option of the same answer does not.
     ipv6 = sock.family is socket.AF_INET6
     peer = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERNAME, 28 if ipv6 else 16)

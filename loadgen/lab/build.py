@@ -1,7 +1,7 @@
 """`python -m loadgen.lab.build`: the short-lived process that makes a lab and hands it over.
 
-A process of its own, because only one of a single thread can make a user namespace for itself, and
-because who has entered one cannot come back. `loadgen.lab.exchange` says how it is asked.
+A process of its own, because only a process of a single thread can make a user namespace for itself, and
+because it cannot leave that again. `loadgen.lab.exchange` has the messages.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def build(spec: LabSpec) -> tuple[Built, Descriptors]:
         links.join(near.interface, far.interface, networks[far.node])
     for node in spec.nodes:
         namespaces.enter_network(networks[node.name])
-        _furnish(spec, node)
+        _configure(spec, node)
     for node in spec.nodes:
         namespaces.enter_network(networks[node.name])
         for end in spec.ends(node.name):
@@ -61,11 +61,11 @@ def _make_networks(spec: LabSpec) -> dict[str, int]:
     return {node.name: child() for node in spec.nodes}
 
 
-def _furnish(spec: LabSpec, node: Node) -> None:
+def _configure(spec: LabSpec, node: Node) -> None:
     """Addresses, ports and backlog of the node whose namespace this thread is in."""
-    links.furnish_loopback(node.loopback)
+    links.configure_loopback(node.loopback)
     for end in spec.ends(node.name):
-        links.furnish_end(end)
+        links.configure_end(end)
     if node.ports is not None:
         first, last = node.ports
         sysctls.set_asked(sysctls.Setting(node.name, sysctls.PORT_RANGE, f"{first} {last}"))

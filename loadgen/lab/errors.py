@@ -1,4 +1,4 @@
-"""Why a lab could not be had: the machine does not allow one, or a sysctl was refused."""
+"""Why a lab could not be made: the machine does not allow one, or a sysctl was refused."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ class Part(StrEnum):
 
 
 @dataclass(eq=False)
-class LabUnavailable(Exception):  # noqa: N818 (said as it is: the lab is unavailable)
+class LabUnavailable(Exception):  # noqa: N818 (the name says it: the lab is unavailable)
     """This machine allows no such lab: the part that failed, why, and what to do about it."""
 
     part: Part
@@ -25,12 +25,12 @@ class LabUnavailable(Exception):  # noqa: N818 (said as it is: the lab is unavai
 
 
 class BuilderKilledError(Exception):
-    """A signal ended the process that builds a lab: that says nothing of what the machine allows."""
+    """A signal ended the process that builds a lab: what the machine allows is unknown."""
 
     def __init__(self, how: str) -> None:
         super().__init__(
-            f"no lab: the process that builds it ended before its time, {how}; run it again (where nobody"
-            " sent that signal, dmesg tells of the out-of-memory killer)"
+            f"no lab: the process that builds it ended early, {how}; run it again (if you did not"
+            " send that signal, dmesg shows whether the out-of-memory killer did)"
         )
 
 
@@ -38,7 +38,7 @@ class BuilderKilledError(Exception):
 class SysctlRefused(Exception):  # noqa: N818
     """A sysctl that the scenario asks for cannot be set; `answer` is the kernel's, or churn's own rule.
 
-    `side` is where it was to be set: a side, or the node that several share.
+    `side` is the side that it was for, or the node that several sides share.
     """
 
     side: str

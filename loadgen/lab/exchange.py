@@ -1,4 +1,4 @@
-"""How a run has a lab built: both ends of the exchange with the build process.
+"""The exchange with the build process, both ends: a description goes in, a lab comes out.
 
 The build process's stdin is a Unix socket that keeps messages whole (SOCK_SEQPACKET). One comes in, the
 `LabSpec`. One goes out: `Built`, with the descriptors of the user namespace and of each node's network
@@ -22,12 +22,12 @@ _LARGEST_MESSAGE = 65536
 """Bytes; a spec and its reply take a few thousand."""
 
 _LIMIT_S = 30
-"""Seconds after which the build process is given up. It takes well under one."""
+"""Seconds after which the build process is killed. It takes well under one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What was made: the sysctls in force on each node, and what the run should record."""
+    """What was made: the sysctls in force on each node, and notes that the run records."""
 
     sysctls: Mapping[str, Mapping[str, str]]
     notes: tuple[str, ...]
@@ -35,7 +35,7 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """Of the user namespace and of each node's network namespace, owned by who holds this."""
+    """Descriptors of the user namespace and of each node's network namespace, to be closed by the owner."""
 
     user: int
     networks: Mapping[str, int]
@@ -47,7 +47,7 @@ class Descriptors:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What the build process says: exactly one of these."""
+    """The reply of the build process: exactly one of these."""
 
     built: Built | None = None
     unavailable: tuple[Part, str, str] | None = None
@@ -55,10 +55,10 @@ class _Answer:
 
 
 def request(spec: LabSpec) -> tuple[Built, Descriptors]:
-    """Have the lab built by a process that is gone afterwards. Blocks for a fraction of a second.
+    """Have the lab built by a short-lived process. Blocks for a fraction of a second.
 
-    Raises LabUnavailable or SysctlRefused; BuilderKilledError where a signal ended that process, RuntimeError
-    with its stderr where it crashed.
+    Raises LabUnavailable or SysctlRefused; BuilderKilledError if a signal ended that process, RuntimeError
+    with its stderr if it crashed.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     argv = [sys.executable, "-P", "-m", "loadgen.lab.build"]  # -P: not the user's modules of our names
@@ -99,7 +99,7 @@ def _begun(argv: Sequence[str], stdin: socket.socket) -> subprocess.Popen[str]:
 
 
 def _ask(channel: socket.socket, spec: LabSpec) -> tuple[bytes, list[int]]:
-    """The answer and its descriptors; empty where the process ended without one."""
+    """The answer and its descriptors; empty if the process ended without one."""
     try:
         channel.sendall(encode(spec))
         message, descriptors, _, _ = socket.recv_fds(channel, _LARGEST_MESSAGE, 1 + len(spec.nodes))

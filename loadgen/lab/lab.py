@@ -1,10 +1,10 @@
-"""A lab in service: where its sides are, and how to start a process on one.
+"""A lab in service: its sides, and how to start a process on one.
 
     with open_lab(client_server_lab()) as lab:
         server = await lab.spawn("server", [sys.executable, "-m", "servers"])
 
 A lab is held by this process's descriptors and by the processes inside. When both are gone, even
-by SIGKILL, the kernel takes everything back (K25): there is nothing to clean up.
+by SIGKILL, the kernel removes everything (K25): there is nothing to clean up.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from loadgen.lab.sessions import leave_terminal
 from loadgen.lab.spec import LabSpec
 
 _LOST_ERRNO = -1
-"""What uvloop raises where socketpair(2) fails, as it does at the limit on descriptors."""
+"""What uvloop raises if socketpair(2) fails, as it does at the limit on descriptors."""
 LINE_BYTES = 1 << 24
 """The longest line that may be read from a process: latencies of an interval come in one."""
 
@@ -62,7 +62,7 @@ class Lab:
 
         That holds for the process itself. A command that forks may leave its children behind after a
         SIGKILL of churn, so `loadgen.programs` keeps those.
-        It gets a session of its own: Ctrl-C at the terminal reaches churn alone, which then decides.
+        It gets a session of its own: Ctrl-C at the terminal reaches only churn, which then stops it.
         Raises FileNotFoundError or PermissionError for a command that cannot be started.
         """
         parent = os.getpid()
@@ -91,7 +91,7 @@ class Lab:
 
 
 def _ask_for_pipes() -> None:
-    """Have the kernel refuse once more what it has refused uvloop. Raises OSError with the reason."""
+    """Repeat the call that failed in uvloop, to get the reason. Raises OSError."""
     for end in (*socket.socketpair(), *socket.socketpair(), *socket.socketpair()):
         end.close()
 
@@ -100,27 +100,27 @@ def _ask_for_pipes() -> None:
 def open_lab(spec: LabSpec) -> Generator[Lab]:
     """The lab that was asked for, for as long as the block lasts. Blocks for a fraction of a second.
 
-    After the block it lasts as long as a process inside. Raises LabUnavailable where the machine
-    allows no such lab, SysctlRefused for a setting that cannot be had.
+    After the block it lasts as long as a process inside. Raises LabUnavailable if the machine
+    allows no such lab, SysctlRefused if it cannot set a sysctl.
     """
     built, descriptors = request(spec) if spec.private else _on_host(spec)
     try:
         yield Lab(
-            addresses={side: stand.addresses for side, stand in spec.sides.items()},
-            sysctls={side: built.sysctls[stand.node] for side, stand in spec.sides.items()},
+            addresses={side: placement.addresses for side, placement in spec.sides.items()},
+            sysctls={side: built.sysctls[placement.node] for side, placement in spec.sides.items()},
             notes=built.notes,
             user=descriptors.user,
-            networks={side: descriptors.networks[stand.node] for side, stand in spec.sides.items()},
+            networks={side: descriptors.networks[placement.node] for side, placement in spec.sides.items()},
         )
     finally:
         descriptors.close()
 
 
 def _on_host(spec: LabSpec) -> tuple[Built, Descriptors]:
-    """The namespaces we are in, looking like a lab's: to enter them does nothing, and is allowed."""
+    """The caller's own namespaces in the form of a lab: entering them does nothing, and is allowed."""
     sysctls.settings(spec)
     in_force = sysctls.read_all(sysctls.REPORTED)
-    notes = ["plain loopback on the host: not private, and a port in TIME-WAIT is reused after 1 s (K12)"]
+    notes = ["plain loopback on the host: not private, and Linux reuses a port in TIME-WAIT after 1 s (K12)"]
     (node,) = spec.nodes
     if node.ports is not None and in_force[sysctls.PORT_RANGE] != f"{node.ports[0]} {node.ports[1]}":
         first, last = node.ports

@@ -16,7 +16,7 @@ SETTLE_S = 10.0
 """How long the carrier may take; it takes milliseconds."""
 
 _IFA_F_NODAD = 0x02
-"""No duplicate address detection: nobody else is on the link, and it would take a second."""
+"""No duplicate address detection: it would take a second, and the link has no other hosts."""
 
 
 def join(name: str, peer_name: str, peer_network: int) -> None:
@@ -26,17 +26,17 @@ def join(name: str, peer_name: str, peer_network: int) -> None:
         route.link("add", ifname=name, kind="veth", peer=peer)
 
 
-def furnish_loopback(addresses: Sequence[str]) -> None:
+def configure_loopback(addresses: Sequence[str]) -> None:
     """Take this namespace's `lo` up, with addresses beside those it has by itself. Raises LabUnavailable."""
-    _furnish("lo", addresses, {})
+    _configure("lo", addresses, {})
 
 
-def furnish_end(end: End) -> None:
+def configure_end(end: End) -> None:
     """Give this namespace's end of a link its addresses and routes, and take it up. Raises LabUnavailable."""
-    _furnish(end.interface, end.addresses, end.routes)
+    _configure(end.interface, end.addresses, end.routes)
 
 
-def _furnish(name: str, addresses: Sequence[str], routes: Mapping[str, str]) -> None:
+def _configure(name: str, addresses: Sequence[str], routes: Mapping[str, str]) -> None:
     with _route(
         f"{name} with its addresses", "see that the kernel has the scenario's address family"
     ) as route:
@@ -52,7 +52,7 @@ def _furnish(name: str, addresses: Sequence[str], routes: Mapping[str, str]) -> 
 def await_link(name: str) -> None:
     """Wait until this namespace's end of a link is in service. Raises LabUnavailable.
 
-    The kernel learns of the carrier by itself, some time after both ends are up, and has IPv6 begin anew
+    The kernel detects the carrier some time after both ends are up, and restarts IPv6
     on the link then: an MTU set under `net.ipv6.conf` before that would be lost.
     """
     with _route("the link", "see that this machine is not too busy") as route:

@@ -44,7 +44,7 @@ def is_own_user(user: int) -> bool:
 def enter_user(user: int) -> None:
     """Enter a user namespace and become its root. Only a process of one thread can (setns(2)).
 
-    Nothing happens where one is in it already, which needs no privilege.
+    Does nothing if the process is in it already, which needs no privilege.
     """
     if not is_own_user(user):
         _call("setns", user, _CLONE_NEWUSER)
@@ -53,8 +53,8 @@ def enter_user(user: int) -> None:
 def enter_network(network: int) -> None:
     """Move the calling thread into a network namespace; its user namespace has to be entered before.
 
-    Open /proc/thread-self/net there, for /proc/net is the thread leader's (K21). Nothing happens
-    where one is in it already, which needs no privilege.
+    Open /proc/thread-self/net there, for /proc/net is the thread leader's (K21). Does nothing
+    if the thread is in it already, which needs no privilege.
     """
     if not os.path.samestat(os.fstat(network), Path("/proc/thread-self/ns/net").stat()):
         _call("setns", network, _CLONE_NEWNET)
@@ -85,8 +85,8 @@ def new_private_network() -> None:
     """Move this process into a new network namespace that it may configure.
 
     With CAP_SYS_ADMIN that is all. Without, a user namespace comes first, in which the caller's
-    own user and group are root's, and no others exist: a command that wants to change its user
-    cannot, there. Raises LabUnavailable.
+    own user and group are root's, and no others exist: a command cannot change its
+    user there. Raises LabUnavailable.
     """
     uid, gid = os.geteuid(), os.getegid()
     try:
@@ -103,7 +103,7 @@ def new_private_network() -> None:
 
 
 def why_refused(error: OSError, proc: Path = Path("/proc")) -> LabUnavailable:
-    """The cause behind the kernel's refusal to make a namespace, and its remedy, as far as `proc` tells."""
+    """The cause behind the kernel's refusal to make a namespace, and its remedy, as far as `proc` shows."""
 
     def sysctl(name: str) -> str:
         path = proc / "sys" / name.replace(".", "/")

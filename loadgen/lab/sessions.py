@@ -1,7 +1,7 @@
-"""Processes that Ctrl-C at the terminal does not reach: it is for churn alone, which then decides.
+"""Processes that Ctrl-C at the terminal does not reach: only churn gets it, and stops them in order.
 
 The terminal sends SIGINT to a whole process group, and a process belongs to churn's until it has a session
-of its own. A Ctrl-C in that moment would kill it, as a death that nobody asked for.
+of its own. A Ctrl-C in that moment would kill it.
 """
 
 import os
@@ -14,7 +14,7 @@ _INTERRUPT = frozenset({signal.SIGINT})
 
 @contextmanager
 def interrupts_wait() -> Generator[None]:
-    """Within, a SIGINT to this thread waits, and one to a process that is forked here."""
+    """Inside the block SIGINT is blocked, in this thread and in processes that it forks."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
     try:
         yield
@@ -23,12 +23,12 @@ def interrupts_wait() -> Generator[None]:
 
 
 def leave_terminal() -> None:
-    """Between fork and exec: take a session, and drop the SIGINT that came before it.
+    """Between fork and exec: begin a session, and drop a SIGINT that came before.
 
-    For a preexec_fn. Whoever forks has SIGINT wait, by `interrupts_wait`; uvloop does so by itself.
+    For a preexec_fn. The caller forks inside `interrupts_wait`; uvloop blocks signals by itself.
     """
-    with suppress(PermissionError):  # it leads one already
+    with suppress(PermissionError):  # it is a session leader already
         os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what waits is dropped by this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # drops a pending one
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)

@@ -1,7 +1,7 @@
-"""What a lab should be: nodes, the links between them, and where the sides of the experiment stand. Pure.
+"""The description of a lab: nodes, the links between them, and the node of each side. Pure.
 
 A node is a network namespace. A link is a veth pair. A side is a name that processes are started under and
-state is read under: it stands on a node, and two sides may stand on the same one, as on loopback.
+state is read under: it is on a node, and two sides may be on the same one, as on loopback.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ class Node:
     """A network namespace of the lab.
 
     ports      its ephemeral range, both ends included; None leaves the kernel's default
-    backlog    what its listeners may ask for (net.core.somaxconn is raised to it)
-    sysctls    settings by their dotted names (`net.ipv4.tcp_tw_reuse`), as a scenario asks for them
+    backlog    the largest backlog of its listeners (net.core.somaxconn is raised to it)
+    sysctls    settings by their dotted names (`net.ipv4.tcp_tw_reuse`), as the scenario has them
     loopback   addresses with their prefix that `lo` has beside 127.0.0.0/8 and ::1
     """
 
@@ -46,8 +46,8 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
-    """Where a side stands: its node, and its addresses without prefix."""
+class Placement:
+    """The place of a side: its node, and its addresses without prefix."""
 
     node: str
     addresses: tuple[str, ...]
@@ -62,13 +62,13 @@ class LabSpec:
 
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
-    sides: Mapping[str, Stand]
+    sides: Mapping[str, Placement]
     private: bool = True
 
     def __post_init__(self) -> None:
         names = {node.name for node in self.nodes}
         used = {end.node for link in self.links for end in link.ends}
-        used |= {stand.node for stand in self.sides.values()}
+        used |= {placement.node for placement in self.sides.values()}
         if unknown := sorted(used - names):
             raise ValueError(f"no such node: {', '.join(unknown)}")
 

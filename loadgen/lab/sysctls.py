@@ -20,13 +20,14 @@ CHILD_HASH_ENTRIES = "65536"
 """TCP hash buckets of a lab's namespaces: the host's own are shared, and slow to walk (K22)."""
 
 HASH = "net.ipv4.tcp_ehash_entries"
-"""The buckets of a namespace's own hash; not above 0 where it uses the host's."""
+"""The buckets of a namespace's own hash; not above 0 if it uses the host's."""
 
 HOST_LIMITS = ("net.ipv4.tcp_max_tw_buckets", "net.ipv4.tcp_max_syn_backlog")
-"""What a hash of its own makes smaller in a namespace: set back to the host's values (K22)."""
+"""Limits that are lower in a namespace with a hash of its own: set back to the host's values (K22)."""
 
 SOMAXCONN = "net.core.somaxconn"
-"""What listen() cuts a backlog down to, without a word (net/socket.c); 4096 in a new namespace."""
+"""The largest backlog that listen() allows, larger ones are reduced silently (net/socket.c); 4096 in a new
+namespace."""
 
 REPORTED = (
     PORT_RANGE,
@@ -42,7 +43,7 @@ REPORTED = (
     "net.ipv4.tcp_syncookies",
     "net.ipv4.tcp_rfc1337",
 )
-"""What churn's answers depend on."""
+"""The sysctls that results depend on."""
 
 _NAME = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 
@@ -77,7 +78,7 @@ def settings(spec: LabSpec) -> list[Setting]:
 
 
 def read(key: str) -> str | None:
-    """The value in force, white space made single; None where the namespace has no such sysctl (K26)."""
+    """The value in force, white space made single; None if the namespace has no such sysctl (K26)."""
     try:
         return " ".join(_path(key).read_text().split())
     except FileNotFoundError:
@@ -90,7 +91,7 @@ def read_all(keys: Iterable[str]) -> dict[str, str]:
 
 
 def set_asked(setting: Setting) -> None:
-    """Set what a scenario asks for. Raises SysctlRefused with the kernel's answer."""
+    """Set a sysctl of the scenario. Raises SysctlRefused with the kernel's answer."""
     try:
         _write(setting.key, setting.value)
     except FileNotFoundError as error:
@@ -100,7 +101,7 @@ def set_asked(setting: Setting) -> None:
 
 
 def set_needed(key: str, value: str) -> None:
-    """Set what churn itself needs, where the namespace has such a sysctl. Raises LabUnavailable."""
+    """Set what churn itself needs, if the namespace has such a sysctl. Raises LabUnavailable."""
     try:
         _write(key, value)
     except FileNotFoundError:
@@ -114,7 +115,7 @@ def set_needed(key: str, value: str) -> None:
 
 
 def raise_needed(key: str, least: int) -> None:
-    """Raise a number to what churn itself needs, where it is lower. Raises LabUnavailable."""
+    """Raise a number to what churn itself needs, if it is lower. Raises LabUnavailable."""
     value = read(key)
     if value is not None and int(value) < least:
         set_needed(key, str(least))

@@ -1,14 +1,14 @@
 """The topologies that a scenario can name, as nodes and links. Pure.
 
 Addresses are from the ranges set aside for benchmarking: RFC 2544 (198.18.0.0/15) and RFC 5180 (2001:2::/48).
-They are routed nowhere, so even a mistake stays home.
+They are routed nowhere, so even a mistake does not leave the machine.
 """
 
 from collections.abc import Mapping
 from ipaddress import ip_address
 
 from loadgen.lab.errors import SysctlRefused
-from loadgen.lab.spec import End, LabSpec, Link, Node, Stand
+from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
 from loadgen.scenario.choices import MOST_ADDRESSES, Family, Topology
 from loadgen.tcp import Side
 
@@ -42,8 +42,8 @@ def client_server_lab(
     """The lab of a client and a server.
 
     `ports` is the client's ephemeral range, both ends included; `sysctls` are by side; listeners of the
-    server may have a `backlog` of so many, unless the sysctls say otherwise. Raises ValueError for
-    addresses that cannot exist, SysctlRefused for two sides of one namespace that ask for different values.
+    server may have a `backlog` of so many, unless the sysctls set another. Raises ValueError for
+    addresses that cannot exist, SysctlRefused if two sides of one namespace need different values.
     """
     counts = {Side.CLIENT: client_addresses, Side.SERVER: server_addresses}
     for side, count in counts.items():
@@ -64,7 +64,7 @@ def client_server_lab(
         sysctls=_agreed(sysctls),
         loopback=tuple(f"{address}/128" for address in more),
     )
-    sides = {side.value: Stand(node.name, own) for side, own in addresses.items()}
+    sides = {side.value: Placement(node.name, own) for side, own in addresses.items()}
     return LabSpec((node,), (), sides, private=topology is not Topology.HOST)
 
 
@@ -82,7 +82,7 @@ def _pair(
 
     client = Node("client", ports=ports, sysctls=sysctls.get(Side.CLIENT, {}))
     server = Node("server", backlog=backlog, sysctls=sysctls.get(Side.SERVER, {}))
-    sides = {side.value: Stand(side.value, own) for side, own in addresses.items()}
+    sides = {side.value: Placement(side.value, own) for side, own in addresses.items()}
     return LabSpec((client, server), (Link((end(Side.CLIENT), end(Side.SERVER))),), sides)
 
 

@@ -1,4 +1,4 @@
-"""The pace that follows from a situation: connections a second, and in flight."""
+"""The pace of a situation: connections per second, and in flight."""
 
 import math
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from loadgen.model.situation import Costs, Situation
 
 PORT_SCAN_S = 1.45e-3 / 14_116
-"""What connect() pays for each used port it looks at once half of the range is gone (K8)."""
+"""Time of connect() for each used port that it examines, once half of the range is used (K8)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How fast connections are opened, per second, and how many of them are in flight.
 
-    rate       in the long run, before the knee; `capacity` is the most that the generator makes
+    rate       in the long run, before the knee; `capacity` is the most that the generator can make
     opening    at the start, when a closed loop opens all of its connections
-    slow       where each connect() searches, which takes `scan_s` of a core
-    life_s     how long a connection keeps its port while it lives; `in_flight` the most that do at a time
+    slow       while each connect() searches, which takes `scan_s` of a core
+    life_s     how long a connection keeps its port while it lives; `in_flight` the most at once
     """
 
     rate: float
@@ -50,13 +50,13 @@ class Pace:
         )
 
     def opened(self, time_s: float, connections: int) -> float:
-        """How many have been opened by then: `connections` at once, and as many again each time they end."""
+        """Connections opened until then: `connections` at once, and as many again each time they end."""
         rounds, rest_s = divmod(time_s, self.life_s)
         return min(
             time_s * self.opening, (rounds + min(rest_s * self.opening / connections, 1)) * connections
         )
 
     def time_to_open_s(self, opened: float, connections: int) -> float:
-        """When so many have been opened."""
+        """The time at which so many have been opened."""
         rounds, rest = divmod(opened, connections)
         return max(opened / self.opening, rounds * self.life_s + rest / self.opening)

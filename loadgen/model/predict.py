@@ -1,9 +1,8 @@
-"""What should happen: ports, hold time, closer and rate give ceiling, knee, exhaustion and population.
+"""The prediction: ports, hold time, closer and rate give ceiling, knee, exhaustion and population.
 
 Pure arithmetic on the kernel facts. A connection in flight holds its port, and so does a TIME-WAIT of the
-client's: what counts for connect() is how many of the ports are held, by either. A closed loop's rate is
-not given by the scenario, so it is assumed from rates seen on one machine; whatever follows from an
-assumed rate says so in `assumptions`.
+client: connect() depends on the number of ports held by either. The scenario does not give the rate of a
+closed loop, so it is assumed from rates measured on one machine; `assumptions` names what depends on it.
 """
 
 from collections.abc import Mapping
@@ -26,12 +25,12 @@ class Prediction:
     """What should happen. Rates are connections per second, times are seconds after the load begins.
 
     rate_assumed          whether `rate_per_s` is the generator's, seen on one machine, and not the scenario's
-    past_knee_per_s       the rate once connect() is slow, None where it never is
-    ceiling_per_s         the rate that the client's ports can sustain, None where they never run out
+    past_knee_per_s       the rate once connect() is slow, None if it never is
+    ceiling_per_s         the rate that the client's ports can sustain, None if they never run out
     knee_ports            the ports held at which connect() becomes slow (K8); `time_to_knee_s` when
     time_to_exhaustion_s  when no port is left
     time_wait_client      and `time_wait_server`: the largest population on each side
-    What does not happen within the run is None, and so is what rests on a rate that is not known.
+    What does not happen within the run is None, and so is what depends on an unknown rate.
     """
 
     ports: int
@@ -58,7 +57,7 @@ def predict(situation: Situation) -> Prediction:
         return _without_rate(situation)
     pace = Pace.of(situation, situation.costs)
     assumed = situation.rate is None or situation.rate > pace.capacity
-    why = "a closed loop's rate is not given" if situation.rate is None else "the generator makes no more"
+    why = "a closed loop's rate is not given" if situation.rate is None else "the generator cannot make more"
     nothing_held = Prediction(
         ports=situation.ports,
         rate_per_s=pace.rate,
@@ -91,7 +90,7 @@ def distinct_ports(opened: float, ports: int) -> int:
 
 
 def _standing(situation: Situation, opened: float, held: float) -> int:
-    """TIME-WAITs that stand where they keep no port from being taken again; `held` ports are at a time.
+    """TIME-WAITs of a side whose ports can be used again at once. `held`: ports in use at once.
 
     Those held are ports of one parity before there is one of the other, and as many different tuples.
     """
@@ -104,7 +103,7 @@ def _standing(situation: Situation, opened: float, held: float) -> int:
 
 
 def _without_rate(situation: Situation) -> Prediction:
-    """What holds at any rate: who has no TIME-WAIT, where the knee is, what the ports can sustain."""
+    """What holds at any rate: the side without TIME-WAIT, the knee in ports, the ceiling."""
     fin = situation.close is CloseMethod.FIN
     holder = situation.closer if fin else None
     client = holder is Closer.CLIENT and situation.ports <= situation.tw_buckets
@@ -119,14 +118,14 @@ def _without_rate(situation: Situation) -> Prediction:
         time_to_exhaustion_s=None,
         time_wait_client=None if holder is Closer.CLIENT else 0,
         time_wait_server=None if holder is Closer.SERVER else 0,
-        assumptions=("the rate of a command is not known, nor what rests on it",),
+        assumptions=("the rate of a command is unknown, and so is what depends on it",),
     )
 
 
 def _given_back(situation: Situation, pace: Pace, prediction: Prediction) -> Prediction:
     """The server closes first, or a reset ends it: only connections in flight hold the client's ports.
 
-    Where they are more than half of the ports, those beyond are of the second parity, and the connections
+    If they are more than half of the ports, those beyond have ports of the second parity, and the connections
     that replace them search for their port.
     """
     ports, half, duration_s = situation.ports, situation.half, situation.duration_s
@@ -137,7 +136,7 @@ def _given_back(situation: Situation, pace: Pace, prediction: Prediction) -> Pre
         waits = situation.rate is None and situation.connections > half
         doubt = (
             f"at least {pace.in_flight:,.0f} of {situation.connections:,} connections hold a port, the others"
-            f" wait to be opened; were more than {half:,} to live at a time, connect() would be slow (K8)"
+            f" wait to be opened; with more than {half:,} open at once, connect() would be slow (K8)"
         )
         return replace(
             prediction,
@@ -159,17 +158,17 @@ def _given_back(situation: Situation, pace: Pace, prediction: Prediction) -> Pre
         time_wait_server=_standing(situation, max(rate * window_s, reached), reached) if leaves else 0,
         assumptions=(
             *prediction.assumptions,
-            f"{in_flight:,.0f} connections in flight hold as many ports: of those that replace them"
-            f" {1 - half / in_flight:.0%} search for theirs, {pace.scan_s * 1e3:.2f} ms each (K8)",
+            f"{in_flight:,.0f} connections in flight hold as many ports: {1 - half / in_flight:.0%} of those"
+            f" that replace them search for a port, {pace.scan_s * 1e3:.2f} ms each (K8)",
         ),
     )
 
 
 def _replacing_rate(situation: Situation, pace: Pace) -> float:
-    """Connections per second that replace those in flight, where only those beyond half of the ports search.
+    """Connections per second that replace those in flight, if only those beyond half of the ports search.
 
     In place, as many stay in flight, and so does the share of those that search. Otherwise the ports of
-    the first parity come back once a life, whatever the rate: what is left of the time goes to searches.
+    the first parity come back once a life, whatever the rate: the rest of the time is spent on searches.
     """
     half = situation.half
     if situation.in_place:
@@ -205,7 +204,7 @@ def _client_holds(situation: Situation, pace: Pace, prediction: Prediction) -> P
         knee_ports=half,
         time_to_knee_s=to_knee_s if knee else None,
         time_to_exhaustion_s=to_end_s if exhausted else None,
-        # Where ports are taken over, TIME-WAITs that no longer hold one stand beside those that do.
+        # If ports are reused, there are TIME-WAITs that no longer hold one beside those that do.
         time_wait_client=max(
             min(round(held), ports, situation.tw_buckets),
             _standing(situation, opened, min(held, ports)) if reuse else 0,
@@ -214,7 +213,7 @@ def _client_holds(situation: Situation, pace: Pace, prediction: Prediction) -> P
             *prediction.assumptions,
             f"TIME-WAIT lasts {TIME_WAIT_S:g} s (K2)",
             f"past the knee connect() takes {pace.scan_s * 1e3:.2f} ms (K8)",
-            *((f"connect() takes a port over after {situation.hold_s:g} s (K12)",) if reuse else ()),
+            *((f"connect() reuses a port in TIME-WAIT after {situation.hold_s:g} s (K12)",) if reuse else ()),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What a prediction starts from: a variant's ports, hold times, closer and costs. Pure."""
+"""The input of a prediction: a variant's ports, hold times, closer and costs. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from loadgen.scenario.traffic import ClosedLoop, OpenLoop
 from loadgen.tcp import CloseMethod, Closer, Side
 
 TIME_WAIT_S = 61.0
-"""How long Linux keeps TIME-WAIT: 60 s, and the steps of its timer wheel (K2)."""
+"""How long Linux keeps TIME-WAIT: 60 s, plus the granularity of its timer wheel (K2)."""
 
 TW_BUCKETS = "net.ipv4.tcp_max_tw_buckets"
 TW_REUSE = "net.ipv4.tcp_tw_reuse"
 TW_REUSE_DELAY = "net.ipv4.tcp_tw_reuse_delay"
 TIMESTAMPS = "net.ipv4.tcp_timestamps"
 _DEFAULTS = {TW_BUCKETS: 131_072, TW_REUSE: 2, TW_REUSE_DELAY: 1000, TIMESTAMPS: 1}
-"""What the kernel has where a scenario sets nothing, on a machine with memory to spare (K12, K14)."""
+"""The kernel's defaults, on a machine with enough memory (K12, K14)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class Situation:
     """What a prediction starts from.
 
     `ports` counts the client's ports over all its `paths`: range x sources x destinations (K7). A
-    TIME-WAIT keeps its port from connect() for `hold_s`. `rate` is what is asked for, in connections per
+    TIME-WAIT keeps its port from connect() for `hold_s`. `rate` is the offered rate, in connections per
     second; None in a closed loop. `connections` in flight that rest `pause_s` in each connection's
-    life, and `costs` with a core for each of the `workers`, bound it in either. Of a command the costs
-    are not known: None. `in_place` tells that a connection keeps its port until the next one takes its
+    life, and `costs` with a core for each of the `workers`, bound it in either. The costs of a
+    command are unknown: None. `in_place`: a connection keeps its port until the next one takes its
     place; otherwise a connection that waits to be opened holds none.
     """
 
@@ -75,7 +75,7 @@ server reached with either driver on one machine of two cores (Linux 6.18)."""
 
 _FEW_SHORT, _FEW_KEPT = 4, 20
 """From so many connections in flight, for each worker, uring is the faster driver: it works by the batch, and
-a batch of one costs it more than it spares. Measured with 1 to 32, short ones and such of 100 requests."""
+a batch of one costs it more than it saves. Measured with 1 to 32 connections, of one request and of 100."""
 
 
 def ports(variant: Variant) -> int:
@@ -85,7 +85,7 @@ def ports(variant: Variant) -> int:
 
 
 def situation(variant: Variant) -> Situation:
-    """What the model predicts from."""
+    """The situation of a variant."""
     connection, load, loop = variant.connection, variant.load, variant.load.loop
     requests = connection.requests
     # Not `choice`: a prediction is the same on every machine.
@@ -110,8 +110,8 @@ def situation(variant: Variant) -> Situation:
 
 
 def _ends_in_place(variant: Variant) -> bool:
-    """Whether uring keeps a connection that is done until it opens the next in its slot: in a closed loop,
-    unless the server's reset has ended it. Other drivers close first, and wait without a port."""
+    """Whether uring keeps a finished connection until it opens the next in its slot: in a closed loop,
+    unless the server has reset it. Other drivers close first, and wait without a port."""
     reset = variant.connection.closer is Closer.SERVER and variant.connection.close is CloseMethod.RST
     return isinstance(variant.load.loop, ClosedLoop) and not reset
 
@@ -126,7 +126,7 @@ def _hold_s(variant: Variant) -> float:
 
 
 def _sysctl(variant: Variant, side: Side, name: str) -> int:
-    """A setting as the scenario asks for it. What is no number counts as the default: the lab refuses it."""
+    """A sysctl of the scenario. A value that is not a number counts as the default: the lab refuses it."""
     asked = variant.lab.sysctl
     of_side = {Side.CLIENT: asked.client, Side.SERVER: asked.server}
     both = {**asked.client, **asked.server} if variant.lab.topology.shared else of_side[side]

@@ -7,11 +7,11 @@ document      a scenario file, and the resolved `Scenario` with its `Variant`s, 
 model         what all of these have in common
 choices       the enumerations that keys offer
 fields        how a field reads what a person wrote
-placeholders  what a command leaves open, such as {url}
+placeholders  names in commands that are filled in, such as {url}
 expectation   comparisons of metrics under `expect:`
 merge         defaults, variants, `quick` and `--set`, merged on nodes so that problems keep their place
 matrix        variants from every combination of values
-wording       pydantic's errors in a person's words
+wording       pydantic's errors in plain words
 checks        settings that contradict each other
 read          from a file to a `Scenario`
 schema        the file as JSON Schema, and a scenario as plain data and back

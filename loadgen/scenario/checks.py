@@ -1,4 +1,4 @@
-"""What no field can tell alone: settings that are each fine and cannot be run together."""
+"""Settings that are each valid and contradict each other."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from loadgen.text.problem import Problem, ScenarioError
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Settings that contradict each other; `paths` are theirs, the one to look at first in front."""
+    """Settings that contradict each other; `paths` are theirs, the first one is the likeliest mistake."""
 
     paths: tuple[str, ...]
     message: str
@@ -23,7 +23,7 @@ class Conflict:
 
 
 def check(tree: Mapping) -> Settings:
-    """The settings that merged nodes describe. Raises ScenarioError where they are wrong or conflict."""
+    """The settings that merged nodes describe. Raises ScenarioError if they are wrong or conflict."""
     settings = validate(Settings, tree)
     problems = [_problem(tree, conflict) for conflict in conflicts(settings)]
     if problems:
@@ -32,7 +32,7 @@ def check(tree: Mapping) -> Settings:
 
 
 def _problem(tree: Mapping, conflict: Conflict) -> Problem:
-    """The conflict at the first of its settings that somebody wrote: a default has no place."""
+    """The conflict at the first of its settings that was written: a default has no place."""
     for path in conflict.paths:
         node = find(tree, path.split("."))
         if node is not None:
@@ -64,7 +64,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     if load.open_loop and settings.connection.think:
         yield Conflict(
             ("connection.think", "load.open_loop"),
-            "in an open loop requests come when they arrive, and no client thinks in between",
+            "in an open loop requests arrive at their own instants, without a pause of the client",
             "leave connection.think out, or use load.closed_loop",
         )
     if settings.sample.every > load.duration:
@@ -90,7 +90,7 @@ def _host(settings: Settings) -> Iterator[Conflict]:
 
 _NOT_OF_A_SERVER_COMMAND = ("workers", "backlog", "response", "delay", "idle_timeout")
 _NOT_OF_A_LOAD_COMMAND = ("open_loop", "timeouts", "seed")
-"""What a command decides by itself: churn can neither set it nor know it."""
+"""Settings that a command decides by itself: churn can neither set nor read them."""
 
 
 def _server_command(settings: Settings) -> Iterator[Conflict]:
@@ -111,12 +111,12 @@ def _load_command(settings: Settings) -> Iterator[Conflict]:
         yield _own("connection.think")
     for side in ("client", "server"):
         if getattr(settings.lab, side).addresses > 1:
-            message = "a command as driver knows of one address on each side"
+            message = "a command as driver uses one address on each side"
             yield Conflict((f"lab.{side}.addresses",), message, "leave it at 1")
 
 
 def _command(part: str, model: Server | Load, key: str, refused: tuple[str, ...]) -> Iterator[Conflict]:
-    """What is wrong with a part of the settings that asks for a command."""
+    """Conflicts of a part of the settings that has a command."""
     if not model.command or not model.command[0]:
         example = '[nginx, -p, "{dir}", -c, nginx.conf]' if part == "server" else '[wrk, "{url}"]'
         message = f"{part}.{key} is command, and no program is named"
@@ -134,14 +134,14 @@ def _command(part: str, model: Server | Load, key: str, refused: tuple[str, ...]
 
 
 def _own(path: str) -> Conflict:
-    hint = "remove the key, and say it in the command or its files"
+    hint = "remove the key, and configure it in the command or its files"
     return Conflict((path,), "a command decides this by itself", hint)
 
 
 def _stray(
     part: str, model: Server | Load, found: str, key: str, names: tuple[str, ...]
 ) -> Iterator[Conflict]:
-    """Keys of a command where something else runs."""
+    """Keys of a command in a part that has none."""
     for name in names:
         if name in model.model_fields_set:
             message = f"is for commands, and {part}.{found}"

@@ -1,4 +1,4 @@
-"""Choices that a scenario offers and others carry out: pure, and quick to import for all of them."""
+"""The choices that a scenario offers. Imports nothing, so that every process can use them."""
 
 from enum import StrEnum
 
@@ -10,15 +10,15 @@ class Driver(StrEnum):
     """What makes the connections."""
 
     AUTO = "auto"
-    """uring where this kernel has what the scenario asks for, protocol elsewhere."""
+    """uring if this kernel offers what the scenario needs, else protocol."""
     URING = "uring"
     """churn's fastest client: io_uring, a batch of connections at a time."""
     PROTOCOL = "protocol"
     """churn's own client: asyncio Protocols on uvloop."""
     AIOHTTP = "aiohttp"
-    """The client that people use."""
+    """aiohttp's client, as applications use it."""
     COMMAND = "command"
-    """Any program: its connections are counted by the kernel alone."""
+    """Any program: only the kernel counts its connections."""
 
 
 class Arrivals(StrEnum):
@@ -31,18 +31,18 @@ class Arrivals(StrEnum):
 
 
 class Topology(StrEnum):
-    """Where the two sides stand."""
+    """The namespaces of the two sides."""
 
     PAIR = "pair"
-    """A namespace each, joined by a veth pair: this shows what production shows (K12)."""
+    """A namespace each, joined by a veth pair: behaves as two machines do (K12)."""
     LOOPBACK = "loopback"
     """One namespace for both, on its own `lo`."""
     HOST = "host"
-    """No namespace: the caller's loopback, for machines that allow nothing else."""
+    """No namespace: the caller's loopback, for machines that allow no namespaces."""
 
     @property
     def shared(self) -> bool:
-        """Whether both sides live in one namespace."""
+        """Whether both sides are in one namespace."""
         return self is not Topology.PAIR
 
 

@@ -24,7 +24,7 @@ VARIANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._=,+-]{0,79}"
 """A variant names a directory of the run: no character that is special to a file system or a shell."""
 
 STALL_NS = 1_000_000_000
-"""How long a client with nothing else to do may be held up before it closes."""
+"""The longest delay of a client between its last response and its close."""
 
 
 class Settings(Model):
@@ -64,14 +64,14 @@ class Variant(Settings):
         ]
 
     def server_may_end(self, lasted_ns: int) -> bool:
-        """Whether the server may have ended connections by itself, where the run lasted so long.
+        """Whether the server may have ended connections by itself in a run that lasted so long.
 
-        It may as the closer, by rules of its own, or out of patience: a connection is idle for the whole
-        run at most, and after its only request no longer than the client takes to close it.
+        It may as the closer, as a program with limits of its own, or by its idle timeout: a connection is
+        idle for the whole run at most, and after its only request until the client closes it.
         """
         idle_ns = lasted_ns if self.connection.requests > 1 else STALL_NS
-        impatient = self.server.kind is ServerKind.COMMAND or self.server.idle_timeout <= idle_ns
-        return self.connection.closer is Closer.SERVER or impatient
+        own_limits = self.server.kind is ServerKind.COMMAND or self.server.idle_timeout <= idle_ns
+        return self.connection.closer is Closer.SERVER or own_limits
 
 
 class Header(Model):

@@ -1,4 +1,4 @@
-"""What a scenario expects of a variant: `client.time_wait.max >= 0.9 * client.ports`.
+"""An expectation of a variant, a comparison of metrics: `client.time_wait.max >= 0.9 * client.ports`.
 
 Metrics come as a mapping of names to numbers, times in nanoseconds. A verdict is never nan: what cannot
 be computed fails, and says why.
@@ -33,9 +33,9 @@ _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether an expectation held. `left` and `right` are None where they could not be computed.
+    """Whether an expectation held. `left` and `right` are None if they could not be computed.
 
-    `reason` is a sentence part for people: the two values, or what kept them from being compared.
+    `reason` is part of a sentence: the two values, or why they could not be compared.
     """
 
     passed: bool
@@ -50,7 +50,7 @@ class _NotComputedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One comparison, as it was written and where, and ready to be evaluated."""
+    """One comparison: its text, its place in the file, and its terms, ready to be evaluated."""
 
     text: str
     mark: Mark
@@ -94,7 +94,7 @@ class Expectation:
     def evaluate(self, metrics: Mapping[str, float]) -> Verdict:
         """Compare both sides. What was not measured or has no finite value makes it fail, with the reason.
 
-        A kind of error that is not among the metrics occurred 0 times where `errors.total` is.
+        A kind of error that is not among the metrics occurred 0 times if `errors.total` is among them.
         """
         values: list[float | None] = []
         reasons: list[str] = []

@@ -1,4 +1,4 @@
-"""How a field of a scenario reads what a person wrote: the parser, the words for it, and the bounds."""
+"""How a field of a scenario reads its text: the parser, its name in messages, and the bounds."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -25,9 +25,9 @@ from loadgen.text.units import (
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Metadata for `Annotated`: text is parsed, a value that is no text is taken as it is, both are bounded.
+    """Metadata for `Annotated`: text is parsed, other values are taken as they are, and bounds are checked.
 
-    `expected` completes "expected ..., got ..."; `low` and `high` are included, None where nothing bounds.
+    `expected` completes "expected ..., got ..."; `low` and `high` are included, None without bounds.
     `schema` is the JSON Schema of the field as written. Dumped as itself, or as the text it is read from.
     """
 
@@ -39,7 +39,7 @@ class Written:
 
     def read(self, value: Any) -> Any:
         if value is None or isinstance(value, dict | list | bool):
-            raise UnitError(f"expected {self.expected}")  # whoever knows the node says what was got
+            raise UnitError(f"expected {self.expected}")  # the caller adds what was written
         result = self.parse(value) if isinstance(value, str) else value
         if self.low is not None and not self.low <= result <= self.high:
             bounds = f"from {self.low} to {self.high}"
@@ -66,7 +66,7 @@ def count(low: int, high: int) -> Written:
 
 
 def truth() -> BeforeValidator:
-    """true or false, and none of the other words for them."""
+    """true or false, and no other spelling of them."""
     values = {"true": True, "false": False}
 
     def read(value: Any) -> bool:
@@ -135,7 +135,7 @@ def prose(low: int, high: int) -> Written:
 FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 LONGEST_ARGUMENT = 4096
 LONGEST_FILE = 32_768
-"""Characters: a configuration or a short script is written into a scenario, a program is not."""
+"""Characters: enough for a configuration or a short script."""
 
 
 def argument() -> Written:
@@ -173,13 +173,13 @@ def sysctl_key() -> Written:
         name.read(key)
         if key in _HOST_WIDE:
             raise UnitError(
-                f"{key} is the whole host's, a namespace has none", "remove it: the host is left alone"
+                f"{key} belongs to the whole host, a namespace has none", "remove it: the host is left alone"
             )
         if key == "net.ipv4.ip_local_port_range":
             raise UnitError(f"{key} is set by the lab", "write lab: {client: {ports: 32768-60999}}")
         if key == "net.ipv4.ip_local_reserved_ports":
             raise UnitError(
-                f"{key} would take ports away that churn counts as the client's",
+                f"{key} would take away ports that churn counts as the client's",
                 "choose a range without them: lab: {client: {ports: 32768-60999}}",
             )
         return key

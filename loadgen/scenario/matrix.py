@@ -34,11 +34,11 @@ def matrix_cells(matrix: Mapping, roots: Iterable[str]) -> tuple[Cell, ...]:
         name = _short_name(path, matrix.entries)
         labels = [_label(value, place) for place, value in enumerate(entry.value.items, start=1)]
         if len(set(labels)) < len(labels):
-            hint = "values are told apart by their letters, digits and . _ + -"
+            hint = "values are distinguished by their letters, digits and . _ + -"
             raise ScenarioError(
                 [Problem(entry.value.mark, f"matrix.{path}", "two values have one name", hint)]
             )
-        # The marks are those of the values: a bad one is shown where it stands.
+        # The marks are those of the values, so that a problem is shown at its value.
         nodes = [at_path(path, entry.key.mark, value) for value in entry.value.items]
         axes.append([(f"{name}={label}", node) for label, node in zip(labels, nodes, strict=True)])
     cells: list[Cell] = []
@@ -79,7 +79,7 @@ def _short_name(path: str, paths: Iterable[str]) -> str:
 
 
 def _label(value: Node, place: int) -> str:
-    """A value as a variant's name shows it: its text, or its place in the list where it has none."""
+    """A value as a variant's name shows it: its text, or its place in the list if it has none."""
     if isinstance(value, Scalar) and not value.empty:
         return re.sub(r"[^A-Za-z0-9._+-]+", "-", value.text.strip())
     return str(place)

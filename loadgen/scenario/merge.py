@@ -1,4 +1,4 @@
-"""Merging, on nodes: whatever a variant ends up with still knows the place where it was written.
+"""Merging of nodes: each setting of a variant keeps the place where it was written.
 
 From weakest to strongest: the top level, a variant, a cell of the matrix, `quick`, `--set`.
 """
@@ -13,13 +13,13 @@ from loadgen.text.units import Duration, PortRange, UnitError
 from loadgen.text.yaml import compose
 
 QUICK_PORTS = 12_000
-"""Ports left by --quick where a scenario has no `quick` of its own: they run out in seconds (K7, K8)."""
+"""Ports left by --quick if a scenario has no `quick` of its own: they run out in seconds (K7, K8)."""
 QUICK_DURATION = Duration.parse("6s")
 
 _T = TypeVar("_T")
 
-# Naming one loop drops an inherited other: a load has exactly one.
-_RIVALS = {"open_loop": "closed_loop", "closed_loop": "open_loop"}
+# Naming one loop replaces the inherited one: a load has exactly one.
+_EXCLUSIVE = {"open_loop": "closed_loop", "closed_loop": "open_loop"}
 
 
 def overlay(base: Mapping, over: Mapping) -> Mapping:
@@ -27,7 +27,7 @@ def overlay(base: Mapping, over: Mapping) -> Mapping:
     entries = {
         key: entry
         for key, entry in base.entries.items()
-        if not (_RIVALS.get(key) in over.entries and key not in over.entries)
+        if not (_EXCLUSIVE.get(key) in over.entries and key not in over.entries)
     }
     for key, entry in over.entries.items():
         below = base.get(key)
@@ -89,7 +89,7 @@ def path_problem(path: str, mark: Mark, roots: Iterable[str]) -> Problem | None:
 
 
 def quick_defaults(settings: Mapping) -> Mapping:
-    """What --quick narrows where a scenario does not say: the port range and the duration, each only down."""
+    """What --quick changes if a scenario has no `quick`: a narrower port range and a shorter duration."""
     mark = Mark("--quick")
     quick = Mapping(mark, {})
     ports = _read(settings, "lab.client.ports", PortRange.parse) or LabClient().ports
@@ -103,7 +103,7 @@ def quick_defaults(settings: Mapping) -> Mapping:
 
 
 def _read(settings: Mapping, path: str, parse: Callable[[str], _T]) -> _T | None:
-    """The value at a path; None where there is none, or none that can be read (validation will say so)."""
+    """The value at a path; None if there is none or it cannot be read (validation reports that)."""
     node = find(settings, split_path(path))
     if not isinstance(node, Scalar):
         return None

@@ -1,4 +1,4 @@
-"""What a command of a scenario may leave open, `{port}` say, and how it is filled in. Pure.
+"""The placeholders of commands, such as `{port}`, and how they are filled in. Pure.
 
 Only these names between braces are replaced: the braces of nginx, of JSON or of a program's own code
 stay as they are. So does a name behind `%` or `$`, which is curl's `%{http_code}` or a shell's `${HOME}`.
@@ -18,7 +18,7 @@ NAMES = {
     "connections": "load.closed_loop.connections",
     "python": "the Python that runs churn, which has aiohttp",
 }
-"""What each stands for."""
+"""The placeholders, and what replaces each."""
 
 _NAME = re.compile(r"(?<![%$]){([a-z_]+)}")
 

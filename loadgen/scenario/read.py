@@ -22,7 +22,7 @@ ONLY_VARIANT = "main"
 ALL_VARIANTS = "all"
 """What `expect` calls every variant, so that none can be called it."""
 RUN_FILES = frozenset({"run.json", "summary.json", "figures", "report.html"})
-"""What a run directory holds beside the variants' directories. Some file systems do not tell cases apart."""
+"""What a run directory holds beside the variants' directories. Some file systems ignore case."""
 
 _NAME_HINT = "a name begins with a letter or digit, goes on with these and . _ = , + - and has 80 at most"
 
@@ -40,8 +40,8 @@ def load_scenario(
     """Read a scenario file.
 
     overrides   `a.b=value`, merged over every variant last, as `--set` gives them
-    variants    names of the variants to keep; all where none is given
-    quick       merge the file's `quick`, or narrow ports and duration where it has none
+    variants    names of the variants to keep; all if none is given
+    quick       merge the file's `quick`, or narrow ports and duration if it has none
     metrics     names that expectations may use; None takes any
     Raises ScenarioError with every problem of the file and of the options.
     """
@@ -87,13 +87,13 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def scenario(self, overrides: SequenceOf[str], quick: bool) -> Scenario | None:
-        """The scenario, or None where there are problems."""
+        """The scenario, or None if there are problems."""
         for key, entry in self._document.entries.items():
             if key not in Document.model_fields:
                 self._problem(entry.key.mark, key, "unknown key", unknown_key_hint(Document, key))
         header = self._attempt(lambda: validate(Header, merge.part(self._document, Header.model_fields)))
         defaults = merge.part(self._document, Settings.model_fields)
-        # On their own first: what is wrong here is wrong once, and not only in some variants.
+        # The defaults are validated first, so that their problems are reported once, not for each variant.
         self._attempt(lambda: validate_layer(Settings, defaults))
         cells = self._attempt(lambda: matrix_cells(self._mapping("matrix"), Settings.model_fields))
         drafts = self._drafts(defaults, cells or (Cell("", Mapping(self._document.mark, {})),))
@@ -112,7 +112,7 @@ class _Reader:
 
         chosen = settings(quick)
         if own_quick:
-            settings(not quick)  # so that the mistakes of both ways always show
+            settings(not quick)  # so that problems are reported with --quick and without
         if self.problems or header is None:
             return None
         variants = (Variant(name=name, expect=expect[name], **dict(part)) for name, part in chosen.items())
@@ -129,7 +129,7 @@ class _Reader:
         self.problems.append(Problem(mark, key_path, message, hint))
 
     def _mapping(self, key: str) -> Mapping:
-        """The mapping under a key of the document; an empty one where there is none, or something else."""
+        """The mapping under a key of the document; an empty one if there is none or it is not a mapping."""
         node = self._document.get(key)
         if isinstance(node, Mapping):
             return node
@@ -156,7 +156,7 @@ class _Reader:
         return list(drafts.values())
 
     def _bases(self) -> dict[str, Mapping]:
-        """What each variant of the file sets, by name; nothing by the name "" where the file has none."""
+        """What each variant of the file sets, by name; nothing by the name "" if the file has none."""
         variants = self._mapping("variants")
         if self._document.get("variants") is variants and not variants.entries:
             self._problem(

@@ -70,7 +70,7 @@ class Load(Model):
     pin: Annotated[bool, fields.truth()] = False
     """Whether each worker is pinned to a core of its own, from the first one on."""
     closed_loop: ClosedLoop | None = None
-    """A fixed number of connections in flight; the default, with 64, where neither loop is named."""
+    """A fixed number of connections in flight; the default, with 64, if neither loop is named."""
     open_loop: OpenLoop | None = None
     """Requests at a rate."""
     duration: Annotated[Duration, fields.duration("100ms", "1h")] = Duration.parse("10s")
@@ -86,14 +86,14 @@ class Load(Model):
 
     @property
     def program(self) -> str:
-        """The name of the command's program, as people know it; empty where there is none."""
+        """The name of the command's program, as people know it; empty without a command."""
         return self.command[0].rpartition("/")[2].strip("{}") if self.command else ""
 
     @property
     def loop(self) -> ClosedLoop | OpenLoop:
         """The one that is set."""
         loop = self.open_loop or self.closed_loop
-        assert loop is not None  # one_loop() has seen to it
+        assert loop is not None  # one_loop() has checked it
         return loop
 
     @model_validator(mode="before")
@@ -101,7 +101,7 @@ class Load(Model):
     def default_loop(cls, data: dict[str, Any]) -> dict[str, Any]:
         if isinstance(data, dict) and not {"closed_loop", "open_loop"} & data.keys():  # pyright: ignore[reportUnnecessaryIsInstance]
             return {**data, "closed_loop": ClosedLoop()}
-        return data  # whatever else was written is refused after this
+        return data  # anything else is refused by the validation that follows
 
     @model_validator(mode="after")
     def one_loop(self) -> Self:

@@ -1,4 +1,4 @@
-"""Validation of nodes: what pydantic finds wrong, said in a person's words at the place where it stands."""
+"""Validation of nodes: pydantic's errors in plain words, each with its place in the file."""
 
 import re
 from collections.abc import Sequence as SequenceOf
@@ -12,7 +12,7 @@ from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quo
 from loadgen.text.units import UnitError
 
 MAX_PROBLEMS = 100
-"""Problems told of one validation: a file with more is no scenario, and wording thousands takes a while."""
+"""The most problems that a validation reports: wording thousands would take long."""
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -26,7 +26,7 @@ def validate(model: type[_M], node: Mapping) -> _M:
 
 
 def validate_layer(model: type[BaseModel], node: Mapping) -> None:
-    """The same for one layer of several, where a missing key is no problem: another layer may bring it."""
+    """Validate one layer of several: a missing key is no problem, because another layer may have it."""
     try:
         model.model_validate(to_data(node))
     except ValidationError as error:
@@ -40,7 +40,7 @@ def _details(error: ValidationError) -> list[ErrorDetails]:
 
 
 def to_data(node: Node) -> Any:
-    """Plain data of a node: dict, list, the text of a scalar, None where nothing was written."""
+    """Plain data of a node: dict, list, the text of a scalar, None if nothing was written."""
     match node:
         case Mapping():
             return {key: to_data(entry.value) for key, entry in node.entries.items()}
@@ -63,7 +63,7 @@ def _problem(model: type[BaseModel], root: Mapping, detail: ErrorDetails) -> Pro
             return Problem(key_mark, path, "unknown key", _unknown_key_hint(model, str(loc[-1]), known))
         case "missing":
             return Problem(mark, path, "is required", f"add {loc[-1]}: to this mapping")
-        case "loops" if isinstance(node, Mapping):  # it is one, or pydantic had said so first
+        case "loops" if isinstance(node, Mapping):  # it is one: else pydantic reports another error
             loops = [e.key.mark for e in node.entries.values() if e.key.text in ("closed_loop", "open_loop")]
             return Problem(loops[-1], path, detail["msg"], "write closed_loop: {connections: 64}")
         case "enum":
@@ -82,12 +82,12 @@ def _problem(model: type[BaseModel], root: Mapping, detail: ErrorDetails) -> Pro
             message = f"expected a list such as [a, b], got {describe(node)}"
             return Problem(mark, path, message, _nothing(node))
         case _:
-            # What is left are parts (model_type, dict_type) that are no mapping.
+            # The remaining errors (model_type, dict_type) are parts that are not a mapping.
             return Problem(mark, path, f"expected a mapping, got {describe(node)}", _nothing(node))
 
 
 def _find(root: Mapping, loc: SequenceOf[int | str]) -> tuple[Mark, Mark, Node]:
-    """The place of the value at `loc`, of its key, and the value; where it is missing, of what holds it."""
+    """The place of the value at `loc`, of its key, and the value; if it is missing, those of its mapping."""
     node: Node = root
     key_mark = root.mark
     for part in loc:

@@ -1,7 +1,7 @@
 """The language of expectations: numbers, metrics, + - * / ( ), and one comparison.
 
 Numbers may carry a unit: `5%` is 0.05, `30s` is 30e9 (nanoseconds, as every time in a record), `1000/s`
-is 1000. Nothing is ever handed to Python to evaluate: a tokenizer and a descent of three levels read it all.
+is 1000. Python never evaluates the text: a tokenizer and a recursive descent of three levels read it.
 """
 
 import re

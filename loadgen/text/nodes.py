@@ -8,13 +8,13 @@ from loadgen.text.problem import Mark, quote
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One value, as text. `plain` is False where it was quoted or written as a block."""
+    """One value, as text. `plain` is False if it was quoted or written as a block."""
 
     mark: Mark
     text: str
     plain: bool = True
     text_column: int = 0
-    """Column of the text's first character where its characters stand side by side in the file, else 0."""
+    """Column of the text's first character if its characters are contiguous in the file, else 0."""
 
     @property
     def empty(self) -> bool:
@@ -22,7 +22,7 @@ class Scalar:
         return self.plain and not self.text
 
     def mark_of(self, offset: int) -> Mark:
-        """The place of the character at `offset`, or of the whole value where folding or escapes moved it."""
+        """The place of the character at `offset`, or of the whole value if folding or escapes moved it."""
         if not self.text_column:
             return self.mark
         return Mark(self.mark.source, self.mark.line, self.text_column + offset)
@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Values by key, in the order they were written. Not changed once made: others may share it."""
+    """Values by key, in the order they were written. Never changed: several nodes may share it."""
 
     mark: Mark
     entries: dict[str, Entry]
@@ -60,7 +60,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def find(root: Node, path: Iterable[str]) -> Node | None:
-    """The value at a path of keys, places in a list among them; None where nobody wrote one."""
+    """The value at a path of keys, places in a list among them; None if nothing was written there."""
     node: Node | None = root
     for key in path:
         match node:

@@ -1,7 +1,7 @@
-"""What is wrong with something a person wrote, where it stands, and what would help.
+"""What is wrong with a text that a person wrote: the place, the problem and the remedy.
 
-The readers of scenarios raise `ScenarioError` with every problem they found, so that a file is mended in
-one go. Lines and columns count from 1, columns in characters.
+The readers of scenarios raise `ScenarioError` with every problem they found, so that a file can be
+corrected at once. Lines and columns count from 1, columns in characters.
 """
 
 import difflib
@@ -37,7 +37,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: `message` says what, `hint` what to do (empty where the message tells it).
+    """One thing that is wrong: `message` says what, `hint` what to do (empty if the message says it).
 
     `key_path` names the key as a variant sees it (`lab.client.ports`), empty for the file as a whole.
     """
@@ -68,14 +68,14 @@ class ScenarioError(Exception):
 
 
 def quote(text: str) -> str:
-    """A person's text as messages repeat it: quoted, on one line, cut where it is long."""
+    """A person's text as messages repeat it: quoted, on one line, cut if it is long."""
     if len(text) > _QUOTED_LENGTH:
         text = f"{text[:_QUOTED_LENGTH]}..."
     return json.dumps(text, ensure_ascii=False)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The hint that names the known word most like `word`; empty where none is alike."""
+    """The hint that names the known word most like `word`; empty if none is similar."""
     by_folded = {name.casefold(): name for name in known}
     close = difflib.get_close_matches(word[:_QUOTED_LENGTH].casefold(), by_folded, n=1, cutoff=0.6)
     return f"did you mean {quote(by_folded[close[0]])}?" if close else ""

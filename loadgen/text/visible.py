@@ -1,10 +1,10 @@
-"""Text that others wrote, as it may be shown: titles, keys, file names, what programs print."""
+"""Text from outside, made safe to show: titles, keys, file names, the output of programs."""
 
 import re
 
 _ACTING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal acts on instead of showing it: C0 and C1 controls (ECMA-48), the separators of lines and
-paragraphs, overrides of the writing direction; and halves of surrogate pairs, which no encoding has."""
+"""Characters that a terminal interprets instead of showing: C0 and C1 controls (ECMA-48), the separators of
+lines and paragraphs, overrides of the text direction; and halves of surrogate pairs."""
 LINE_BREAKS = "\n\t"
 
 

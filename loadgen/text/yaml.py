@@ -1,6 +1,6 @@
-"""YAML as people wrote it: nodes with places, and no opinion about types.
+"""Reading YAML: nodes with their places in the file, without types.
 
-A scalar stays the text that stands in the file, and the field that takes it decides what it means. So
+A scalar stays the text of the file, and the field that takes it decides what it means. So
 nothing here can turn `no` into False, `1.0` into a float or `12:30:00` into 45,000, as YAML 1.1 does.
 The file language is YAML 1.2 without tags, merge keys and recursive aliases.
 """
@@ -13,8 +13,8 @@ from loadgen.text.nodes import Entry, Mapping, Node, Scalar, Sequence, describe
 from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quote
 
 MAX_BYTES = 1 << 16
-"""A scenario is written by hand: a file of more than 64 KiB is another file. The parser is slow, and for one
-long word more than in proportion: so many bytes take it a second at the worst, 1 MiB of "!" took 20."""
+"""A scenario is written by hand: a file of more than 64 KiB is something else. The parser is slow: so many
+bytes take it a second at the worst, and 1 MiB of "!" took 20."""
 MAX_NODES = 5_000
 """Nodes of a document once every alias is replaced by what it names: a few lines can name billions."""
 MAX_DEPTH = 32
@@ -22,7 +22,7 @@ MAX_DEPTH = 32
 
 
 def read_text(path: Path) -> str:
-    """The text of a YAML file. Raises ScenarioError where it cannot be read or is no text."""
+    """The text of a YAML file. Raises ScenarioError if it cannot be read or is not text."""
     source = str(path)
     try:
         if path.exists() and not path.is_file():
@@ -211,8 +211,8 @@ class _Composer:
                 self._refuse(key.mark, "merge keys (<<) are not part of the language", hint)
             elif key.text in entries:
                 first = entries[key.text].key.mark
-                where = f"first written at line {first.line}" if first.line else "write it once"
-                self._refuse(key.mark, f"the key {quote(key.text)} stands here twice", where)
+                hint = f"first written at line {first.line}" if first.line else "write it once"
+                self._refuse(key.mark, f"the key {quote(key.text)} stands here twice", hint)
             else:
                 entries[key.text] = Entry(key, value)
         return Mapping(mark, entries)
@@ -224,7 +224,7 @@ def _mark_of_index(source: str, text: str, index: int) -> Mark:
 
 
 # The parser's problems that people meet most: a fragment of its words, ours, the remedy, and whether
-# the place to look at is where the construct began rather than where the parser gave up.
+# the place to look at is the start of the construct rather than the end of parsing.
 _REWORDED: tuple[tuple[str, str, str, bool], ...] = (
     ("'\\t' that cannot start", "a tab cannot indent", "use spaces", False),
     ("that cannot start any token", "a value cannot begin like this", "put it in quotes", False),
