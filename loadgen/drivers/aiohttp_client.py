@@ -1,26 +1,26 @@
-"""The `aiohttp` driver: the client that people use, with the close taken into our own hands.
+"""The `aiohttp` driver: the client that people use, except that the driver itself closes the connection.
 
-aiohttp closes a connection as soon as it has read the last response, and so would often be the active
-closer where the scenario names the server. Each socket is therefore duplicated as it is made: as
-long as the duplicate is open, aiohttp's close() sends no FIN. Who closes, when and how is then
-decided on the duplicate, with nothing but aiohttp's public interface.
+aiohttp closes a connection as soon as it has read the last response, and so would often be the active closer
+although the scenario names the server. Each socket is therefore duplicated when it is made: as long as the
+duplicate is open, aiohttp's close() sends no FIN. Which side closes, when and how is then decided on the
+duplicate, with nothing but aiohttp's public interface.
 
-What a response is has one answer for all drivers, that of `ResponseReader`: aiohttp shows no bytes behind
-a response, and takes some bytes for one that are none. So whatever is read passes through a `_Tap` on its way
-to aiohttp. An exchange is complete where both have read a whole response, when aiohttp hands it over.
+An exchange is complete once both aiohttp and the `ResponseReader` behind the connection's tap have read a
+whole response.
 """
 
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import aiohttp
 
+from loadgen.drivers.aiohttp_tap import TappedResponse, TimedSocket
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of, http_failure
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import (
@@ -42,70 +42,6 @@ class _Wake(Enum):
     EXCHANGE = auto()
     FINISH = auto()
     PEER = auto()
-
-
-class _Socket(socket.socket):
-    """A socket that tells when its connect() is called and when it returns: aiohttp shows neither."""
-
-    __slots__ = ("_called", "_returned")
-
-    def __init__(self, sock: socket.socket, called: Callable[[], None], returned: Callable[[], None]) -> None:
-        """Takes over the descriptor of `sock`."""
-        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
-        self._called = called
-        self._returned = returned
-
-    def connect(self, address: Any) -> None:
-        self._called()
-        try:
-            super().connect(address)
-        finally:
-            self._returned()
-
-
-class Listener(Protocol):
-    """What sees all that comes over a connection before aiohttp does."""
-
-    def received(self, data: bytes) -> bool:
-        """Bytes from the server. False where aiohttp must not have them: the attempt is over."""
-        ...
-
-    def ended(self) -> None:
-        """The server's FIN."""
-
-
-class _Tap(asyncio.Protocol):
-    """The protocol between a transport and aiohttp's own."""
-
-    def __init__(self, behind: asyncio.Protocol, listener: Listener) -> None:
-        self._behind = behind
-        self._listener = listener
-        self.connection_lost = behind.connection_lost
-        self.pause_writing = behind.pause_writing
-        self.resume_writing = behind.resume_writing
-
-    def data_received(self, data: bytes) -> None:
-        if self._listener.received(data):
-            self._behind.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        self._listener.ended()
-        return self._behind.eof_received()
-
-
-class _Response(aiohttp.ClientResponse):
-    """A response that puts the tap on its connection: nothing shows that to a user of aiohttp sooner."""
-
-    def __init__(self, listener: Listener, *args: Any, **fields: Any) -> None:
-        super().__init__(*args, **fields)
-        self._listener = listener
-
-    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        transport = cast(asyncio.Transport, connection.transport)
-        protocol = cast(asyncio.Protocol, transport.get_protocol())
-        if not isinstance(protocol, _Tap):
-            transport.set_protocol(_Tap(protocol, self._listener))
-        return await super().start(connection)
 
 
 class AiohttpClient(Client):
@@ -215,7 +151,7 @@ class AiohttpAttempt(BaseAttempt):
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None),
             trace_configs=[trace],
-            response_class=cast("type[aiohttp.ClientResponse]", partial(_Response, self)),
+            response_class=cast("type[aiohttp.ClientResponse]", partial(TappedResponse, self)),
             # Bodies are read as they were sent, and heads up to the size that the reader reads.
             auto_decompress=False,
             max_line_size=MOST_HEAD,
@@ -318,7 +254,7 @@ class AiohttpAttempt(BaseAttempt):
         except OSError:
             sock.close()
             raise
-        return _Socket(sock, self._connecting, self._connect_returned)
+        return TimedSocket(sock, self._connecting, self._connect_returned)
 
     async def _on_established(self, *_: object) -> None:
         self._opened()

@@ -12,6 +12,7 @@ from time import monotonic_ns
 from typing import Any, Protocol
 
 from loadgen.drivers.plan import OpenLoop, Plan
+from loadgen.drivers.request import requests
 from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
 from loadgen.drivers.sockets import (
     Sockets,
@@ -73,8 +74,11 @@ class Client:
             if not attempt.answered():
                 attempt.fail(Failure(attempt.phase, Fault.TIMEOUT))
 
+    def estimate_connecting(self, most_ns: int) -> None:
+        """An interval of this length ends. Drivers that time every connect() have nothing to estimate."""
+
     def cut(self) -> None:
-        """Give up all that still live: the run ends."""
+        """Give up all attempts that are left: the run ends."""
         for attempt in list(self.live):
             attempt.fail(Failure(attempt.phase, Fault.CUT))
 
@@ -288,16 +292,3 @@ def failure_of(phase: Phase, error: OSError) -> Failure:
 def http_failure(response: Response) -> Failure:
     """The failure that an error response is."""
     return Failure(Phase.RECEIVE, f"HTTP_{response.status}")
-
-
-def requests(plan: Plan) -> tuple[bytes, bytes]:
-    """The request that wants the connection kept, and the last one on it.
-
-    The last asks for a close only where the server is to close first: asking would entitle it to.
-    """
-    keep, close = ("Connection: keep-alive\r\n", "") if plan.http == "1.0" else ("", "Connection: close\r\n")
-    host = plan.destinations[0]
-    authority = f"[{host}]" if ":" in host else host
-    head = f"GET / HTTP/{plan.http}\r\nHost: {authority}:{plan.port}\r\nUser-Agent: churn\r\n"
-    last = close if plan.closer is Closer.SERVER else keep
-    return f"{head}{keep}\r\n".encode(), f"{head}{last}\r\n".encode()
