@@ -73,7 +73,7 @@ class AiohttpAttempt(BaseAttempt):
         self._response: Response | None = None
         """What the server has answered, once that is whole."""
         self._unasked = False
-        """Whether bytes have come outside of any exchange."""
+        """Whether the server has sent bytes outside of any exchange."""
         self._wake: asyncio.Future[_Wake] = host.loop.create_future()
 
     def begin(self) -> None:
@@ -83,13 +83,13 @@ class AiohttpAttempt(BaseAttempt):
         self._start(intended_ns)
         self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
         if self._ending is not None:
-            # The server's end was seen; the load hears of it once the attempt is over.
+            # The server's end was seen, and the attempt is about to end.
             self._failure = Failure(self.phase, Fault.SHORT)
             return
-        self._rouse(_Wake.EXCHANGE)
+        self._wake_by(_Wake.EXCHANGE)
 
     def finish(self) -> None:
-        self._rouse(_Wake.FINISH)
+        self._wake_by(_Wake.FINISH)
 
     def fail(self, failure: Failure) -> None:
         if self.phase is Phase.CONNECT and self._failure is None:
@@ -108,7 +108,7 @@ class AiohttpAttempt(BaseAttempt):
         """Bytes have come, which aiohttp has not yet seen. Returns whether it may."""
         if self.phase is Phase.CLOSE:
             self._unasked = True
-            self._rouse(_Wake.PEER)
+            self._wake_by(_Wake.PEER)
             return False
         try:
             if self.phase is not Phase.RECEIVE or self._response is not None:
@@ -134,7 +134,7 @@ class AiohttpAttempt(BaseAttempt):
             if self._failure is None:
                 raise
         except Exception as error:
-            # A bug, here or in aiohttp: the attempt must not pass for a success.
+            # A bug, here or in aiohttp: the attempt must not count as a success.
             self._note(Failure(self.phase, type(error).__name__))
             raise
         finally:
@@ -164,25 +164,25 @@ class AiohttpAttempt(BaseAttempt):
             while True:
                 response = await self._get(session)
                 if response is None:
-                    # The end or the bytes that aiohttp takes for a response's end are none.
+                    # What aiohttp has taken for a response's end is none.
                     self._note_peer()
                     return
                 if not self._count(response):
                     self._note(http_failure(response))
                     return
-                if not self._remaining or response.closes or self._heed_peer():
+                if not self._remaining or response.closes or self._peer_ended():
                     return
                 if await self._idle() is not _Wake.EXCHANGE:
                     return
         except aiohttp.ClientConnectorError as error:
             if self._connected:
-                # aiohttp wanted another connection, to try again: the one that there was is gone.
+                # aiohttp asked for another connection, to try again: the first one is gone.
                 self._note_peer()
                 return
             if error.errno not in NO_SYN and self.phase is Phase.CONNECT:
                 self._opened()
             if error.errno == errno.ECONNRESET and self.phase is Phase.CONNECT:
-                # A reset of the handshake itself says ECONNREFUSED: this one stood before it was reset.
+                # A reset in the handshake gives ECONNREFUSED: this one was established before.
                 self._established()
                 self._closed_by_server(CloseMethod.RST)
             self._note(failure_of(self.phase, error.os_error))
@@ -192,7 +192,7 @@ class AiohttpAttempt(BaseAttempt):
             self._note(Failure(Phase.RECEIVE, Fault.MALFORMED))
 
     async def _get(self, session: aiohttp.ClientSession) -> Response | None:
-        # Asking for the close entitles the server to it: only where it is the one to close.
+        # Asking for the close entitles the server to it: only if it is the one to close.
         asks = self._remaining == 1 and self._host.plan.closer is Closer.SERVER
         headers = {"Connection": "close"} if asks else None
         self._response = None
@@ -212,7 +212,7 @@ class AiohttpAttempt(BaseAttempt):
         return wake
 
     async def _server_close(self) -> None:
-        """aiohttp has let go of the connection; the server closes it."""
+        """aiohttp has closed its side of the connection object; the server closes the connection."""
         self._enter(Phase.CLOSE, self._host.plan.timeouts.close_ns)
         with self._watching():
             await self._wake
@@ -220,10 +220,10 @@ class AiohttpAttempt(BaseAttempt):
 
     @contextmanager
     def _watching(self) -> Generator[None]:
-        """Within, whatever the server sends or ends wakes the attempt too."""
+        """Within, bytes from the server or its end wake the attempt too."""
         self._wake = self._host.loop.create_future()
         ours = self._socket()
-        self._host.loop.add_reader(ours, self._rouse, _Wake.PEER)
+        self._host.loop.add_reader(ours, self._wake_by, _Wake.PEER)
         try:
             yield
         finally:
@@ -240,7 +240,7 @@ class AiohttpAttempt(BaseAttempt):
             self._over()
 
     def _end(self, ours: socket.socket) -> None:
-        """Be the one who ends the connection, unless the server was: then its end is answered."""
+        """End the connection as the first, unless the server was: then its end is answered."""
         self._settle(ours, GIVEN_UP if self._failure else (Closer.CLIENT, self._host.plan.close))
         ours.close()
 
@@ -263,7 +263,7 @@ class AiohttpAttempt(BaseAttempt):
     async def _on_requested(self, *_: object) -> None:
         self._requested()
 
-    def _rouse(self, wake: _Wake) -> None:
+    def _wake_by(self, wake: _Wake) -> None:
         if not self._wake.done():
             self._wake.set_result(wake)
 
@@ -273,12 +273,12 @@ class AiohttpAttempt(BaseAttempt):
         self.deadline_ns = NEVER_NS
 
     def _note_peer(self) -> None:
-        """The connection ended, which the kernel's state shows, or the server spoke unasked."""
-        if self._unasked or not self._heed_peer():
+        """The connection ended, which the kernel's state shows, or bytes came outside of any exchange."""
+        if self._unasked or not self._peer_ended():
             self._note(Failure(self.phase, Fault.MALFORMED))
 
-    def _heed_peer(self) -> bool:
-        """Whether the server has ended the connection; it is counted as its end, then."""
+    def _peer_ended(self) -> bool:
+        """Whether the server has ended the connection; if so, that is counted as its end."""
         method = closed_by_peer(self._socket())
         if method is not None:
             self._closed_by_server(method)

@@ -1,4 +1,4 @@
-"""Where the `aiohttp` driver looks into aiohttp: at the call of connect(), and at every byte that is read.
+"""The places at which the `aiohttp` driver looks into aiohttp: connect(), and every byte that is read.
 
 aiohttp shows no bytes behind a response, and accepts some bytes as a response that are none. For all drivers
 `ResponseReader` decides what a response is, so everything that is read passes through a `_Tap` on its way to

@@ -157,8 +157,8 @@ class UringClient(SlotClient):
         due = chained[table.probed[chained] <= now_ns]
         if len(due):
             # At the last probe it was still connecting, if it is not now: its response is due from then on.
-            unheard = due[table.missing[due] == 0]
-            table.waits[unheard] = table.probed[unheard] - self.overdue_ns
+            receiving = due[table.missing[due] == 0]
+            table.waits[receiving] = table.probed[receiving] - self.overdue_ns
             table.probed[due] = now_ns + self.overdue_ns
             answered = table.answered[due]
             self.send_off(Program.CANCEL_RECV, due[~answered])

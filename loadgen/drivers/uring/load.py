@@ -24,7 +24,7 @@ MOST_STARTS = 128
 """Connections opened in one turn, at most: what a connect() takes can become a hundred times as much from one
 to the next (K8), and the kernel does not come back before it has made all of them."""
 PUNCTUAL_STARTS = 8
-"""In an open loop: the last of them starts as much later than the clock said as the others took."""
+"""The same in an open loop: the last of them starts as much too late as the others took."""
 
 BATCH_NS = 500_000
 """How long a closed loop waits for a batch. Batches save wake-ups, and throughput is highest if half of the
