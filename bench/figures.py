@@ -1,150 +1,184 @@
-"""A figure of each study, from the results alone: SVG for documents, PNG for chats."""
+"""The figures, from the results alone: SVG for documents, PNG for chats."""
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FixedLocator, NullFormatter
 
-from bench.growth import scaling
-from bench.lateness import punctuality
-from bench.looks import OURS, PANEL, bars, frame_of, line, stroke_of
-from bench.reading import Study
-from bench.results import Results
-from bench.tables import by_key, ratio_within_rounds
-from loadgen.text.numbers import count, si, significant
-from plots.axes import count_axis
-from plots.labels import settle
-from plots.page import page, save
-from plots.style import INK, QUIET, house_style
+from bench.results import Quantity, Reading, Results
+from bench.studies import Section
+from bench.tables import by_key, ratio_within_rounds, values_of
+from loadgen.text.numbers import si, significant
+from plots import style
+from plots.labels import name_end, settle
+from plots.page import Frame, page, save
+from plots.style import Stroke
+
+STROKES: Mapping[str, Stroke] = {
+    "uring": Stroke(style.VERMILLION, width=2.2),
+    "protocol": Stroke(style.BLUE, width=1.8),
+    "aiohttp": Stroke(style.PURPLE, style.MIXED),
+    "floor": Stroke(style.INK, style.DOTTED),
+    "wrk": Stroke(style.ORANGE, style.DASHED),
+    "ab": Stroke(style.GREEN, style.MIXED),
+    "h2load": Stroke(style.SKY, style.DASHED),
+    "hey": Stroke(style.QUIET, style.DOTTED),
+    "httperf": Stroke(style.QUIET, style.DASHED),
+}
+OURS = frozenset({"uring", "protocol", "aiohttp"})
+PANEL = 1.75
+"""A panel's height in inches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A quantity over what grows, a line of medians for each tool; `band` are the quantities around it."""
+
+    title: str
+    readings: Sequence[Reading]
+    quantity: Quantity = Quantity.PER_S
+    band: tuple[Quantity, Quantity] | None = None
+    log: bool = False
 
 
 def draw(results: Results, directory: Path) -> list[Path]:
     """Write the figures that there is something for. Returns their paths."""
-    figures: tuple[tuple[str, bool, Callable[[Results], Figure]], ...] = (
-        ("rates", bool(results.of(Study.SHORT, Study.KEPT)), rates),
-        ("sizes", bool(results.of(Study.SIZE)), sizes),
-        ("scaling", bool(results.of(Study.IN_FLIGHT, Study.WORKERS, Study.TIME_WAIT)), scaling),
-        ("punctuality", bool(results.punctuality), punctuality),
-        ("sampler", bool(results.sampler), sampler),
-        ("held", bool(results.held), held),
-        ("startup", bool(results.starts), startup),
-    )
     paths: list[Path] = []
-    for name, wanted, make in figures:
-        if wanted:
-            with house_style():
+    for make, *sections in (
+        (rates, Section.SHORT, Section.KEPT),
+        (sizes, Section.SIZES),
+        (scaling, Section.SCALING),
+        (punctuality, Section.PUNCTUALITY),
+    ):
+        if results.of(*sections):
+            with style.house_style():
                 figure = make(results)
             for suffix in ("svg", "png"):
-                paths.append(directory / f"{name}.{suffix}")
+                paths.append(directory / f"{make.__name__}.{suffix}")
                 save(figure, paths[-1])
     return paths
 
 
 def rates(results: Results) -> Figure:
-    """Short and kept connections."""
-    return _contest(results, Study.SHORT, Study.KEPT)
+    """Short and kept connections: a panel for each load, a bar for each tool."""
+    loads = by_key(results.of(Section.SHORT, Section.KEPT), lambda reading: reading.title)
+    rows = -(-len(loads) // 2)
+    frame = _frame(_headline(loads), "Bars: medians; lines: least to most", results)
+    figure = page(frame, rows * PANEL * 1.15)
+    grid = figure.add_gridspec(rows, 2)
+    for number, (title, readings) in enumerate(loads.items()):
+        axes = figure.add_subplot(grid[number // 2, number % 2])
+        axes.set_title(f"{title}: {'requests' if 'kept' in title else 'connections'}/s")
+        _bars(axes, by_key(readings, lambda reading: reading.tool))
+    return settle(figure)
 
 
 def sizes(results: Results) -> Figure:
-    """The same over the size of a response."""
-    return _contest(results, Study.SIZE)
-
-
-def _contest(results: Results, *studies: Study) -> Figure:
-    """A panel for each load, a bar for each tool."""
-    loads = by_key(results.of(*studies), lambda reading: reading.load)
-    rows = -(-len(loads) // 2)
-    figure = page(
-        frame_of(_headline(results, *studies), "Bars: medians; lines: least to most", results),
-        rows * PANEL * 1.15,
+    return _growth(
+        results, Section.SIZES, "What the size of a response costs", "Responses a second, by nginx"
     )
-    grid = figure.add_gridspec(rows, 2)
-    # Rows by what is done, columns by the server: alike beside alike.
-    ordered = sorted(loads, key=lambda load: (load.exchange.value != "short", load.client_closes))
-    for number, load in enumerate(ordered):
-        axes = figure.add_subplot(grid[number // 2, number % 2])
-        what = "requests" if load.exchange.value == "kept" else "connections"
-        axes.set_title(f"{load}: {what}/s")
-        by_tool = by_key(loads[load], lambda reading: reading.tool)
-        bars(axes, {tool: [reading.per_s for reading in found] for tool, found in by_tool.items()})
+
+
+def scaling(results: Results) -> Figure:
+    subtitle = (
+        "Short connections that nginx closes, a second. TIME-WAITs on the same path take the load's ports"
+    )
+    return _growth(results, Section.SCALING, "What a rate does as the load grows", subtitle)
+
+
+def punctuality(results: Results) -> Figure:
+    """What was achieved of the asked rate in each 100 ms, by tool; below it, how late ours began."""
+    title = "Open loop: does each connection begin when it is due?"
+    subtitle = (
+        "Above: the server kernel's count, blind to bursts within its 100 ms. Below: churn's own records"
+    )
+    readings = results.of(Section.PUNCTUALITY)
+    known = [reading for reading in readings if Quantity.LATE_P99 in reading.values]
+    achieved = "Achieved over asked, by the rate asked; line: median of 100 ms, band: least to most"
+    late = "Began late by, ms, log scale; line: 99 %, band: median to most"
+    bins, latest = (Quantity.LEAST_BIN, Quantity.MOST_BIN), (Quantity.LATE_P50, Quantity.LATE_MOST)
+    panels = [Panel(achieved, readings, Quantity.MIDDLE_BIN, bins)]
+    panels += [Panel(late, known, Quantity.LATE_P99, latest, log=True)] if known else []
+    return _lines(_frame(title, subtitle, results), panels)
+
+
+def _frame(title: str, subtitle: str, results: Results) -> Frame:
+    """The words around a figure: where it was measured stands below, and what is missing above."""
+    alarms = [] if results.complete else ["CUT SHORT: what was measured until then"]
+    return Frame(title, subtitle, alarms, str(results.environment))
+
+
+def _headline(loads: Mapping[str, Sequence[Reading]]) -> str:
+    """Our fastest beside wrk, under the first load that both had."""
+    for title, readings in loads.items():
+        tools = by_key(readings, lambda reading: reading.tool)
+        ratios = {
+            name: ratio_within_rounds(tools[name], tools.get("wrk", ())) for name in tools if name in OURS
+        }
+        if known := {name: ratio for name, ratio in ratios.items() if ratio is not None}:
+            best = max(known, key=lambda name: known[name])
+            return f"{best}: {known[best]:.2f} × wrk on one core ({title})"
+    return "churn's drivers beside other tools"
+
+
+def _bars(axes: Axes, tools: Mapping[str, Sequence[Reading]]) -> None:
+    """A bar for each tool, as long as the median rate, and a line from the least to the most."""
+    for row, (name, readings) in enumerate(tools.items()):
+        found = values_of(readings, Quantity.PER_S)
+        middle, most = median(found), max(found)
+        color, opacity = STROKES[name].color, 0.85 if name in OURS else 0.35
+        axes.barh(row, middle, height=0.62, color=color, alpha=opacity)
+        axes.plot([min(found), most], [row, row], color=style.INK, linewidth=1.0)
+        axes.text(most, row, f" {significant(middle)}", va="center", size=8)
+    axes.set_yticks(range(len(tools)), list(tools))
+    axes.set_ylim(len(tools) - 0.4, -0.6)
+    axes.set_xlim(0, 1.1 * axes.get_xlim()[1])
+    axes.grid(False, axis="y")
+    axes.xaxis.set_major_formatter(lambda value, _: si(value))
+
+
+def _growth(results: Results, section: Section, title: str, subtitle: str) -> Figure:
+    studies = by_key(results.of(section), lambda reading: reading.title)
+    panels = [Panel(f"Over the {study}", readings) for study, readings in studies.items()]
+    return _lines(_frame(title, subtitle, results), panels)
+
+
+def _lines(frame: Frame, panels: Sequence[Panel]) -> Figure:
+    """Panels one below the other."""
+    figure = page(frame, len(panels) * PANEL)
+    grid = figure.add_gridspec(len(panels), 1)
+    for number, panel in enumerate(panels):
+        axes = figure.add_subplot(grid[number])
+        axes.set_title(panel.title)
+        numbers = sorted({reading.x or 0 for reading in panel.readings})
+        if 0 < 50 * numbers[0] < numbers[-1]:
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        for tool, found in by_key(panel.readings, lambda reading: reading.tool).items():
+            x, stroke = sorted({reading.x or 0 for reading in found}), STROKES[tool]
+            medians = _medians(found, panel.quantity)
+            axes.plot(x, medians, marker="o", markersize=3.5, clip_on=False, **stroke.keywords())
+            if panel.band:
+                low, high = (_medians(found, quantity) for quantity in panel.band)
+                axes.fill_between(x, low, high, color=stroke.color, alpha=0.2, linewidth=0)
+            name_end(axes, x[-1], medians[-1], tool, stroke.color)
+        if panel.log:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
+        axes.yaxis.set_major_formatter(lambda value, _: si(value))
+        axes.xaxis.set_major_locator(FixedLocator(numbers))
         axes.xaxis.set_major_formatter(lambda value, _: si(value))
     return settle(figure)
 
 
-def sampler(results: Results) -> Figure:
-    most = max(results.sampler, key=lambda cost: cost.time_wait)
-    title = (
-        f"Ten samples a second take {100 * most.share:.1f} % of a core at {count(most.time_wait)} TIME-WAITs"
-    )
-    figure = page(
-        frame_of(title, "The sampler reads both sides; the client's holds the TIME-WAITs", results), PANEL
-    )
-    axes = figure.add_subplot()
-    axes.set_title("Part of a core, %")
-    points = {float(cost.time_wait): [100 * cost.share] for cost in results.sampler}
-    line(axes, points, stroke_of("protocol"), "sampler")
-    count_axis(axes, 1.3 * max(100 * cost.share for cost in results.sampler) or 1.0)
-    axes.xaxis.set_major_formatter(lambda value, _: si(value))
-    return settle(figure)
-
-
-def held(results: Results) -> Figure:
-    most = max(one.connections for one in results.held)
-    fewer = [f"{one.tool} holds {count(one.connections)}" for one in results.held if one.connections < most]
-    told = "; ".join(["For each connection", *fewer])
-    figure = page(frame_of(f"{count(most)} connections held open in one worker", told, results), PANEL)
-    grid = figure.add_gridspec(1, 2)
-    memory, cpu = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-    memory.set_title("Memory, KiB")
-    bars(memory, {one.tool: [one.kib_each] for one in results.held})
-    cpu.set_title("CPU time to open it and for its first exchange, µs")
-    bars(cpu, {one.tool: [one.us_each] for one in results.held})
-    return settle(figure)
-
-
-def startup(results: Results) -> Figure:
-    """Every start a dot, their median a line."""
-    commands = by_key(results.starts, lambda start: start.command)
-    medians_s = {name: median(start.elapsed_ns for start in found) / 1e9 for name, found in commands.items()}
-    told = " · ".join(f"{name}: {1000 * value:.0f} ms" for name, value in medians_s.items())
-    figure = page(frame_of("What a command costs before it does anything", told, results), PANEL)
-    axes = figure.add_subplot()
-    axes.set_title("Milliseconds")
-    for row, (name, found) in enumerate(commands.items()):
-        axes.plot(
-            [start.elapsed_ns / 1e6 for start in found],
-            [row] * len(found),
-            linestyle="none",
-            marker="o",
-            markersize=4,
-            alpha=0.4,
-            color=stroke_of("protocol").color,
-        )
-        middle = 1000 * medians_s[name]
-        axes.plot([middle, middle], [row - 0.3, row + 0.3], color=INK, linewidth=1.5)
-        axes.annotate(
-            significant(middle), (middle, row - 0.32), ha="center", va="bottom", size=8, color=QUIET
-        )
-    axes.set_yticks(range(len(commands)), list(commands))
-    axes.set_ylim(len(commands) - 0.4, -0.8)
-    axes.set_xlim(left=0)
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.grid(False, axis="y")
-    return settle(figure)
-
-
-def _headline(results: Results, *studies: Study) -> str:
-    """Our fastest beside wrk, under the first load that both had."""
-    for load, readings in by_key(results.of(*studies), lambda reading: reading.load).items():
-        tools = by_key(readings, lambda reading: reading.tool)
-        ours = [tool for tool in tools if tool in OURS]
-        if ours and "wrk" in tools:
-            best = max(ours, key=lambda tool: median(reading.per_s for reading in tools[tool]))
-            ratio = ratio_within_rounds(tools[best], tools["wrk"])
-            if ratio is not None:
-                return f"{best}: {ratio:.2f} × wrk on one core ({load})"
-    return "churn's drivers beside other tools"
+def _medians(readings: Sequence[Reading], quantity: Quantity) -> list[float]:
+    """Over what grows, in its order."""
+    points = by_key(sorted(readings, key=lambda reading: reading.x or 0), lambda reading: reading.x)
+    return [median(values_of(found, quantity)) for found in points.values()]

@@ -1,25 +1,24 @@
-"""One measurement: a fresh lab, a server, a client, and two looks at the kernel's counters."""
+"""One measurement: a fresh lab, a server, a client, and looks at the kernel's counters."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
+from statistics import median
+from time import monotonic_ns
 
-from bench import floor, population
-from bench.clients import Client, start_command, start_driver
-from bench.load import CONNECTIONS_BEFORE_THE_CLIFF, Cores, Exchange, Load, Pace, pinned
-from bench.probe import Probe, memory_kib
-from bench.reading import Reading, Study, Window, agreement
-from bench.serving import NotServingError, serving
-from bench.tools import Tool
-from bench.waiting import until
-from loadgen.engine.child import ChildDiedError
-from loadgen.engine.plans import DESCRIPTORS_EACH
-from loadgen.lab.lab import Lab, open_lab
+from bench import nginx, session
+from bench.probe import Look, Probe, command_peak_kib, until
+from bench.results import Quantity, Reading, Results
+from bench.studies import SECOND_NS, Case, client_closes, is_short
+from bench.tools import BEFORE_THE_CLIFF, Tool
+from loadgen.lab.lab import open_lab
+from loadgen.programs.plan import find_program
+from loadgen.records.latency import Distribution
 from loadgen.scenario.choices import Driver
-from loadgen.tcp import Side
+from loadgen.scenario.document import Variant
 
+DRIVERS = tuple(driver for driver in Driver if driver not in (Driver.AUTO, Driver.COMMAND))
 FIRST_CONNECTION_S = 10.0
 """How long a tool may take to its first connection."""
 SPARE_FILES = 500
@@ -27,167 +26,148 @@ SPARE_FILES = 500
 STRAY = 0.01
 """Of the connections that a client is to close first, so many may have ended otherwise."""
 OVERTIME_S = 3.0
-"""How much longer than it was told a tool may take, before its own count is done without."""
-
-
-class ToolFailedError(Exception):
-    """A tool did not do what it was told."""
-
-
-FAILURES = (ToolFailedError, NotServingError, population.NotHeldError, ChildDiedError)
-"""What a measurement may meet that is neither ours nor the next one's trouble."""
-
-NOT_MEASURED = frozenset({"auto", "command"})
-"""Choices of a driver that are no driver themselves: one is another by then, one is anybody's program."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A load that tools are put under, when to look, and what is held before. `tools` narrows them."""
-
-    study: Study
-    load: Load
-    pace: Pace
-    held: population.Population = population.NOBODY
-    tools: frozenset[str] | None = None
-
-    def __str__(self) -> str:
-        match self.study:
-            case Study.IN_FLIGHT:
-                return f"{self.load.in_flight:,} in flight"
-            case Study.WORKERS:
-                return f"workers: {self.load.workers}"
-            case Study.TIME_WAIT:
-                return str(self.held)
-            case _:
-                return str(self.load)
+"""How long after the window a tool may take to print its own count."""
+BIN_S = 0.1
+BINS = (Quantity.LEAST_BIN, Quantity.MIDDLE_BIN, Quantity.MOST_BIN)
+LATE = {
+    Quantity.LATE_P50: 0.5,
+    Quantity.LATE_P99: 0.99,
+    Quantity.LATE_P999: 0.999,
+    Quantity.LATE_P9999: 0.9999,
+    Quantity.LATE_MOST: 1.0,
+}
+"""Quantiles of how late connections began."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What all measurements are made with: cores, the built floor (None without), the tools found, and how
-    many descriptors a process may have."""
+    """The tools that are installed, and how many descriptors a process may have."""
 
-    cores: Cores
-    floor: Path | None
-    tools: tuple[Tool, ...]
+    tools: Sequence[Tool]
     files: int
 
-    @property
-    def drivers(self) -> tuple[Driver, ...]:
-        return tuple(driver for driver in Driver if driver.value not in NOT_MEASURED)
+    def able(self, load: Variant) -> list[str]:
+        """Those that can make a load, and have the descriptors for it, churn's own first."""
 
-    def most_in_flight(self, driver: Driver) -> int:
-        """As many connections as its descriptors let a driver's worker have."""
-        return (self.files - SPARE_FILES) // DESCRIPTORS_EACH.get(driver, 1)
+        def holds(load: Variant) -> bool:
+            return session.descriptors(load) <= self.files - SPARE_FILES
 
-    def able(self, load: Load) -> list[str]:
-        """Those that can do this, churn's own first; nobody without the descriptors for it."""
-        if load.in_flight > self.files - SPARE_FILES:
-            return []
-        names = [
-            driver.value
-            for driver in self.drivers
-            if load.in_flight // load.workers <= self.most_in_flight(driver)
-        ]
-        if self.floor is not None and floor.able(load):
-            names.append(floor.NAME)
-        return names + [tool.name for tool in self.tools if tool.able(load)]
-
-    async def start(self, name: str, lab: Lab, load: Load) -> Client:
-        addresses = lab.addresses[Side.SERVER]
-        bound = pinned(self.cores.clients(load.workers))
-        if name == floor.NAME:
-            assert self.floor is not None
-            argv = floor.argv(self.floor, load, addresses)
-            return await start_command(lab, [*bound, *argv], floor.own_count)
-        for tool in self.tools:
-            if tool.name == name:
-                return await start_command(lab, [*bound, *tool.argv(load, addresses)], tool.own_count)
-        return await start_driver(lab, Driver(name), load, self.cores)
+        drivers = [str(driver) for driver in DRIVERS if holds(session.by_driver(load, driver))]
+        return drivers + [tool.name for tool in self.tools if holds(load) and tool.able(load)]
 
 
-@asynccontextmanager
-async def going(kit: Kit, name: str, lab: Lab, load: Load) -> AsyncGenerator[Client]:
-    """The tool under its load, for as long as the block lasts."""
-    client = await kit.start(name, lab, load)
-    try:
-        yield client
-    finally:
-        await client.end()
+async def compare(kit: Kit, cases: Sequence[Case], rounds: int, results: Results) -> None:
+    """Every tool under every load, the tools taking turns."""
+    for number in range(1, rounds + 1):
+        for case in cases:
+            for name in kit.able(case.load):
+                if case.tools is None or name in case.tools:
+                    what = f"{case}, round {number}"
+                    await results.attempt(case.section, what, name, measure(kit, case, name, number))
 
 
 async def measure(kit: Kit, case: Case, name: str, number: int) -> Reading:
     """One tool under one load, in a lab of its own. Raises one of `FAILURES`."""
-    load, held = case.load, case.held
-    with open_lab(held.spec() if held.count else load.spec()) as lab:
-        await population.fill(lab, held, kit.cores)
-        async with serving(lab, load, kit.cores, kit.files) as server:
-            with Probe(server.net, server.workers) as probe:
+    load = case.load
+    if case.server == "nginx":
+        load = session.served_by(load, nginx.argv(find_program("nginx") or "nginx"), nginx.files(load))
+    tool = next((tool for tool in kit.tools if tool.name == name), None)
+    load = session.by_command(load, tool.argv(load)) if tool else session.by_driver(load, Driver(name))
+    with open_lab(session.lab_spec(load)) as lab:
+        if case.held:
+            await session.hold_time_waits(lab, case.held)
+        async with session.start(lab, load) as client:
+            with Probe(client) as probe:
                 begun = probe.look()
-                async with going(kit, name, lab, load) as client:
-                    probe.watch(client.pids)
-                    window = await look_twice(probe, client, load, case.pace, begun.opened)
-                    peak_kib = sum(memory_kib(pid, "VmHWM") for pid in client.pids)
-                    own = await client.own_count(OVERTIME_S)
-                    ended = probe.look()
-    return Reading(
-        study=case.study,
-        tool=name,
-        load=load,
-        round=number,
-        per_s=window.per_s,
-        user_us=window.user_us,
-        system_us=window.system_us,
-        client_share=window.client_share,
-        server_share=window.server_share,
-        peak_kib=peak_kib,
-        agreement=agreement(load.exchange, own, begun, ended),
-        held=held.count,
-        same_path=held.same_path,
-    )
+                client.begin()
+                looks = await watch(probe, client, case, begun)
+                peak_kib = sum(map(command_peak_kib, client.client_pids))
+                in_time = await client.ended(OVERTIME_S)
+                ended = probe.look()
+            own = tool.own_count(client.printed()) if tool else client.exchanges
+    values = counted(load, looks) | {
+        Quantity.PEAK_MIB: peak_kib / 1024,
+        Quantity.AGREEMENT: agreement(load, own if in_time else None, begun, ended),
+    }
+    if load.load.open_loop:
+        values |= punctuality(load.load.open_loop.rate, looks)
+        if not tool:
+            values |= {Quantity.DROPPED: client.dropped, **lateness(client.starts)}
+    known = {quantity: value for quantity, value in values.items() if value is not None}
+    return Reading(case.section, case.title, name, known, number, case.x)
 
 
-async def look_twice(probe: Probe, client: Client, load: Load, pace: Pace, begun: int) -> Window:
-    """The window, which ends early where the client comes near the cliff.
-
-    `begun` connections had been opened before the client was started.
-    """
+async def watch(probe: Probe, client: session.Session, case: Case, begun: Look) -> list[Look]:
+    """Look every 100 ms of the window, which ends early near the cliff. Raises FailedError."""
+    warm_up_s, length_s = case.window
     await first_connection(probe, client, begun)
-    await asyncio.sleep(pace.warm_up_s)
-    before = probe.look()
-    if load.client_closes:
-        await until(lambda: probe.opened - begun > CONNECTIONS_BEFORE_THE_CLIFF, pace.window_s)
-    else:
-        await asyncio.sleep(pace.window_s)
-    after = probe.look()
-    need_running(client)
-    if not right_closer(load, after.opened - begun, probe.time_wait):
-        raise ToolFailedError(f"the {load.closer} did not close first")
-    return Window(load.exchange, before, after)
+    await asyncio.sleep(warm_up_s)
+    looks = [probe.look()]
 
+    def near_the_cliff() -> bool:
+        return client_closes(case.load) and probe.opened - begun.opened > BEFORE_THE_CLIFF
 
-def need_running(client: Client) -> None:
-    """What was seen in a window counts only if the load lasted as long. Raises ToolFailedError."""
+    for number in range(1, round(length_s / BIN_S) + 1):
+        left_s = (looks[0].t_ns - monotonic_ns()) / SECOND_NS + number * BIN_S
+        near = await until(near_the_cliff, left_s)
+        looks.append(probe.look())
+        if near:
+            break
     if not client.running:
-        raise ToolFailedError(f"ended before the window did: {client.last_words()}")
+        raise session.FailedError(f"ended before the window did: {client.last_words()}")
+    if not right_closer(case.load, looks[-1].opened - begun.opened, probe.time_wait):
+        raise session.FailedError(f"the {case.load.connection.closer} did not close first")
+    return looks
 
 
-def right_closer(load: Load, opened: int, time_wait: int) -> bool:
-    """Whether the side that was to close first did: who is first has the TIME-WAITs (K1)."""
-    if load.client_closes:
+async def first_connection(probe: Probe, client: session.Session, begun: Look) -> None:
+    """Wait until the server has a connection more than before the client began. Raises FailedError."""
+    if not await until(lambda: probe.opened > begun.opened or not client.running, FIRST_CONNECTION_S):
+        raise session.FailedError(f"made no connection in {FIRST_CONNECTION_S:.0f} s")
+    if probe.opened == begun.opened:
+        raise session.FailedError(f"made no connection: {client.last_words()}")
+
+
+def right_closer(load: Variant, opened: int, time_wait: int) -> bool:
+    """Whether the side that was to close first did: the server's side has TIME-WAITs if it closed (K1)."""
+    if client_closes(load):
         return time_wait <= STRAY * opened
-    return load.exchange is Exchange.KEPT or time_wait > 0
+    return not is_short(load) or time_wait > 0
 
 
-async def first_connection(probe: Probe, client: Client, already: int) -> None:
-    """Until the server's kernel has seen more than were `already` opened before the client was started.
+def counted(load: Variant, looks: Sequence[Look]) -> dict[Quantity, float | None]:
+    """What happened between the first look and the last. Costs of each are absent if nothing happened."""
+    before, after = looks[0], looks[-1]
+    elapsed_ns = after.t_ns - before.t_ns
+    number = after.opened - before.opened if is_short(load) else after.requested - before.requested
+    user_ns, system_ns = after.user_ns - before.user_ns, after.system_ns - before.system_ns
+    return {
+        Quantity.PER_S: number * SECOND_NS / elapsed_ns,
+        Quantity.USER_US: user_ns / 1000 / number if number else None,
+        Quantity.SYSTEM_US: system_ns / 1000 / number if number else None,
+        Quantity.CLIENT_CORE: (user_ns + system_ns) / elapsed_ns,
+        Quantity.SERVER_CORE: (after.server_ns - before.server_ns) / elapsed_ns,
+    }
 
-    A client of kept connections may open all that it ever opens before it is looked at. Raises
-    ToolFailedError.
-    """
-    if not await until(lambda: probe.opened > already or not client.running, FIRST_CONNECTION_S):
-        raise ToolFailedError(f"made no connection in {FIRST_CONNECTION_S:.0f} s")
-    if probe.opened == already:
-        await client.own_count(1.0)
-        raise ToolFailedError(f"made no connection: {client.last_words()}")
+
+def agreement(load: Variant, own: int | None, begun: Look, ended: Look) -> float | None:
+    """A tool's own count of responses over the kernel's. It lacks what was in flight when the tool ended."""
+    opened = ended.opened - begun.opened
+    # A connection's FIN counts as a segment with data and is taken off.
+    kernel = opened if is_short(load) else ended.requested - begun.requested - opened
+    return own / kernel if own is not None and kernel > 0 else None
+
+
+def punctuality(asked_per_s: float, looks: Sequence[Look]) -> dict[Quantity, float | None]:
+    """The rate in each bin as a part of the asked one, by the time that really passed."""
+    bins = [
+        (after.opened - before.opened) * SECOND_NS / (after.t_ns - before.t_ns) / asked_per_s
+        for before, after in pairwise(looks)
+    ]
+    return dict(zip(BINS, (min(bins), median(bins), max(bins)), strict=True))
+
+
+def lateness(starts: Distribution) -> dict[Quantity, float | None]:
+    """How late the connections of an open loop began, in ms; absent if none did."""
+    late_ns = {quantity: starts.quantile_ns(quantile) for quantity, quantile in LATE.items()}
+    return {quantity: None if late is None else late / 1e6 for quantity, late in late_ns.items()}

@@ -1,46 +1,58 @@
 """Looking: at both sides' kernel counters, and at the CPU time and memory of both ends' processes."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
-from typing import Self
 
-from bench.reading import Look
+from bench.session import Session
+from bench.studies import SECOND_NS
 from loadgen.kernel import snmp, sockstat
-from loadgen.kernel.process import CpuClock, CpuTime
+from loadgen.kernel.process import CpuClock, descendants
 from loadgen.kernel.procfile import PROC, ProcFile
 
 DATA_SENT = "TCPOrigDataSent"
-NOTHING = CpuTime(0, 0)
+POLL_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The kernel's counts at one instant; all of them cumulative.
+
+    opened      the server side's PassiveOpens
+    requested   the client side's TCPOrigDataSent: segments with data, or a FIN, sent for the first time.
+                A request fits one segment, so between two looks at kept connections these are the
+                exchanges, whatever the size of a response.
+    user_ns, system_ns, server_ns   CPU time of the client's processes, and of the server's
+    """
+
+    t_ns: int
+    opened: int
+    requested: int
+    user_ns: int
+    system_ns: int
+    server_ns: int
 
 
 def _data_sent(text: bytes) -> int:
     return snmp.parse_group("netstat", "TcpExt", (DATA_SENT,), text)[DATA_SENT]
 
 
-class Probe:
+class Probe(ExitStack):
     """Descriptors of both namespaces and of the processes, kept open while the block lasts."""
 
-    def __init__(self, net: Path, server: Sequence[int]) -> None:
-        self._open = ExitStack()
-        self._snmp = self._open.enter_context(snmp.open(net))
-        self._sockstat = self._open.enter_context(sockstat.open(net))
-        self._server = [self._open.enter_context(CpuClock(pid)) for pid in server]
-        self._client: list[CpuClock] = []
-        self._requests: ProcFile[int] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    def watch(self, client: Sequence[int]) -> None:
-        """Take these processes for the client."""
-        self._client = [self._open.enter_context(CpuClock(pid)) for pid in client]
-        netstat = PROC / str(client[0]) / "net" / "netstat"
-        self._requests = self._open.enter_context(ProcFile(netstat, _data_sent))
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        keep = self.enter_context
+        server = PROC / str(session.server_pid) / "net"
+        self._snmp = keep(snmp.open(server))
+        self._sockstat = keep(sockstat.open(server))
+        self._requests = keep(ProcFile(PROC / str(session.client_pids[0]) / "net" / "netstat", _data_sent))
+        self._server = [keep(CpuClock(pid)) for pid in session.server_workers]
+        self._client = [keep(CpuClock(pid)) for pid in session.client_pids]
 
     @property
     def opened(self) -> int:
@@ -48,43 +60,47 @@ class Probe:
 
     @property
     def established(self) -> int:
-        """Connections that stand on the server's side now."""
+        """Connections that are established on the server's side now."""
         return self._snmp.read()["CurrEstab"]
 
     @property
     def time_wait(self) -> int:
-        """TIME-WAITs on the server's side now: it has them where it closes first (K1)."""
+        """TIME-WAITs on the server's side now: the side that closes first has them (K1)."""
         return self._sockstat.read().tw
 
     def look(self) -> Look:
+        client, server = ([clock.read() for clock in clocks] for clocks in (self._client, self._server))
         return Look(
             t_ns=monotonic_ns(),
             opened=self.opened,
-            # Before there is a client its side has sent nothing: the lab is new.
-            requested=self._requests.read() if self._requests else 0,
-            client=_sum(self._client),
-            server=_sum(self._server),
+            requested=self._requests.read(),
+            user_ns=sum(time.user_ns for time in client),
+            system_ns=sum(time.system_ns for time in client),
+            server_ns=sum(time.user_ns + time.system_ns for time in server),
         )
-
-
-def _sum(clocks: Sequence[CpuClock]) -> CpuTime:
-    times = [clock.read() for clock in clocks]
-    return CpuTime(sum(time.user_ns for time in times), sum(time.system_ns for time in times))
 
 
 def memory_kib(pid: int, field: str, root: Path = PROC) -> int:
     """A line of /proc/<pid>/status in KiB: `VmHWM`, the peak, or `VmRSS`, the present. 0 once it ended."""
-    try:
-        status = (root / str(pid) / "status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    for line in status.splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0])
+    with suppress(FileNotFoundError, ProcessLookupError):
+        found = re.search(rf"^{field}:\s+(\d+) kB$", (root / str(pid) / "status").read_text(), re.MULTILINE)
+        return int(found[1]) if found else 0
     return 0
 
 
-def run_time_ns(pid: int, root: Path = PROC) -> int:
-    """CPU time of a process of one thread, in ns: finer than the ticks of /proc/<pid>/stat."""
-    return int((root / str(pid) / "schedstat").read_text().split()[0])
+def command_peak_kib(pid: int) -> int:
+    """The peak of a load worker, or of the command that a keeper (`loadgen.programs`) runs."""
+    # A keeper's child holds the PID namespace; what comes after it is the command.
+    command = list(descendants(pid))[1:]
+    return sum(memory_kib(each, "VmHWM") for each in command or [pid])
+
+
+async def until(condition: Callable[[], bool], limit_s: float) -> bool:
+    """Whether the condition came true in time; it is asked a hundred times a second."""
+    limit_ns = monotonic_ns() + int(limit_s * SECOND_NS)
+    while not condition():
+        left_s = (limit_ns - monotonic_ns()) / SECOND_NS
+        if left_s <= 0:
+            return False
+        await asyncio.sleep(min(POLL_S, left_s))
+    return True

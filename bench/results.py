@@ -1,126 +1,109 @@
-"""All that a bench run found, and its JSON."""
+"""All that a run of the bench found, and its JSON."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
+import click
+
 from bench.machine import Environment
-from bench.reading import Failed, Reading, Study
-from loadgen.records.latency import Counts
+from bench.session import FAILURES
+from bench.studies import Section
 from loadgen.records.types import plain
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE = "results.json"
 
-Say = Callable[[str], None]
-"""Tells the progress."""
+
+class Quantity(StrEnum):
+    """What a reading has a number for."""
+
+    PER_S = "per_s"
+    """Connections a second by the server's kernel; on kept connections exchanges, by the client's kernel."""
+    USER_US = "user_us"
+    """The client's CPU time in user space for each of them, in µs; for `held`, all CPU time to open one."""
+    SYSTEM_US = "system_us"
+    """In the kernel. Packets handled in an interrupt are charged to no process: the core spends more."""
+    CLIENT_CORE = "client_core"
+    """The part of a core that the client used; or the sampler; or for `held`, to hold all of them."""
+    SERVER_CORE = "server_core"
+    """The part of a core that the server used. Near 1 it was the limit; if both are low, other programs were
+    at work, and the rate is worth little."""
+    PEAK_MIB = "peak_mib"
+    """The most memory that the client used (VmHWM, summed over its processes)."""
+    AGREEMENT = "agreement"
+    """The tool's own count of responses over the kernel's."""
+    LEAST_BIN = "least_bin"
+    """Of an open loop: the rate over the asked one, in the slowest 100 ms."""
+    MIDDLE_BIN = "middle_bin"
+    MOST_BIN = "most_bin"
+    LATE_P50 = "late_p50_ms"
+    """Of an open loop of churn's: how long after its instant a connection began, over all of them."""
+    LATE_P99 = "late_p99_ms"
+    LATE_P999 = "late_p999_ms"
+    LATE_P9999 = "late_p9999_ms"
+    LATE_MOST = "late_most_ms"
+    DROPPED = "dropped"
+    """Starts given up because the most connections were in flight."""
+    KIB_EACH = "kib_each"
+    """Memory of a connection that is held open."""
+    SAMPLE_MS = "sample_ms"
+    """What a sample takes, mean: few of them walk the sockets if there are many."""
+    START_MS = "start_ms"
+    """From the exec of a command to its end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lateness:
-    """How long after its instant each connection of an open loop began: all starts of one run.
+class Reading:
+    """One tool under one load, measured once. `values` has what is known: absent is not zero.
 
-    `over_1ms`, `over_2ms` are the parts of the starts that were later than that.
+    `x` is the number that a study goes through: bytes, connections, TIME-WAITs, a rate.
     """
 
-    p50_ns: int
-    p99_ns: int
-    p999_ns: int
-    max_ns: int
-    over_1ms: float
-    over_2ms: float
-
-    @classmethod
-    def of(cls, starts: Counts) -> "Lateness":
-        """From what a driver tells: values rounded down to 12 significant bits, by 0.05 % at most."""
-
-        def over(bound_ns: int) -> float:
-            later = sum(
-                count
-                for value_ns, count in zip(starts.values_ns, starts.counts, strict=True)
-                if value_ns > bound_ns
-            )
-            return later / sum(starts.counts)
-
-        return cls(
-            p50_ns=starts.quantile_ns(0.5),
-            p99_ns=starts.quantile_ns(0.99),
-            p999_ns=starts.quantile_ns(0.999),
-            max_ns=starts.quantile_ns(1.0),
-            over_1ms=over(1_000_000),
-            over_2ms=over(2_000_000),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Punctuality:
-    """An open loop, measured once.
-
-    asked_per_s  the rate it was told
-    per_s        what the server's kernel counted
-    bins         the same over each 100 ms, as a part of what was asked for
-    lateness     ours only, for no other tool tells
-    dropped      ours only: starts given up, the most connections being in flight
-    """
-
+    section: Section
+    title: str
     tool: str
-    asked_per_s: int
-    per_s: float
-    bins: tuple[float, ...]
-    lateness: Lateness | None = None
-    dropped: int | None = None
+    values: Mapping[Quantity, float]
+    round: int = 1
+    x: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class SamplerCost:
-    """The sampler at ten samples a second: part of a core, and the mean of what a sample takes, for few
-    of them walk the sockets where that is dear."""
+class Missing:
+    """A measurement that is not there, and why."""
 
-    time_wait: int
-    share: float
-    cost_ns: int
-    samples: int
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOpen:
-    """Connections that idle in one worker: memory and CPU time for each, and the part of a core that holding
-    all of them takes. `fewer` tells why they are fewer than were asked for, and is else empty."""
-
+    section: Section
+    what: str
     tool: str
-    connections: int
-    kib_each: float
-    us_each: float
-    idle_share: float
-    fewer: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """One start of a command, from exec to its end."""
-
-    command: str
-    round: int
-    elapsed_ns: int
+    why: str
 
 
 @dataclass(slots=True)
 class Results:
-    """Grows measurement by measurement; what is there can be written at any time."""
+    """Grows measurement by measurement, and can be written at any time."""
 
     environment: Environment
     readings: list[Reading] = field(default_factory=list[Reading])
-    punctuality: list[Punctuality] = field(default_factory=list[Punctuality])
-    sampler: list[SamplerCost] = field(default_factory=list[SamplerCost])
-    held: list[HeldOpen] = field(default_factory=list[HeldOpen])
-    starts: list[Start] = field(default_factory=list[Start])
-    failed: list[Failed] = field(default_factory=list[Failed])
+    missing: list[Missing] = field(default_factory=list[Missing])
     complete: bool = False
 
-    def of(self, *studies: Study) -> list[Reading]:
-        """The readings of these studies."""
-        return [reading for reading in self.readings if reading.study in studies]
+    async def attempt(self, section: Section, what: str, tool: str, measuring: Awaitable[Reading]) -> None:
+        """Keep the reading, or why there is none; report it as progress."""
+        try:
+            reading = await measuring
+        except FAILURES as error:
+            self.missing.append(Missing(section, what, tool, str(error)))
+            click.echo(f"{section}: {what}: {tool}: {error}", err=True)
+        else:
+            self.readings.append(reading)
+            quantity, value = next(iter(reading.values.items()))
+            click.echo(f"{section}: {what}: {tool}: {quantity} {value:,.2f}", err=True)
+
+    def of(self, *sections: Section) -> list[Reading]:
+        """The readings of these sections."""
+        return [reading for reading in self.readings if reading.section in sections]
 
     def write(self, directory: Path) -> Path:
         path = directory / FILE

@@ -1,163 +1,120 @@
-"""The tools that churn is measured beside: how each is told what to do, and what it says afterwards. Pure."""
+"""The tools of `tools.toml`: how each is asked for a load, and what it prints at its end. Pure."""
 
+import os
 import re
-from collections.abc import Callable, Sequence
+import shutil
+import subprocess
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
-from bench.load import CONNECTIONS_BEFORE_THE_CLIFF, PORT, Exchange, Load, Program
+import msgspec
 
-RATE_IN_REACH = {Exchange.SHORT: 40_000, Exchange.KEPT: 200_000}
-"""Exchanges a second that no tool here exceeds on a core: tools that cannot be given a time get so many."""
-HTTPERF_MOST = 1_000
-"""httperf waits by select(): a thousand connections are all it can have."""
-NEVER_ENDING = "100000000"
-CLOSE = ("-H", "Connection: close")
+from bench.session import lab_spec
+from bench.studies import SECOND_NS, client_closes, is_short
+from loadgen.scenario.choices import ServerKind
+from loadgen.scenario.document import Variant
+from loadgen.tcp import Side
+
+BEFORE_THE_CLIFF = 30_000
+"""Connections that a client which closes first may make: less than half of its ports (K8)."""
+MOST_SHORT, MOST_KEPT = 40_000, 200_000
+"""Exchanges a second that no tool here exceeds on a core: tools that take no time get so many."""
+FLOOR = Path(__file__).with_name("floor.c")
+QUICKACK_SINCE = (6, 7)
+"""The Linux that first takes socket options by io_uring."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program on the PATH.
-
-    `argv` makes its command line from the load and the servers' addresses. `counted` finds its own
-    count of responses in what it prints. `version` is the command that tells it, and `says` where.
-    """
+    """A program; the file says what its fields are."""
 
     name: str
-    argv: Callable[[Load, Sequence[str]], list[str]]
-    counted: re.Pattern[str]
-    version: tuple[str, ...]
-    says: re.Pattern[str]
-    closes_first: bool = False
-    """Whether it closes a connection after a response whose header says that the server would."""
-    paces: bool = False
-    """Whether it opens connections at a rate."""
-    many: bool = False
-    """Whether it has thousands of connections, and several threads."""
+    short: str
+    kept: str
+    counted: str
+    paced: str = ""
+    close: tuple[str, ...] = ()
+    version: tuple[str, ...] = ()
+    shown: str = r"(\S+)"
+    closes_first: bool = True
+    most: int = 60_000
+    threads: bool = False
 
-    def able(self, load: Load) -> bool:
-        if load.client_closes and not self.closes_first:
+    def able(self, load: Variant) -> bool:
+        if client_closes(load) and not self.closes_first:
             return False
-        if load.rate is not None:
-            return self.paces
-        return self.many or (load.workers == 1 and load.in_flight <= HTTPERF_MOST)
+        if load.load.open_loop:
+            return bool(self.paced)
+        return load.load.loop.connections <= self.most and (self.threads or load.load.workers == 1)
+
+    def argv(self, load: Variant) -> list[str]:
+        """Its command line, with a scenario's placeholders."""
+        line = self.paced if load.load.open_loop else self.short if is_short(load) else self.kept
+        # nginx would close at once if asked. If the client is to be first nginx only says that it closes
+        # (`bench.nginx`); the bundled server says so if asked, and leaves it to the client.
+        asked = not (client_closes(load) and load.server.kind is ServerKind.COMMAND)
+        argv: list[str] = []
+        for word in line.split():
+            argv += (self.close if asked else ()) if word == "{close}" else (_filled(word, load),)
+        return argv
 
     def own_count(self, printed: str) -> int | None:
-        """Responses that the tool counted itself; None where it does not say."""
-        found = self.counted.search(printed)
+        """The responses that it counted; None if it does not print that."""
+        found = re.search(self.counted, printed)
         return int(found[1]) if found else None
 
 
-def _url(addresses: Sequence[str]) -> str:
-    return f"http://{addresses[0]}:{PORT}/"
+def _filled(word: str, load: Variant) -> str:
+    """The bench's own words; a scenario's are left for `loadgen.scenario.placeholders`.
 
-
-def _asks_for_close(load: Load) -> bool:
-    """Whether the request says `Connection: close`.
-
-    nginx would close at once where it does. Where the client is to be first nginx only says that it
-    closes (see `bench.serving`); the bundled server says so when asked, and leaves it to the client.
+    `number` is that of exchanges: as many as outlast the window, and none beyond the cliff, where they would
+    take minutes (K8).
     """
-    if load.exchange is Exchange.KEPT:
-        return False
-    return not (load.client_closes and load.server is Program.NGINX)
+    connections, loop = load.load.loop.connections, load.load.open_loop
+    per_s = int(loop.rate) if loop else MOST_SHORT if is_short(load) else MOST_KEPT
+    started = per_s * (load.load.duration // SECOND_NS)
+    number = min(started, BEFORE_THE_CLIFF + 1500) if client_closes(load) else started
+    words = {
+        "addresses": ",".join(lab_spec(load).sides[Side.SERVER].addresses),
+        "closer": load.connection.closer,
+        "workers": load.load.workers,
+        "number": max(number, connections),
+        "started": started,
+        "each": started // connections,
+        "rate": per_s,
+        "per_ms": per_s // 1000,
+    }
+    return re.sub(r"{([a-z_]+)}", lambda found: str(words.get(found[1], found[0])), word)
 
 
-def _exchanges(load: Load) -> int:
-    """As many as outlast the window, and none beyond the cliff: there they would take minutes (K8)."""
-    enough = (load.rate or RATE_IN_REACH[load.exchange]) * load.seconds
-    return min(enough, CONNECTIONS_BEFORE_THE_CLIFF + 1500) if load.client_closes else enough
+_FILE = tomllib.loads(Path(__file__).with_name("tools.toml").read_text())
+TOOLS = tuple(msgspec.convert({"name": name, **fields}, Tool) for name, fields in _FILE.items())
 
 
-def _wrk(load: Load, addresses: Sequence[str]) -> list[str]:
-    close = CLOSE if _asks_for_close(load) else ()
-    return [
-        "wrk",
-        f"-t{load.workers}",
-        f"-c{load.in_flight}",
-        f"-d{load.seconds}s",
-        *close,
-        _url(addresses),
-    ]
+class NotBuiltError(Exception):
+    """floor.c could not be built; the text says why."""
 
 
-def _ab(load: Load, addresses: Sequence[str]) -> list[str]:
-    keep = ["-k"] if load.exchange is Exchange.KEPT else []
-    counts = ["-c", str(load.in_flight), "-t", str(load.seconds), "-n", NEVER_ENDING]
-    return ["ab", "-q", *keep, *counts, _url(addresses)]
+def build_floor(directory: Path) -> Tool:
+    """`floor.c`, the least that a client on io_uring spends, in `directory`. Raises NotBuiltError."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise NotBuiltError("there is no C compiler: `make peers` installs one")
+    program = directory / "floor"
+    argv = [compiler, "-O2", "-Wall", "-Wextra", "-o", str(program), str(FLOOR), "-luring"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode:
+        why = "does not compile (liburing-dev is needed)"
+        raise NotBuiltError(f"{FLOOR.name} {why}:\n{done.stderr.strip()}")
+    option = int(takes_options(os.uname().release))
+    line = f"{program} {{addresses}} {{port}} {{connections}} {{duration_s}}"
+    # Its count is good if nothing failed.
+    counted = r'"exchanges": (\d+), "failed": 0,'
+    return Tool("floor", f"{line} {{closer}} {option}", f"{line} kept {option}", counted)
 
 
-def _h2load(load: Load, addresses: Sequence[str]) -> list[str]:
-    argv = ["h2load", "--h1", f"-t{load.workers}", *(CLOSE if _asks_for_close(load) else ())]
-    if load.rate is not None:
-        # So many every millisecond is the finest that it can be told.
-        each = load.rate // 1000
-        argv += [f"-c{_exchanges(load)}", f"-n{_exchanges(load)}", f"-r{each}", "--rate-period=1ms"]
-    elif load.exchange is Exchange.KEPT:
-        argv += [f"-c{load.in_flight}", "-D", str(load.seconds)]
-    else:
-        # Given a time it does not end where connections do (nghttp2 1.52).
-        argv += [f"-c{load.in_flight}", f"-n{max(_exchanges(load), load.in_flight)}"]
-    return [*argv, _url(addresses)]
-
-
-def _hey(load: Load, addresses: Sequence[str]) -> list[str]:
-    close = ["-disable-keepalive"] if _asks_for_close(load) else []
-    counts = ["-c", str(load.in_flight), "-z", f"{load.seconds}s", "-cpus", str(load.workers)]
-    return ["hey", *counts, *close, _url(addresses)]
-
-
-def _httperf(load: Load, addresses: Sequence[str]) -> list[str]:
-    argv = ["httperf", "--hog", "--timeout", "5", "--server", addresses[0], "--port", str(PORT)]
-    if load.exchange is Exchange.KEPT:
-        calls = _exchanges(load) // load.in_flight
-        return [*argv, "--num-conns", str(load.in_flight), "--num-calls", str(calls), "--rate", "10000"]
-    rate = load.rate or RATE_IN_REACH[load.exchange]
-    # It gives up what comes while it has its thousand: it opens fewer than these, and none beyond the cliff.
-    return [*argv, "--num-conns", str(rate * load.seconds), "--num-calls", "1", "--rate", str(rate)]
-
-
-TOOLS = (
-    Tool(
-        name="wrk",
-        argv=_wrk,
-        counted=re.compile(r"(\d+) requests in"),
-        version=("wrk", "-v"),
-        says=re.compile(r"wrk (\S+)"),
-        closes_first=True,
-        many=True,
-    ),
-    Tool(
-        name="ab",
-        argv=_ab,
-        counted=re.compile(r"Complete requests:\s+(\d+)"),
-        version=("ab", "-V"),
-        says=re.compile(r"Version (\S+)"),
-    ),
-    Tool(
-        name="h2load",
-        argv=_h2load,
-        counted=re.compile(r"requests: .* (\d+) succeeded"),
-        version=("h2load", "--version"),
-        says=re.compile(r"nghttp2/(\S+)"),
-        closes_first=True,
-        paces=True,
-        many=True,
-    ),
-    Tool(
-        name="hey",
-        argv=_hey,
-        counted=re.compile(r"\[200\]\s+(\d+) responses"),
-        version=("dpkg-query", "-W", "-f", "${Version}", "hey"),
-        says=re.compile(r"(\S+)"),
-        closes_first=True,
-    ),
-    Tool(
-        name="httperf",
-        argv=_httperf,
-        counted=re.compile(r"replies (\d+) test-duration"),
-        version=("httperf", "--version"),
-        says=re.compile(r"httperf-(\S+)"),
-        closes_first=True,
-        paces=True,
-    ),
-)
+def takes_options(release: str) -> bool:
+    """Whether this kernel sets socket options by io_uring."""
+    major, minor, *_ = release.split(".")
+    return (int(major), int(minor.split("-")[0])) >= QUICKACK_SINCE
