@@ -61,11 +61,8 @@ def test_an_interval_waits_for_all() -> None:
 
 
 def test_the_first_instant_without_a_port_is_the_first_of_any_worker() -> None:
-    gathering = Gathering(3, LENGTH)
-    assert list(gathering.add(0, taken(0, 100, errors={NO_PORT: 1}, no_port_ns=70 * MS))) == []
-    assert list(gathering.add(1, taken(0, 100))) == []
-    (found,) = gathering.add(2, taken(0, 100, errors={NO_PORT: 2}, no_port_ns=30 * MS))
-    assert found.interval.no_port_ns == 30 * MS
+    said = [taken(0, 100, errors={NO_PORT: 1}, no_port_ns=at_ns) for at_ns in (70 * MS, 30 * MS)]
+    assert merged(0, LENGTH, 0, [*said, taken(0, 100)]).interval.no_port_ns == 30 * MS
     assert merged(0, MS, 0, [taken(0, 1), taken(0, 1)]).interval.no_port_ns is None
 
 
