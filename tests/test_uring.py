@@ -283,6 +283,16 @@ def test_a_head_says_what_is_missing_and_no_other_bytes_are_compared() -> None:
     last = np.zeros(4, np.bool_)
     for _ in range(2):
         assert judge.missing(np.arange(4), lengths, last).tolist() == [0, 99, 900, BAD]
+    # More than the kernel's answer, an int of 32 bits, could count.
+    endless = head.replace(b"100", b"1000000000000000")
+    buffers[:2, : len(endless)] = np.frombuffer(endless, np.uint8)
+    lengths[:2] = len(endless)
+    for _ in range(2):
+        assert judge.missing(np.arange(2), lengths[:2], last[:2]).tolist() == [10**15, 10**15]
+    for slot in range(2):
+        buffers[slot, : len(head)] = np.frombuffer(head, np.uint8)
+    lengths[:2] = len(head) + 100, len(head) + 1
+    assert judge.missing(np.arange(2), lengths[:2], last[:2]).tolist() == [0, 99]
     # A byte more than is announced, or a head in part.
     lengths[:2] = len(head) + 101, 20
     assert judge.missing(np.arange(4), lengths, last).tolist() == [BAD, BAD, 900, BAD]

@@ -42,7 +42,7 @@ class Judge:
             if not count:
                 continue
             found = self._buffers[slots if count == len(slots) else slots[alike], : len(prefix)]
-            left = total - lengths[alike]
+            left = total - lengths[alike].astype(np.int64)
             # All of them at once, which is nearly always so, by one comparison of memory.
             if found.tobytes() != prefix * count:
                 left[(found != np.frombuffer(prefix, np.uint8)).any(axis=1)] = BAD
