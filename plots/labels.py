@@ -1,8 +1,8 @@
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
-"""Labels that stand at what they name, and never on one another.
+"""Labels beside what they name, which never overlap.
 
-A line is named right of the panel, or beside its last point where that leaves room in the panel; a limit
+A line is named right of the panel, or beside its last point if there is room for it in the panel; a limit
 right of the panel; a place on the x axis in a strip above the panels.
 """
 
@@ -36,7 +36,7 @@ STRIP = 0.62 * WIDTH * 72
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A named place on the x axis; `strong` where it is more than an event."""
+    """A named place on the x axis; `strong` if it is a result and not only an event."""
 
     x: float
     text: str
@@ -44,7 +44,7 @@ class Mark:
 
 
 def draw_line(axes: Axes, t_s: Floats, y: Floats, stroke: Stroke, label: str) -> None:
-    """A line named at its end; points that stand alone get a dot. Nothing where all is missing."""
+    """A line named at its end; single points get a dot. Nothing if all values are missing."""
     if not np.isfinite(y).any():
         return
     t_s, y = drawable(t_s, y)
@@ -86,9 +86,9 @@ def draw_limit(axes: Axes, y: float, label: str) -> None:
 
 
 def name_end(axes: Axes, x: float | None, y: float, text: str, color: str) -> None:
-    """Put `text` right of the panel and join it to (x, y); to the panel's edge where x is None.
+    """Put `text` right of the panel and join it to (x, y); to the panel's edge if x is None.
 
-    Where the text fits between x and the edge, `settle` puts it there.
+    If the text fits between x and the edge, `settle` puts it there.
     """
     if not text:
         return

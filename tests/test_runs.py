@@ -119,7 +119,12 @@ def test_the_report_of_a_run_is_text_without_escapes(tmp_path: Path) -> None:
     done = churn("run", write(tmp_path, SMALL), "--no-figures", runs=tmp_path / "runs")
     assert done.code == 0, done.said
     assert "\x1b" not in done.stdout + done.stderr
-    for word in ("The client pays", "audit", "prediction beside measurement", str(tmp_path / "runs")):
+    for word in (
+        "; the client collects up to",
+        "audit",
+        "prediction beside measurement",
+        str(tmp_path / "runs"),
+    ):
         assert word in done.stdout
     assert "begins" not in done.stdout
     assert "start p99" not in done.stdout

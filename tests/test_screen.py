@@ -42,7 +42,7 @@ def test_errors_are_counted_where_the_driver_tells_them() -> None:
 
 def test_of_a_command_no_errors_are_claimed() -> None:
     live = shown(LiveView, variant(load=COMMAND), by_kernel=True)
-    assert "errors  not told by wrk" in live
+    assert "errors  not available: wrk is an external program" in live
     assert "none" not in live
     assert "errors" not in shown(PlainLines, variant(load=COMMAND), by_kernel=True)
 

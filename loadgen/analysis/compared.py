@@ -9,9 +9,9 @@ from loadgen.model.predict import Prediction
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A predicted quantity beside the measured one. None means: not expected, or not seen.
+    """A predicted quantity beside the measured one. None: not expected, or not measured.
 
-    `assumed` tells that it rests on an assumed rate, so that its error judges the assumption.
+    `assumed`: it rests on an assumed rate, so that its error judges the assumption.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Compared:
 
     @property
     def error(self) -> float | None:
-        """Relative error of the prediction; None where one of the two is missing, or one alone is 0."""
+        """Relative error of the prediction; None if one of the two is missing, or if only one is 0."""
         if self.predicted is None or self.measured is None:
             return None
         if self.predicted == self.measured:
@@ -31,9 +31,9 @@ class Compared:
 
 
 def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compared]:
-    """The model's numbers beside the run's; knee and exhaustion where expected or seen.
+    """The model's numbers beside the measured ones; knee and exhaustion if they were expected or measured.
 
-    What rests on a rate is left out where the rate of a command is not known.
+    If the rate of a command is not known, everything that depends on it is left out.
     """
     assumed = prediction.rate_assumed
     client, server = metrics.get("client.time_wait.max"), metrics.get("server.time_wait.max")
@@ -64,7 +64,7 @@ def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compar
 
 
 def _falls(prediction: Prediction) -> bool:
-    """Whether the knee should show: connect() is slow from there on, but a rate that is low need not fall."""
+    """Whether the rate should fall at the knee: connect() is slow from there on, but a low rate may stay."""
     past = prediction.past_knee_per_s
     return (
         past is not None
@@ -75,9 +75,9 @@ def _falls(prediction: Prediction) -> bool:
 
 
 def _rate(prediction: Prediction, metrics: Mapping[str, float]) -> float | None:
-    """The rate before the knee, or the mean where there was none.
+    """The rate before the knee, or the mean if there was none.
 
-    Unknown where the mean is of two rates: ports ran out, or the knee is expected and too shallow to find.
+    Unknown if the mean is of two rates: ports ran out, or a knee is expected that is too shallow to be found.
     """
     shallow = (
         prediction.time_to_knee_s is not None

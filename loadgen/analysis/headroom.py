@@ -1,8 +1,7 @@
-"""Who is full: the share of its cores that a side uses, and of the load workers' time that goes into finding
-ports.
+"""CPU use per worker, and time spent in connect(): what the limit of a load was.
 
-Pure. A load that reaches its limit looks alike whoever the limit is: starts late, rates that do not
-grow. These numbers tell the generator, the server and the kernel's search for a port (K8) apart.
+Pure. A load that reaches a limit starts late and its rate does not grow, whatever the limit is. These numbers
+distinguish the generator, the server, the kernel's search for a port (K8), and the lack of ports.
 """
 
 from collections.abc import Sequence
@@ -15,18 +14,17 @@ from loadgen.records.types import Interval, Sample
 from loadgen.tcp import Side
 
 SEARCH_SHARE = 0.5
-"""The share of the load workers' time inside connect() from which on it is what they mostly do."""
+"""The share of the load workers' time inside connect() from which on connect() is most of their work."""
 SLOW_CALL_NS = 100_000
-"""A connect() that finds its port at once takes a few ten microseconds, with the handshake that the kernel
-may carry out within it; one that searches takes hundreds and more (K8)."""
+"""A connect() that finds its port at once takes some ten microseconds, including the handshake that the
+kernel may carry out within it; one that searches takes hundreds and more (K8)."""
 SEARCH_HELD = 0.4
-"""The share of its ports that a client holds at least where connect() has to search: about half (K8)."""
+"""The share of its ports that a client holds at least when connect() has to search: about half (K8)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What one process had of a core, as shares of the time: what it used, and what it was ready to use and
-    waited for."""
+    """One process's use of a core, as shares of the time: used, and waited for while ready to run."""
 
     used: float
     waited: float
@@ -41,8 +39,8 @@ class Search:
     """The part of a load in which connect() searches for ports, and the load workers do little else.
 
     since_ns     when it begins
-    share        of the load workers' time then, what is spent inside connect()
-    call_ns      mean time of a call then; `before_ns` is usual before that, None where nothing was before
+    share        the share of the load workers' time from then on that is spent inside connect()
+    call_ns      the mean time of a call from then on; `before_ns`: the median before, None if there is none
     ports_held   by the client when it begins
     late         starts that were late because of it
     """
@@ -71,13 +69,13 @@ class Exhaustion:
 
 
 def cores_used(samples: Sequence[Sample], side: Side, until_ns: int) -> float:
-    """Cores that all processes of a side used, on average, from the load's begin until then."""
+    """Cores that all processes of a side used, on average, from the beginning of the load until then."""
     under = _under_load(samples, until_ns)
     return (_cpu_ns(under[-1], side) - _cpu_ns(under[0], side)) / _length_ns(under) if under else 0.0
 
 
 def cores(samples: Sequence[Sample], side: Side, until_ns: int) -> list[Core]:
-    """The same of each process by itself; none where they were not told apart."""
+    """The same for each process; empty if the samples do not list them one by one."""
     under = _under_load(samples, until_ns)
     if not under:
         return []
@@ -90,8 +88,8 @@ def cores(samples: Sequence[Sample], side: Side, until_ns: int) -> list[Core]:
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """The time spent inside connect() in some intervals, over all load workers: None where it was not
-    measured in each of them. The calls of it, and the length of the intervals together."""
+    """Time spent inside connect() in some intervals, summed over all load workers, None if it was not
+    measured in each of them; the number of calls; and the total length of the intervals."""
 
     spent_ns: int | None = 0
     calls: int = 0
@@ -104,9 +102,9 @@ class Connecting:
         return Connecting(spent_ns, self.calls + one.attempts, self.length_ns + one.end_ns - one.start_ns)
 
     def share(self, workers: int) -> float | None:
-        """The share of the load workers' time; None where it was not measured.
+        """The share of the load workers' time; None if it was not measured.
 
-        At most 1: the uring driver times some of the calls, and what it concludes of all can be too much.
+        At most 1: the uring driver times a part of the calls, and its estimate for all can be too high.
         """
         if self.spent_ns is None or not self.length_ns:
             return None
@@ -114,15 +112,15 @@ class Connecting:
 
     @property
     def call_ns(self) -> int | None:
-        """The mean time of a call, None where there was none or it was not measured."""
+        """The mean time of a call, None if there was none or it was not measured."""
         return None if self.spent_ns is None or not self.calls else self.spent_ns // self.calls
 
 
 class SearchFinder:
     """Finds the part of a load in which connect() searches for ports. It is given each interval in turn.
 
-    connect() has to be slow and to take most of the time, and the client to hold the ports: any of the
-    three alone has other causes, such as a machine that is shared.
+    connect() must be slow, must take most of the time, and the client must hold the ports: each of the three
+    alone has other causes, such as a machine that is shared.
     """
 
     def __init__(self, ports: int) -> None:
@@ -131,13 +129,13 @@ class SearchFinder:
         self._held = 0
         self._lasted = 0
         self._during = Connecting()
-        # The median: one pause of the machine would pass for slow calls.
+        # The median: with a mean, one pause of the machine would look like slow calls.
         self._calls_before_ns = Spread()
         self._explained = False
         self._late = 0
 
     def judge(self, window: Window, index: int, workers: int) -> None:
-        """Take in the next interval, which stands there in the window."""
+        """Take in the next interval: the one at this index of the window."""
         one = window.intervals[index]
         following = [
             other
@@ -155,14 +153,14 @@ class SearchFinder:
         elif self.since_ns is None and (call_ns := (Connecting() + one).call_ns) is not None:
             self._calls_before_ns.add(call_ns)
         # Late starts that the search explains: those during it, in the interval in which it begins, and after
-        # it for as long as there are any, for what it held up starts then. Those without a port are left out.
+        # it as long as there are any: starts that it delayed come then. Those without a port do not count.
         soon = any(self._searches(other, window, workers) for other in following)
         self._explained = searches or soon or (self._explained and one.late > 0)
         if self._explained and not out_of_ports(one):
             self._late += one.late
 
     def search(self, workers: int) -> Search | None:
-        """The search so far, None where there is none or it does not last."""
+        """The search so far, None if there is none or it does not last."""
         if self.since_ns is None or self._lasted < LASTING:
             return None
         share, call_ns = self._during.share(workers), self._during.call_ns
@@ -179,7 +177,7 @@ class SearchFinder:
 
 
 def _held(interval: Interval, window: Window) -> int:
-    """The client's ports held at an interval's end."""
+    """The ports that the client holds at the end of an interval."""
     sample = window.sample_before(interval.end_ns)
     return sample.sides[Side.CLIENT].ports_held if sample else 0
 
@@ -198,7 +196,7 @@ class ExhaustionFinder:
         self._until_ns = 0
         self.lasting_ns: int | None = None
         self._late = 0
-        # One that was taken for a moment is no reason to judge nobody from then on.
+        # Ports that were short for a moment must not end the judgement of the workers.
         self._stretch: list[int] = []
 
     def judge(self, one: Interval) -> None:
@@ -213,21 +211,21 @@ class ExhaustionFinder:
             self.lasting_ns = self._stretch[0] if len(self._stretch) == LASTING else None
 
     def exhaustion(self) -> Exhaustion | None:
-        """The want of ports so far, None where there was none."""
+        """The lack of ports so far, None if there was none."""
         if self._since_ns is None:
             return None
         return Exhaustion(self._since_ns, self._until_ns, self.lasting_ns, self._late)
 
 
 def _grown(first: Sequence[int], last: Sequence[int]) -> list[int]:
-    """By how much each grew; nothing where they are not the same ones."""
+    """By how much each grew; empty if their number differs."""
     return (
         [after - before for before, after in zip(first, last, strict=True)] if len(first) == len(last) else []
     )
 
 
 def _under_load(samples: Sequence[Sample], until_ns: int) -> Sequence[Sample]:
-    """The samples from the load's begin on; none where two are not to be had."""
+    """The samples from the beginning of the load on; none if there are fewer than two."""
     under = [sample for sample in samples if 0 <= sample.t_ns <= until_ns]
     return under if len(under) > 1 else ()
 

@@ -1,4 +1,4 @@
-"""Samples in, intervals out: what a command's connections look like to the kernel of each side. Pure.
+"""Intervals made from samples, if a command makes the load: the kernel's counters of each side. Pure.
 
 Interval by interval these are differences of cumulative counts, so their sums are the counts of the whole.
 """
@@ -16,7 +16,7 @@ OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
 
 @dataclass(frozen=True, slots=True)
 class _Totals:
-    """What was counted from the namespaces' beginning to one sample."""
+    """What was counted from the creation of the namespaces to one sample."""
 
     opened: int
     connected: int
@@ -27,7 +27,7 @@ class _Totals:
         client, server = (sample.sides[side].counters for side in (Side.CLIENT, Side.SERVER))
         opened = client.get("ActiveOpens", 0)
         waiting = sample.sides[Side.CLIENT].count(State.SYN_SENT)
-        # In one namespace for both sides, nothing tells whose close it was.
+        # If both sides share a namespace, the counters do not show whose close it was.
         closes = (
             Closes()
             if sample.full
@@ -53,10 +53,10 @@ class KernelCounts:
         self._last: Sample | None = None
 
     def add(self, sample: Sample) -> Interval | None:
-        """The interval that ends with this sample, where it is long enough for a rate.
+        """The interval that ends with this sample, if it is long enough for a rate.
 
-        None ends with a sample whose states are from an earlier one: together with counters of now, those
-        would count connections as established that never were.
+        None ends with a sample that repeats the states of an earlier one: with newer counters, those would
+        count connections as established that were not.
         """
         if sample.sides[Side.CLIENT].states_age_ns:
             return None
@@ -66,7 +66,7 @@ class KernelCounts:
         return self._take() if sample.t_ns - self._start_ns > self._every_ns * 3 // 4 else None
 
     def rest(self) -> Interval | None:
-        """The interval from the last one to the last sample, however short; None where that is none."""
+        """The interval from the last one to the last sample, however short; None if there is none."""
         return self._take() if self._last is not None and self._last.t_ns > self._start_ns else None
 
     def _take(self) -> Interval:

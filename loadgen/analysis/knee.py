@@ -1,7 +1,7 @@
 """Where throughput falls: the knee in a run's records, and the moment the ports are gone.
 
-Pure. The knee is found in the rate and in connect()'s own time, so that it can refute the model: ports
-are read off only where these have told when. Intervals are judged one by one, so that a run may last.
+Pure. The knee is found in the rate and in the time of connect() alone, so that it can refute the model: the
+ports are looked up for the instant that was found. Intervals are judged one by one: a run may be long.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,16 +17,16 @@ from loadgen.records.types import Interval
 from loadgen.tcp import NO_PORT, Side
 
 LEAST_FALL = 1.5
-"""A knee is a fall of the rate to two thirds or less. It may be this shallow: connections that are kept
+"""A knee is a fall of the rate to two thirds or less. It may be as small as that: connections that are kept
 for many requests lose little by a slow connect()."""
 LEAST_SLOWING = 5.0
-"""At a knee connect() itself becomes slow (K8), tens of times. It does not where the rate falls because
-a server stalls or the machine is shared, or because connections are kept and few are opened."""
+"""At a knee connect() itself becomes slower (K8), tens of times. It does not if the rate falls because a
+server stalls or the machine is shared, or because connections are kept and few are opened."""
 MOST_UNSTEADY = 2.0
-"""After a knee no rate is this many times another: an interval in which the rate changes again is, and so
-is one that begins before the fall."""
+"""After a knee, the rates differ by less than this factor. They do not if the rate changes again, or if the
+first interval begins before the fall."""
 LEAST_RATE = 100.0
-"""Connections/s below which a rate counts as this: ten an interval or fewer come and go by chance."""
+"""Connections/s; a lower rate counts as this one: ten an interval or fewer vary by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def rate(interval: Interval) -> float:
 
 
 def mean_rate(intervals: Sequence[Interval]) -> float:
-    """Established connections per second over a stretch of intervals; 0 where it has no length."""
+    """Established connections per second over a stretch of intervals; 0 if it has no length."""
     return Stretch(sum(one.connected for one in intervals), sum(map(_length_ns, intervals))).rate
 
 
@@ -66,14 +66,14 @@ class Stretch:
 
     @property
     def rate(self) -> float:
-        """Established connections per second; 0 where it has no length."""
+        """Established connections per second; 0 if it has no length."""
         return self.connected * 1e9 / self.length_ns if self.length_ns > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Fall:
-    """A lasting fall of the rate: by how much, when, and at how many ports, None where those are not known;
-    with all intervals before the one that holds it, and up to that one."""
+    """A lasting fall of the rate: the factor, the instant and the ports held, None if those are not known;
+    and the sum of all intervals before the one with the fall, and up to it."""
 
     factor: float
     time_ns: int
@@ -85,10 +85,10 @@ class _Fall:
 class KneeFinder:
     """Finds the deepest lasting fall of the connection rate that connect() explains.
 
-    It is given each interval under load in turn. The interval that holds the knee ran partly at the rate
-    before and partly at the one after, so its count tells when within it the rate changed: this is finer than
-    the interval. A knee within the very first interval has no rate before it, and is taken for its end
-    or not found. Nor is one found across a gap: what lies between two of them is judged by itself.
+    It is given each interval under load in turn. The interval with the knee ran partly at the rate before and
+    partly at the rate after, so its count shows when within it the rate changed. A knee within the first
+    interval has no rate before it, and is placed at the end of that interval or not found. None is found
+    across a gap: the parts between gaps are judged one by one.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class KneeFinder:
         self._turn_ns: tuple[int, int] | None = None
 
     def judge(self, window: Window, index: int) -> None:
-        """Take in the next interval, which stands there in the window."""
+        """Take in the next interval: the one at this index of the window."""
         if window.blind[index]:
             self._end_part(window, index)
             return
@@ -111,7 +111,7 @@ class KneeFinder:
             self._turn_ns = (self._before[-1].end_ns, after[0].start_ns) if falling else None
 
     def knee(self) -> Knee | None:
-        """The deepest knee so far, None where there is none."""
+        """The deepest knee so far, None if there is none."""
         last = self._part.knee()
         found = [*self._found, *([last] if last else [])]
         return max(found, key=lambda one: one.rate_before / max(one.rate_after, LEAST_RATE), default=None)
@@ -122,7 +122,7 @@ class KneeFinder:
         return [*self._turns_ns, *([self._turn_ns] if self._turn_ns else [])]
 
     def _end_part(self, window: Window, index: int) -> None:
-        """A gap begins, unless it goes on."""
+        """End the present part at the beginning of a gap."""
         if not self._part.count:
             return
         if (knee := self._part.knee()) is not None:
@@ -195,8 +195,8 @@ def _slows(before: Sequence[Interval], after: Sequence[Interval], window: Window
 
 
 def _connect_ns(stretch: Sequence[Interval], window: Window) -> float | None:
-    """How long connect() takes: its median, or where a command drives and nobody timed it, the client's time
-    in the kernel for each connection; None where nothing tells."""
+    """How long connect() takes: the median; or, if a command makes the load, the client's time in the kernel
+    for each connection, for connect() is not timed then; None if neither is known."""
     timed = [one.connect_p50_ns for one in stretch if one.connect_p50_ns is not None]
     if timed:
         return median(timed)

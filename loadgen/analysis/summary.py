@@ -1,7 +1,7 @@
-"""What a variant showed: metrics, audit, caveats, expectations, and the prediction beside the measurement.
+"""The result of a variant: metrics, audit, caveats, expectations, and the prediction beside the measurement.
 
-Pure functions of a fold and of what was asked. The terminal, summary.json and the figures all take
-their numbers from here.
+Pure functions of a fold and of the variant. The terminal, summary.json and the figures all take their numbers
+from here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class VariantSummary:
-    """One variant's answer. `verdict` is a sentence."""
+    """The result of one variant. `verdict` is its headline."""
 
     name: str
     metrics: dict[str, float]

@@ -11,10 +11,10 @@ from loadgen.records.types import plain
 def summary_document(
     run: str, summaries: Sequence[VariantSummary], asked: Collection[str], *, whole: bool
 ) -> dict[str, Any]:
-    """summary.json, but for its schema_version. What was not measured is absent, never null or nan.
+    """summary.json without its schema_version. What was not measured is absent, never null or nan.
 
-    `asked` are the names of all variants: without any of them the run has not passed. `whole` tells that it
-    ended in order: what is still to come, or never came, makes it invalid.
+    `asked` are the names of all variants: if one of them is missing, the run has not passed. `whole`: the run
+    has ended in order; if not, it is invalid.
     """
     return {
         "run": run,
@@ -26,7 +26,7 @@ def summary_document(
 
 
 def run_verdict(summaries: Sequence[VariantSummary], asked: Collection[str], *, whole: bool) -> str:
-    """One sentence over all variants, those that were asked for and not run among them."""
+    """One sentence about all variants, including those that were asked for and not run."""
     if not summaries:
         return "Nothing was run."
     expected = [item.verdict.passed for summary in summaries for item in summary.expectations]
@@ -59,8 +59,8 @@ def run_verdict(summaries: Sequence[VariantSummary], asked: Collection[str], *, 
 
 def _missing(summaries: Sequence[VariantSummary], asked: Collection[str]) -> list[str]:
     """The variants that were asked for and have no summary."""
-    told = {summary.name for summary in summaries}
-    return [name for name in asked if name not in told]
+    found = {summary.name for summary in summaries}
+    return [name for name in asked if name not in found]
 
 
 def _document(summary: VariantSummary) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Columns of what is told of each variant, in as many tables as the width of the screen needs."""
+"""Columns with one row a variant, in as many tables as the width of the screen requires."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from loadgen.text.visible import LINE_BREAKS, visible
 
 PIPE_COLUMNS = 120
 LEAST_COLUMNS = 60
-"""A screen narrower than this wraps the lines itself: laid out for it, numbers would be cut."""
+"""A narrower screen wraps the lines itself: a table laid out for it would cut numbers."""
 GAP = 2
 
 
@@ -31,7 +31,7 @@ class Column:
 
 
 class Screen(Console):
-    """A console to which text is text: the control sequences that reach a terminal are rich's own."""
+    """A console that prints text as text: the only control sequences that reach a terminal are rich's own."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -40,16 +40,16 @@ class Screen(Console):
 
 
 def screen() -> Screen:
-    """Stdout. Pipes and logs have no width of their own: there it is one that a review can quote from."""
+    """Stdout. Pipes and logs have no width of their own: they get one that fits into a review."""
     console = Screen(highlight=False)
     width = max(console.width, LEAST_COLUMNS) if console.is_terminal else PIPE_COLUMNS
     return Screen(highlight=False, width=width)
 
 
 def print_columns(console: Console, columns: Sequence[Column]) -> None:
-    """Print them in as many tables as the width needs, one below the other, each begun by the first column.
+    """Print them in as many tables as the width requires, each of which begins with the first column.
 
-    No cell is ever folded or cut: one that is wider than the screen is left to the screen to wrap.
+    No cell is folded or cut: the terminal wraps one that is wider than the screen.
     """
     first, *others = columns
     shown = [first]

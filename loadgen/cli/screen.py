@@ -1,4 +1,4 @@
-"""What a person sees while a run goes: a live view on a terminal, plain lines elsewhere. On stderr."""
+"""Progress of a run: a live view on a terminal, plain lines elsewhere. On stderr."""
 
 from time import monotonic
 
@@ -22,22 +22,22 @@ from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import Side, State
 
 REFRESH_S = 0.2
-"""Drawn by the records as they come, and not by a thread: processes are forked from here."""
+"""Drawn when records arrive, not by a thread: this process forks others."""
 LINE_S = 1.0
 """How often a plain line is printed."""
 RATE_INTERVALS = 5
-"""The intervals that a shown rate is the mean of."""
+"""The number of intervals that the shown rate is the mean of."""
 
 
 def watcher_for(scenario: Scenario, directory: RunDirectory, quick: bool) -> Watcher:
-    """The view that fits where stderr goes."""
+    """A live view if stderr is a terminal, else plain lines."""
     console = Screen(stderr=True, highlight=False)
     kind = LiveView if console.is_terminal and not console.is_dumb_terminal else PlainLines
     return kind(console, scenario, directory, quick)
 
 
 class Current:
-    """The variant under way, as numbers for the screen."""
+    """The variant that runs, as numbers for the screen."""
 
     def __init__(self, variant: Variant, prediction: Prediction, fold: Fold) -> None:
         self.variant = variant
@@ -119,7 +119,7 @@ class PlainLines:
 
 
 class LiveView:
-    """The run as it goes, redrawn in place; finished variants stay as a line each."""
+    """The run, redrawn in place; each finished variant stays as one line."""
 
     def __init__(self, console: Console, scenario: Scenario, directory: RunDirectory, quick: bool) -> None:
         self._title = f"{scenario.title}{_quickly(quick)}"
@@ -173,7 +173,7 @@ class LiveView:
 
 
 def _panel(current: Current) -> RenderableType:
-    """The variant under way."""
+    """The variant that runs."""
     ports = current.fold.ports
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right")
@@ -198,9 +198,9 @@ def _panel(current: Current) -> RenderableType:
 
 
 def _errors(current: Current) -> Text:
-    """What failed so far; a command keeps that to itself."""
+    """What failed so far; not available from a command."""
     if current.variant.load.program:
-        return Text(f"not told by {current.variant.load.program}", style="dim")
+        return Text(f"not available: {current.variant.load.program} is an external program", style="dim")
     errors = current.errors()
     return Text(errors, style="red") if errors else Text("none", style="dim")
 

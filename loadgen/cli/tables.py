@@ -1,4 +1,4 @@
-"""What a person reads at the end: verdicts, tables, ticks and crosses. On stdout."""
+"""The report at the end of a run, and predictions: headlines and tables. On stdout."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,13 +22,13 @@ from loadgen.text.numbers import count, duration, percent
 
 _NONE = "–"
 ASSUMED = "*"
-"""Marks a prediction that rests on an assumed rate: its error judges the assumption."""
+"""Marks a prediction that depends on an assumed rate: its error judges the assumption."""
 
 
 def print_predictions(
     scenario: Scenario, predictions: Sequence[tuple[Variant, Prediction]], path: Path
 ) -> None:
-    """The variants of a scenario and what the model expects of each."""
+    """The variants of a scenario and the prediction for each."""
     console = screen()
     console.print(Text.assemble((scenario.title, "bold"), (f"  {path}", "dim")))
     if scenario.question:
@@ -55,7 +55,7 @@ def print_report(
     quick: bool,
     whole: bool,
 ) -> None:
-    """The whole answer: one verdict, then what it rests on."""
+    """The whole report: one verdict, then what it is based on."""
     console = screen()
     variants = {variant.name: variant for variant in scenario.variants}
     console.print(Text(run_verdict(summaries, variants, whole=whole), style="bold"))
@@ -120,7 +120,7 @@ def _print_expectations(console: Console, summaries: Sequence[VariantSummary]) -
 
 
 def _print_errors(console: Console, summaries: Sequence[VariantSummary]) -> None:
-    """What failed, and whose limit that shows."""
+    """What failed, and which limit that shows."""
     table = Table.grid(padding=(0, GAP))
     table.add_column(justify="right", no_wrap=True)
     for summary in summaries:
@@ -130,7 +130,7 @@ def _print_errors(console: Console, summaries: Sequence[VariantSummary]) -> None
 
 
 def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
-    """Where every count agrees one line says so; where one differs, it is shown."""
+    """If every count agrees, one line says so; a count that differs is shown."""
     table = Table.grid(padding=(0, GAP))
     for summary in summaries:
         differing = [line for line in summary.audit if not line.exact]
@@ -138,7 +138,11 @@ def _print_audit(console: Console, summaries: Sequence[VariantSummary]) -> None:
         if not summary.audit:
             table.add_row(_mark(False), f"{summary.name}: nothing was sampled")
         elif not differing and connected is not None:
-            but = ", but for what a caveat explains" if any(line.by_races for line in summary.audit) else ""
+            but = (
+                " (differences that a caveat explains included)"
+                if any(line.by_races for line in summary.audit)
+                else ""
+            )
             counts = f"{len(summary.audit)} counts agree{but}, among them {_counted(connected)}"
             table.add_row(_mark(True), f"{summary.name}: {counts}")
         for line in differing:
@@ -171,22 +175,22 @@ def _print_compared(console: Console, summaries: Sequence[VariantSummary]) -> No
 
 
 def _print_listed(console: Console, title: str, table: Table) -> None:
-    """Rows under a title; nothing where there are none."""
+    """Rows under a title; nothing if there are none."""
     if table.row_count:
         console.print(Text(title, style="bold"))
         console.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 
 def _print_caveats(console: Console, summaries: Sequence[VariantSummary]) -> None:
-    told: dict[Caveat, list[str]] = {}
+    variants: dict[Caveat, list[str]] = {}
     for summary in summaries:
         for caveat in summary.caveats:
-            told.setdefault(caveat, []).append(summary.name)
-    for caveat, names in sorted(told.items(), key=lambda item: not item[0].invalidates):
+            variants.setdefault(caveat, []).append(summary.name)
+    for caveat, names in sorted(variants.items(), key=lambda item: not item[0].invalidates):
         label, style = ("INVALID", "bold red") if caveat.invalidates else ("caveat", "yellow")
         console.print(Text.assemble((f"{label}: ", style), f"{', '.join(names)}: {caveat.cause}"))
         console.print(Text(f"    {caveat.remedy}", style="dim"))
-    if told:
+    if variants:
         console.print()
 
 
@@ -228,9 +232,9 @@ _PREDICTED: Mapping[str, Callable[[Prediction], str]] = {
     "TW client": lambda prediction: _count(prediction.time_wait_client),
     "TW server": lambda prediction: _count(prediction.time_wait_server),
 }
-"""The numbers of a prediction: headings, and what stands under each."""
+"""The columns of the predictions: headings, and the value under each."""
 _START = "start.p99_ns"
-"""How late the load was. Only an open loop is at any instant: without one it has no column."""
+"""How late starts were. Only an open loop schedules starts: without one there is no such column."""
 _MEASURED: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
     "conn/s": ("rate.mean", _count),
     "req/s": ("rate.requests", _count),
@@ -245,4 +249,4 @@ _MEASURED: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
     "in connect": ("connect.share", _share),
     "server CPU": ("server.busy.max", _share),
 }
-"""The overview: headings, the metric under each, and how it is written."""
+"""The columns of the overview: headings, the metric under each, and how it is written."""

@@ -34,7 +34,7 @@ class CoreUse:
 
     @property
     def saturated(self) -> bool:
-        """Whether a worker had no time to spare: what it waited for a core counts as used."""
+        """Whether a worker used all of its core: time that it waited for the core counts as used."""
         return self.most.wanted >= SATURATED
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ def host_loopback(case: Case) -> Iterator[Caveat]:
     if case.variant.lab.topology is Topology.HOST:
         yield Caveat(
             HOST_LOOPBACK,
-            "ran on the host's own loopback, where Linux reuses TIME-WAIT ports after 1 s and where"
+            "ran on the host's own loopback, where Linux reuses TIME-WAIT ports after 1 s, and"
             " connections of other programs are counted too",
             "allow namespaces (`churn doctor` shows how) and use `topology: pair`",
             invalidates=True,
