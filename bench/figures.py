@@ -15,11 +15,11 @@ from bench.looks import OURS, PANEL, bars, frame_of, line, stroke_of
 from bench.reading import Study
 from bench.results import Results
 from bench.tables import by_key, ratio_within_rounds
+from loadgen.text.numbers import count, si, significant
 from plots.axes import count_axis
 from plots.labels import settle
 from plots.page import page, save
 from plots.style import INK, QUIET, house_style
-from plots.words import count, si, significant
 
 
 def draw(results: Results, directory: Path) -> list[Path]:

@@ -13,11 +13,11 @@ from bench.looks import PANEL, frame_of, line, stroke_of
 from bench.reading import Reading, Study
 from bench.results import Results
 from bench.tables import by_key
+from loadgen.text.numbers import count, si
 from plots.axes import count_axis
 from plots.labels import settle
 from plots.page import page
 from plots.style import DASHED
-from plots.words import count, si
 
 
 def scaling(results: Results) -> Figure:

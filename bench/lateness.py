@@ -11,10 +11,10 @@ from matplotlib.ticker import NullFormatter
 
 from bench.looks import PANEL, frame_of, stroke_of
 from bench.results import Punctuality, Results
+from loadgen.text.numbers import count, duration
 from plots.labels import draw_limit, settle
 from plots.page import page
 from plots.style import HALO, INK
-from plots.words import count, duration
 
 BOUNDS_S = (0.001, 0.002)
 """Of these the table tells how many were later."""

@@ -8,6 +8,7 @@ from statistics import median
 from matplotlib.axes import Axes
 
 from bench.results import Results
+from loadgen.text.numbers import significant
 from plots.labels import name_end
 from plots.page import Frame
 from plots.style import (
@@ -24,7 +25,6 @@ from plots.style import (
     VERMILLION,
     Stroke,
 )
-from plots.words import significant
 
 STROKES: Mapping[str, Stroke] = {
     "uring": Stroke(VERMILLION, width=2.2),

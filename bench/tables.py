@@ -7,7 +7,7 @@ from typing import TypeVar
 from bench.load import Exchange
 from bench.reading import Reading, Study
 from bench.results import Lateness, Results
-from plots.words import significant
+from loadgen.text.numbers import significant
 
 K = TypeVar("K")
 V = TypeVar("V")

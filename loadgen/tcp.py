@@ -100,12 +100,21 @@ class Failure(str):
 
     @property
     def limit(self) -> str:
-        """Whose limit it was, in words; empty if the failure alone does not show it."""
+        """Whose limit it was, in words; empty where the failure alone does not tell."""
         return _LIMITS.get((self.phase, self.kind)) or _LIMITS.get((None, self.kind), "")
 
 
-# Whose limit a failure shows. K10 and K11 distinguish the two port errors, K15 and K28 list the causes of
-# an unanswered SYN.
+NO_PORT = frozenset(
+    {
+        Failure(Phase.CONNECT, "EADDRNOTAVAIL"),
+        Failure(Phase.CONNECT, "EADDRINUSE"),
+        Failure(Phase.BIND, "EADDRINUSE"),
+    }
+)
+"""How an attempt fails if no port is free: at connect, or at bind if that takes the port (K10)."""
+
+# Whose limit a failure shows (law 3 of the design: these are different things). K10 and K11 tell
+# the two port errors apart, K15 and K28 name what an unanswered SYN can mean.
 _LIMITS: dict[tuple[Phase | None, str], str] = {
     (Phase.CONNECT, "EADDRNOTAVAIL"): "the client's ephemeral ports: none is free towards this destination",
     (Phase.BIND, "EADDRNOTAVAIL"): "the client's addresses: the source address is not its own",

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from loadgen.text.numbers import si
 from plots.sockets import Floats
-from plots.words import si
 
 WIDE = 30
 """Quantities further apart than this factor need a log axis to be seen together."""

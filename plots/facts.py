@@ -1,15 +1,14 @@
-"""What a figure says beside the curves: one variant's facts, from run.json and summary.json."""
+"""What a figure states beside the curves: a variant and its summary, in the words and units of figures."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
-from typing import Any
 
+from loadgen.analysis.reread import Asked
+from loadgen.analysis.summary import VariantSummary
+from loadgen.model.predict import Prediction
 from loadgen.records.directory import Status
-
-Document = Mapping[str, Any]
-_NOTHING: Document = {}
+from loadgen.scenario.document import Variant
+from loadgen.scenario.traffic import OpenLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,127 +25,103 @@ class Run:
 
     @property
     def broken_off(self) -> bool:
-        """Whether the run ended before its time, and knew it: a killed one is still `running`."""
+        """Whether the run ended too early and recorded that; one that was killed is still `running`."""
         return self.status in (Status.INTERRUPTED, Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of one variant; None where it was not predicted, or not measured.
+    """What is known of one variant; None if it was not predicted, or not measured.
 
     `ports` are all that the client has, `knee_ports` and `ceiling_per_s` the model's prediction;
-    the `measured_` ones come from the summary. `invalid` and `caveats` are causes, in words.
+    `metrics` and the `measured_` ones are the summary's. `invalid` and `caveats` are causes, in words.
     """
 
     run: Run
     variant: str
+    headline: str
     connection: str
     load: str
     kept: int | None
-    """How many connections a closed loop keeps for more requests than one; None where it keeps none."""
-    ports: float | None
-    knee_ports: float | None
+    """How many connections a closed loop keeps for more requests than one; None if it keeps none."""
+    ports: int
+    knee_ports: int | None
     ceiling_per_s: float | None
-    measured_knee_ports: float | None
-    measured_knee_s: float | None
-    measured_rates: tuple[float, float] | None
-    """Connections per second before the knee and after it."""
-    measured_mean: float | None
-    measured_exchanges: float | None
-    """Connections and exchanges per second over the whole load; a command does not tell of exchanges."""
-    measured_exhaustion_s: float | None
+    metrics: Mapping[str, float]
     invalid: tuple[str, ...]
     caveats: tuple[str, ...]
 
     @property
+    def measured_knee_ports(self) -> float | None:
+        return self.metrics.get("knee.ports")
+
+    @property
+    def measured_knee_s(self) -> float | None:
+        return self._seconds("knee.time_ns")
+
+    @property
+    def measured_exhaustion_s(self) -> float | None:
+        return self._seconds("exhaustion.time_ns")
+
+    def _seconds(self, name: str) -> float | None:
+        return self.metrics[name] / 1e9 if name in self.metrics else None
+
+    @property
     def configuration(self) -> str:
-        return "; ".join(part for part in (self.connection, self.load) if part)
+        return f"{self.connection}; {self.load}"
 
 
-def run_of(run_id: str, info: Document) -> Run:
-    """The facts of a run from its run.json."""
-    scenario, environment = info.get("scenario", {}), info.get("environment", {})
+def run_of(run_id: str, asked: Asked) -> Run:
+    """The facts of a run, from its run.json."""
+    info, scenario = asked.info, asked.scenario
+    environment = info.get("environment", {})
     return Run(
         id=run_id,
-        title=scenario.get("title") or run_id,
-        question=scenario.get("question") or "",
+        title=scenario.title,
+        question=scenario.question,
         status=info.get("status", ""),
-        quick=bool(info.get("quick")),
-        kernel=str(environment.get("kernel", "")),
-        churn=str(environment.get("churn", "")),
+        quick=info.get("quick", False),
+        kernel=environment.get("kernel", ""),
+        churn=environment.get("churn", ""),
     )
 
 
-def facts_of(run: Run, variant: str, info: Document, summary: Document) -> Facts:
-    """The facts of a variant. `summary` is empty where none was made."""
-    asked: Document = info.get("scenario") or {}
-    variants: list[Document] = asked.get("variants") or []
-    scenario: Document = next((one for one in variants if one.get("name") == variant), _NOTHING)
-    prediction: Document = info.get("variants", {}).get(variant, {}).get("prediction") or {}
-    outcome = summary.get("variants", {}).get(variant, {})
-    metrics = outcome.get("metrics", {})
-    caveats: list[Document] = outcome.get("caveats", [])
-    ports = _number(prediction.get("ports"))
+def facts_of(run: Run, variant: Variant, prediction: Prediction, summary: VariantSummary | None) -> Facts:
+    """The facts of a variant; None for the summary of one that recorded nothing."""
+    caveats = summary.caveats if summary else ()
     return Facts(
         run=run,
-        variant=variant,
-        connection=_connection(scenario.get("connection", {})),
-        load=_load(scenario.get("load", {})),
-        kept=_kept(scenario),
-        ports=_number(metrics.get("client.ports")) if ports is None else ports,
-        knee_ports=_number(prediction.get("knee_ports")),
-        ceiling_per_s=_number(prediction.get("ceiling_per_s")),
-        measured_knee_ports=_number(metrics.get("knee.ports")),
-        measured_knee_s=_seconds(metrics.get("knee.time_ns")),
-        measured_rates=_pair(metrics.get("knee.rate_before"), metrics.get("knee.rate_after")),
-        measured_mean=_number(metrics.get("rate.mean")),
-        measured_exchanges=_number(metrics.get("rate.requests")),
-        measured_exhaustion_s=_seconds(metrics.get("exhaustion.time_ns")),
-        invalid=tuple(str(caveat["cause"]) for caveat in caveats if caveat.get("invalidates")),
-        caveats=tuple(str(caveat["cause"]) for caveat in caveats if not caveat.get("invalidates")),
+        variant=variant.name,
+        headline=summary.verdict if summary else "Nothing was recorded",
+        connection=_connection(variant),
+        load=_load(variant),
+        kept=_kept(variant),
+        ports=prediction.ports,
+        knee_ports=prediction.knee_ports,
+        ceiling_per_s=prediction.ceiling_per_s,
+        metrics=summary.metrics if summary else {},
+        invalid=tuple(caveat.cause for caveat in caveats if caveat.invalidates),
+        caveats=tuple(caveat.cause for caveat in caveats if not caveat.invalidates),
     )
 
 
-def _number(value: object) -> float | None:
-    """A finite number, or None."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _pair(one: object, other: object) -> tuple[float, float] | None:
-    first, second = _number(one), _number(other)
-    return None if first is None or second is None else (first, second)
-
-
-def _seconds(value_ns: object) -> float | None:
-    number = _number(value_ns)
-    return None if number is None else number / 1e9
-
-
-def _connection(connection: Document) -> str:
+def _connection(variant: Variant) -> str:
     """Who closes, how, and after how many requests."""
-    parts: list[str] = []
-    if "closer" in connection:
-        parts.append(f"{connection['closer']} closes by {str(connection.get('close', 'fin')).upper()}")
-    if "requests" in connection:
-        count = connection["requests"]
-        parts.append(f"{count} request{'' if count == 1 else 's'} per connection")
-    if "http" in connection:
-        parts.append(f"HTTP/{connection['http']}")
-    return ", ".join(parts)
+    connection = variant.connection
+    requests = f"{connection.requests} request{'' if connection.requests == 1 else 's'} per connection"
+    closing = f"{connection.closer} closes by {connection.close.upper()}"
+    return f"{closing}, {requests}, HTTP/{connection.http}"
 
 
-def _kept(scenario: Document) -> int | None:
-    closed: Document = scenario.get("load", {}).get("closed_loop") or {}
-    return closed.get("connections") if scenario.get("connection", {}).get("requests", 1) > 1 else None
+def _kept(variant: Variant) -> int | None:
+    closed = variant.load.closed_loop
+    return closed.connections if closed and variant.connection.requests > 1 else None
 
 
-def _load(load: Document) -> str:
-    if load.get("command"):
-        return f"load by {PurePath(load['command'][0]).name.strip('{}')}"
-    closed, open_ = load.get("closed_loop"), load.get("open_loop")
-    if closed:
-        return f"closed loop, {closed.get('connections')} in flight"
-    if open_:
-        rate = open_.get("rate")
-        return f"open loop, {rate if isinstance(rate, str) else f'{rate:,}/s'} offered"
-    return ""
+def _load(variant: Variant) -> str:
+    if variant.load.program:
+        return f"load by {variant.load.program}"
+    loop = variant.load.loop
+    if isinstance(loop, OpenLoop):
+        return f"open loop, {loop.rate} offered"
+    return f"closed loop, {loop.connections} in flight"

@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadgen.records.directory import SUMMARY_FILE, RunDirectory
+from loadgen.analysis.reread import asked_of
+from loadgen.analysis.summary import VariantSummary
+from loadgen.records.directory import RunDirectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,15 +19,17 @@ FORMATS = ("svg", "png")
 
 
 def draw(
-    run: RunDirectory, read: "Mapping[str, Columns] | None" = None, only: Collection[str] = ()
+    run: RunDirectory,
+    summaries: Sequence[VariantSummary],
+    read: "Mapping[str, Columns] | None" = None,
+    only: Collection[str] = (),
 ) -> list[Path]:
     """Write a run's figures, or those named in `only`, under `run.figures`. Returns their paths.
 
     `read`: the columns of variants whose records have already been read.
 
-    Names are `variants`, `timeline-<variant>` and, if ports ran short, `portrait-<variant>`. Without a
-    summary the figures show the records only. Raises RunError if the run cannot be read, and
-    ValueError for a name of no figure of the run.
+    Names are `variants`, `timeline-<variant>` and, if ports ran short, `portrait-<variant>`. Raises RunError
+    if the run cannot be read, and ValueError for a name that the run has no figure of.
     """
     # matplotlib takes most of a second to import: only drawing waits for it.
     from plots.children import in_children
@@ -35,16 +39,17 @@ def draw(
     from plots.portrait import portrait, ports_ran_short
     from plots.timeline import timeline
 
-    info = run.info()
-    summary = run.summary() if (run.path / SUMMARY_FILE).exists() else {}
-    about = run_of(run.id, info)
+    asked, summarised = asked_of(run), {summary.name: summary for summary in summaries}
+    about = run_of(run.id, asked)
+    recorded = frozenset(run.variants())
     read = read or {}
     variants = [
         (
-            read[name] if name in read else columns_of(run.records(name)),
-            facts_of(about, name, info, summary),
+            read[variant.name] if variant.name in read else columns_of(run.records(variant.name)),
+            facts_of(about, variant, asked.predictions[variant.name], summarised.get(variant.name)),
         )
-        for name in run.variants()
+        for variant in asked.scenario.variants
+        if variant.name in recorded
     ]
     figures: dict[str, Callable[[], Figure]] = {}
     if variants:

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from loadgen.analysis.headline import comparison
 from loadgen.tcp import Side, State
+from loadgen.text.numbers import count
 from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Columns
 from plots.facts import Facts, Run
-from plots.finding import comparison
 from plots.labels import ADVANCE, SIZE, draw_line, hatch, say_silent, settle
 from plots.page import Frame, footer, nothing_page, page
 from plots.panels import Connections, connections_of, differ
 from plots.states import IN_SIGHT
 from plots.style import ALARM, FIRST, INK, LIMIT, QUIET, SECOND, SIDES, WIDTH, house_style, say
-from plots.words import count
 
 Variant = tuple[Columns, Facts]
 
@@ -108,7 +108,7 @@ def _draw_sockets(axes: Axes, columns: Columns, facts: Facts, scale: Scale, name
         color = SIDES[side].color
         axes.set_title(f"{side} {peak}", loc=loc, size=SIZE - 0.5, weight="normal", color=color)
     count_axis(axes, scale.top_sockets)
-    if facts.ports is not None and facts.ports <= scale.top_sockets:
+    if facts.ports <= scale.top_sockets:
         axes.axhline(facts.ports, **LIMIT.keywords(), zorder=1.5)
         axes.annotate(
             f"all {count(facts.ports)} client ports",
@@ -131,7 +131,7 @@ def _scale(variants: Sequence[Variant]) -> Scale:
     means = [float(rate.mean()) for rate in rates if rate.any()]
     log = bool(means) and max(means) > WIDE * min(means)
     peaks = [columns.sockets.peak(side, State.TIME_WAIT) for columns in drawn for side in Side]
-    walls = [facts.ports for _, facts in variants if facts.ports and max(peaks) >= IN_SIGHT * facts.ports]
+    walls = [facts.ports for _, facts in variants if max(peaks) >= IN_SIGHT * facts.ports]
     return Scale(
         first_s=min([0.0, *(float(columns.sockets.t_s.min(initial=0.0)) for columns in drawn)]),
         last_s=max([columns.last_s for columns in drawn]) or 1.0,
@@ -172,7 +172,7 @@ def _head(axes: Axes, facts: Facts, name: str, notes: Sequence[str]) -> None:
 
 def _frame(run: Run, variants: Sequence[Facts]) -> Frame:
     subtitle = f"{run.title}. {run.question}" if run.question else run.title
-    found = comparison(variants)
+    found = comparison({facts.variant: facts.metrics for facts in variants})
     alarms = [f"INVALID, {facts.variant}: {cause}" for facts in variants for cause in facts.invalid]
     if run.broken_off:
         alarms.append(f"CUT SHORT: the run was {run.status}")

@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from loadgen.text.numbers import count, duration, significant
 from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Floats, Rates
 from plots.labels import STRIP, draw_line, say_silent
 from plots.series import averaged
 from plots.style import ERRORS, FIRST, FOURTH, SECOND, THIRD, say
-from plots.words import count, duration, significant
 
 ROUNDS = 10
 """Kept connections that begin together end together: the rate is averaged over so many rounds of them."""

@@ -13,17 +13,16 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from loadgen.text.numbers import count, rate, seconds, si
 from plots.axes import WIDE, count_axis, log_axis
 from plots.columns import Columns
 from plots.facts import Facts
-from plots.finding import finding
 from plots.labels import SIZE, Mark, draw_limit, draw_marks, mark_rows, name_end, settle, strip_height
 from plots.page import nothing_page, page, variant_frame
 from plots.series import broken, thinned
 from plots.sockets import Floats, gap_s
 from plots.states import IN_SIGHT
 from plots.style import HALO, INK, QUIET, house_style
-from plots.words import count, rate, seconds, si
 
 LIGHTEST = 0.88
 """The colour map's end is left out: its yellow is hard to see on white."""
@@ -36,18 +35,18 @@ MOST, SPIKES = 900, 150
 def ports_ran_short(columns: Columns, facts: Facts) -> bool:
     """Whether a portrait shows something: with few ports held, all of its points are at the left edge."""
     measured = facts.measured_knee_ports is not None or facts.measured_exhaustion_s is not None
-    return measured or (facts.ports is not None and columns.sockets.most_ports >= IN_SIGHT * facts.ports)
+    return measured or columns.sockets.most_ports >= IN_SIGHT * facts.ports
 
 
 def portrait(columns: Columns, facts: Facts) -> Figure:
     """One point an interval: connections established per second, at the ports held in its middle."""
     with house_style():
-        frame = variant_frame(columns, facts, finding(columns, facts))
+        frame = variant_frame(columns, facts, facts.headline)
         t_s, ports, per_s = _points(columns)
         if not t_s.size:
             return nothing_page(frame, "No interval of the load lies between two samples: nothing to draw")
         # The limit is always shown: the distance from it is a result.
-        right = 1.06 * max(float(ports.max()), facts.ports or 1.0)
+        right = 1.06 * max(float(ports.max()), facts.ports)
         marks = [mark for mark in _marks(facts) if mark.x <= right]
         rows = mark_rows(marks, right)
         figure = page(frame, 4.6 + strip_height(rows))
@@ -59,7 +58,7 @@ def portrait(columns: Columns, facts: Facts) -> Figure:
         _draw_path(figure, axes, t_s, ports, np.maximum(per_s, floor))
         if floor and not per_s.all():
             name_end(axes, None, floor, "nothing established", QUIET)
-        if ceiling is not None and facts.ports:
+        if ceiling is not None:
             # A higher rate lasts only until the ports are used up: each is held for that time (K2, K7).
             held = seconds(facts.ports / ceiling)
             draw_limit(axes, ceiling, f"sustained ceiling, ports / {held} = {rate(ceiling)}")
@@ -132,6 +131,5 @@ def _marks(facts: Facts) -> list[Mark]:
     if facts.measured_knee_ports is not None:
         held = count(facts.measured_knee_ports)
         marks.append(Mark(facts.measured_knee_ports, f"measured knee {held}", strong=True))
-    if facts.ports is not None:
-        marks.append(Mark(facts.ports, f"all {count(facts.ports)} ports", strong=True))
+    marks.append(Mark(facts.ports, f"all {count(facts.ports)} ports", strong=True))
     return sorted(marks, key=lambda mark: mark.x)

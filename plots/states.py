@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from loadgen.tcp import Side, State
+from loadgen.text.numbers import count, si, significant
 from plots.axes import count_axis
 from plots.columns import Columns
 from plots.facts import Facts
@@ -17,7 +18,6 @@ from plots.panels import Panel
 from plots.series import crest
 from plots.sockets import Sockets
 from plots.style import STATES, Stroke, say
-from plots.words import count, si, significant
 
 IN_SIGHT = 0.25
 """A limit is drawn if a quarter of it is reached: otherwise it would only flatten the curves."""
@@ -65,9 +65,9 @@ def limits_of(columns: Columns, facts: Facts, side: Side) -> list[tuple[float, s
     waiting = columns.sockets.peak(side, State.TIME_WAIT)
     held = columns.sockets.most_ports if side is Side.CLIENT else waiting
     limits: list[tuple[float, float, str]] = []
-    if facts.ports is not None and side is Side.CLIENT:
+    if side is Side.CLIENT:
         limits.append((held, facts.ports, f"all {count(facts.ports)} client ports"))
-    if facts.ports is not None and side is Side.SERVER:
+    if side is Side.SERVER:
         # A tuple in TIME-WAIT is opened again (K13), and a client whose ports come back at once reuses ports
         # of one parity only (K8): there are so many tuples.
         limits.append((held, facts.ports / 2, f"half of {count(facts.ports)} client ports"))

@@ -7,15 +7,14 @@ from matplotlib.figure import Figure
 
 from loadgen.records.gaps import GAP, Gap, GapCause
 from loadgen.records.types import Event
+from loadgen.text.numbers import count, seconds
 from plots.columns import Columns
 from plots.facts import Facts
-from plots.finding import finding
 from plots.labels import Mark, draw_marks, hatch, mark_rows, settle, strip_height
 from plots.page import nothing_page, page, variant_frame
 from plots.panels import connect_panel, error_panel, rate_panel
 from plots.states import state_panels
 from plots.style import SHADE, house_style
-from plots.words import count, seconds
 
 SILENT = frozenset({"origin", "lab", "driver", "processes", "served", "sample_check", "settled", GAP})
 """Events that every run has, at instants that the time axis shows already; gaps are hatched."""
@@ -24,7 +23,7 @@ SILENT = frozenset({"origin", "lab", "driver", "processes", "served", "sample_ch
 def timeline(columns: Columns, facts: Facts) -> Figure:
     """Stacked panels over seconds since the load began; shaded if there is no load."""
     with house_style():
-        frame = variant_frame(columns, facts, finding(columns, facts))
+        frame = variant_frame(columns, facts, facts.headline)
         if columns.empty:
             return nothing_page(frame)
         gaps = columns.load_gaps

@@ -1,7 +1,7 @@
-"""`python -m servers`: reads a plan, one JSON line, from standard input; answers with JSON lines.
+"""`python -m servers`: reads a plan, one JSON line, from standard input; writes JSON lines.
 
-The end of standard input does not stop it; SIGTERM and SIGINT do. Exit: 0 when asked to stop, 1 when all
-workers were lost, 2 for a plan that cannot be served.
+The end of standard input does not stop it; SIGTERM and SIGINT do. Exit: 0 after a stop signal, 1 if all
+workers have failed, 2 for a plan that cannot be served.
 """
 
 import sys
@@ -22,7 +22,7 @@ def main() -> int:
     except OSError as error:
         return _fail(2, f"cannot listen: {error}")
     except WorkersLostError:
-        return _fail(1, "all workers were lost")
+        return _fail(1, "all workers have failed")
     finally:
         lines.close()
     return 0

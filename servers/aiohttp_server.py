@@ -1,14 +1,14 @@
-"""The server that users run: an aiohttp.web application that honours the same behaviour.
+"""The server that users run: an aiohttp.web application with the same behaviour.
 
-aiohttp closes as HTTP says; a behaviour may say otherwise. Two seams of its public interface are enough:
+aiohttp closes as HTTP has it; a behaviour may differ. Two parts of its public interface are enough:
 
 - The application runs on `web.AppRunner`, whose `server` is a factory of plain asyncio protocols. Each
-  stands on a `Connection` and sees, as its transport, a `_Door`: when aiohttp closes it, the connection
-  closes, by its own method and as the active closer that it may be.
+  has a `Connection` below it, and a `_Transport` in place of the real one: when aiohttp closes that, the
+  connection is closed by the behaviour's method, and as the active closer that it may be.
 - `Response.keep_alive` is a public property that aiohttp reads to decide whether it goes on. Overridden, it
-  keeps aiohttp answering where the client is to close, also after HTTP/1.0 or `Connection: close`.
+  keeps aiohttp answering if the client is to close, also after HTTP/1.0 or `Connection: close`.
 
-Idle timeouts are the connection's too, for aiohttp's own would not say that it was one.
+Idle timeouts are the connection's too: aiohttp's own look like its other closes.
 """
 
 import asyncio
@@ -37,15 +37,15 @@ class AiohttpConnection(Connection, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.opened()
-        self._inner.connection_made(_Door(self))
+        self._inner.connection_made(_Transport(self))
 
     def data_received(self, data: bytes) -> None:
         if not self.closing:
-            self.heard(data)
+            self.received(data)
             self._inner.data_received(data)
 
     def eof_received(self) -> bool:
-        return self.heard_fin()
+        return self.received_fin()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost(exc)
@@ -68,7 +68,7 @@ class AiohttpConnection(Connection, asyncio.Protocol):
     def unsent(self) -> int:
         return self.transport.get_write_buffer_size()
 
-    def hear(self) -> None:
+    def read_on(self) -> None:
         self.transport.resume_reading()
 
     def leave(self) -> None:
@@ -82,14 +82,14 @@ class AiohttpConnection(Connection, asyncio.Protocol):
             super().close_first()
 
     def given_up(self) -> None:
-        """aiohttp closes: behind us, after a final response; or of its own, for a malformed request."""
+        """aiohttp closes: after a final response, which has closed already; or for a malformed request."""
         if not self.closing:
             self.service.served.malformed += 1
             self.close_first()
 
 
-class _Door(asyncio.Transport):
-    """The transport that aiohttp sees: the real one, but for closing."""
+class _Transport(asyncio.Transport):
+    """The transport that aiohttp sees: the real one, except for closing."""
 
     def __init__(self, connection: AiohttpConnection) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class _Door(asyncio.Transport):
 
 
 class _Response(web.Response):
-    """A response that says itself whether aiohttp goes on, and reports when it is written."""
+    """A response that decides whether aiohttp goes on, and reports when it is written."""
 
     def __init__(self, reply: Reply, connection: AiohttpConnection, body: bytes) -> None:
         super().__init__(status=reply.status, headers={"Server": SERVER, **reply.headers()}, body=body)
@@ -146,15 +146,15 @@ async def connection_factory(service: Service) -> Callable[[socket.SocketType], 
     body = b"x" * service.behaviour.response_size
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        door = request.transport
+        transport = request.transport
         async for _ in request.content.iter_any():
             pass
         if delay_s:
             await asyncio.sleep(delay_s)
-        if not isinstance(door, _Door) or door.is_closing():
+        if not isinstance(transport, _Transport) or transport.is_closing():
             raise ConnectionResetError("the client has gone meanwhile")
-        reply = door.connection.take()
-        return _Response(reply, door.connection, body[: reply.length])
+        reply = transport.connection.take()
+        return _Response(reply, transport.connection, body[: reply.length])
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
@@ -166,7 +166,7 @@ async def connection_factory(service: Service) -> Callable[[socket.SocketType], 
     assert server is not None
 
     def make(bare: socket.SocketType) -> None:
-        # uvloop wants the class it knows, and makes the socket non-blocking itself.
+        # uvloop accepts this class only, and makes the socket non-blocking itself.
         sock = socket.socket(fileno=bare.detach())
         made = service.loop.connect_accepted_socket(lambda: AiohttpConnection(service, sock, server()), sock)
         opening = service.loop.create_task(made)

@@ -1,8 +1,8 @@
 """One accepted connection, and how it ends.
 
-Who closed first is asked of the kernel at the moment of closing, not guessed from the order of callbacks,
-which may lag behind: a FIN can wait unread behind a request. The server's own FIN is sent by shutdown();
-then everything is read until the client's FIN. close() alone would answer unread or late bytes by RST (K4).
+Which side closed first is read from the kernel at the moment of closing. The order of callbacks may lag
+behind: a FIN can wait unread behind a request. The server's own FIN is sent by shutdown(); then everything is
+read until the client's FIN. close() alone would answer unread or late bytes by RST (K4).
 """
 
 import asyncio
@@ -20,7 +20,8 @@ from servers.request import Memo, Message, RequestReader
 from servers.response import MALFORMED, Replies, Reply, Writer
 
 LINGER_S = 2.0
-"""After its own FIN the server waits so long for the client's; then the kernel is alone with it (K5)."""
+"""After its own FIN the server waits so long for the client's. After close(), the kernel times the orphan
+out (K5)."""
 
 FLUSH_S = 30.0
 """So long a client may take to make room for the last response; then the connection is reset."""
@@ -89,8 +90,8 @@ class Service:
 class Connection(ABC):
     """Counts what one client does and decides when to close; a kind of server moves the bytes.
 
-    It says `opened`, `heard`, `heard_fin` and `lost`. For each request in the queue it calls `take`, and
-    once the response is written, `answered`.
+    That calls `opened`, `received`, `received_fin` and `lost`. For each request in the queue it calls `take`,
+    and once the response is written, `answered`.
     """
 
     __slots__ = (
@@ -114,7 +115,7 @@ class Connection(ABC):
         self.deadline = NEVER
         """When `expire` is due: idle for too long, or no FIN from a client that was closed."""
         self._reader: RequestReader | None = None
-        """None as long as everything read was known by heart."""
+        """None as long as everything read was found in the memo."""
         self._taken = 0
         self._in_hand = False
         """A request was taken, its response is not yet written."""
@@ -132,7 +133,7 @@ class Connection(ABC):
         """Bytes written that the kernel has not yet taken."""
 
     @abstractmethod
-    def hear(self) -> None:
+    def read_on(self) -> None:
         """Read, although a client that is slow to take its responses may have had its reading paused."""
 
     @abstractmethod
@@ -143,7 +144,7 @@ class Connection(ABC):
     def drop(self) -> None:
         """Close now."""
 
-    # What it sees and does.
+    # What a kind of server calls.
 
     def opened(self) -> None:
         service = self.service
@@ -152,7 +153,7 @@ class Connection(ABC):
         if service.idle_s:
             self.deadline = service.loop.time() + service.idle_s
 
-    def heard(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
         """Bytes came; the requests they complete are in the queue."""
         service = self.service
         messages = service.memo.get(data) if self._reader is None else None
@@ -163,8 +164,8 @@ class Connection(ABC):
             self.queue.extend(messages)
             self.deadline = NEVER
 
-    def heard_fin(self) -> bool:
-        """The client's FIN came. False where nothing is left to do but to close."""
+    def received_fin(self) -> bool:
+        """The client's FIN came. False if nothing is left to do but to close."""
         self.peer_closed = True
         if not self._ended:
             self._ended = True
@@ -199,7 +200,7 @@ class Connection(ABC):
                 self.deadline = service.loop.time() + service.idle_s
 
     def lost(self, error: Exception | None) -> None:
-        """Nothing moves any more."""
+        """Nothing is sent or received any more."""
         service = self.service
         service.connections.discard(self)
         if service.stopping and not service.connections:
@@ -237,7 +238,7 @@ class Connection(ABC):
         if self.peer_closed:
             self.leave()
             return
-        self.hear()
+        self.read_on()
         self._close_when_sent()
 
     def _close_when_sent(self, poll_s: float = FLUSH_POLL_S) -> None:
@@ -252,11 +253,11 @@ class Connection(ABC):
                 self.deadline = service.loop.time() + FLUSH_S
             service.loop.call_later(poll_s, self._close_when_sent, min(2 * poll_s, FLUSH_POLL_MOST_S))
         elif self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED:
-            pass  # The client was first. Reading is about to say so.
+            pass  # The client was first, which the next read shows.
         elif by_fin:
             try:
                 self.sock.shutdown(socket.SHUT_WR)
-            except OSError:  # ENOTCONN: the client's RST came a moment ago, and reading will say so.
+            except OSError:  # ENOTCONN: the client's RST came a moment ago, which the next read shows.
                 return
             self._ended = True
             service.served.fin += 1
@@ -265,7 +266,7 @@ class Connection(ABC):
             self.reset()
 
     def reset(self) -> None:
-        """Send RST now (K4); after an end that is counted, only let go."""
+        """Send RST now (K4); after an end that is counted, only close."""
         if not self._ended:
             self._ended = True
             self.service.served.rst += 1
@@ -274,5 +275,5 @@ class Connection(ABC):
 
 
 def _all_sent(sock: socket.SocketType) -> bool:
-    """Whether the kernel has sent all that was written, if not had it acknowledged."""
+    """Whether the kernel has sent all that was written, acknowledged or not."""
     return not any(fcntl.ioctl(sock, SIOCOUTQNSD, bytes(4)))

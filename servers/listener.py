@@ -100,7 +100,7 @@ def listening_socket(host: str, port: int, backlog: int) -> socket.socket:
 
 
 def bound_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A socket bound to an address; a `shared` one only where the others are. Raises OSError."""
+    """A socket bound to an address, which a `shared` one shares with other shared ones. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

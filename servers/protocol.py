@@ -3,10 +3,10 @@
 A load generator must not find its limit here. A transport and a task for each connection would cost more
 than all else that is done for it, so a connection is one object whose socket waits in the `Poller`. Its
 system calls are those that TCP needs: accept4, epoll_ctl, recv, send, shutdown, recv, close. Two more are
-getsockname, by which Python makes a socket object, and getsockopt, the question who closed first.
+getsockname, by which Python makes a socket object, and getsockopt, which shows who closed first.
 
-Nobody starves: accepts and ready sockets have their turns in bounded batches, and a connection reads once
-in a turn.
+No connection starves: accepts and ready sockets have their turns in bounded batches, and a connection reads
+once in a turn.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class ProtocolConnection(Connection):
         if events & EPOLLOUT:
             self._flush()
         elif self.peer_closed:
-            # EPOLLHUP, unasked: a client that closed its half early has reset the rest.
+            # EPOLLHUP comes without being asked for: a client that closed its half early has reset the rest.
             self.drop()
         else:
             self._read()
@@ -59,12 +59,12 @@ class ProtocolConnection(Connection):
             self.lost(error)
             return
         if not data:
-            if self.heard_fin():
-                self.hear()
+            if self.received_fin():
+                self.read_on()
             else:
                 self.leave()
         elif not self.closing:
-            self.heard(data)
+            self.received(data)
             if self._timer is None:
                 self._go_on()
 
@@ -87,7 +87,7 @@ class ProtocolConnection(Connection):
             self.answered(reply)
 
     def _send(self, data: bytes | memoryview, last: bool) -> bool:
-        """Send what the kernel takes and keep the rest. False where the connection is lost."""
+        """Send what the kernel takes and keep the rest. False if the connection is lost."""
         try:
             sent = self.sock.send(data, LAST if last and self.service.by_fin else MSG_DONTWAIT)
         except BlockingIOError:
@@ -97,7 +97,7 @@ class ProtocolConnection(Connection):
             return False
         if sent < len(data) or self._unsent:
             self._unsent = memoryview(data)[sent:]
-            self.hear()
+            self.read_on()
         return True
 
     def _flush(self) -> None:
@@ -108,13 +108,13 @@ class ProtocolConnection(Connection):
         elif self._timer is None:
             self._go_on()
 
-    # What a connection asks of its kind.
+    # How this kind of server moves bytes.
 
     def unsent(self) -> int:
         return len(self._unsent)
 
-    def hear(self) -> None:
-        """Watch for what can be dealt with now."""
+    def read_on(self) -> None:
+        """Watch for the events that can be handled now."""
         reads = not self.peer_closed and (self.closing or not self._unsent)
         events = (EPOLLIN if reads else 0) | (EPOLLOUT if self._unsent else 0)
         if events != self._watched:
@@ -125,7 +125,7 @@ class ProtocolConnection(Connection):
         if self._unsent:
             self.closing = True
             self.deadline = self.service.loop.time() + FLUSH_S
-            self.hear()
+            self.read_on()
         else:
             self.drop()
 

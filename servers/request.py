@@ -1,7 +1,7 @@
 """Bytes to requests, without I/O. h11 parses; what it has parsed once is remembered.
 
-The reader says what was asked. What a server makes of it (who closes, when) is not its business: each
-request is read for itself, also one that follows a `Connection: close`.
+The reader returns requests. Which side closes, and when, is decided elsewhere: each request is read for
+itself, also one that follows a `Connection: close`.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ MEMO_BYTES = 4096
 class Request(NamedTuple):
     """A whole request, its body read and dropped.
 
-    `persistent` tells whether HTTP lets the connection live on after it (RFC 9112, section 9.3);
-    `keep_alive` that the client asked for it by name.
+    `persistent`: whether HTTP keeps the connection open after it (RFC 9112, section 9.3); `keep_alive`:
+    whether the client asked for that by name.
     """
 
     version: Literal["1.0", "1.1"]
@@ -37,7 +37,7 @@ class Malformed(NamedTuple):
 
 Message = Request | Malformed
 Memo = dict[bytes, Sequence[Message]]
-"""Bytes that are whole requests, and what they say. One for all readers of a process."""
+"""Bytes that are whole requests, and those requests. One for all readers of a process."""
 
 
 class RequestReader:
@@ -89,7 +89,7 @@ class RequestReader:
                 return messages
             assert self._head is not None
             messages.append(self._head)
-            # h11 starts a next request only after our response; a new parser needs no such play.
+            # h11 starts a next request only after our response; a new parser needs none.
             data = parser.trailing_data[0]
             parser = h11.Connection(h11.SERVER)
             self._parser = None
@@ -118,4 +118,4 @@ def _request(event: h11.Request) -> Request:
     if event.http_version == b"1.0":
         persistent = keep_alive and b"close" not in options
         return Request("1.0", event.method.decode("ascii"), persistent, keep_alive)
-    raise h11.RemoteProtocolError(f"HTTP/{event.http_version.decode('ascii')} is not spoken here")
+    raise h11.RemoteProtocolError(f"HTTP/{event.http_version.decode('ascii')} is not supported")

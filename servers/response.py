@@ -20,15 +20,14 @@ _REFUSED = int(HTTPStatus.METHOD_NOT_ALLOWED)
 MALFORMED = int(HTTPStatus.BAD_REQUEST)
 
 REPLIES = 1024
-"""A load's clients ask the same again and again; a server that counts aloud has a reply for each count."""
+"""A load's clients ask the same again and again; a server that announces its count has a reply for each."""
 
 
 class Reply(NamedTuple):
     """What is answered to one request; equal replies are equal bytes within a second.
 
-    `final` tells that the connection ends after it, whoever closes; `closes` that the server does; `left`
-    is the number of further requests that it takes, None where it does not say; `timeout_s` likewise for
-    idling.
+    `final`: the connection ends after it, whichever side closes; `closes`: the server closes; `left`: how
+    many further requests it takes, `timeout_s`: how long it may be idle, each None if that is not announced.
     """
 
     version: str
@@ -51,8 +50,8 @@ class Reply(NamedTuple):
         elif self.keep_alive:
             fields["Connection"] = "keep-alive"
             hints = {"timeout": self.timeout_s, "max": self.left}
-            if told := [f"{name}={value}" for name, value in hints.items() if value is not None]:
-                fields["Keep-Alive"] = ", ".join(told)
+            if listed := [f"{name}={value}" for name, value in hints.items() if value is not None]:
+                fields["Keep-Alive"] = ", ".join(listed)
         return fields
 
 
@@ -70,19 +69,19 @@ class Replies:
     def to(self, message: Message, served: int, stopping: bool) -> Reply:
         """The reply to `message`, the `served`-th exchange of its connection."""
         final = served >= self._requests or stopping or not message.persistent
-        # A count that is not told makes no difference.
-        told = served if message.keep_alive and self._server_closes else 0
-        return self._known(message, final, stopping, told)
+        # A count that is not announced makes no difference.
+        announced = served if message.keep_alive and self._server_closes else 0
+        return self._known(message, final, stopping, announced)
 
-    def _reply(self, message: Message, final: bool, stopping: bool, told: int) -> Reply:
+    def _reply(self, message: Message, final: bool, stopping: bool, announced: int) -> Reply:
         if isinstance(message, Malformed):
             return Reply("1.1", MALFORMED, final=True, closes=True, length=0, body=False)
         behaviour = self._behaviour
         closes = final and (self._server_closes or stopping)
         keep_alive = message.keep_alive and not final
-        # A hint is given only where it is true: `max` where the server counts, `timeout` (whole
-        # seconds, rounded down: the server waits at least that long) where it watches the clock.
-        left = behaviour.requests - told if keep_alive and self._server_closes else None
+        # A hint is given only if it is true: `max` if the server counts, `timeout` (whole seconds, rounded
+        # down: the server waits at least that long) if it has an idle timeout.
+        left = behaviour.requests - announced if keep_alive and self._server_closes else None
         timeout_s = (behaviour.idle_timeout_ns // 1_000_000_000 or None) if keep_alive else None
         found = message.method in ("GET", "HEAD")
         status, length = (_OK, behaviour.response_size) if found else (_REFUSED, 0)

@@ -1,4 +1,4 @@
-"""The master of a server: forks the workers, passes on what they say, adds up their counts."""
+"""The master of a server: forks the workers, passes on their messages, adds up their counts."""
 
 import ctypes
 import os
@@ -15,17 +15,17 @@ from loadgen.wire.lines import Lines
 from servers.lines import AcceptError, Gap, Line, Listening, Served, WorkerExited, from_json, to_json
 from servers.listener import bound_socket, share
 from servers.plan import Plan
-from servers.worker import DRAIN_S, STOP_SIGNALS, heeded, run_worker
+from servers.worker import DRAIN_S, STOP_SIGNALS, run_worker, stop_signals
 
 GRACE_S = DRAIN_S + 3.0
-"""A worker that has not ended so long after it was asked to is killed."""
+"""A worker that has not ended so long after a stop signal is killed."""
 POLL_S = 0.25
 
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 
 class WorkersLostError(Exception):
-    """All workers ended although nobody asked them to."""
+    """All workers ended without a stop signal."""
 
 
 @dataclass(slots=True)
@@ -34,13 +34,13 @@ class _Worker:
 
     pid: int
     pipe: int
-    """Read end of the pipe it talks on, which ends when the worker does."""
+    """Read end of the pipe that it writes to, which ends when the worker does."""
     rest: bytes = b""
     listening: bool = False
     served: bool = False
 
     def lines(self) -> list[Line] | None:
-        """What it has said since; None when it has ended."""
+        """Its messages since the last time; None if it has ended."""
         data = os.read(self.pipe, 65536)
         if not data:
             return None
@@ -57,8 +57,8 @@ def serve_blocking(plan: Plan, emit: Callable[[Line], None]) -> Served:
     """Serve until SIGTERM or SIGINT; return the counts of all workers.
 
     Emits `Listening` once every worker accepts, `AcceptError` and `WorkerExited` as they happen and, last,
-    `Served`. Runs in the main thread of a process without other threads: it forks. Raises OSError where
-    the addresses cannot be bound, WorkersLostError where no worker is left.
+    `Served`. Runs in the main thread of a process without other threads: it forks. Raises OSError if
+    the addresses cannot be bound, WorkersLostError if no worker is left.
     """
     with ExitStack() as reserved:
         port = plan.port
@@ -80,11 +80,11 @@ class _Master:
         """Those alive, by pid."""
         self._announced = False
         self._kill_at: float | None = None
-        """None until asked to stop; then the end of patience, in seconds of time.monotonic()."""
+        """None before a stop signal; then when workers are killed, in seconds of time.monotonic()."""
         self._total = Served()
 
     def run(self) -> Served:
-        with self._stop_signals(), selectors.DefaultSelector() as selector:
+        with self._passing_stops_on(), selectors.DefaultSelector() as selector:
             # Blocked across fork: a worker lets them in when its own handlers stand.
             signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
             try:
@@ -96,7 +96,7 @@ class _Master:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
             while self._workers:
                 for key, _events in selector.select(POLL_S):
-                    self._listen_to(key.data, selector)
+                    self._read_from(key.data, selector)
                 if self._kill_at is not None and time.monotonic() > self._kill_at:
                     self._signal(signal.SIGKILL)
         self._emit(self._total)
@@ -104,7 +104,7 @@ class _Master:
             raise WorkersLostError
         return self._total
 
-    def _listen_to(self, worker: _Worker, selector: selectors.BaseSelector) -> None:
+    def _read_from(self, worker: _Worker, selector: selectors.BaseSelector) -> None:
         lines = worker.lines()
         if lines is None:
             del self._workers[worker.pid]
@@ -120,7 +120,7 @@ class _Master:
                     worker.served = True
                     self._total.add(line)
                 case Gap():
-                    # Before the load, waiting for the others is no matter.
+                    # Before the load, the wait for the others is not a gap.
                     if self._announced:
                         self._emit(line)
                 case AcceptError() | WorkerExited():
@@ -160,14 +160,14 @@ class _Master:
             os._exit(status)
 
     @contextmanager
-    def _stop_signals(self) -> Generator[None]:
-        """Within, a stop signal is passed on to the workers, as often as it comes."""
+    def _passing_stops_on(self) -> Generator[None]:
+        """Within, every stop signal is passed on to the workers."""
 
         def stop(_number: int, _frame: object) -> None:
             self._kill_at = time.monotonic() + GRACE_S
             self._signal(signal.SIGTERM)
 
-        before = {number: signal.signal(number, stop) for number in heeded()}
+        before = {number: signal.signal(number, stop) for number in stop_signals()}
         try:
             yield
         finally:
@@ -180,6 +180,6 @@ class _Master:
 
 
 def say(lines: Lines, line: Line) -> None:
-    """Say a line, or leave out what the totals count as well where the reader is too far behind."""
+    """Write a line; if the reader is too far behind, leave out what the totals count as well."""
     if not (lines.full and isinstance(line, AcceptError)):
         lines.put(to_json(line))

@@ -19,28 +19,28 @@ from servers.plan import Kind, Plan
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 DRAIN_S = 2.0
-"""Once asked to stop, exchanges in hand may take so long; then their connections are reset."""
+"""After a stop signal, exchanges under way may take so long; then their connections are reset."""
 
 SWEEPS_PER_TIMEOUT = 10
 SWEEP_MOST_S = 0.5
 SWEEP_LEAST_S = 0.01
 
 
-def heeded() -> list[signal.Signals]:
-    """The stop signals, but for those that the caller ignores, as `nohup` does."""
+def stop_signals() -> list[signal.Signals]:
+    """The stop signals, except those that the caller ignores, as `nohup` does."""
     return [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def run_worker(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
+def run_worker(plan: Plan, port: int, report: Callable[[Line], None]) -> None:
     """Serve until a stop signal, which the caller has blocked; then drain. Raises OSError for the listeners.
 
-    Says `Listening` when ready, `AcceptError` and `Gap` as they come and `Served` at the end.
+    Reports `Listening` when ready, `AcceptError` and `Gap` as they occur and `Served` at the end.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(plan, port, say))
+        runner.run(_serve(plan, port, report))
 
 
-async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
+async def _serve(plan: Plan, port: int, report: Callable[[Line], None]) -> None:
     loop = asyncio.get_running_loop()
     service = Service(plan.behaviour, loop)
     served = service.served
@@ -49,10 +49,10 @@ async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
     def failed(error: OSError) -> None:
         name = errno.errorcode.get(error.errno or 0, str(error))
         served.accept_errors[name] = served.accept_errors.get(name, 0) + 1
-        say(AcceptError(os.getpid(), name))
+        report(AcceptError(os.getpid(), name))
 
     stop = asyncio.Event()
-    for number in heeded():
+    for number in stop_signals():
         loop.add_signal_handler(number, stop.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
@@ -60,9 +60,9 @@ async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
     listeners = [Listener(sock, loop, make, failed) for sock in sockets]
     for listener in listeners:
         listener.start()
-    say(Listening(port, (os.getpid(),)))
+    report(Listening(port, (os.getpid(),)))
 
-    sweeping = loop.create_task(_sweep(service, say))
+    sweeping = loop.create_task(_sweep(service, report))
     await stop.wait()
     for listener in listeners:
         listener.close()
@@ -70,7 +70,7 @@ async def _serve(plan: Plan, port: int, say: Callable[[Line], None]) -> None:
     service.stop()
     await _drain(service)
     sweeping.cancel()
-    say(served)
+    report(served)
 
 
 async def _connection_factory(kind: Kind, service: Service) -> Callable[[socket.SocketType], object]:
@@ -82,14 +82,14 @@ async def _connection_factory(kind: Kind, service: Service) -> Callable[[socket.
     return protocol.connection_factory(service)
 
 
-async def _sweep(service: Service, say: Callable[[Line], None]) -> None:
-    """End the connections whose time is up: one timer for all, not one each. Says where it comes too late."""
+async def _sweep(service: Service, report: Callable[[Line], None]) -> None:
+    """End the connections whose time is up: one timer for all, not one each. A sweep too late is a `Gap`."""
     period_s = min(max((service.idle_s or NEVER) / SWEEPS_PER_TIMEOUT, SWEEP_LEAST_S), SWEEP_MOST_S)
     pulse = Pulse(round(period_s * 1e9))
     while True:
         await asyncio.sleep(period_s)
         if (span := pulse.beat()) is not None:
-            say(Gap(os.getpid(), span.start_ns, span.end_ns))
+            report(Gap(os.getpid(), span.start_ns, span.end_ns))
         service.sweep()
 
 

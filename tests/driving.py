@@ -23,7 +23,7 @@ from loadgen.lab.spec import LabSpec
 from loadgen.records.latency import Counts, Tag
 from loadgen.records.types import Closes, Interval
 from loadgen.scenario.choices import Driver
-from loadgen.tcp import CloseMethod, Closer, Side
+from loadgen.tcp import NO_PORT, CloseMethod, Closer, Side
 from servers.behaviour import Behaviour
 from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
@@ -89,6 +89,9 @@ class Driven:
 
     def check(self) -> None:
         """What must hold however a load went: every count is in one place."""
+        for each in self.intervals:
+            assert (each.no_port_ns is not None) == bool(NO_PORT & each.errors.keys())
+            assert each.no_port_ns is None or each.start_ns <= each.no_port_ns <= each.end_ns
         assert self.total("attempts") > 0
         assert self.total("attempts") == self.total("succeeded") + sum(self.errors.values())
         assert self.total("opened") == self.total("attempts") - self.failed(*NO_SYN)

@@ -1,17 +1,25 @@
 """Made-up runs: records and documents as a real one would leave them, for tests of what reads them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from loadgen.records.directory import RunDirectory
-from loadgen.records.types import Event, Interval, Record, Sample, SideSample
+from loadgen.analysis.caveats.caveat import Caveat
+from loadgen.analysis.headline import headline
+from loadgen.analysis.reread import Asked, reread
+from loadgen.analysis.summary import VariantSummary
+from loadgen.model.predict import Prediction
+from loadgen.records.directory import Info, RunDirectory
+from loadgen.records.types import Event, Interval, Record, Sample, SideSample, plain
+from loadgen.scenario.document import Scenario
+from loadgen.scenario.schema import resolved
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from plots.columns import Columns, columns_of
 from plots.facts import Facts, facts_of, run_of
+from plots.figures import draw
 
 S = 1_000_000_000
 PORTS, KNEE = 28_232, 14_116
@@ -33,8 +41,8 @@ class Story:
     connection: Mapping[str, Any] = field(
         default_factory=lambda: {"http": "1.0", "requests": 1, "closer": "client", "close": "fin"}
     )
-    metrics: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
-    caveats: Sequence[Mapping[str, Any]] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    caveats: Sequence[Caveat] = ()
     ceiling: float | None = None
     knee: int | None = None
 
@@ -202,33 +210,69 @@ def http10() -> dict[str, Story]:
     }
 
 
-def info_of(stories: Mapping[str, Story], quick: bool = False, status: str = "finished") -> dict[str, Any]:
+def scenario_of(stories: Mapping[str, Story]) -> Scenario:
     load = {"closed_loop": {"connections": 64}, "duration": "25s"}
+    return Scenario.model_validate(
+        {
+            "title": "HTTP/1.0: who closes first pays",
+            "question": "Which side collects TIME-WAIT, and what does that do to throughput?",
+            "variants": [
+                {"name": name, "connection": story.connection, "load": load}
+                for name, story in stories.items()
+            ],
+        }
+    )
+
+
+def prediction_of(story: Story) -> Prediction:
+    """What the model is made to expect: nothing but the story's knee and ceiling."""
+    unknown = dict.fromkeys(field.name for field in fields(Prediction))
+    known = {"ports": PORTS, "knee_ports": story.knee, "ceiling_per_s": story.ceiling}
+    return Prediction(**{**unknown, "rate_assumed": False, "assumptions": (), **known})
+
+
+def asked_for(stories: Mapping[str, Story], **info: Any) -> Asked:
+    predictions = {name: prediction_of(story) for name, story in stories.items()}
+    return Asked(cast(Info, info_of(stories, **info)), scenario_of(stories), predictions)
+
+
+def info_of(stories: Mapping[str, Story], quick: bool = False, status: str = "finished") -> dict[str, Any]:
     return {
         "schema_version": 1,
         "id": "20261120T213005Z-http10",
         "status": status,
         "started_at": "2026-11-20T21:30:05Z",
         "quick": quick,
-        "scenario": {
-            "title": "HTTP/1.0: who closes first pays",
-            "question": "Which side collects TIME-WAIT, and what does that do to throughput?",
-            "variants": [
-                {"name": name, "lab": {}, "connection": story.connection, "load": load}
-                for name, story in stories.items()
-            ],
-        },
+        "scenario": resolved(scenario_of(stories)),
         "environment": {"kernel": "6.18.5", "cpus": 2, "python": "3.12.3", "churn": "0.1.0"},
-        "variants": {
-            name: {"prediction": {"ports": PORTS, "knee_ports": story.knee, "ceiling_per_s": story.ceiling}}
-            for name, story in stories.items()
-        },
+        "variants": {name: {"prediction": plain(prediction_of(story))} for name, story in stories.items()},
     }
 
 
-def summary_of(stories: Mapping[str, Story]) -> dict[str, Any]:
-    variants = {name: {"metrics": story.metrics, "caveats": story.caveats} for name, story in stories.items()}
-    return {"schema_version": 1, "verdict": "", "valid": True, "variants": variants}
+def summary_of(name: str, story: Story) -> VariantSummary:
+    """The summary that a story is made to have."""
+    return VariantSummary(
+        name=name,
+        metrics={**story.metrics},
+        audit=(),
+        caveats=story.caveats,
+        expectations=(),
+        compared=(),
+        errors={},
+        verdict=headline(story.metrics),
+    )
+
+
+def facts_in(stories: Mapping[str, Story], **info: Any) -> dict[str, Facts]:
+    """The facts of each story, of one run."""
+    asked = asked_for(stories, **info)
+    run = run_of("20261120T213005Z-http10", asked)
+    return {
+        variant.name: facts_of(
+            run, variant, asked.predictions[variant.name], summary_of(variant.name, stories[variant.name])
+        )
+        for variant in asked.scenario.variants
+    }
 
 
 def written(directory: Path, stories: Mapping[str, Story], quick: bool = False) -> RunDirectory:
@@ -236,7 +280,6 @@ def written(directory: Path, stories: Mapping[str, Story], quick: bool = False) 
     run = RunDirectory(directory / "20261120T213005Z-http10")
     run.path.mkdir(parents=True)
     run.write_info(info_of(stories, quick))
-    run.write_summary(summary_of(stories))
     for name, story in stories.items():
         with run.writer(name) as writer:
             for record in story.records:
@@ -249,7 +292,9 @@ def t_of(record: Record) -> int:
 
 
 def told(story: Story, name: str = "short-client-closes", **info: Any) -> tuple[Columns, Facts]:
-    stories = {name: story}
-    document = info_of(stories, **info)
-    facts = facts_of(run_of(document["id"], document), name, document, summary_of(stories))
-    return columns_of(story.records), facts
+    return columns_of(story.records), facts_in({name: story}, **info)[name]
+
+
+def drawn(run: RunDirectory, *only: str) -> list[Path]:
+    """The figures of a run, or some of them, from its records."""
+    return draw(run, reread(run).summaries, only=only)

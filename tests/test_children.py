@@ -21,7 +21,7 @@ from plots.children import in_children
 from plots.figures import FORMATS, draw
 from plots.page import save
 from plots.timeline import timeline
-from tests.stories import client_closes, server_closes, told, written
+from tests.stories import client_closes, drawn, server_closes, summary_of, told, written
 
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 60
@@ -43,14 +43,15 @@ def test_each_figure_is_laid_out_once_and_drawn_once_a_format(
 
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", logged("L", ConstrainedLayoutEngine.execute))
     monkeypatch.setattr(Figure, "draw", logged("D", Figure.draw))
-    paths = draw(written(tmp_path / "run", {"a": server_closes(2), "b": client_closes(2)}))
+    paths = drawn(written(tmp_path / "run", {"a": server_closes(2), "b": client_closes(2)}))
     assert log.read_text().count("L") == len(paths) / len(FORMATS)
     assert log.read_text().count("D") == len(paths)
 
 
 def test_a_child_draws_what_the_parent_would(tmp_path: Path) -> None:
     story = client_closes(2)
-    for path in draw(written(tmp_path / "run", {"a": story}), only=["timeline-a"]):
+    run = written(tmp_path / "run", {"a": story})
+    for path in draw(run, [summary_of("a", story)], only=["timeline-a"]):
         here = tmp_path / path.name
         save(timeline(*told(story, "a")), here)
         assert path.read_bytes() == here.read_bytes()
@@ -71,7 +72,7 @@ def test_an_error_of_a_child_is_the_parents(tmp_path: Path) -> None:
     run = written(tmp_path, {"a": client_closes(2)})
     (run.figures / "timeline-a.svg").mkdir(parents=True)
     with pytest.raises(IsADirectoryError) as error:
-        draw(run)
+        drawn(run)
     assert str(run.figures / "timeline-a.svg") in str(error.value)
     assert multiprocessing.active_children() == []
 

@@ -27,7 +27,7 @@ from tests.unprivileged import as_ordinary_user
 
 ROOT = Path(__file__).parents[1]
 HTTP10 = ROOT / "scenarios" / "http10.yaml"
-COMMANDS = ("run", "check", "list", "plot", "serve", "doctor", "schema")
+COMMANDS = ("run", "check", "list", "plot", "serve", "doctor", "schema", "metrics")
 
 
 def refused(done: Done, code: int, *words: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
-from loadgen.drivers.uring.programs import SINK
+from loadgen.drivers.uring.entries import SINK
 from loadgen.engine.child import Child
 from loadgen.lab.topology import client_server_lab
 from loadgen.records.latency import Tag

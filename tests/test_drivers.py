@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from loadgen.drivers.aiohttp_client import AiohttpAttempt, AiohttpClient
-from loadgen.drivers.load import Attempt, ClosedLoad
+from loadgen.drivers.load import Attempt, ClosedLoad, Load
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
 from loadgen.drivers.sockets import connecting, fin_was_first, send_fin
@@ -22,7 +22,7 @@ from loadgen.kernel.tcp_info import state_of
 from loadgen.lab.topology import client_server_lab
 from loadgen.records.latency import LOWEST_NS, Counts, Tag
 from loadgen.scenario.choices import Arrivals, Driver
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase, State
+from loadgen.tcp import NO_PORT, CloseMethod, Closer, Failure, Fault, Phase, State
 from tests.driving import Bench, bench
 
 
@@ -35,6 +35,13 @@ def pair() -> Iterator[Bench]:
 def on_loopback(plan: Plan) -> Plan:
     """For a server inside the test's own process."""
     return replace(plan, sources=("127.0.0.1",), destinations=("127.0.0.1",))
+
+
+async def over(load: Load) -> None:
+    """Wait until a load that is ending has no connection left."""
+    while not load.over:
+        load.changed.clear()
+        await load.changed.wait()
 
 
 class Broken(ClosedLoad):
@@ -53,7 +60,7 @@ def test_a_bug_does_not_pass_for_a_success(pair: Bench) -> None:
         client.load = Broken(plan, ClosedLoop(1), tally, client.connect)
         client.load.begin(0)
         client.load.end()
-        await client.load.over.wait()
+        await over(client.load)
         await answered.wait()
         server.close()
         interval, _ = tally.take(0, 1)
@@ -93,7 +100,7 @@ def test_a_request_between_the_servers_fin_and_the_end_has_an_outcome(pair: Benc
         client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
         client.load.begin(monotonic_ns())
         client.load.end()
-        await client.load.over.wait()
+        await over(client.load)
         server.close()
         return tally
 
@@ -168,7 +175,7 @@ async def answered_by_hand(pair: Bench, kind: type[Host]) -> AsyncGenerator[Host
     with client.peer:
         await loop.sock_recv(client.peer, 1000)
         await loop.sock_sendall(client.peer, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        await client.load.over.wait()
+        await over(client.load)
         yield client
 
 
@@ -279,6 +286,22 @@ def test_a_tally_tells_how_late_starts_were_and_how_many_too_late() -> None:
     # One that was early was not late.
     assert latencies == [Counts(Tag.START, [LOWEST_NS, 10, 11], [1, 2, 1])]
     assert tally.take(1, 2)[0].late == 0
+
+
+@pytest.mark.parametrize("failure", sorted(NO_PORT))
+def test_a_tally_has_the_instant_of_the_first_failure_for_want_of_a_port(failure: Failure) -> None:
+    tally = Tally(ClosedLoop(1))
+    tally.fail(Failure(Phase.RECEIVE, Fault.TIMEOUT))
+    assert tally.take(0, 1)[0].no_port_ns is None
+    origin_ns = monotonic_ns()
+    tally.fail(failure)
+    soon_ns = monotonic_ns() - origin_ns
+    tally.fail(failure)
+    interval, _ = tally.take(1, 2, origin_ns)
+    assert interval.no_port_ns is not None
+    assert 0 <= interval.no_port_ns <= soon_ns
+    assert interval.errors == {failure: 2}
+    assert tally.take(2, 3)[0].no_port_ns is None
 
 
 @pytest.mark.parametrize("loop", [ClosedLoop(3), OpenLoop(7.5, Arrivals.POISSON, 9, 10)])

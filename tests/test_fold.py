@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from loadgen.analysis.fold import Fold, metric_names
+from loadgen.analysis.fold import Fold
+from loadgen.analysis.metric_names import MetricNames
+from loadgen.analysis.metrics import measure
 from loadgen.records.latency import Counts, Distribution, Latency, Tag
 from loadgen.records.types import Closes, Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
@@ -39,7 +41,7 @@ def latency(tag: Tag, *values_ns: int) -> Latency:
 
 def test_nothing_gives_the_ports_and_no_more() -> None:
     fold = Fold(PORTS)
-    assert fold.metrics() == {"client.ports": PORTS}
+    assert measure(fold) == {"client.ports": PORTS}
     assert fold.counted.attempts == fold.counted.outcomes == fold.closes.total == 0
     assert (fold.knee(), fold.complete, fold.busy(Side.CLIENT)) == (None, False, 0.0)
     assert fold.kernel() == {side: {} for side in Side}
@@ -62,7 +64,7 @@ def test_counts_add_up() -> None:
         errors={NO_PORT: 1, TIMEOUT: 2, Failure(Phase.CONNECT, Fault.TIMEOUT): 1},
     )
     fold = folded([one, one])
-    metrics = fold.metrics()
+    metrics = measure(fold)
     assert {name: metrics[name] for name in ("offered", "started", "late", "dropped", "attempts")} == {
         "offered": 18,
         "started": 16,
@@ -78,44 +80,43 @@ def test_counts_add_up() -> None:
 def test_the_mean_rate_leaves_out_the_tail_after_the_load() -> None:
     loaded = [interval(index, 100) for index in range(10)]
     tail = [interval(index, 0) for index in range(10, 30)]
-    metrics = folded([*loaded, *tail, Event(S, "load_ends")]).metrics()
+    metrics = measure(folded([*loaded, *tail, Event(S, "load_ends")]))
     assert (metrics["rate.mean"], metrics["rate.end"], metrics["load.time_ns"]) == (1_000, 1_000, S)
     assert metrics["connected"] == 1_000
     # The interval in which the load ends counts where most of it was under load.
     assert (
-        folded([*loaded, *tail, Event(S + STEP * 6 // 10, "load_ends")]).metrics()["load.time_ns"]
-        == 11 * STEP
+        measure(folded([*loaded, *tail, Event(S + STEP * 6 // 10, "load_ends")]))["load.time_ns"] == 11 * STEP
     )
-    assert folded([*loaded, *tail, Event(S + STEP * 4 // 10, "load_ends")]).metrics()["load.time_ns"] == S
+    assert measure(folded([*loaded, *tail, Event(S + STEP * 4 // 10, "load_ends")]))["load.time_ns"] == S
 
 
 def test_an_interrupted_load_counts_to_its_last_interval() -> None:
     fold = folded([interval(index, 100) for index in range(7)])
     assert fold.load_end_ns() == 7 * STEP
-    assert fold.metrics()["rate.mean"] == 1_000
+    assert measure(fold)["rate.mean"] == 1_000
     assert fold.event("load_ends") is None
 
 
 def test_a_load_that_ended_before_its_first_interval_still_has_one() -> None:
-    metrics = folded([interval(0, 3), Event(1, "load_ends")]).metrics()
+    metrics = measure(folded([interval(0, 3), Event(1, "load_ends")]))
     assert metrics["rate.mean"] == 30
 
 
 def test_idle_intervals_lower_the_mean_and_not_the_maximum() -> None:
     intervals = [interval(0, 100), interval(1, 0), interval(2, 0), interval(3, 100, exchanges=500)]
-    metrics = folded(intervals).metrics()
+    metrics = measure(folded(intervals))
     assert (metrics["rate.mean"], metrics["rate.max"], metrics["rate.requests"]) == (500, 1_000, 1_500)
 
 
 def test_an_interval_cut_short_gives_no_rate_of_its_own() -> None:
     short = Interval(4 * STEP, 4 * STEP + S // 1_000, connected=5)
-    metrics = folded([*(interval(index, 100) for index in range(4)), short]).metrics()
+    metrics = measure(folded([*(interval(index, 100) for index in range(4)), short]))
     assert (metrics["rate.max"], metrics["rate.end"]) == (1_000, 1_000)
     assert metrics["rate.mean"] == pytest.approx(405 / 0.401)
 
 
 def test_an_interval_without_length_has_no_rate() -> None:
-    metrics = folded([Interval(0, 0, connected=5)]).metrics()
+    metrics = measure(folded([Interval(0, 0, connected=5)]))
     assert "rate.mean" not in metrics
     assert metrics["connected"] == 5
 
@@ -126,7 +127,7 @@ def test_states_are_the_largest_and_the_last() -> None:
         sample(0, side({State.TIME_WAIT: 10, State.ESTABLISHED: 64}, ports_held=74)),
         sample(STEP, side({State.TIME_WAIT: 7}, ports_held=7), side({State.CLOSE_WAIT: 2}, cpu_ns=30)),
     ]
-    metrics = folded(records).metrics()
+    metrics = measure(folded(records))
     assert (metrics["client.time_wait.max"], metrics["client.time_wait.end"]) == (10, 7)
     assert (metrics["client.established.max"], metrics["client.established.end"]) == (64, 0)
     assert (metrics["client.ports_held.max"], metrics["client.ports_held.end"]) == (74, 7)
@@ -148,7 +149,7 @@ def test_latencies_are_merged_by_tag() -> None:
         latency(Tag.CONNECT, 30_000),
         latency(Tag.SERVICE, 5_000),
     ]
-    metrics = folded(records).metrics()
+    metrics = measure(folded(records))
     assert metrics["connect.p50_ns"] == pytest.approx(20_000, abs=512)
     assert metrics["connect.max_ns"] == pytest.approx(30_000, abs=512)
     assert metrics["service.p999_ns"] == pytest.approx(5_000, abs=512)
@@ -171,10 +172,17 @@ def test_knee_and_exhaustion_are_metrics_where_they_were_seen() -> None:
     fast = [interval(index, 1_600, connect_p50_ns=15_000) for index in range(9)]
     slow = [interval(index, 66, connect_p50_ns=600_000) for index in range(9, 30)]
     held = [sample(index * STEP, side(ports_held=min(index, 9) * 1_600)) for index in range(-1, 32)]
-    metrics = folded([*fast, *slow, interval(30, 0, errors={NO_PORT: 28}), *held]).metrics()
+    metrics = measure(folded([*fast, *slow, interval(30, 0, errors={NO_PORT: 28}), *held]))
     assert metrics["knee.ports"] == pytest.approx(14_400, rel=0.01)
     assert metrics["knee.time_ns"] == pytest.approx(9 * STEP, abs=STEP // 10)
     assert metrics["exhaustion.time_ns"] == 30 * STEP
+
+
+def test_the_ports_are_gone_at_the_first_instant_that_a_driver_recorded() -> None:
+    first = interval(3, 5, errors={NO_PORT: 1}, no_port_ns=3 * STEP + 7)
+    later = interval(4, 0, errors={NO_PORT: 9}, no_port_ns=4 * STEP)
+    assert measure(folded([interval(0, 5), first, later]))["exhaustion.time_ns"] == 3 * STEP + 7
+    assert "exhaustion.time_ns" not in measure(folded([interval(0, 5), interval(1, errors={TIMEOUT: 1})]))
 
 
 # Whatever the records
@@ -208,9 +216,9 @@ def runs(draw: st.DrawFn) -> list[Record | Latency]:
 
 @given(runs())
 def test_every_metric_is_a_number_with_a_known_name(records: list[Record | Latency]) -> None:
-    metrics = folded(records).metrics()
-    known = set(metric_names())
-    assert {name for name in metrics if not name.startswith("errors.")} <= known
+    metrics = measure(folded(records))
+    known = MetricNames()
+    assert all(name in known for name in metrics)
     assert all(math.isfinite(value) for value in metrics.values())
 
 
@@ -219,8 +227,8 @@ def test_looking_in_between_changes_nothing(records: list[Record | Latency]) -> 
     watched = Fold(PORTS)
     for record in records:
         watched.add(record)
-        watched.metrics()
-    assert watched.metrics() == folded(records).metrics()
+        measure(watched)
+    assert measure(watched) == measure(folded(records))
     assert watched.counted == folded(records).counted
 
 
@@ -232,7 +240,7 @@ def test_the_order_of_kinds_does_not_matter(records: list[Record | Latency], ran
     shuffled: list[Record | Latency] = []
     while any(kinds.values()):
         shuffled.append(random.choice([queue for queue in kinds.values() if queue]).pop(0))
-    assert folded(shuffled).metrics() == folded(records).metrics()
+    assert measure(folded(shuffled)) == measure(folded(records))
 
 
 def test_metric_names_are_all_given_by_a_full_run() -> None:
@@ -242,9 +250,11 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     samples: list[Sample] = [sample(index * STEP, worker, worker) for index in range(-1, 32)]
     latencies = [latency(tag, 5_000) for tag in Tag]
     gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
-    metrics = folded([*fast, *slow, gone, *samples, *latencies, *ended(3 * S)]).metrics()
-    assert set(metric_names()) == {name for name in metrics if not name.startswith("errors.")}
-    assert len(metric_names()) == len(set(metric_names()))
+    metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, *ended(3 * S)]))
+    counters = samples[0].sides[Side.CLIENT].counters
+    listed = [name for name in MetricNames(counters) if not name.startswith("errors.")]
+    assert listed == [name for name in metrics if not name.startswith("errors.")]
+    assert len(listed) == len(set(listed))
 
 
 def test_a_workers_own_share_shows_what_the_mean_hides() -> None:
@@ -254,7 +264,7 @@ def test_a_workers_own_share_shows_what_the_mean_hides() -> None:
         *[interval(index, 100, connecting_ns=STEP // 2) for index in range(10)],
         *ended(S),
     ]
-    found = folded(records).metrics()
+    found = measure(folded(records))
     assert (found["client.busy"], found["client.busy.max"]) == (0.55, 1.0)
     assert found["client.waiting"] == pytest.approx(0.1)
     # Of the time that both had.
@@ -262,21 +272,21 @@ def test_a_workers_own_share_shows_what_the_mean_hides() -> None:
     assert "server.busy.max" not in found
     # What is concluded from some calls can be more than there was time.
     too_much = [*records[:2], interval(0, 100, connecting_ns=3 * STEP), *ended(S)]
-    assert folded(too_much).metrics()["connect.share"] == 1.0
+    assert measure(folded(too_much))["connect.share"] == 1.0
 
 
 def test_samples_are_counted_with_the_late_ones_and_their_cost() -> None:
     first, second, third = (
         replace(sample(index * STEP), cost_ns=cost) for index, cost in enumerate((7, 30, 8))
     )
-    found = folded([first, replace(second, late=True), third]).metrics()
+    found = measure(folded([first, replace(second, late=True), third]))
     assert (found["samples.count"], found["samples.late"], found["samples.cost_ns"]) == (3, 1, 15)
 
 
 def test_ports_are_held_once_by_a_connection_that_closed_since_its_state_was_read() -> None:
     first, stale, last = (replace(side(), ports_held=held) for held in (10, 74, 64))
     stale = replace(stale, states_age_ns=STEP)
-    found = folded([sample(0, first), sample(STEP, stale), sample(2 * STEP, last)]).metrics()
+    found = measure(folded([sample(0, first), sample(STEP, stale), sample(2 * STEP, last)]))
     assert found["client.ports_held.max"] == found["client.ports_held.end"] == 64
 
 
@@ -288,23 +298,23 @@ def test_rates_are_of_the_time_that_was_observed_and_totals_of_all() -> None:
     held = replace(interval(5, 7, exchanges=14), end_ns=25 * STEP)
     after = [interval(index, 100) for index in range(25, 30)]
     records = [*before, held, *after, *ended(30 * STEP)]
-    honest = folded([*records, gap("load worker", 5 * STEP + 1, 25 * STEP)]).metrics()
+    honest = measure(folded([*records, gap("load worker", 5 * STEP + 1, 25 * STEP)]))
     assert (honest["rate.mean"], honest["rate.requests"]) == (1_000, 1_000)
     assert (honest["rate.max"], honest["rate.end"]) == (1_000, 1_000)
     assert (honest["connected"], honest["exchanges"], honest["load.time_ns"]) == (1_007, 1_014, 30 * STEP)
     # What hides the sockets hides no rate, but where the kernel of each side alone has counted.
     sampler = gap("sampler", 5 * STEP + 1, 25 * STEP)
-    assert folded([*records, sampler]).metrics()["rate.mean"] < 400
+    assert measure(folded([*records, sampler]))["rate.mean"] < 400
     counted = [replace(one, by_kernel=True) if isinstance(one, Interval) else one for one in records]
-    assert folded([*counted, sampler]).metrics()["rate.mean"] == 1_000
+    assert measure(folded([*counted, sampler]))["rate.mean"] == 1_000
 
 
 def test_a_load_of_which_nothing_was_observed_has_no_rate() -> None:
-    metrics = folded([interval(0, 5), *ended(STEP), gap("load worker", 0, STEP)]).metrics()
+    metrics = measure(folded([interval(0, 5), *ended(STEP), gap("load worker", 0, STEP)]))
     assert metrics["connected"] == 5
     assert not {name for name in metrics if name.startswith("rate.")}
 
 
 def test_missed_samples_are_counted() -> None:
-    metrics = folded([sample(0), sample(STEP, missed=3), sample(2 * STEP, missed=2)]).metrics()
+    metrics = measure(folded([sample(0), sample(STEP, missed=3), sample(2 * STEP, missed=2)]))
     assert (metrics["samples.count"], metrics["samples.missed"]) == (3, 5)

@@ -60,6 +60,15 @@ def test_an_interval_waits_for_all() -> None:
     assert first.interval.end_ns == 100_200_000
 
 
+def test_the_first_instant_without_a_port_is_the_first_of_any_worker() -> None:
+    gathering = Gathering(3, LENGTH)
+    assert list(gathering.add(0, taken(0, 100, errors={NO_PORT: 1}, no_port_ns=70 * MS))) == []
+    assert list(gathering.add(1, taken(0, 100))) == []
+    (found,) = gathering.add(2, taken(0, 100, errors={NO_PORT: 2}, no_port_ns=30 * MS))
+    assert found.interval.no_port_ns == 30 * MS
+    assert merged(0, MS, 0, [taken(0, 1), taken(0, 1)]).interval.no_port_ns is None
+
+
 def test_a_worker_that_is_held_up_makes_the_interval_as_long_as_its_own() -> None:
     gathering = Gathering(2, LENGTH)
     stream = [*gathering.add(0, taken(0, 100, 5)), *gathering.add(0, taken(100, 200, 5))]

@@ -109,7 +109,7 @@ class Stage:
 
     @property
     def state(self) -> tuple[bool, bool]:
-        return self.load.quiet.is_set(), self.load.over.is_set()
+        return self.load.quiet, self.load.over
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
@@ -355,7 +355,7 @@ def test_the_end_comes_in_order(loop: ClosedLoop | OpenLoop, closer: Closer) -> 
         assert stage.state == (True, closer is Closer.CLIENT)
         if closer is Closer.SERVER:
             for attempt in (idle, answering, last):
-                assert not stage.load.over.is_set()
+                assert not stage.load.over
                 attempt.end()
         assert stage.state == (True, True)
         assert len(stage.made) == 4

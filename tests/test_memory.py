@@ -12,6 +12,7 @@ from loadgen.analysis import window
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.rules import find_caveats
 from loadgen.analysis.fold import Fold
+from loadgen.analysis.metrics import measure
 from loadgen.records.types import Event, Record
 from loadgen.tcp import Side, State
 from plots.buckets import EXACT, MOST, PENDING
@@ -32,7 +33,7 @@ def folded(records: Sequence[Record]) -> Fold:
 def answers(fold: Fold) -> dict[str, object]:
     """All that a fold is asked for, its own lists of records apart."""
     return {
-        **fold.metrics(),
+        **measure(fold),
         "kernel": fold.kernel(),
         "knee": fold.knee(),
         "search": fold.search(),

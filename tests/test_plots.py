@@ -1,6 +1,5 @@
 """Figures are tested by what they show: labels, limits, points, and by the bytes they are written as."""
 
-import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,12 +19,12 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
 from msgspec import structs
 
+from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.records.types import Event, Interval, Record, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
+from loadgen.text.numbers import count, duration, rate, seconds, si, significant
 from plots.columns import Columns, Floats, columns_of
-from plots.facts import Facts, facts_of, run_of
-from plots.figures import draw
-from plots.finding import comparison, finding
+from plots.facts import Facts
 from plots.labels import END, Mark, mark_rows, spread
 from plots.multiples import multiples
 from plots.panels import connections_of
@@ -33,7 +32,6 @@ from plots.portrait import portrait, ports_ran_short
 from plots.series import averaged, broken, crest, drawable, lone, thinned
 from plots.style import LEADER
 from plots.timeline import timeline
-from plots.words import count, duration, rate, seconds, si, significant
 from tests.made_records import gap
 from tests.stories import (
     KNEE,
@@ -42,13 +40,13 @@ from tests.stories import (
     S,
     Story,
     client_closes,
+    drawn,
+    facts_in,
     http10,
-    info_of,
     kept,
     load_events,
     sample,
     server_closes,
-    summary_of,
     t_of,
     told,
     written,
@@ -339,71 +337,6 @@ def test_a_label_without_room_beside_its_line_goes_right_of_the_panel() -> None:
     assert ends_at(8) == 1.0
 
 
-# Findings
-
-
-def test_findings_say_what_the_records_show() -> None:
-    knee = finding(*told(client_closes()))
-    assert re.fullmatch(
-        r"Throughput falls from 17,\d00/s to 6\d\d/s at 14,131 of 28,232 ports; none left after 22.5 s", knee
-    )
-    steady = finding(*told(server_closes()))
-    assert re.fullmatch(
-        r"20,\d00 connections/s; the server collects up to 14,116 TIME-WAITs, the client none", steady
-    )
-    assert "requests/s; the client collects up to 9,500 TIME-WAITs" in finding(*told(kept("client")))
-
-
-@pytest.mark.parametrize(
-    ("records", "metrics", "expected"),
-    [
-        ([], {}, "Nothing was recorded"),
-        ([sample(0, {}, {}, 0)], {}, "The driver recorded nothing: only the sockets are known"),
-        ([Interval(0, S)], {}, "Nothing connected"),
-        ([Interval(0, S, connected=10)], {}, "10 connections/s"),
-        (
-            [Interval(0, S, connected=10), sample(0, {}, {}, 0)],
-            {},
-            "10 connections/s; no side collects TIME-WAIT",
-        ),
-        (
-            [Interval(0, S, attempts=9, errors={NO_PORT: 9})],
-            {},
-            "No attempt of 9 connects: connect:EADDRNOTAVAIL",
-        ),
-        (
-            [Interval(0, S, attempts=90, connected=81, errors={NO_PORT: 9})],
-            {},
-            "9 of 90 attempts fail with connect:EADDRNOTAVAIL",
-        ),
-        (
-            [Interval(0, S, connected=10), Interval(S, 2 * S)],
-            {"exhaustion.time_ns": 1.0e9},
-            "The client is out of its 28,232 ports after 1 s, and nothing connects",
-        ),
-        # The summary's mean is the one that the report tells, also where a command tells no requests.
-        ([Interval(0, S, connected=10)], {"rate.mean": 12.0}, "12 connections/s"),
-        (
-            [Interval(0, S, connected=10)],
-            {"rate.mean": 12.0, "rate.requests": 1200.0},
-            "12 connections/s carry 1,200 requests/s",
-        ),
-        # A knee beyond the records, or without a fall, is not a finding.
-        ([Interval(0, S, connected=10)], {"knee.time_ns": 5.0e9, "knee.ports": 9}, "10 connections/s"),
-    ],
-)
-def test_findings_of_little(records: list[Record], metrics: dict[str, float], expected: str) -> None:
-    assert finding(*told(Story(records, metrics=metrics))) == expected
-
-
-def test_a_comparison_names_who_ran_out() -> None:
-    _, out = told(client_closes(), "one")
-    _, fine = told(server_closes(), "two")
-    assert comparison([out, fine]) == "one runs out of ports"
-    assert comparison([fine]) == ""
-    assert comparison([out, out, out, fine]) == "3 of 4 variants run out of ports"
-
-
 # Figures
 
 
@@ -499,10 +432,10 @@ def test_a_silent_overflow_of_the_bucket_limit_is_drawn() -> None:
     assert 8192 in levels(panel(figure, "Server"))
 
 
-def test_doubts_are_plain_to_see() -> None:
+def test_caveats_are_plain_to_see() -> None:
     caveats = [
-        {"kind": "audit", "cause": "the counts disagree", "remedy": "", "invalidates": True},
-        {"kind": "late", "cause": "3 samples were late", "remedy": "", "invalidates": False},
+        Caveat(CaveatKind("audit"), "the counts disagree", "", invalidates=True),
+        Caveat(CaveatKind("late"), "3 samples were late", ""),
     ]
     columns, facts = told(replace(client_closes(3, ends=False), caveats=caveats))
     for figure in (timeline(columns, facts), portrait(columns, facts)):
@@ -579,19 +512,12 @@ def test_a_rate_that_falls_to_zero_keeps_its_label_on_a_log_axis() -> None:
     for figure in (timeline(*told(story)), multiples_of({"gone": story, "steady": server_closes()})):
         assert_readable(figure)
         assert any(axes.get_yscale() == "log" for axes in figure.axes)
-    assert finding(*told(story)).endswith("and nothing connects")
 
 
 def multiples_of(stories: Mapping[str, Story]) -> Figure:
-    document, summary = info_of(stories), summary_of(stories)
-    run = run_of(document["id"], document)
-    return multiples(
-        run,
-        [
-            (columns_of(story.records), facts_of(run, name, document, summary))
-            for name, story in stories.items()
-        ],
-    )
+    facts = facts_in(stories)
+    run = next(iter(facts.values())).run
+    return multiples(run, [(columns_of(story.records), facts[name]) for name, story in stories.items()])
 
 
 def test_variants_share_their_axes() -> None:
@@ -795,7 +721,7 @@ def test_an_hour_is_thinned_to_a_page() -> None:
 def test_the_figures_of_a_run_are_written_and_are_the_same_every_time(tmp_path: Path) -> None:
     stories = {"a": server_closes(2), "b": client_closes(2)}
     first, second = (written(tmp_path / name, stories) for name in ("a", "b"))
-    paths, again = draw(first), draw(second)
+    paths, again = drawn(first), drawn(second)
     stems = ["variants", "timeline-a", "timeline-b", "portrait-b"]
     assert [path.name for path in paths] == [
         f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "png")
@@ -811,12 +737,11 @@ def test_the_figures_of_a_run_are_written_and_are_the_same_every_time(tmp_path: 
 
 def test_some_figures_of_a_run_that_was_killed(tmp_path: Path) -> None:
     run = written(tmp_path, {"a": client_closes(2, ends=False)})
-    (run.path / "summary.json").unlink()
-    assert [path.name for path in draw(run, only=["portrait-a"])] == ["portrait-a.svg", "portrait-a.png"]
+    assert [path.name for path in drawn(run, "portrait-a")] == ["portrait-a.svg", "portrait-a.png"]
     with pytest.raises(
         ValueError, match="no such figure: portrait-b; there are variants, timeline-a, portrait-a"
     ):
-        draw(run, only=["portrait-b"])
+        drawn(run, "portrait-b")
 
 
 def test_a_dollar_sign_is_a_dollar_sign(tmp_path: Path) -> None:
@@ -829,10 +754,10 @@ def test_a_dollar_sign_is_a_dollar_sign(tmp_path: Path) -> None:
 
 def test_drawing_leaves_matplotlib_as_it_was_and_heeds_no_setting_of_the_user(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
-    plain = draw(written(tmp_path / "plain", {"a": client_closes(2)}), only=["timeline-a"])
+    plain = drawn(written(tmp_path / "plain", {"a": client_closes(2)}), "timeline-a")
     assert dict(matplotlib.rcParams) == before
     with matplotlib.rc_context({"lines.linewidth": 9, "font.family": "serif", "svg.fonttype": "none"}):
-        loud = draw(written(tmp_path / "loud", {"a": client_closes(2)}), only=["timeline-a"])
+        loud = drawn(written(tmp_path / "loud", {"a": client_closes(2)}), "timeline-a")
     assert [path.read_bytes() for path in plain] == [path.read_bytes() for path in loud]
 
 

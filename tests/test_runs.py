@@ -13,10 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from loadgen.analysis.reread import reread
-from loadgen.analysis.summary import summary_document
+from loadgen.analysis.summary_document import summary_document
+from loadgen.analysis.summary_schema import summary_schema
 from loadgen.records.directory import RunDirectory
 from loadgen.records.types import SCHEMA_VERSION
 from tests.command import LIMIT_S, Done, Running, churn, document, lines
@@ -24,6 +26,8 @@ from tests.command import LIMIT_S, Done, Running, churn, document, lines
 SECOND_NS = 1_000_000_000
 RECORDS = ["events.jsonl", "intervals.jsonl", "latency.hlog", "samples.jsonl"]
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
+
+SUMMARIES = jsonschema.Draft202012Validator(summary_schema())
 
 SMALL = """
 title: small
@@ -44,7 +48,9 @@ def run(folder: Path, text: str, *arguments: str, **options: Any) -> tuple[Done,
     scenario = write(folder, text)
     done = churn("run", scenario, "--json", "--no-figures", *arguments, runs=folder / "runs", **options)
     assert "Traceback" not in done.stderr, done.said
-    return done, document(done.stdout)
+    summary = document(done.stdout)
+    SUMMARIES.validate(summary)
+    return done, summary
 
 
 def free_port() -> int:

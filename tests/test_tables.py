@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from loadgen.analysis.audit import AuditLine
-from loadgen.analysis.summary import Compared, Expected, VariantSummary
+from loadgen.analysis.compared import Compared
+from loadgen.analysis.summary import Expected, VariantSummary
 from loadgen.cli.tables import print_predictions, print_report
 from loadgen.model.predict import predict
 from loadgen.model.situation import situation

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
 from loadgen.drivers.tally import Ending, Tally
 from loadgen.drivers.uring import able
-from loadgen.drivers.uring.attempt import UringAttempt
 from loadgen.drivers.uring.client import UringClient
+from loadgen.drivers.uring.connections import SlotAttempt
 from loadgen.drivers.uring.judge import BAD, Judge
 from loadgen.drivers.uring.load import (
     BATCH_NS,
@@ -27,7 +27,8 @@ from loadgen.drivers.uring.load import (
     ClosedUringLoad,
     UringLoad,
 )
-from loadgen.drivers.uring.programs import STEP_BITS, Program, Programs, Step, receive_buffers
+from loadgen.drivers.uring.program import STEP_BITS, Program, Step
+from loadgen.drivers.uring.programs import Programs, receive_buffers
 from loadgen.drivers.uring.slots import Table
 from loadgen.scenario.choices import Driver
 from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
@@ -195,7 +196,7 @@ def test_an_obstacle_is_named(
 # ---- an attempt alone in its slot
 
 
-class Deaf(UringLoad):
+class NoLoad(UringLoad):
     """Nothing is to follow."""
 
     def __init__(self) -> None:
@@ -204,7 +205,7 @@ class Deaf(UringLoad):
     def leaving(self, slot: int) -> None:
         pass
 
-    def ended(self, attempt: UringAttempt) -> None:
+    def ended(self, attempt: SlotAttempt) -> None:
         pass
 
 
@@ -240,9 +241,9 @@ def test_what_the_kernel_says_at_a_close_decides_what_it_is(
     asked = plan(Closer.CLIENT, CloseMethod.FIN)
     tally = Tally(asked.loop)
     client = UringClient(asked, tally, ring, Programs(asked, receive_buffers(3)))
-    client.attach(Deaf())
+    client.attach(NoLoad())
     client.table.known[0] = True
-    attempt = client.alone[0] = UringAttempt(client, 0, Phase.CLOSE, set())
+    attempt = client.slow.adopt(0, Phase.CLOSE, set())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sock = socket.create_connection(listener.getsockname())
         peer, _ = listener.accept()
@@ -371,8 +372,7 @@ class Crowd:
 
     def __init__(self, tally: Tally, slots: int) -> None:
         self.table = Table(slots)
-        self.closing = 0
-        self.alone: dict[int, UringAttempt] = {}
+        self.slow: tuple[SlotAttempt, ...] = ()
         self.opened: list[int] = []
         self._tally = tally
 
@@ -392,7 +392,7 @@ def test_a_crowd_is_opened_and_waited_for_a_part_at_a_time() -> None:
     load.begin(7)
     for left in (True, True, False):
         load.due(0)
-        wait, limit_ns = load.patience(0)
+        wait, limit_ns = load.wait_limit(0)
         # Those opened are seen to before there are more, and without a wait.
         assert (wait, limit_ns) == (tally.in_flight, 0) if left else (MOST_WAITED, BATCH_NS)
     assert crowd.opened == [MOST_STARTS, MOST_STARTS, MOST_STARTS // 2]

@@ -19,55 +19,12 @@ from loadgen.records.damage import Damage
 from loadgen.records.gaps import GAP, SAMPLER, Gap, gaps_of
 from loadgen.records.latency import Distribution, Latency, Tag
 from loadgen.records.types import COUNTS, Closes, Event, Interval, Record, Sample
-from loadgen.tcp import Failure, Side, State
-
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+from loadgen.tcp import Failure, Side
 
 _KERNELS = frozenset({"opened", "connected"})
 """Of these counts, those that the kernel has where a command drives."""
 
 _CLOSES = Closes.__struct_fields__
-
-
-def metric_names() -> list[str]:
-    """Every metric that a fold can give, `errors.KIND` apart."""
-    sides = [
-        f"{side}.{name}"
-        for side in Side
-        for name in (
-            *(f"{state.key}.{end}" for state in State for end in ("max", "end")),
-            "cpu_ns",
-            "busy",
-            "busy.max",
-            "waiting",
-        )
-    ]
-    closes = [f"closes.{name}" for name in _CLOSES]
-    latencies = [f"{tag}.{name}_ns" for tag in Tag for name in (*QUANTILES, "max")]
-    return [
-        *COUNTS,
-        *closes,
-        *sides,
-        *latencies,
-        "connect.share",
-        "client.ports",
-        "client.ports_held.max",
-        "client.ports_held.end",
-        "rate.mean",
-        "rate.max",
-        "rate.end",
-        "rate.requests",
-        "knee.ports",
-        "knee.time_ns",
-        "knee.rate_before",
-        "knee.rate_after",
-        "exhaustion.time_ns",
-        "load.time_ns",
-        "samples.count",
-        "samples.late",
-        "samples.missed",
-        "samples.cost_ns",
-    ]
 
 
 class Fold:
@@ -84,7 +41,8 @@ class Fold:
         self._counts: Counter[str] = Counter()
         self._closes: Counter[str] = Counter()
         self._latencies = {tag: Distribution() for tag in Tag}
-        self._gone_ns: int | None = None
+        self.no_port_ns: int | None = None
+        """The instant of the first failure for want of a port; None if there was none."""
         self._recent = Recent()
         self._judged = UnderLoad(ports)
         self._load: UnderLoad | None = None
@@ -99,8 +57,8 @@ class Fold:
                 self._counts.update({name: getattr(record, name) for name in COUNTS})
                 self._closes.update({name: getattr(record.closes, name) for name in _CLOSES})
                 self.by_kernel = self.by_kernel or record.by_kernel
-                if self._gone_ns is None:
-                    self._gone_ns = exhaustion_ns([record])
+                if self.no_port_ns is None:
+                    self.no_port_ns = exhaustion_ns([record])
             case Sample():
                 self._recent.samples.append(record)
                 self.sampled.add(record)
@@ -143,6 +101,25 @@ class Fold:
     def count(self, name: str) -> int:
         """A total of the intervals, by the field's name."""
         return self._counts[name]
+
+    def total(self, name: str) -> int | None:
+        """The same; None if it was not counted."""
+        counted = self.intervals and (not self.by_kernel or name in _KERNELS)
+        return self._counts[name] if counted else None
+
+    def closed(self, name: str) -> int | None:
+        """Connections by how they ended, by the field's name in `Closes`; None if it was not counted."""
+        # If both sides live in one namespace, its counters do not say whose close it was.
+        counted = self.intervals and not (self.by_kernel and self.sampled.full)
+        return self._closes[name] if counted else None
+
+    def failed(self) -> int | None:
+        """Attempts that failed; None if they were not counted."""
+        return None if self.by_kernel or not self.intervals else self.errors.total()
+
+    def latency(self, tag: Tag) -> Distribution:
+        """All latencies of a tag."""
+        return self._latencies[tag]
 
     def event(self, kind: str) -> Event | None:
         """The first event of a kind."""
@@ -214,76 +191,20 @@ class Fold:
         """The deepest knee between two gaps of any kind: what hides the sockets hides the ports held."""
         return self.under_load().knee()
 
-    def metrics(self) -> dict[str, float]:
-        """Every metric that was measured, by name; one that was not is absent, and is not 0."""
-        found: dict[str, float] = {"client.ports": self.ports}
-        if self.intervals:
-            found |= self._load_metrics()
-        if self.samples:
-            found |= self._state_metrics()
-        for tag, distribution in self._latencies.items():
-            for name, quantile in QUANTILES.items():
-                value_ns = distribution.quantile_ns(quantile)
-                if value_ns is not None:
-                    found[f"{tag}.{name}_ns"] = value_ns
-            if distribution.count:
-                found[f"{tag}.max_ns"] = distribution.max_ns
-        return found
-
-    def _load_metrics(self) -> dict[str, float]:
-        by_kernel = self.by_kernel
-        found: dict[str, float] = {
-            name: self._counts[name] for name in COUNTS if not by_kernel or name in _KERNELS
-        }
-        # Where both sides live in one namespace its counters do not tell them apart.
-        if not by_kernel or not self.sampled.full:
-            found |= {f"closes.{name}": count for name, count in self._closes.items()}
-        if not by_kernel:
-            found["errors.total"] = self.errors.total()
-        for failure, count in self.errors.items():
-            found[f"errors.{failure.kind}"] = found.get(f"errors.{failure.kind}", 0) + count
+    def requests_per_s(self) -> float | None:
+        """Responses per second under load, gaps left out; None if they were not counted."""
         load = self.under_load()
-        found["load.time_ns"] = load.length_ns
-        if load.observed.length_ns > 0:
-            found["rate.mean"] = load.observed.rate
-            if not by_kernel:
-                found["rate.requests"] = load.exchanges * 1e9 / load.observed.length_ns
-            found["rate.max"], found["rate.end"] = load.rates()
-        share = load.connecting.share(self.workers(Side.CLIENT))
-        if share is not None:
-            found["connect.share"] = share
-        fallen = load.knee()
-        if fallen is not None:
-            found["knee.ports"] = fallen.ports
-            found["knee.time_ns"] = fallen.time_ns
-            found["knee.rate_before"] = fallen.rate_before
-            found["knee.rate_after"] = fallen.rate_after
-        if self._gone_ns is not None:
-            found["exhaustion.time_ns"] = self._gone_ns
-        return found
+        if self.by_kernel or load.observed.length_ns <= 0:
+            return None
+        return load.exchanges * 1e9 / load.observed.length_ns
 
-    def _state_metrics(self) -> dict[str, float]:
-        found: dict[str, float] = {
-            "samples.count": self.sampled.count,
-            "samples.late": self.sampled.late,
-            "samples.cost_ns": self.sampled.cost_ns / self.sampled.count,
-            "samples.missed": self.sampled.missed,
-        }
-        first, last = self.samples[0], self.samples[-1]
-        for side in last.sides:
-            for state in State:
-                found[f"{side}.{state.key}.max"] = self.sampled.most(side, state)
-                found[f"{side}.{state.key}.end"] = last.sides[side].count(state)
-            found[f"{side}.cpu_ns"] = _cpu_ns(last, side) - _cpu_ns(first, side)
-            found[f"{side}.busy"] = self.busy(side) / self.workers(side)
-            shares = self.cores(side)
-            if shares:
-                found[f"{side}.busy.max"] = max(core.used for core in shares)
-                found[f"{side}.waiting"] = sum(core.waited for core in shares) / len(shares)
-        if self.sampled.ports_most is not None and self.sampled.ports_last is not None:
-            found["client.ports_held.max"] = self.sampled.ports_most
-            found["client.ports_held.end"] = self.sampled.ports_last
-        return found
+    def connect_share(self) -> float | None:
+        """The share of the load workers' time inside connect(); None if it was not measured."""
+        return self.under_load().connecting.share(self.workers(Side.CLIENT))
+
+    def cpu_ns(self, side: Side) -> int:
+        """CPU time of a side's processes from the first sample to the last; there is one at least."""
+        return _cpu_ns(self.samples[-1], side) - _cpu_ns(self.samples[0], side)
 
     def _note_gap(self, event: Event) -> None:
         """Have the sample that ends a gap of the sampler counted as such."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from loadgen.analysis.window import LASTING, Window
 from loadgen.records.types import Interval
-from loadgen.tcp import Failure, Phase, Side
+from loadgen.tcp import NO_PORT, Side
 
 LEAST_FALL = 1.5
 """A knee is a fall of the rate to two thirds or less. It may be this shallow: connections that are kept
@@ -27,15 +27,6 @@ MOST_UNSTEADY = 2.0
 is one that begins before the fall."""
 LEAST_RATE = 100.0
 """Connections/s below which a rate counts as this: ten an interval or fewer come and go by chance."""
-
-EXHAUSTED = frozenset(
-    {
-        Failure(Phase.CONNECT, "EADDRNOTAVAIL"),
-        Failure(Phase.CONNECT, "EADDRINUSE"),
-        Failure(Phase.BIND, "EADDRINUSE"),
-    }
-)
-"""How a client finds its ports gone: at connect, or at bind where that takes the port (K10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +233,16 @@ def _length_ns(interval: Interval) -> int:
 
 
 def exhaustion_ns(intervals: Sequence[Interval]) -> int | None:
-    """The begin of the first interval in which a connection found no port, None where there is none."""
-    return next((interval.start_ns for interval in intervals if out_of_ports(interval)), None)
+    """The instant of the first failure for want of a port, None if there is none.
+
+    Records of an earlier churn lack it: then it is the begin of the interval.
+    """
+    for one in intervals:
+        if out_of_ports(one):
+            return one.start_ns if one.no_port_ns is None else one.no_port_ns
+    return None
 
 
 def out_of_ports(interval: Interval) -> bool:
     """Whether a connection found no port in this interval."""
-    return bool(EXHAUSTED & interval.errors.keys())
+    return bool(NO_PORT & interval.errors.keys())

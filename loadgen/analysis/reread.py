@@ -1,7 +1,8 @@
-"""A run's summaries, made anew from its directory: nothing of it has to have been kept but the records."""
+"""A run's summaries, made again from its directory: only run.json and the records are needed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from pydantic import ValidationError
 
@@ -10,7 +11,7 @@ from loadgen.analysis.summary import VariantSummary, summarise
 from loadgen.model.predict import Prediction
 from loadgen.model.situation import ports
 from loadgen.records.damage import Damage, reason
-from loadgen.records.directory import RUN_FILE, RunDirectory, RunError
+from loadgen.records.directory import RUN_FILE, Info, RunDirectory, RunError
 from loadgen.records.latency import Latency
 from loadgen.records.types import Record
 from loadgen.scenario.document import Scenario
@@ -21,23 +22,33 @@ Look = Callable[[str, Record | Latency], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What run.json has: the scenario, and what was predicted for each variant, by name."""
+
+    info: Info
+    scenario: Scenario
+    predictions: Mapping[str, Prediction]
+
+
+@dataclass(frozen=True, slots=True)
 class Reread:
-    """What a run directory holds, and what of it could not be read."""
+    """A run's summaries, and the parts of its directory that could not be read."""
 
     summaries: Sequence[VariantSummary]
     damage: Sequence[Damage]
 
 
 def reread(directory: RunDirectory, look: Look = lambda _name, _record: None) -> Reread:
-    """A run's summaries, made anew from its records; `look` is called with each record, too.
+    """A run's summaries, made again from its records; `look` is called with each record, too.
 
-    So a day's records, which take a minute to read, are read once. Raises RunError if run.json is unreadable.
+    So the records of a day, which take a minute to read, are read once. Raises RunError if run.json cannot be
+    read.
     """
-    scenario, predictions = _asked(directory)
+    asked = asked_of(directory)
     summaries: list[VariantSummary] = []
     damage: list[Damage] = []
     recorded = directory.variants()
-    for variant in scenario.variants:
+    for variant in asked.scenario.variants:
         if variant.name not in recorded:
             damage += directory.lost(variant.name)
             continue
@@ -51,17 +62,17 @@ def reread(directory: RunDirectory, look: Look = lambda _name, _record: None) ->
                 assert isinstance(record, Latency)
                 fold.add(Damage(directory.latencies(variant.name), 0, reason(error)))
         damage += fold.damage
-        # Its directory was made, and it never began.
+        # Its directory was made, but it never began.
         if not fold.events and not fold.damage:
             continue
-        summaries.append(summarise(variant, predictions[variant.name], fold))
+        summaries.append(summarise(variant, asked.predictions[variant.name], fold))
     if not summaries and not damage:
         raise RunError(f"{directory.path}: no variant has any records")
     return Reread(summaries, damage)
 
 
-def _asked(directory: RunDirectory) -> tuple[Scenario, Mapping[str, Prediction]]:
-    """What was asked, and predicted, of run.json. Raises RunError."""
+def asked_of(directory: RunDirectory) -> Asked:
+    """The scenario and the predictions in run.json. Raises RunError."""
     info, path = directory.info(), directory.path / RUN_FILE
     try:
         scenario = restore(info["scenario"])
@@ -75,9 +86,9 @@ def _asked(directory: RunDirectory) -> tuple[Scenario, Mapping[str, Prediction]]
         wrong = "is missing" if missing else f"this churn knows no such value: {quote(str(first['input']))}"
         raise RunError(f"{path}: {key}: {wrong}") from None
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError, ScenarioError) as error:
-        raise RunError(f"{path}: does not tell what was run ({reason(error)})") from None
+        raise RunError(f"{path}: does not show what was run ({reason(error)})") from None
     if list(predictions) != [variant.name for variant in scenario.variants]:
         raise RunError(
-            f"{path}: does not tell what was run (the variants of scenario.variants and variants differ)"
+            f"{path}: does not show what was run (the variants of scenario.variants and variants differ)"
         )
-    return scenario, predictions
+    return Asked(cast(Info, info), scenario, predictions)

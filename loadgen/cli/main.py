@@ -9,6 +9,7 @@ from loadgen.cli.check import check
 from loadgen.cli.doctor import doctor
 from loadgen.cli.exits import Exit, fail
 from loadgen.cli.gallery import gallery
+from loadgen.cli.metrics import metrics
 from loadgen.cli.plot import plot
 from loadgen.cli.run import run
 from loadgen.cli.schema import schema
@@ -81,5 +82,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, check, gallery, plot, serve, doctor, schema):
+for command in (run, check, gallery, plot, serve, doctor, schema, metrics):
     main.add_command(command)

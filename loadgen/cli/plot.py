@@ -38,7 +38,7 @@ def plot(names: tuple[str, ...], runs: Path) -> None:
 def plotted(directory: "RunDirectory") -> bool:
     """Draw one run. Returns whether all of it could be read. Raises RunError and OSError."""
     from loadgen.analysis.reread import reread
-    from loadgen.analysis.summary import summary_document
+    from loadgen.analysis.summary_document import summary_document
     from plots.columns import Gathering
     from plots.figures import draw
 
@@ -50,6 +50,7 @@ def plotted(directory: "RunDirectory") -> bool:
         asked = directory.info()["variants"]
         document = summary_document(directory.id, found.summaries, asked, whole=directory.whole())
         directory.write_summary(document)
-        for path in draw(directory, {variant: each.columns() for variant, each in gatherings.items()}):
+        columns = {variant: each.columns() for variant, each in gatherings.items()}
+        for path in draw(directory, found.summaries, columns):
             echo(path)
     return not found.damage

@@ -14,6 +14,9 @@ from loadgen.cli.signals import stop_handler
 from loadgen.cli.sources import read_scenario, runs_option, scenario_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from loadgen.analysis.summary import VariantSummary
     from loadgen.engine.experiment import Outcome, Watcher
     from loadgen.records.directory import RunDirectory
     from loadgen.scenario.document import Scenario
@@ -47,7 +50,7 @@ def run(
     106 the measurement is invalid (the caveats say why), 2 usage or an output
     that cannot be written, 1 a bug.
     """
-    from loadgen.analysis.summary import summary_document
+    from loadgen.analysis.summary_document import summary_document
     from loadgen.cli.screen import watcher_for
     from loadgen.cli.tables import print_figures, print_report
     from loadgen.engine.experiment import create_directory
@@ -75,7 +78,7 @@ def run(
         print_report(asked, summaries, directory, quick=quick, whole=whole)
     if summaries and whole and not no_figures:
         try:
-            figures = draw_figures(directory)
+            figures = draw_figures(directory, summaries)
         except OSError as error:
             fail(
                 exit_code(outcome) or Exit.USAGE,
@@ -136,11 +139,11 @@ def run_variants(
         return runner.run(go())
 
 
-def draw_figures(directory: "RunDirectory") -> list[Path]:
+def draw_figures(directory: "RunDirectory", summaries: "Sequence[VariantSummary]") -> list[Path]:
     echo("drawing the figures", err=True)
     from plots.figures import draw
 
-    return draw(directory)
+    return draw(directory, summaries)
 
 
 def explanation(failure: Exception) -> str:

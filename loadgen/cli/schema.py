@@ -1,4 +1,4 @@
-"""`churn schema`: the JSON Schema of a scenario."""
+"""`churn schema`: the JSON Schema of a scenario, or of summary.json."""
 
 import json
 
@@ -6,8 +6,15 @@ import click
 
 
 @click.command()
-def schema() -> None:
+@click.option("--summary", is_flag=True, help="That of a run's summary.json.")
+def schema(summary: bool) -> None:
     """Print the JSON Schema of scenario files, for editors."""
-    from loadgen.scenario.schema import json_schema
+    if summary:
+        from loadgen.analysis.summary_schema import summary_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+        document = summary_schema()
+    else:
+        from loadgen.scenario.schema import json_schema
+
+        document = json_schema()
+    click.echo(json.dumps(document, indent=2))

@@ -72,15 +72,15 @@ def serve(
     from servers.plan import Kind, Plan
     from servers.serve import WorkersLostError, serve_blocking
 
-    def say(line: Line) -> None:
+    def echo(line: Line) -> None:
         click.echo(to_json(line))
 
     try:
         behaviour = Behaviour(Closer(closer), requests, CloseMethod(close), delay, idle_timeout, response)
-        serve_blocking(Plan(Kind(kind), behaviour, hosts, port, workers, backlog), say)
+        serve_blocking(Plan(Kind(kind), behaviour, hosts, port, workers, backlog), echo)
     except ValueError as error:
         fail(Exit.USAGE, str(error))
     except OSError as error:
         fail(Exit.USAGE, f"cannot listen: {error}")
     except WorkersLostError:
-        fail(Exit.BUG, "all workers were lost; their last words are above")
+        fail(Exit.BUG, "all workers have failed; their messages are above")

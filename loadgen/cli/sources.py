@@ -42,15 +42,15 @@ def read_scenario(
     name: str, *, overrides: Sequence[str] = (), variants: Sequence[str] = (), quick: bool = False
 ) -> "tuple[Path, Scenario]":
     """A scenario, ready to run. Exits with BAD_SCENARIO and reports every problem."""
-    from loadgen.analysis.fold import metric_names
+    from loadgen.analysis.metric_names import MetricNames
+    from loadgen.kernel import netstat, snmp
     from loadgen.scenario.read import load_scenario
     from loadgen.text.problem import ScenarioError
 
     path = scenario_path(name)
     try:
-        return path, load_scenario(
-            path, overrides=overrides, variants=variants, quick=quick, metrics=metric_names()
-        )
+        known = MetricNames([*snmp.COUNTERS, *netstat.COUNTERS])
+        return path, load_scenario(path, overrides=overrides, variants=variants, quick=quick, metrics=known)
     except ScenarioError as error:
         fail(Exit.BAD_SCENARIO, str(error))
 

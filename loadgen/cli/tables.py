@@ -10,12 +10,15 @@ from rich.text import Text
 
 from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.caveat import Caveat
-from loadgen.analysis.summary import Compared, VariantSummary, run_verdict
+from loadgen.analysis.compared import Compared
+from loadgen.analysis.summary import VariantSummary
+from loadgen.analysis.summary_document import run_verdict
 from loadgen.cli.columns import GAP, Column, print_columns, screen
 from loadgen.model.predict import Prediction
 from loadgen.records.directory import RunDirectory
 from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.traffic import OpenLoop
+from loadgen.text.numbers import count, duration, percent
 
 _NONE = "–"
 ASSUMED = "*"
@@ -121,8 +124,8 @@ def _print_errors(console: Console, summaries: Sequence[VariantSummary]) -> None
     table = Table.grid(padding=(0, GAP))
     table.add_column(justify="right", no_wrap=True)
     for summary in summaries:
-        for failure, count in summary.errors.items():
-            table.add_row(f"{count:,}", f"{summary.name}: {failure}: {failure.limit}")
+        for failure, failed in summary.errors.items():
+            table.add_row(count(failed), f"{summary.name}: {failure}: {failure.limit}")
     _print_listed(console, "errors, and whose limit they show", table)
 
 
@@ -191,36 +194,30 @@ def _mark(passed: bool) -> Text:
     return Text("✔", style="green") if passed else Text("✘", style="red")
 
 
-def _count(value: float | None) -> str:
-    return _NONE if value is None else f"{value:,.0f}"
+def _shown(write: Callable[[float], str]) -> Callable[[float | None], str]:
+    """The same, with a dash for a number that was not measured."""
+    return lambda value: _NONE if value is None else write(value)
 
 
-def _rate(per_s: float | None) -> str:
-    return _NONE if per_s is None else f"{per_s:,.0f}/s"
+def _tenths(value_s: float) -> str:
+    return f"{value_s:.1f} s"
 
 
-def _share(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.0%}"
-
-
-def _at(seconds: float | None) -> str:
-    return _NONE if seconds is None else f"{seconds:.1f} s"
+def _nanoseconds(value_ns: float) -> str:
+    return duration(value_ns / 1e9)
 
 
 def _quantity(row: Compared, value: float | None) -> str:
     if value is None:
         return _NONE
-    return f"{value:.2f} s" if row.unit == "s" else f"{value:,.0f}{row.unit if row.unit == '/s' else ''}"
+    return f"{value:.2f} s" if row.unit == "s" else f"{count(value)}{row.unit if row.unit == '/s' else ''}"
 
 
-def _time(value_ns: float | None) -> str:
-    """Nanoseconds in the unit that suits, three digits."""
-    if value_ns is None:
-        return _NONE
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if value_ns >= size:
-            return f"{value_ns / size:.3g} {unit}"
-    return f"{value_ns:.0f} ns"
+_count, _time, _share, _at = _shown(count), _shown(_nanoseconds), _shown(percent), _shown(_tenths)
+
+
+def _rate(per_s: float | None) -> str:
+    return _NONE if per_s is None else f"{count(per_s)}/s"
 
 
 _PREDICTED: Mapping[str, Callable[[Prediction], str]] = {

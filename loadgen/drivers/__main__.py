@@ -5,10 +5,10 @@
     > {"origin_ns": ...}          CLOCK_MONOTONIC of the instant the load begins
     < {"type": "interval", ...}   ten a second, and {"type": "latency", ...} beside each
     > stop                        optional: end the load now
-    < {"type": "gap", ...}        it was held up, or not read, between two instants of CLOCK_MONOTONIC
-    < {"type": "load_ends", "t_ns": ...}   nothing more is begun
-    < {"type": "quiet"}           no exchange is under way; idle connections wait for the server
-    < {"type": "over"}            no connection is left, all is counted
+    < {"type": "gap", ...}        it did not run, or its output was not read, between two such instants
+    < {"type": "load_ends", "t_ns": ...}   no exchange begins from now on
+    < {"type": "quiet"}           no exchange is under way; idle connections are left to the server
+    < {"type": "over"}            no connection is left, and everything is counted
 
 End of file on stdin means stop.
 """
@@ -24,16 +24,19 @@ from time import monotonic_ns
 import uvloop
 
 from loadgen.drivers.attempt import Client
+from loadgen.drivers.housekeeping import Housekeeping
+from loadgen.drivers.lifecycle import Wait, waits
 from loadgen.drivers.load import load_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
-from loadgen.drivers.words import SWEEP_NS, Reporter, hear
+from loadgen.drivers.words import Reporter, hear
 from loadgen.scenario.choices import Driver
 from loadgen.wire.lines import Lines
 
 COLLECT_AFTER = 100_000
 """Allocations between two passes of the garbage collector. Attempts are freed by reference counting; a pass
 finds nothing, costs 5 % of the core at the default of 700, and makes starts late."""
+TIMER_MARGIN_NS = 1_000_000
 
 
 def client_of(plan: Plan, tally: Tally) -> Client:
@@ -47,7 +50,7 @@ def client_of(plan: Plan, tally: Tally) -> Client:
 
             return AiohttpClient(plan, tally)
         case Driver.URING | Driver.AUTO | Driver.COMMAND:
-            raise ValueError(f"{plan.driver} is no driver on an event loop")
+            raise ValueError(f"{plan.driver} does not run on an event loop")
 
 
 class Worker:
@@ -60,67 +63,45 @@ class Worker:
         self._tally = Tally(plan.loop)
         self._client = client_of(plan, self._tally)
         self._client.load = self._load = load_of(plan, self._tally, self._client.connect)
-        self._stop = asyncio.Event()
+        self._stopped = False
 
     async def run(self) -> None:
         self._lines.say("ready")
         origin_ns: int = json.loads(await self._words.readline())["origin_ns"]
         await asyncio.sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
         reporter = Reporter(self._lines, self._tally, origin_ns)
+        housekeeping = Housekeeping(self._plan, self._client, reporter, origin_ns)
         self._load.begin(origin_ns)
         async with asyncio.TaskGroup() as group:
-            helpers = [
-                group.create_task(self._listen()),
-                group.create_task(self._sweep(reporter)),
-                group.create_task(self._report(reporter, origin_ns)),
-            ]
-            await self._conduct(origin_ns)
+            helpers = [group.create_task(self._listen()), group.create_task(_keep_house(housekeeping))]
+            for wait in waits(
+                self._plan, self._load, self._lines, origin_ns, lambda: self._stopped, self._client.cut
+            ):
+                await self._until(wait)
             for helper in helpers:
                 helper.cancel()
-        reporter.take(monotonic_ns(), last=True)
+        housekeeping.report(last=True)
         self._lines.say("over")
 
-    async def _conduct(self, origin_ns: int) -> None:
-        """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
-        timeouts = self._plan.timeouts
-        await _within(self._stop, origin_ns + self._plan.duration_ns - monotonic_ns())
-        self._lines.say("load_ends", {"t_ns": monotonic_ns() - origin_ns})
-        self._load.end()
-        await _within(self._load.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
-        self._lines.say("quiet")
-        await _within(self._load.over, timeouts.close_ns)
-        self._client.cut()
-        await _within(self._load.over, timeouts.close_ns)
+    async def _until(self, wait: Wait) -> None:
+        # Again if the loop's timer fires early, by up to a millisecond: arrivals are due till the end.
+        while not wait.done() and (left_ns := wait.until_ns - monotonic_ns()) > 0:
+            self._load.changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_ns / 1e9):
+                    await self._load.changed.wait()
 
     async def _listen(self) -> None:
         await self._words.readline()
-        self._stop.set()
-
-    async def _sweep(self, reporter: Reporter) -> None:
-        """One sweep over all attempts costs less than a timer for each."""
-        while True:
-            await asyncio.sleep(SWEEP_NS / 1e9)
-            reporter.beat(monotonic_ns())
-            self._client.sweep()
-
-    async def _report(self, reporter: Reporter, origin_ns: int) -> None:
-        """Take an interval at every multiple of its length; one that comes late is longer, and says so."""
-        length_ns = self._plan.interval_ns
-        while True:
-            left_ns = length_ns - (monotonic_ns() - origin_ns) % length_ns
-            # The loop's timers ring up to a millisecond early: the rest of that is no interval.
-            await asyncio.sleep((left_ns if left_ns > length_ns // 2 else left_ns + length_ns) / 1e9)
-            reporter.take(monotonic_ns())
+        self._stopped = True
+        self._load.changed.set()
 
 
-async def _within(event: asyncio.Event, limit_ns: int) -> None:
-    """Wait for the event, but no longer than the limit."""
-    until_ns = monotonic_ns() + limit_ns
-    # Again where the loop's timer rang early, by up to a millisecond: arrivals are due till the end.
-    while not event.is_set() and (left_ns := until_ns - monotonic_ns()) > 0:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(left_ns / 1e9):
-                await event.wait()
+async def _keep_house(housekeeping: Housekeeping) -> None:
+    while True:
+        # The loop's timers fire up to a millisecond early: without the margin they would fire twice.
+        await asyncio.sleep((housekeeping.next_ns - monotonic_ns() + TIMER_MARGIN_NS) / 1e9)
+        housekeeping.do(monotonic_ns())
 
 
 async def _stdin() -> asyncio.StreamReader:

@@ -1,26 +1,26 @@
-"""The `aiohttp` driver: the client that people use, with the close taken into our own hands.
+"""The `aiohttp` driver: the client that people use, except that the driver itself closes the connection.
 
-aiohttp closes a connection as soon as it has read the last response, and so would often be the active
-closer where the scenario names the server. Each socket is therefore duplicated as it is made: as
-long as the duplicate is open, aiohttp's close() sends no FIN. Who closes, when and how is then
-decided on the duplicate, with nothing but aiohttp's public interface.
+aiohttp closes a connection as soon as it has read the last response, and so would often be the active closer
+although the scenario names the server. Each socket is therefore duplicated when it is made: as long as the
+duplicate is open, aiohttp's close() sends no FIN. Which side closes, when and how is then decided on the
+duplicate, with nothing but aiohttp's public interface.
 
-What a response is has one answer for all drivers, that of `ResponseReader`: aiohttp shows no bytes behind
-a response, and takes some bytes for one that are none. So whatever is read passes through a `_Tap` on its way
-to aiohttp. An exchange is complete where both have read a whole response, when aiohttp hands it over.
+An exchange is complete once both aiohttp and the `ResponseReader` behind the connection's tap have read a
+whole response.
 """
 
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import aiohttp
 
+from loadgen.drivers.aiohttp_tap import TappedResponse, TimedSocket
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of, http_failure
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import (
@@ -42,70 +42,6 @@ class _Wake(Enum):
     EXCHANGE = auto()
     FINISH = auto()
     PEER = auto()
-
-
-class _Socket(socket.socket):
-    """A socket that tells when its connect() is called and when it returns: aiohttp shows neither."""
-
-    __slots__ = ("_called", "_returned")
-
-    def __init__(self, sock: socket.socket, called: Callable[[], None], returned: Callable[[], None]) -> None:
-        """Takes over the descriptor of `sock`."""
-        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
-        self._called = called
-        self._returned = returned
-
-    def connect(self, address: Any) -> None:
-        self._called()
-        try:
-            super().connect(address)
-        finally:
-            self._returned()
-
-
-class Listener(Protocol):
-    """What sees all that comes over a connection before aiohttp does."""
-
-    def received(self, data: bytes) -> bool:
-        """Bytes from the server. False where aiohttp must not have them: the attempt is over."""
-        ...
-
-    def ended(self) -> None:
-        """The server's FIN."""
-
-
-class _Tap(asyncio.Protocol):
-    """The protocol between a transport and aiohttp's own."""
-
-    def __init__(self, behind: asyncio.Protocol, listener: Listener) -> None:
-        self._behind = behind
-        self._listener = listener
-        self.connection_lost = behind.connection_lost
-        self.pause_writing = behind.pause_writing
-        self.resume_writing = behind.resume_writing
-
-    def data_received(self, data: bytes) -> None:
-        if self._listener.received(data):
-            self._behind.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        self._listener.ended()
-        return self._behind.eof_received()
-
-
-class _Response(aiohttp.ClientResponse):
-    """A response that puts the tap on its connection: nothing shows that to a user of aiohttp sooner."""
-
-    def __init__(self, listener: Listener, *args: Any, **fields: Any) -> None:
-        super().__init__(*args, **fields)
-        self._listener = listener
-
-    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        transport = cast(asyncio.Transport, connection.transport)
-        protocol = cast(asyncio.Protocol, transport.get_protocol())
-        if not isinstance(protocol, _Tap):
-            transport.set_protocol(_Tap(protocol, self._listener))
-        return await super().start(connection)
 
 
 class AiohttpClient(Client):
@@ -137,7 +73,7 @@ class AiohttpAttempt(BaseAttempt):
         self._response: Response | None = None
         """What the server has answered, once that is whole."""
         self._unasked = False
-        """Whether bytes have come outside of any exchange."""
+        """Whether the server has sent bytes outside of any exchange."""
         self._wake: asyncio.Future[_Wake] = host.loop.create_future()
 
     def begin(self) -> None:
@@ -147,13 +83,13 @@ class AiohttpAttempt(BaseAttempt):
         self._start(intended_ns)
         self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
         if self._ending is not None:
-            # The server's end was seen; the load hears of it once the attempt is over.
+            # The server's end was seen, and the attempt is about to end.
             self._failure = Failure(self.phase, Fault.SHORT)
             return
-        self._rouse(_Wake.EXCHANGE)
+        self._wake_by(_Wake.EXCHANGE)
 
     def finish(self) -> None:
-        self._rouse(_Wake.FINISH)
+        self._wake_by(_Wake.FINISH)
 
     def fail(self, failure: Failure) -> None:
         if self.phase is Phase.CONNECT and self._failure is None:
@@ -172,7 +108,7 @@ class AiohttpAttempt(BaseAttempt):
         """Bytes have come, which aiohttp has not yet seen. Returns whether it may."""
         if self.phase is Phase.CLOSE:
             self._unasked = True
-            self._rouse(_Wake.PEER)
+            self._wake_by(_Wake.PEER)
             return False
         try:
             if self.phase is not Phase.RECEIVE or self._response is not None:
@@ -198,7 +134,7 @@ class AiohttpAttempt(BaseAttempt):
             if self._failure is None:
                 raise
         except Exception as error:
-            # A bug, here or in aiohttp: the attempt must not pass for a success.
+            # A bug, here or in aiohttp: the attempt must not count as a success.
             self._note(Failure(self.phase, type(error).__name__))
             raise
         finally:
@@ -215,7 +151,7 @@ class AiohttpAttempt(BaseAttempt):
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None),
             trace_configs=[trace],
-            response_class=cast("type[aiohttp.ClientResponse]", partial(_Response, self)),
+            response_class=cast("type[aiohttp.ClientResponse]", partial(TappedResponse, self)),
             # Bodies are read as they were sent, and heads up to the size that the reader reads.
             auto_decompress=False,
             max_line_size=MOST_HEAD,
@@ -228,25 +164,25 @@ class AiohttpAttempt(BaseAttempt):
             while True:
                 response = await self._get(session)
                 if response is None:
-                    # The end or the bytes that aiohttp takes for a response's end are none.
+                    # What aiohttp has taken for a response's end is none.
                     self._note_peer()
                     return
                 if not self._count(response):
                     self._note(http_failure(response))
                     return
-                if not self._remaining or response.closes or self._heed_peer():
+                if not self._remaining or response.closes or self._peer_ended():
                     return
                 if await self._idle() is not _Wake.EXCHANGE:
                     return
         except aiohttp.ClientConnectorError as error:
             if self._connected:
-                # aiohttp wanted another connection, to try again: the one that there was is gone.
+                # aiohttp asked for another connection, to try again: the first one is gone.
                 self._note_peer()
                 return
             if error.errno not in NO_SYN and self.phase is Phase.CONNECT:
                 self._opened()
             if error.errno == errno.ECONNRESET and self.phase is Phase.CONNECT:
-                # A reset of the handshake itself says ECONNREFUSED: this one stood before it was reset.
+                # A reset in the handshake gives ECONNREFUSED: this one was established before.
                 self._established()
                 self._closed_by_server(CloseMethod.RST)
             self._note(failure_of(self.phase, error.os_error))
@@ -256,7 +192,7 @@ class AiohttpAttempt(BaseAttempt):
             self._note(Failure(Phase.RECEIVE, Fault.MALFORMED))
 
     async def _get(self, session: aiohttp.ClientSession) -> Response | None:
-        # Asking for the close entitles the server to it: only where it is the one to close.
+        # Asking for the close entitles the server to it: only if it is the one to close.
         asks = self._remaining == 1 and self._host.plan.closer is Closer.SERVER
         headers = {"Connection": "close"} if asks else None
         self._response = None
@@ -276,7 +212,7 @@ class AiohttpAttempt(BaseAttempt):
         return wake
 
     async def _server_close(self) -> None:
-        """aiohttp has let go of the connection; the server closes it."""
+        """aiohttp has closed its side of the connection object; the server closes the connection."""
         self._enter(Phase.CLOSE, self._host.plan.timeouts.close_ns)
         with self._watching():
             await self._wake
@@ -284,10 +220,10 @@ class AiohttpAttempt(BaseAttempt):
 
     @contextmanager
     def _watching(self) -> Generator[None]:
-        """Within, whatever the server sends or ends wakes the attempt too."""
+        """Within, bytes from the server or its end wake the attempt too."""
         self._wake = self._host.loop.create_future()
         ours = self._socket()
-        self._host.loop.add_reader(ours, self._rouse, _Wake.PEER)
+        self._host.loop.add_reader(ours, self._wake_by, _Wake.PEER)
         try:
             yield
         finally:
@@ -304,7 +240,7 @@ class AiohttpAttempt(BaseAttempt):
             self._over()
 
     def _end(self, ours: socket.socket) -> None:
-        """Be the one who ends the connection, unless the server was: then its end is answered."""
+        """End the connection as the first, unless the server was: then its end is answered."""
         self._settle(ours, GIVEN_UP if self._failure else (Closer.CLIENT, self._host.plan.close))
         ours.close()
 
@@ -318,7 +254,7 @@ class AiohttpAttempt(BaseAttempt):
         except OSError:
             sock.close()
             raise
-        return _Socket(sock, self._connecting, self._connect_returned)
+        return TimedSocket(sock, self._connecting, self._connect_returned)
 
     async def _on_established(self, *_: object) -> None:
         self._opened()
@@ -327,7 +263,7 @@ class AiohttpAttempt(BaseAttempt):
     async def _on_requested(self, *_: object) -> None:
         self._requested()
 
-    def _rouse(self, wake: _Wake) -> None:
+    def _wake_by(self, wake: _Wake) -> None:
         if not self._wake.done():
             self._wake.set_result(wake)
 
@@ -337,12 +273,12 @@ class AiohttpAttempt(BaseAttempt):
         self.deadline_ns = NEVER_NS
 
     def _note_peer(self) -> None:
-        """The connection ended, which the kernel's state shows, or the server spoke unasked."""
-        if self._unasked or not self._heed_peer():
+        """The connection ended, which the kernel's state shows, or bytes came outside of any exchange."""
+        if self._unasked or not self._peer_ended():
             self._note(Failure(self.phase, Fault.MALFORMED))
 
-    def _heed_peer(self) -> bool:
-        """Whether the server has ended the connection; it is counted as its end, then."""
+    def _peer_ended(self) -> bool:
+        """Whether the server has ended the connection; if so, that is counted as its end."""
         method = closed_by_peer(self._socket())
         if method is not None:
             self._closed_by_server(method)

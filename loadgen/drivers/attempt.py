@@ -1,8 +1,7 @@
 """One attempt, from connect to close: what every driver counts alike, whatever moves the bytes.
 
-The life of an attempt is a row of phases, each with a deadline. It ends once, through `_over`, with
-one outcome: success or a `Failure`; and where it was established, with one ending: who closed
-first, and how.
+An attempt goes through phases, each with a deadline. It ends once, through `_over`, with one outcome: success
+or a `Failure`; and if it was established, with one ending: which side closed first, and how.
 """
 
 import errno
@@ -12,6 +11,7 @@ from time import monotonic_ns
 from typing import Any, Protocol
 
 from loadgen.drivers.plan import OpenLoop, Plan
+from loadgen.drivers.request import requests
 from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
 from loadgen.drivers.sockets import (
     Sockets,
@@ -27,16 +27,16 @@ from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
 
 NEVER_NS = 1 << 62
 PEER_RESET = frozenset({errno.ECONNRESET, errno.EPIPE})
-"""What a socket answers once its peer has reset it: to a read, and to a write after that."""
+"""What a socket answers once its peer has reset it: to a read, and to a later write."""
 NO_SYN = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENETUNREACH, errno.EACCES, errno.EPERM})
-"""What connect() answers before it sends anything, for drivers that do not see the call itself."""
+"""What connect() answers if it has sent nothing, for drivers that do not see the call itself."""
 GIVEN_UP: Ending = (Closer.CLIENT, CloseMethod.RST)
-"""How a client ends what has failed. A FIN would look like a close that the scenario asked for, and
-leave a TIME-WAIT that no scenario counts on; a reset leaves nothing (K4)."""
+"""How a client ends what has failed. A FIN would look like a close that the scenario asks for, and leave a
+TIME-WAIT that no scenario expects; a reset leaves nothing (K4)."""
 
 
-class Hearer(Protocol):
-    """What hears of attempts: the load that started them. Each knows its own kind of attempts."""
+class Starter(Protocol):
+    """What attempts report to: the load that has started them. Each load has its own kind of attempts."""
 
     def idle(self, attempt: Any, /) -> None:
         """An exchange is complete and the connection is good for another."""
@@ -53,7 +53,7 @@ class Client:
         self.tally = tally
         self.sockets = Sockets(plan)
         self.live: dict[BaseAttempt, None] = {}
-        self.load: Hearer
+        self.load: Starter
         self.punctual = isinstance(plan.loop, OpenLoop)
         """Whether requests have an instant to start at."""
         self._keeping, self._closing = requests(plan)
@@ -73,14 +73,17 @@ class Client:
             if not attempt.answered():
                 attempt.fail(Failure(attempt.phase, Fault.TIMEOUT))
 
+    def estimate_connecting(self, most_ns: int) -> None:
+        """An interval of this length ends. Drivers that time every connect() have nothing to estimate."""
+
     def cut(self) -> None:
-        """Give up all that still live: the run ends."""
+        """Give up all attempts that are left: the run ends."""
         for attempt in list(self.live):
             attempt.fail(Failure(attempt.phase, Fault.CUT))
 
 
 class BaseAttempt:
-    """The counting half of an attempt. A driver's half moves bytes and calls the methods in turn:
+    """The counting half of an attempt. A driver's half moves bytes and calls these methods in turn:
 
     `_begin`, `_connecting`, `_connect_returned`, `_opened`, `_established`, then for each exchange
     `_requested` and `_responded`; `_over` last.
@@ -127,7 +130,7 @@ class BaseAttempt:
         raise NotImplementedError
 
     def fail(self, failure: Failure) -> None:
-        """End the attempt here; where the connection still stands, by RST."""
+        """End the attempt here; if the connection is open, by RST."""
         raise NotImplementedError
 
     def answered(self) -> bool:
@@ -168,7 +171,7 @@ class BaseAttempt:
         self._enter(Phase.RECEIVE, self._client.plan.timeouts.response_ns)
 
     def _read(self, reader: ResponseReader, data: bytes) -> None:
-        """Bytes have come: part of a response or the whole, or what nobody asked for."""
+        """Bytes have come: part of a response, the whole, or bytes outside of any exchange."""
         if self.phase is not Phase.RECEIVE:
             self.fail(Failure(self.phase, Fault.MALFORMED))
             return
@@ -202,7 +205,7 @@ class BaseAttempt:
             self._enter(Phase.CLOSE, self._client.plan.timeouts.close_ns)
 
     def _count(self, response: Response) -> bool:
-        """Count a whole response, which ends its exchange. False where it tells an error."""
+        """Count a whole response, which ends its exchange. False if it is an error."""
         if response.status >= 400:
             return False
         now_ns = monotonic_ns()
@@ -220,15 +223,15 @@ class BaseAttempt:
             return
         self._ending = (Closer.SERVER, method)
         plan = self._client.plan
-        as_told = method is CloseMethod.FIN or (plan.closer, plan.close) == self._ending
-        if self._failure is None and not (self.phase is Phase.CLOSE and as_told):
+        as_planned = method is CloseMethod.FIN or (plan.closer, plan.close) == self._ending
+        if self._failure is None and not (self.phase is Phase.CLOSE and as_planned):
             kind = Fault.SHORT if method is CloseMethod.FIN else errno.errorcode[errno.ECONNRESET]
             self._failure = Failure(self.phase, kind)
 
     def _reset_by_server(self, code: int) -> None:
         """The server's RST has come, and the socket has answered by this errno.
 
-        It is EPIPE where the server's FIN had come before (tcp_reset() in net/ipv4/tcp_input.c).
+        It is EPIPE if the server's FIN had come before (tcp_reset() in net/ipv4/tcp_input.c).
         """
         self._closed_by_server(CloseMethod.FIN if code == errno.EPIPE else CloseMethod.RST)
         self._reset_after_fin = self._ending == (Closer.SERVER, CloseMethod.FIN)
@@ -236,7 +239,7 @@ class BaseAttempt:
     def _settle(self, sock: socket.socket, ending: Ending) -> None:
         """End the connection by `ending`, unless the server was first. A FIN leaves here, a RST later.
 
-        close() with bytes unread sends a reset (K4), whatever was meant; and nobody asked for them.
+        close() with bytes unread sends a reset in any case (K4), and such bytes belong to no exchange.
         """
         unread = peek(sock)
         if unread and self._failure is None:
@@ -272,7 +275,7 @@ class BaseAttempt:
         if self._failure is None:
             tally.succeeded += 1
         else:
-            tally.errors[self._failure] += 1
+            tally.fail(self._failure)
         client.load.ended(self)
 
     def _enter(self, phase: Phase, timeout_ns: int) -> None:
@@ -288,16 +291,3 @@ def failure_of(phase: Phase, error: OSError) -> Failure:
 def http_failure(response: Response) -> Failure:
     """The failure that an error response is."""
     return Failure(Phase.RECEIVE, f"HTTP_{response.status}")
-
-
-def requests(plan: Plan) -> tuple[bytes, bytes]:
-    """The request that wants the connection kept, and the last one on it.
-
-    The last asks for a close only where the server is to close first: asking would entitle it to.
-    """
-    keep, close = ("Connection: keep-alive\r\n", "") if plan.http == "1.0" else ("", "Connection: close\r\n")
-    host = plan.destinations[0]
-    authority = f"[{host}]" if ":" in host else host
-    head = f"GET / HTTP/{plan.http}\r\nHost: {authority}:{plan.port}\r\nUser-Agent: churn\r\n"
-    last = close if plan.closer is Closer.SERVER else keep
-    return f"{head}{keep}\r\n".encode(), f"{head}{last}\r\n".encode()

@@ -1,25 +1,24 @@
-"""Closed and open loop: when a connection is opened, and when an exchange begins on it.
+"""Closed and open loop on an event loop: when a connection is opened, and when an exchange begins on it.
 
-A load knows nothing of sockets. It starts attempts through the function it is given, and hears of
-each again when it idles (ready for a next exchange) and when it has ended.
+A load knows nothing of sockets. It starts attempts through the function that it is given; each reports back
+when it is idle (ready for a next exchange) and when it has ended.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import Protocol
 
-from loadgen.drivers import arrivals
+from loadgen.drivers.admission import Admission
+from loadgen.drivers.lifecycle import Lifecycle
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.timer import Timer
-from loadgen.tcp import Closer
 
 START_BUDGET_NS = 1_000_000
-"""How long connections are opened in one go before the loop may see to the others. A connect() that
-finds no port takes 3 to 4.5 ms of CPU (K8): 64 in a row would stop all else for a quarter of a second."""
+"""How long connections are opened in one go before the loop does its other work. A connect() that finds no
+port takes 3 to 4.5 ms of CPU (K8): 64 in a row would stop everything else for a quarter of a second."""
 
 
 class Attempt(Protocol):
@@ -29,62 +28,54 @@ class Attempt(Protocol):
         """Begin a request on the idle connection, meant for the instant `intended_ns`."""
 
     def finish(self) -> None:
-        """Close the idle connection, as the scenario says: its closer is the client."""
+        """Close the idle connection by the scenario's method: its closer is the client."""
 
 
 Connect = Callable[[int], None]
 """Opens a connection for an exchange that was meant for the given instant."""
 
 
-class Load:
-    """What both loops share: opening within a budget, and the way to the end.
-
-    After `end()` no exchange begins. Connections the client closes are closed as they idle; those
-    the server closes are left to it. `quiet` is set once no exchange is under way, `over` once no
-    connection is left.
-    """
+class Load(Lifecycle[Attempt]):
+    """What both loops share: connections are opened within a budget."""
 
     def __init__(self, plan: Plan, tally: Tally, connect: Connect) -> None:
-        self._plan = plan
-        self._tally = tally
+        super().__init__(plan, tally)
         self._connect = connect
         self._loop = asyncio.get_running_loop()
         self._wanted: deque[int] = deque()
+        """For each connection that is yet to be opened: the instant that its first exchange is meant for."""
         self._opening = False
-        self._idle: dict[Attempt, None] = {}
-        self.ending = False
-        self.quiet = asyncio.Event()
-        self.over = asyncio.Event()
-
-    def begin(self, origin_ns: int) -> None:
-        """The load begins, or should have begun at that instant."""
-        raise NotImplementedError
+        self.changed = asyncio.Event()
+        """Set at each step towards the end, once the load is ending."""
 
     def idle(self, attempt: Attempt) -> None:
         """An exchange is complete and the connection is good for another."""
-        self._idle[attempt] = None
-        if self.ending:
-            self._retire(attempt)
+        if self.closes_idle:
+            attempt.finish()
+        else:
+            self._idle[attempt] = None
+        self._note_change()
 
     def ended(self, attempt: Attempt) -> None:
         """The attempt is over, well or not."""
         self._idle.pop(attempt, None)
-        self._look_round()
+        self._note_change()
 
     def end(self) -> None:
         """Begin no more than what is wanted already, and of that no more than the budget allows."""
         self._open_wanted()
-        self.ending = True
         self._tally.dropped += len(self._wanted)
         self._wanted.clear()
-        for attempt in list(self._idle):
-            self._retire(attempt)
-        self._look_round()
+        super().end()
+        self._note_change()
 
-    def _open(self, intended_ns: int) -> None:
-        """Have a connection opened; not here, for all that a round of the loop wants shares one budget."""
-        self._wanted.append(intended_ns)
-        if not self._opening:
+    def _close(self, connections: list[Attempt]) -> None:
+        for attempt in connections:
+            attempt.finish()
+
+    def _open_soon(self) -> None:
+        """Open what is wanted; not here, because all that a round of the loop wants shares one budget."""
+        if not self._opening and self._wanted:
             self._opening = True
             self._loop.call_soon(self._open_wanted)
 
@@ -97,18 +88,9 @@ class Load:
         if self._opening:
             self._loop.call_soon(self._open_wanted)
 
-    def _retire(self, attempt: Attempt) -> None:
-        if self._plan.closer is Closer.CLIENT:
-            self._idle.pop(attempt, None)
-            attempt.finish()
-        self._look_round()
-
-    def _look_round(self) -> None:
+    def _note_change(self) -> None:
         if self.ending:
-            if self._tally.in_flight <= len(self._idle):
-                self.quiet.set()
-            if not self._tally.in_flight:
-                self.over.set()
+            self.changed.set()
 
 
 class ClosedLoad(Load):
@@ -116,10 +98,10 @@ class ClosedLoad(Load):
 
     def __init__(self, plan: Plan, loop: ClosedLoop, tally: Tally, connect: Connect) -> None:
         super().__init__(plan, tally, connect)
-        self._connections = loop.connections
+        self._in_flight = loop.connections
 
     def begin(self, origin_ns: int) -> None:
-        for _ in range(self._connections):
+        for _ in range(self._in_flight):
             self._next(origin_ns)
 
     def ended(self, attempt: Attempt) -> None:
@@ -138,7 +120,8 @@ class ClosedLoad(Load):
 
     def _next(self, intended_ns: int) -> None:
         self._tally.offered += 1
-        self._open(intended_ns)
+        self._wanted.append(intended_ns)
+        self._open_soon()
 
     def _wake(self, attempt: Attempt) -> None:
         if not self.ending and attempt in self._idle:
@@ -150,64 +133,35 @@ class ClosedLoad(Load):
         attempt.exchange(monotonic_ns())
 
 
-def intended_starts(plan: Plan, loop: OpenLoop) -> Iterator[int]:
-    """When this worker's requests should start, in ns since the load began."""
-    whole = arrivals.schedule(loop.arrivals, loop.rate, plan.duration_ns, plan.seed)
-    # Every worker walks the one schedule: dealt out in turn, it is still the one that was asked for.
-    return islice(whole, plan.worker, None, plan.workers)
-
-
 class OpenLoad(Load):
-    """Arrivals at a rate, whatever becomes of the earlier ones.
-
-    An arrival takes the connection that idled last or opens a new one, as a client's pool does.
-    Where the cap of connections is reached it is dropped, and counted: it is never put off, which
-    would hide the wait (coordinated omission).
-    """
+    """Arrivals at a rate, as `Admission` has them."""
 
     def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, connect: Connect) -> None:
         super().__init__(plan, tally, connect)
-        self._connections = loop.connections
-        self._arrivals = intended_starts(plan, loop)
-        self._origin_ns = 0
-        self._due_ns: int | None = None
+        self._admission = Admission(plan, loop, tally, self, _exchange)
+        self._wanted = self._admission.waiting
         self._timer = Timer(self._loop, self._arrive)
 
     def begin(self, origin_ns: int) -> None:
-        self._origin_ns = origin_ns
-        self._advance()
+        self._admission.begin(origin_ns)
         self._arrive()
 
     def end(self) -> None:
-        self._admit_due()
+        self._admission.admit_due(monotonic_ns())
         self._timer.close()
         super().end()
-
-    def _advance(self) -> None:
-        offset_ns = next(self._arrivals, None)
-        self._due_ns = None if offset_ns is None else self._origin_ns + offset_ns
+        self._admission.end()
 
     def _arrive(self) -> None:
-        self._admit_due()
-        if self._due_ns is not None:
-            self._timer.at(self._due_ns)
+        # What becomes due meanwhile waits for the next round: a high rate would hold the loop for good.
+        self._admission.admit_due(monotonic_ns())
+        self._open_soon()
+        if self._admission.due_ns is not None:
+            self._timer.at(self._admission.due_ns)
 
-    def _admit_due(self) -> None:
-        # What becomes due meanwhile waits for the next round: else a high rate would hold the loop for good.
-        now_ns = monotonic_ns()
-        while self._due_ns is not None and self._due_ns <= now_ns:
-            self._admit(self._due_ns)
-            self._advance()
 
-    def _admit(self, intended_ns: int) -> None:
-        self._tally.offered += 1
-        if self._idle:
-            attempt, _ = self._idle.popitem()
-            attempt.exchange(intended_ns)
-        elif self._tally.in_flight + len(self._wanted) < self._connections:
-            self._open(intended_ns)
-        else:
-            self._tally.dropped += 1
+def _exchange(attempt: Attempt, intended_ns: int) -> None:
+    attempt.exchange(intended_ns)
 
 
 def load_of(plan: Plan, tally: Tally, connect: Connect) -> Load:

@@ -27,8 +27,8 @@ class ProtocolClient(Client):
 
 
 class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
-    """An attempt as an asyncio Protocol. Until the transport stands, the socket is handled bare:
-    on a near path connect() leaves it established, and the request can go out at once (K32)."""
+    """An attempt as an asyncio Protocol. Until there is a transport, the calls are made on the bare socket:
+    on a short path connect() leaves it established, and the request can be sent at once (K32)."""
 
     __slots__ = ("_host", "_reader", "_sock", "_task", "_transport")
 
@@ -70,7 +70,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         self._host.loop.remove_writer(sock)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code in PEER_RESET:
-            # A reset of the handshake itself says ECONNREFUSED: this connection stood before it was reset.
+            # A reset in the handshake gives ECONNREFUSED: this one was established before it was reset.
             self._established()
             self._reset_by_server(code)
         if code:
@@ -121,7 +121,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         self._start(intended_ns)
         self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
         if self._ending is not None:
-            # The server's FIN was read in this round of the loop; the load hears of the end in the next.
+            # The server's FIN was read in this round of the loop; the attempt ends in the next.
             self._failure = Failure(self.phase, Fault.SHORT)
             return
         self._open_transport().write(self._host.request(self._remaining))
@@ -143,13 +143,13 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
             reset_on_close(self._sock)
             self._sock.close()
             self._over()
-        # Else the transport is about to stand, and connection_made() ends it.
+        # Otherwise the transport is about to be made, and connection_made() ends it.
 
     def answered(self) -> bool:
         return self.phase is Phase.CONNECT and self._sock is not None and not connecting(self._sock)
 
     def _leave(self, ending: Ending) -> None:
-        """Be the one who ends the connection, unless the server was: then its end is answered."""
+        """End the connection as the first, unless the server was: then its end is answered."""
         assert self._sock is not None
         self.deadline_ns = NEVER_NS
         self._settle(self._sock, ending)

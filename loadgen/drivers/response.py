@@ -3,7 +3,7 @@
 h11 reads the head, and a body that marks its own end. A body whose length the head announces is only
 counted: its size costs nothing but the reading.
 
-Before h11 stands a memo, because a server under load sends the same head again and again: one that is
+A memo saves most calls of h11, because a server under load sends the same head again and again: one that is
 byte for byte like a head that h11 has read before announces the same response.
 """
 
@@ -29,7 +29,7 @@ _STARTS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 
 
 class MalformedResponseError(Exception):
-    """The bytes are no HTTP response, or more came than was asked for."""
+    """The bytes are no HTTP response, or more came than the response has."""
 
 
 class ShortResponseError(Exception):
@@ -78,7 +78,7 @@ class ResponseReader:
 
     @property
     def announced(self) -> Announced | None:
-        """The response that the last bytes belong to; None where only its end tells how long it is."""
+        """The response that the last bytes belong to; None if only its end shows how long it is."""
         return self._announced
 
     def feed(self, data: bytes) -> Response | None:
@@ -121,7 +121,7 @@ class ResponseReader:
     def feed_eof(self) -> Response:
         """The server has closed. Returns the response that its end completes.
 
-        Raises ShortResponseError where it completes none.
+        Raises ShortResponseError if it completes none.
         """
         if self._connection is not None:
             try:
@@ -176,7 +176,7 @@ class ResponseReader:
 
 
 def _length_of_body(head: h11.Response) -> int | None:
-    """As the head announces it; None where the body marks its own end, or the connection's end does."""
+    """As the head announces it; None if the body marks its own end, or the connection's end does."""
     if head.status_code in _BODILESS:
         return 0
     fields = dict(head.headers)
@@ -204,7 +204,7 @@ def _check(head: h11.Response | h11.InformationalResponse) -> None:
 
 
 def _check_start(data: bytes) -> None:
-    """Raises MalformedResponseError where these first bytes are not those of a response."""
+    """Raises MalformedResponseError if these first bytes are not those of a response."""
     if not any(start.startswith(data[: len(start)]) for start in _STARTS):
         raise MalformedResponseError("no response of HTTP/1.0 or HTTP/1.1")
 
@@ -219,7 +219,7 @@ def _awaiting_response() -> h11.Connection:
 def closes(options: Iterable[str], *, persistent: bool) -> bool:
     """Whether the server will close after a response with these `Connection` fields (RFC 9112, section 9.3).
 
-    `persistent`: whether its HTTP version keeps connections unless told otherwise: 1.1 does, 1.0 does not.
+    `persistent`: whether its HTTP version keeps connections by default: 1.1 does, 1.0 does not.
     """
-    said = {option.strip().lower() for field in options for option in field.split(",")}
-    return "close" in said or not (persistent or "keep-alive" in said)
+    listed = {option.strip().lower() for field in options for option in field.split(",")}
+    return "close" in listed or not (persistent or "keep-alive" in listed)

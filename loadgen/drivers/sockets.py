@@ -1,4 +1,4 @@
-"""Client sockets, made here so that every option on them is set knowingly."""
+"""Client sockets: every option on them is set here."""
 
 import errno
 import socket
@@ -33,7 +33,7 @@ class Sockets:
         return next(self._pairs)
 
     def make(self, source: str) -> socket.socket:
-        """A socket, bound to its source where there are several.
+        """A socket, bound to its source if there are several.
 
         Raises OSError, for want of a descriptor or of the source address.
         """
@@ -57,7 +57,7 @@ def reset_on_close(sock: socket.socket) -> None:
 
 
 def peek(sock: socket.socket) -> bytes | None:
-    """A byte of what is unread; empty at an end of any kind; None where the connection stands, silent."""
+    """A byte of what is unread; empty at an end of any kind; None if it is open and nothing has come."""
     try:
         return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
@@ -79,7 +79,7 @@ def drain(sock: socket.socket) -> None:
 
 
 def closed_by_peer(sock: socket.socket) -> CloseMethod | None:
-    """How the peer has ended the connection; None where it stands. To be asked before we end it ourselves."""
+    """How the peer has ended the connection; None if it has not. To be called before we end it ourselves."""
     match state_of(sock):
         case State.CLOSE_WAIT:
             return CloseMethod.FIN
@@ -93,7 +93,7 @@ def closed_by_peer(sock: socket.socket) -> CloseMethod | None:
 
 
 def send_fin(sock: socket.socket) -> bool:
-    """Send our FIN, at once. False where none was sent: the peer's RST was here before."""
+    """Send our FIN, at once. False if none was sent: the peer's RST had come before."""
     try:
         sock.shutdown(socket.SHUT_WR)
     except OSError:
@@ -102,16 +102,16 @@ def send_fin(sock: socket.socket) -> bool:
 
 
 def fin_was_first(sock: socket.socket) -> bool:
-    """Whether the FIN that was just sent came before the peer's. To be asked where no look had seen that.
+    """Whether the FIN that was just sent came before the peer's. To be called if the peer's was not yet seen.
 
-    A look before the act leaves a moment in which the peer can be first. The state that the FIN has led to
-    says which state it found.
+    Between a check and the act there is a moment in which the peer can be first. The state after the FIN
+    shows which state it has found.
     """
     match state_of(sock):
         case State.LAST_ACK:
             return False
         case State.CLOSED:
-            # Over already: by a RST, or through TIME-WAIT, or else through LAST-ACK.
+            # Over already: by a RST, through TIME-WAIT, or through LAST-ACK.
             return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)) or left_time_wait(sock)
         case _:
             return True

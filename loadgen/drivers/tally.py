@@ -6,6 +6,7 @@ attempts = succeeded + errors, and connected = closes by client or server, by FI
 
 from array import array
 from collections import Counter
+from time import monotonic_ns
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
 from loadgen.records.latency import Counts, Tag
 from loadgen.records.types import Closes, Interval
-from loadgen.tcp import CloseMethod, Closer, Failure
+from loadgen.tcp import NO_PORT, CloseMethod, Closer, Failure
 
 Ending = tuple[Closer, CloseMethod]
 """Which side ended an established connection first, and how."""
 
 
 class Tally:
-    """Counts since the last `take`. Attributes are those of `Interval`, and are added to directly.
+    """Counts since the last `take`. Attributes are those of `Interval`, and are added to directly, but for
+    errors: `fail` counts one. Instants are those of CLOCK_MONOTONIC until `take`.
 
     `start_ns` gets one for each that is `started` in an open loop, and tells which were late.
     """
@@ -36,6 +38,7 @@ class Tally:
         "errors",
         "exchanges",
         "in_flight",
+        "no_port_ns",
         "offered",
         "opened",
         "reads",
@@ -60,13 +63,23 @@ class Tally:
         self.endings: Counter[Ending] = Counter()
         self.server_fin_reset = 0
         self.errors: Counter[Failure] = Counter()
+        self.no_port_ns: int | None = None
         self.start_ns = array("q")
         self.connect_ns = array("q")
         self.response_ns = array("q")
         self.service_ns = array("q")
 
-    def take(self, start_ns: int, end_ns: int) -> tuple[Interval, list[Counts]]:
-        """The interval that ends now, with its latencies; counting starts anew."""
+    def fail(self, failure: Failure) -> None:
+        """An attempt has failed now."""
+        self.errors[failure] += 1
+        if self.no_port_ns is None and failure in NO_PORT:
+            self.no_port_ns = monotonic_ns()
+
+    def take(self, start_ns: int, end_ns: int, origin_ns: int = 0) -> tuple[Interval, list[Counts]]:
+        """The interval that ends now, with its latencies; counting starts anew.
+
+        `start_ns` and `end_ns` count from the origin, which is at `origin_ns` of CLOCK_MONOTONIC.
+        """
         arrays = {
             Tag.START: np.frombuffer(self.start_ns, np.int64),
             Tag.CONNECT: np.frombuffer(self.connect_ns, np.int64),
@@ -103,6 +116,7 @@ class Tally:
             response_p50_ns=response_p50_ns,
             response_p99_ns=response_p99_ns,
             connecting_ns=self.connecting_ns,
+            no_port_ns=None if self.no_port_ns is None else self.no_port_ns - origin_ns,
         )
         counts = [Counts.of(tag, values) for tag, values in arrays.items() if len(values)]
         self._clear()

@@ -30,10 +30,10 @@ class Timer:
         self._loop = loop
         self._callback = callback
         self._fd = self._call("timerfd_create", time.CLOCK_MONOTONIC, _TFD_FLAGS)
-        loop.add_reader(self._fd, self._ring)
+        loop.add_reader(self._fd, self._fired)
 
     def at(self, instant_ns: int) -> None:
-        """Call back at `instant_ns`, or at once where it is past; this replaces an earlier request."""
+        """Call back at `instant_ns`, or at once if it is past; this replaces an earlier request."""
         # An instant of 0 would disarm the timer.
         seconds, nanoseconds = divmod(max(instant_ns, 1), _SECOND_NS)
         spec = _Itimerspec((0, 0), (seconds, nanoseconds))
@@ -43,7 +43,7 @@ class Timer:
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
 
-    def _ring(self) -> None:
+    def _fired(self) -> None:
         os.read(self._fd, 8)
         self._callback()
 

@@ -56,7 +56,7 @@ class Reporter:
         """The interval ends that began with the last one's end; the `last` one is said in any case."""
         self.beat(end_ns)
         start_ns, self._taken_ns = self._taken_ns, end_ns - self._origin_ns
-        taken = Taken(*self._tally.take(start_ns, self._taken_ns))
+        taken = Taken(*self._tally.take(start_ns, self._taken_ns, self._origin_ns))
         if self._merged is not None:
             start_ns = self._merged.interval.start_ns
             taken = merged(start_ns, self._taken_ns, taken.interval.in_flight, [self._merged, taken])

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from loadgen.analysis.fold import Fold
-from loadgen.analysis.summary import VariantSummary, summarise, summary_document
+from loadgen.analysis.summary import VariantSummary, summarise
+from loadgen.analysis.summary_document import summary_document
 from loadgen.engine.variant import run_variant
 from loadgen.model.predict import Prediction, predict
 from loadgen.model.situation import ports, situation

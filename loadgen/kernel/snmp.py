@@ -3,26 +3,26 @@
 The file holds groups of two lines, the names and the values; /proc/net/netstat has the same form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from loadgen.kernel.procfile import NET, ParseError, ProcFile
 
-COUNTERS = (
-    "ActiveOpens",  # connect() calls that sent a SYN: one end of the audit (K19)
-    "PassiveOpens",  # connections that a listener made: the other end (K19)
-    "AttemptFails",  # gave up in SYN-SENT or SYN-RECEIVED: refused, timed out
-    "EstabResets",  # RST instead of FIN, sent or received: closes by RST (K19)
-    "CurrEstab",  # a gauge: ESTABLISHED and CLOSE-WAIT now
-    "RetransSegs",  # segments sent again: loss, or a peer that does not answer
-    "OutRsts",  # RSTs sent: aborts, refusals, segments for no socket
-)
-"""What churn records of the group `Tcp`."""
+COUNTERS: Mapping[str, str] = {
+    "ActiveOpens": "calls of connect() that sent a SYN: one end of the audit (K19)",
+    "PassiveOpens": "connections that a listener made: the other end (K19)",
+    "AttemptFails": "connections given up in SYN-SENT or SYN-RECEIVED: refused, timed out",
+    "EstabResets": "connections ended by RST instead of FIN, sent or received (K19)",
+    "CurrEstab": "a gauge: connections in ESTABLISHED or CLOSE-WAIT now",
+    "RetransSegs": "segments sent again: loss, or a peer that does not answer",
+    "OutRsts": "RSTs sent: aborts, refusals, segments for no socket",
+}
+"""What churn records of the group `Tcp`: the kernel's name, and what it counts."""
 
 _NAME = "snmp"
 
 
-def parse_group(source: str, group: str, counters: Sequence[str], text: bytes) -> dict[str, int]:
+def parse_group(source: str, group: str, counters: Iterable[str], text: bytes) -> dict[str, int]:
     """The values of `counters` in the two lines of `group`. One that this kernel lacks is left out, not 0.
 
     Raises ParseError, naming `source`, if the group is missing, or its two lines do not match.

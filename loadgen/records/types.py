@@ -152,6 +152,7 @@ class Interval(_Record, frozen=True):
                 connection was then closed, as the scenario says or by the server's FIN, with however few
                 of its requests (RFC 9112, section 9.3); errors: the others, by `phase:kind`
     in_flight   connections open at the end of the interval
+    no_port_ns  the instant of the first failure for want of a port (`tcp.NO_PORT`); None if there was none
     connecting_ns   time spent inside connect(), calls that failed included, over all load workers; None
                 where it is not measured
     Percentiles are nanoseconds, None where nothing was measured: `connect` from connect() to
@@ -179,6 +180,7 @@ class Interval(_Record, frozen=True):
     response_p50_ns: Count | None = None
     response_p99_ns: Count | None = None
     connecting_ns: Count | None = None
+    no_port_ns: Time | None = None
     by_kernel: bool = False
 
     def check(self) -> None:
@@ -192,6 +194,7 @@ def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
     for part in parts:
         errors.update(part.errors)
     connecting = [part.connecting_ns for part in parts if part.connecting_ns is not None]
+    no_port = [part.no_port_ns for part in parts if part.no_port_ns is not None]
     closes = Closes(*(sum(getattr(part.closes, each) for part in parts) for each in Closes.__struct_fields__))
     return Interval(
         start_ns=start_ns,
@@ -201,6 +204,7 @@ def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
         closes=closes,
         errors=dict(errors),
         connecting_ns=sum(connecting) if len(connecting) == len(parts) else None,
+        no_port_ns=min(no_port, default=None),
         by_kernel=any(part.by_kernel for part in parts),
     )
 

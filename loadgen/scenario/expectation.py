@@ -4,20 +4,16 @@ Metrics come as a mapping of names to numbers, times in nanoseconds. A verdict i
 be computed fails, and says why.
 """
 
-import errno
 import math
 import operator
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from loadgen.tcp import Fault
 from loadgen.text.formula import Comparison, FormulaError, Metric, Number, Operation, Term, parse_comparison
 from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quote
 
 ERROR_PREFIX = "errors."
 ERROR_TOTAL = "errors.total"
-_HTTP_STATUS = re.compile(r"errors\.HTTP_[1-9][0-9]{2}", re.ASCII)
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
@@ -72,7 +68,7 @@ class Expectation:
     ) -> "Expectation":
         """Read an expectation. `mark_of` gives the place of a character of `text`, by default `mark`.
 
-        `known` holds the metrics that can be measured, besides `errors.KIND`; None takes any name.
+        `known` holds the metrics that can be measured; None takes any name.
         Raises ScenarioError with a syntax error, or with every unknown metric.
         """
 
@@ -85,9 +81,7 @@ class Expectation:
         except FormulaError as error:
             raise ScenarioError([problem(error)]) from None
         if known is not None:
-            unknown = [
-                _unknown(name, at, known) for name, at in comparison.metrics if not is_known(name, known)
-            ]
+            unknown = [_unknown(name, at, known) for name, at in comparison.metrics if name not in known]
             if unknown:
                 raise ScenarioError(map(problem, unknown))
         return cls(text.strip(), mark, comparison)
@@ -119,18 +113,8 @@ class Expectation:
         return Verdict(passed, left, right, reason)
 
 
-def is_known(name: str, known: Collection[str]) -> bool:
-    """Whether a metric can be measured: one of `known`, or a count of errors."""
-    return name in known or name in _error_metrics() or _HTTP_STATUS.fullmatch(name) is not None
-
-
-def _error_metrics() -> list[str]:
-    """`errors.total`, and `errors.KIND` for each errno and each `Fault`; HTTP statuses are not listed."""
-    return [ERROR_TOTAL, *(ERROR_PREFIX + kind for kind in (*errno.errorcode.values(), *Fault))]
-
-
 def _unknown(name: str, offset: int, known: Collection[str]) -> FormulaError:
-    hint = did_you_mean(name, [*known, *_error_metrics()])
+    hint = did_you_mean(name, known) or "churn metrics lists them all"
     return FormulaError(offset, f"unknown metric {quote(name)}", hint)
 
 

@@ -42,7 +42,7 @@ def load_scenario(
     overrides   `a.b=value`, merged over every variant last, as `--set` gives them
     variants    names of the variants to keep; all if none is given
     quick       merge the file's `quick`, or narrow ports and duration if it has none
-    metrics     names that expectations may use besides those of errors; None takes any
+    metrics     names that expectations may use; None takes any
     Raises ScenarioError with every problem of the file and of the options.
     """
     document = compose(read_text(path), str(path))

@@ -12,7 +12,7 @@ SYS_REGISTER = 427
 """System call numbers, the same on every architecture that came after them."""
 
 OFFSET_SQES = 0x10000000
-"""Where mmap() finds the submission entries; both rings are at 0."""
+"""The offset at which mmap() finds the submission entries; both rings are at 0."""
 
 SQE = np.dtype(
     [
@@ -66,11 +66,11 @@ class Flag(IntFlag):
     FIXED_FILE = 1 << 0
     """`fd` is an index into the ring's own table of files."""
     LINK = 1 << 2
-    """The next entry begins when this one has succeeded; where it fails, the rest is cancelled."""
+    """The next entry begins when this one has succeeded; if it fails, the rest is cancelled."""
     HARDLINK = 1 << 3
     """The next entry begins when this one has ended, well or not."""
     CQE_SKIP_SUCCESS = 1 << 6
-    """No completion where it succeeds. Where it fails there is one, and none for what was linked after it."""
+    """No completion if it succeeds. If it fails there is one, and none for what was linked after it."""
 
 
 class Setup(IntFlag):

@@ -1,4 +1,4 @@
-"""What this kernel, and whoever confines us, lets this process do with io_uring."""
+"""What this kernel, and the sandbox if there is one, lets this process do with io_uring."""
 
 import ctypes
 import errno
@@ -14,17 +14,17 @@ from loadgen.uring import abi
 from loadgen.uring.ring import Ring
 
 DISABLED = Path("/proc/sys/kernel/io_uring_disabled")
-"""0: for all; 1: for the privileged and one group; 2: for nobody (Linux 6.6)."""
-_PATIENCE_NS = 20_000_000
+"""0: for all; 1: for the privileged and one group; 2: disabled (Linux 6.6)."""
+_WAIT_LIMIT_NS = 20_000_000
 """How long a close is waited for. One that is made at once is there before the wait begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """`refusal` says why no ring can be had, and is empty where one can; then the rest tells what it does.
+    """`refusal` is why no ring is available, and empty if one is; then the rest is what it can do.
 
     socket_options  whether a socket option can be set through the ring (Linux 6.7)
-    closes_at_once  whether a file taken out of the ring's table is closed there and then, whatever else is
+    closes_at_once  whether a file taken out of the ring's table is closed at once, whatever else is
                     pending. Linux 6.12 closes it only once every earlier request on any file of the table
                     has ended (axboe/liburing issue 1192); 6.18 closes it
     """
@@ -36,7 +36,7 @@ class Offer:
 
 
 def offer() -> Offer:
-    """Make a small ring and ask it. Nothing is left of it."""
+    """Make a small ring, try what it can do, and close it."""
     try:
         ring = Ring(4, 8)
     except OSError as error:
@@ -45,7 +45,7 @@ def offer() -> Offer:
         operations = ring.operations()
         return Offer("", operations, _sets_options(ring, operations), _closes_at_once(ring))
     except OSError as error:
-        return Offer(f"io_uring cannot be asked what it offers: {error.strerror}")
+        return Offer(f"cannot find out what io_uring can do: {error.strerror}")
     finally:
         ring.close()
 
@@ -61,11 +61,11 @@ def _refusal(error: OSError) -> str:
             forbidden = f"kernel.io_uring_disabled is {level}" if level != "0" else "by a seccomp filter"
             return f"io_uring is forbidden: {forbidden}"
         case _:
-            return f"no ring can be made: {error.strerror}"
+            return f"cannot make a ring: {error.strerror}"
 
 
 def _sets_options(ring: Ring, operations: frozenset[int]) -> bool:
-    """Try it, on a socket that goes nowhere: no probe tells which commands an operation has."""
+    """Try it, on a socket that goes nowhere: no probe shows which commands an operation has."""
     if abi.Op.URING_CMD not in operations:
         return False
     value = ctypes.c_int(1)
@@ -86,7 +86,7 @@ def _sets_options(ring: Ring, operations: frozenset[int]) -> bool:
 def _closes_at_once(ring: Ring) -> bool:
     """Try it, on a pipe: the read end, polled, waits for the very close of the write end that it may put off.
 
-    So a kernel that puts closes off says nothing, and takes all of `_PATIENCE_NS` for it.
+    So a kernel that puts closes off completes nothing, and this takes all of `_WAIT_LIMIT_NS`.
     """
     read, write = os.pipe()
     try:
@@ -101,5 +101,5 @@ def _closes_at_once(ring: Ring) -> bool:
     entries["op_flags"] = select.POLLIN, 0
     entries["file_index"] = 0, 2  # The entry of the table, plus 1.
     ring.push(entries.view(np.uint64).reshape(-1, abi.WORDS))
-    ring.enter(2, _PATIENCE_NS)
+    ring.enter(2, _WAIT_LIMIT_NS)
     return len(ring.reap()) == 2

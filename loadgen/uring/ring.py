@@ -31,7 +31,7 @@ class Ring:
     def __init__(self, entries: int, completions: int) -> None:
         """Both counts are rounded up to powers of two; completions are no fewer than entries.
 
-        Raises OSError where the kernel refuses.
+        Raises OSError if the kernel refuses.
         """
         setup = abi.Setup.CQSIZE | abi.Setup.SUBMIT_ALL | abi.Setup.SINGLE_ISSUER | abi.Setup.DEFER_TASKRUN
         params = abi.Params(cq_entries=completions, flags=int(setup))
@@ -50,7 +50,7 @@ class Ring:
         self._sq_tail = np.frombuffer(rings, np.uint32, 1, sq.tail)
         self._cq_head = np.frombuffer(rings, np.uint32, 1, cq.head)
         self._cq_tail = np.frombuffer(rings, np.uint32, 1, cq.tail)
-        # Entry i stands at place i, for good.
+        # Entry i is always at place i.
         np.frombuffer(rings, np.uint32, self.entries, sq.array)[:] = np.arange(self.entries)
         self._pushed = 0
         self._tail = 0
@@ -111,7 +111,7 @@ class Ring:
         )
 
     def operations(self) -> frozenset[int]:
-        """The opcodes that this kernel knows."""
+        """The opcodes that this kernel supports."""
         probe = abi.Probe()
         self._register(abi.Register.PROBE, probe, len(probe.ops))
         return frozenset(each.op for each in probe.ops if each.flags & abi.OP_SUPPORTED)

@@ -112,13 +112,14 @@ def bounded() -> Iterator[None]:
 
 def _undrawn(run: RunDirectory, *_: Any, **__: Any) -> list[Path]:
     """What `plots.figures.draw` reads, and nothing drawn."""
+    from loadgen.analysis.reread import asked_of
     from plots.columns import columns_of
     from plots.facts import facts_of, run_of
 
-    info, summary = run.info(), run.summary()
-    for name in run.variants():
-        columns_of(run.records(name))
-        facts_of(run_of(run.id, info), name, info, summary)
+    asked = asked_of(run)
+    for variant in asked.scenario.variants:
+        columns_of(run.records(variant.name))
+        facts_of(run_of(run.id, asked), variant, asked.predictions[variant.name], None)
     return []
 
 

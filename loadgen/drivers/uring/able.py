@@ -18,7 +18,7 @@ NEEDED = frozenset(
 
 
 def obstacle(sources: int) -> str:
-    """What stands in the way of a load from so many addresses, in words; empty where nothing does."""
+    """Why a load from so many addresses cannot use the driver, as a sentence; empty if it can."""
     offered = offer()
     if offered.refusal:
         return offered.refusal

@@ -1,47 +1,44 @@
-"""An attempt that left the common way: something failed, or is late, or has to be read with care.
+"""An attempt on the slow path: something failed, or is late, or has to be read with care.
 
-It takes its slot over from the chain it was sent through, and goes on by one operation at a time,
-as the `protocol` driver would: it always listens. To close it takes a descriptor of the process for the
-socket, and ends the connection on that as every driver does.
+It takes its slot over from the chain that it was sent through, and goes on by one operation at a time, as the
+`protocol` driver would: a read or a poll is always pending. To close it takes a descriptor of the process for
+the socket, and ends the connection on that as every driver does.
 """
 
 import errno
 import os
 import select
 import socket
-from typing import TYPE_CHECKING
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, PEER_RESET, BaseAttempt, failure_of
 from loadgen.drivers.tally import Ending
-from loadgen.drivers.uring.programs import Program, Step
+from loadgen.drivers.uring.program import Program, Step
+from loadgen.drivers.uring.slot_client import SlotClient
 from loadgen.tcp import Closer, Failure, Fault, Phase
-
-if TYPE_CHECKING:
-    from loadgen.drivers.uring.client import UringClient
 
 
 class UringAttempt(BaseAttempt):
-    """An attempt that has its slot to itself."""
+    """One connection, one operation at a time."""
 
     __slots__ = ("_host", "_leaving", "_pending", "_reader", "_short", "_sinking", "slot")
 
-    def __init__(self, host: "UringClient", slot: int, phase: Phase, pending: set[int]) -> None:
-        """Adopt what is in the slot, in this phase, with what its chain has left in the kernel.
+    def __init__(self, host: SlotClient, slot: int, phase: Phase, pending: set[int]) -> None:
+        """Take over what is in the slot, in this phase.
 
-        It was counted when it began.
+        `pending` are the steps that its chain has left in the kernel. The attempt was counted when it began.
         """
         super().__init__(host)
         table = host.table
         self._host = host
         self.slot = slot
-        self._reader = host.reader()
+        self._reader = host.judge.reader()
         self._leaving: Ending | None = None
-        """How it is to end, once nothing of it is pending."""
+        """How it is to end, once none of its operations is pending."""
         self._pending = pending
         self._sinking = False
-        """What is being received is but counted, and not in the slot's buffer."""
+        """What is being received is only counted, and not in the slot's buffer."""
         self._short = False
-        """That read has ended before it had what it was to wait for."""
+        """That read has ended before it had all that it was to wait for."""
         self._remaining = int(table.left[slot])
         self._intended_ns = int(table.intended[slot])
         self._started_ns = int(table.started[slot])
@@ -49,7 +46,7 @@ class UringAttempt(BaseAttempt):
         self._connected = bool(table.known[slot])
         self.phase = phase
 
-    # How it is taken over.
+    # How it was taken over.
 
     def refused(self, error: OSError) -> None:
         """No socket could be made or bound, or connect() has failed."""
@@ -57,7 +54,7 @@ class UringAttempt(BaseAttempt):
             if error.errno not in NO_SYN:
                 self._opened()
             if error.errno in PEER_RESET:
-                # A reset of the handshake itself says ECONNREFUSED: this one stood before it was reset.
+                # A reset in the handshake gives ECONNREFUSED: this one was established before it was reset.
                 self._established()
                 self._reset_by_server(error.errno)
         self.fail(failure_of(self.phase, error))
@@ -80,12 +77,12 @@ class UringAttempt(BaseAttempt):
         self._sinking = True
 
     def carry_on(self, phase: Phase, deadline_ns: int = NEVER_NS) -> None:
-        """Go on from here; until then, where it is still in the phase that it was adopted in."""
+        """Go on from here; until that deadline, if it is still in the phase in which it was taken over."""
         if self._leaving is None and self.phase is phase and self.deadline_ns == NEVER_NS:
             self.deadline_ns = deadline_ns
         self._go_on()
 
-    # What the load and the sweep ask of it.
+    # For the load and the sweep.
 
     def exchange(self, intended_ns: int) -> None:
         self._start(intended_ns)
@@ -112,7 +109,7 @@ class UringAttempt(BaseAttempt):
             case Step.SEND if res < 0 and self._leaving is None:
                 self.unsent(OSError(-res, ""))
             case Step.EOF if -res in PEER_RESET:
-                # Who asks first is told of a reset, and nobody after.
+                # The kernel reports a reset once, to the first operation that asks.
                 self.received(res)
             case Step.WATCH if res > 0 and res & select.POLLHUP:
                 self.received(-errno.ECONNRESET)
@@ -134,7 +131,7 @@ class UringAttempt(BaseAttempt):
         if res > 0 and self._leaving is None:
             self._read(self._reader, bytes(res) if sinking else self._host.buffers[self.slot, :res].tobytes())
         elif res == 0:
-            # The server was first, as it may have been told to: what is left is to close our side too.
+            # The server was first, as the scenario may say: what is left is to close our side too.
             self._read_end(self._reader)
             self._leave(GIVEN_UP)
         elif -res in PEER_RESET:
@@ -152,11 +149,11 @@ class UringAttempt(BaseAttempt):
         with socket.socket(fileno=descriptor) as sock:
             self._settle(sock, self._leaving)
         if self._ending is not seen and self._ending != self._leaving:
-            self._host.be_wary()
+            self._host.server_was_first()
         self._push(Step.CLOSE, Program.CLOSE)
 
     def _leave(self, ending: Ending) -> None:
-        """Be the one who ends the connection, unless the server was: then its end is answered."""
+        """End the connection as the first, unless the server was: then its end is answered."""
         self.deadline_ns = NEVER_NS
         if self._leaving is None:
             self._leaving = ending
@@ -166,10 +163,10 @@ class UringAttempt(BaseAttempt):
             self._go_on()
 
     def _go_on(self) -> None:
-        """The next operation, if any: listening as long as it lasts, then the close."""
+        """The next operation, if any: reads as long as the connection lasts, then the close."""
         if self._leaving is None:
             if self._short:
-                # An error that ends it is kept back for the bytes before it, and no later read reports it.
+                # The kernel gives the bytes before an error first, and no later read reports the error.
                 self._short = False
                 self._push(Step.WATCH, Program.WATCH)
             elif not self._pending & {Step.RECV, Step.WATCH}:

@@ -5,25 +5,25 @@ from time import monotonic_ns
 from loadgen.uring.ring import Ring
 
 EVERY_NS = 10_000_000
-"""So often one is timed; at a low rate that is every one. It costs two turns more, which was felt for one
-connection in 64."""
+"""One is timed so often; at a low rate that is every one. It costs two turns more, which made a difference at
+one connection in 64."""
 SETTLED_NS = 5_000
 """A call that finds nothing to do is back after 1 to 2 us."""
 SETTLE_MOST = 64
-"""And if it never is, on a machine with slow calls, this many must do."""
+"""At most so many calls, for a machine on which none is back so soon."""
 SETTLE_NS = 10_000_000
-"""How long that may take: past the knee a connect() takes 2 ms (K8). Else the next turn is asked."""
+"""How long that may take: past the knee a connect() takes 2 ms (K8). After that the next turn tries again."""
 
 
 class TimedConnects:
-    """Which connections are timed, and what came of it."""
+    """Which connections are timed, and how long they took."""
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
         self._next_ns = 0
         self._prepared: list[int] = []
         self._took_ns: list[int] = []
-        """How long the calls took since the last estimate, whatever came of them."""
+        """How long the calls took since the last estimate, with whatever result."""
         self._usual_ns = 0.0
 
     def due(self, now_ns: int) -> bool:

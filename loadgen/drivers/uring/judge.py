@@ -24,14 +24,14 @@ class Judge:
         """The last good response, by whether it was a connection's last: its prefix, and how long it was."""
 
     def reader(self) -> ResponseReader:
-        """One that knows what was read before."""
+        """A reader that shares the memo of all."""
         return ResponseReader(self._memo)
 
     def missing(self, slots: Slots, lengths: NDArray[np.int32], last: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """How many bytes these slots' responses still lack: 0 where one is whole and good, or `BAD`.
+        """How many bytes these slots' responses still lack: 0 if one is whole and good, or `BAD`.
 
-        `lengths` are what the first recv() answered; `last` says where the connection's last response is due.
-        One that announces the server's close is good only where the server is to close, and then.
+        `lengths` are what the first recv() answered; `last` marks those that are a connection's last.
+        One that announces the server's close is good only if the server is to close, and only as the last.
         """
         if self._all_as_known(slots, lengths, last):
             return np.zeros(len(slots), np.int64)
@@ -54,7 +54,7 @@ class Judge:
         return missing
 
     def _all_as_known(self, slots: Slots, lengths: NDArray[np.int32], last: NDArray[np.bool_]) -> bool:
-        """Whether all of them are whole and alike: nearly always so, and told by few operations on arrays."""
+        """Whether all of them are whole and alike: nearly always so, and found with few operations."""
         if not len(slots) or bool(last[0]) not in self._known:
             return False
         prefix, total = self._known[bool(last[0])]

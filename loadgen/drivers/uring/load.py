@@ -1,37 +1,35 @@
-"""Closed and open loop over slots: which does what next, and how long the worker may wait."""
+"""Closed and open loop over slots: what each slot does next, and how long the worker may wait."""
 
 from collections import deque
 from math import ceil
 from time import monotonic_ns
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from loadgen.drivers.load import intended_starts
+from loadgen.drivers.admission import Admission
+from loadgen.drivers.lifecycle import Lifecycle
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.tally import Tally
+from loadgen.drivers.uring.connections import Connections, SlotAttempt
 from loadgen.drivers.uring.slots import Mode, Slots
 from loadgen.tcp import Closer
 
-if TYPE_CHECKING:
-    from loadgen.drivers.uring.attempt import UringAttempt
-    from loadgen.drivers.uring.client import UringClient
-
 START_BUDGET_NS = 10_000_000
 """How long connections may be opened in one turn. A connect() that finds no port takes 3 to 4.5 ms of
-CPU (K8): a large batch of them would hold all else up."""
+CPU (K8): a large batch of them would hold everything else up."""
 PUNCTUAL_BUDGET_NS = 1_000_000
-"""The same in an open loop, where the next arrival is not to wait."""
+"""The same in an open loop, because the next arrival must not wait."""
 MOST_STARTS = 128
 """Connections opened in one turn, at most: what a connect() takes can become a hundred times as much from one
 to the next (K8), and the kernel does not come back before it has made all of them."""
 PUNCTUAL_STARTS = 8
-"""In an open loop: the last of them starts as much later than the clock said as the others took."""
+"""The same in an open loop: the last of them starts as much too late as the others took."""
 
 BATCH_NS = 500_000
-"""How long a closed loop waits for a batch. Batches spare wake-ups, and throughput peaks where half of
-the slots or a little more are waited for (K33): the server works on the others meanwhile. The limit
-bounds what the wait adds to a latency where the server is the slower one."""
+"""How long a closed loop waits for a batch. Batches save wake-ups, and throughput is highest if half of the
+slots or a little more are waited for (K33): the server works on the others meanwhile. The limit bounds what
+the wait adds to a latency if the server is the slower one."""
 MOST_WAITED = 128
 """Completions waited for, at most, however many connections there are. The kernel does not come back before,
 not even at the time limit, as long as there is work to do. A larger batch is no faster: of 1,000 and of 8,000
@@ -44,36 +42,21 @@ eighths of them gave 4 % more than half did."""
 FOREVER_NS = 1_000_000_000
 
 
-class UringLoad:
-    """What both loops share: opening within a budget, idle connections, and the way to the end."""
+class UringLoad(Lifecycle[int]):
+    """What both loops share: opening within a budget, and what becomes of connections at the end."""
+
+    client: Connections
 
     def __init__(self, plan: Plan, tally: Tally, budget_ns: int) -> None:
-        self.client: UringClient
-        self.ending = False
-        self._plan = plan
-        self._tally = tally
-        self._idle: dict[int, None] = {}
+        super().__init__(plan, tally)
         self._budget_ns = budget_ns
         self._starts = MOST_STARTS
-
-    @property
-    def quiet(self) -> bool:
-        """No exchange is under way, and none begins."""
-        return self.ending and self._tally.in_flight + self.client.closing <= len(self._idle)
-
-    @property
-    def over(self) -> bool:
-        """No connection is left."""
-        return self.ending and not self._tally.in_flight and not self.client.closing
-
-    def begin(self, origin_ns: int) -> None:
-        """The load begins, or should have begun at that instant."""
 
     def due(self, now_ns: int) -> None:
         """Start what is due."""
         raise NotImplementedError
 
-    def patience(self, now_ns: int) -> tuple[int, int]:
+    def wait_limit(self, now_ns: int) -> tuple[int, int]:
         """How many completions to wait for, and for how long at most, in ns."""
         raise NotImplementedError
 
@@ -86,7 +69,7 @@ class UringLoad:
         self.client.finish(slots)
 
     def gone(self, slots: Slots) -> None:
-        """The server has closed: what is in the slots is but a socket of ours."""
+        """The server has closed: only our own sockets are left in the slots."""
         self.client.discard(slots)
         self.free(slots)
 
@@ -94,25 +77,17 @@ class UringLoad:
         """Nothing is in the slots any more."""
         raise NotImplementedError
 
-    def idle(self, attempt: "UringAttempt") -> None:
-        """`ready`, of an attempt that has its slot to itself."""
+    def idle(self, attempt: SlotAttempt) -> None:
+        """`ready`, of an attempt on the slow path."""
         self.ready(np.array([attempt.slot]))
 
-    def ended(self, attempt: "UringAttempt") -> None:
-        """`free`, of an attempt that had its slot to itself."""
+    def ended(self, attempt: SlotAttempt) -> None:
+        """`free`, of an attempt on the slow path."""
         self.free(np.array([attempt.slot]))
 
     def leaving(self, slot: int) -> None:
         """The connection in the slot ends: no exchange begins on it any more."""
         self._idle.pop(slot, None)
-
-    def end(self) -> None:
-        """Begin nothing more."""
-        self.ending = True
-        idle = np.array(list(self._idle), np.int64)
-        if self._plan.closer is Closer.CLIENT and len(idle):
-            self._idle.clear()
-            self.client.finish(idle)
 
     def started(self, count: int, took_ns: int) -> None:
         """So many connections were opened, which took so much of the core: what the budget allows next."""
@@ -120,9 +95,13 @@ class UringLoad:
             allowed = self._budget_ns * count // max(took_ns, 1)
             self._starts = min(max(allowed, 1), 2 * self._starts, MOST_STARTS)
 
+    def _close(self, connections: list[int]) -> None:
+        if connections:
+            self.client.finish(np.array(connections))
+
     def _rest(self, slots: Slots) -> None:
         """Keep connections for later; at the end, close them or leave them to the server."""
-        if self.ending and self._plan.closer is Closer.CLIENT:
+        if self.closes_idle:
             self.client.finish(slots)
             return
         self._idle.update(dict.fromkeys(slots.tolist()))
@@ -135,9 +114,11 @@ class ClosedUringLoad(UringLoad):
     def __init__(self, plan: Plan, loop: ClosedLoop, tally: Tally, slots: int) -> None:
         super().__init__(plan, tally, START_BUDGET_NS)
         self._wanted: Slots = np.arange(slots)
+        """Slots in which a connection is to be opened."""
         self._beyond = loop.connections - slots
         """Connections for which the ring has no slot: each fails, again and again, for want of a file."""
         self._thinking: deque[tuple[int, int]] = deque()
+        """When each idle connection's think time ends, and its slot."""
         short = plan.requests == 1 and plan.closer is Closer.SERVER
         self._share = ENDED_SHARE if short else SHARE
 
@@ -156,16 +137,16 @@ class ClosedUringLoad(UringLoad):
             self._tally.offered += self._beyond
             self.client.refuse(self._beyond)
 
-    def patience(self, now_ns: int) -> tuple[int, int]:
+    def wait_limit(self, now_ns: int) -> tuple[int, int]:
         if len(self._wanted):
             # No wait, but all that is to be done for those just opened, few as they are: they would pile up.
             return self._tally.in_flight, 0
         limit_ns = self._thinking[0][0] - now_ns if self._thinking else FOREVER_NS
-        # Those alone in their slot are answered one operation at a time: to wait for a batch would add up.
-        under_way = self._tally.in_flight - len(self._idle) - len(self.client.alone)
+        # On the slow path each operation is answered by itself: to wait for a batch at each would add up.
+        under_way = self._tally.in_flight - len(self._idle) - len(self.client.slow)
         if under_way <= 0:
             return 1, limit_ns
-        batch = min(ceil(self._share * under_way) + self.client.closing, MOST_WAITED)
+        batch = min(ceil(self._share * under_way) + self.closing, MOST_WAITED)
         return batch, min(limit_ns, BATCH_NS)
 
     def ready(self, slots: Slots) -> None:
@@ -222,44 +203,38 @@ class ClosedUringLoad(UringLoad):
 
 
 class OpenUringLoad(UringLoad):
-    """Arrivals at a rate, whatever becomes of the earlier ones: never put off, and dropped at the cap."""
+    """Arrivals at a rate, as `Admission` has them."""
 
     def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, slots: int) -> None:
         super().__init__(plan, tally, PUNCTUAL_BUDGET_NS)
-        self._cap = loop.connections
+        self._admission = Admission(plan, loop, tally, self, self._exchange)
         self._short = slots < loop.connections
-        """The ring has fewer slots, for want of descriptors: who finds none is refused."""
-        self._free = list(range(slots))[::-1]
-        self._arrivals = intended_starts(plan, loop)
-        self._origin_ns = 0
-        self._due_ns: int | None = None
-        self._waiting: deque[int] = deque()
-        """Intended starts that were admitted, and wait for their turn to be opened."""
+        """The ring has fewer slots, for want of descriptors: an arrival that finds none is refused."""
+        self._free: list[int] = list(range(slots))[::-1]
 
     def begin(self, origin_ns: int) -> None:
-        self._origin_ns = origin_ns
-        self._advance()
+        self._admission.begin(origin_ns)
 
     def due(self, now_ns: int) -> None:
-        while self._due_ns is not None and self._due_ns <= now_ns:
-            self._admit(self._due_ns)
-            self._advance()
+        self._admission.admit_due(now_ns)
         self._open_waiting(PUNCTUAL_STARTS)
 
     def _open_waiting(self, most: int) -> None:
-        count = min(len(self._waiting), len(self._free), self._starts, most)
+        waiting = self._admission.waiting
+        count = min(len(waiting), len(self._free), self._starts, most)
         if count:
-            intended_ns = np.array([self._waiting.popleft() for _ in range(count)])
+            intended_ns: NDArray[np.int64] = np.array([waiting.popleft() for _ in range(count)])
             self.client.open(np.array([self._free.pop() for _ in range(count)]), intended_ns)
-        if self._short and self._waiting and not self._free:
+        if self._short and waiting and not self._free:
             now_ns = monotonic_ns()
-            self.client.refuse(len(self._waiting), (now_ns - intended_ns for intended_ns in self._waiting))
-            self._waiting.clear()
+            self.client.refuse(len(waiting), (now_ns - intended_ns for intended_ns in waiting))
+            waiting.clear()
 
-    def patience(self, now_ns: int) -> tuple[int, int]:
-        if self._waiting and self._free:
+    def wait_limit(self, now_ns: int) -> tuple[int, int]:
+        if self._admission.waiting and self._free:
             return 0, 0
-        return 1, max(self._due_ns - now_ns, 0) if self._due_ns is not None else FOREVER_NS
+        due_ns = self._admission.due_ns
+        return 1, max(due_ns - now_ns, 0) if due_ns is not None else FOREVER_NS
 
     def ready(self, slots: Slots) -> None:
         self._rest(slots)
@@ -270,24 +245,11 @@ class OpenUringLoad(UringLoad):
     def end(self) -> None:
         self.due(monotonic_ns())
         self._open_waiting(MOST_STARTS)
-        self._due_ns = None
-        self._tally.dropped += len(self._waiting)
-        self._waiting.clear()
+        self._admission.end()
         super().end()
 
-    def _advance(self) -> None:
-        offset_ns = next(self._arrivals, None)
-        self._due_ns = None if offset_ns is None else self._origin_ns + offset_ns
-
-    def _admit(self, intended_ns: int) -> None:
-        self._tally.offered += 1
-        if self._idle:
-            slot, _ = self._idle.popitem()
-            self.client.exchange(np.array([slot]), intended_ns)
-        elif self._tally.in_flight + self.client.closing + len(self._waiting) < self._cap:
-            self._waiting.append(intended_ns)
-        else:
-            self._tally.dropped += 1
+    def _exchange(self, slot: int, intended_ns: int) -> None:
+        self.client.exchange(np.array([slot]), intended_ns)
 
 
 def load_of(plan: Plan, tally: Tally, slots: int) -> UringLoad:

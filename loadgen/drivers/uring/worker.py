@@ -1,21 +1,22 @@
 """The `uring` driver's process: one loop that starts, waits, counts and reports, in that order.
 
-It is no asyncio program: the ring itself is what it waits on, with a time limit of its own choosing.
+It does not run on asyncio: it waits in the ring itself, with a time limit of its own choosing.
 """
 
 import ctypes
 import json
 import resource
-from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns, sleep, thread_time_ns
 
+from loadgen.drivers.housekeeping import Housekeeping
+from loadgen.drivers.lifecycle import waits
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.client import UringClient
-from loadgen.drivers.uring.load import FOREVER_NS, load_of
+from loadgen.drivers.uring.load import FOREVER_NS, UringLoad, load_of
 from loadgen.drivers.uring.programs import Programs, receive_buffers
-from loadgen.drivers.words import SWEEP_NS, Reporter, hear, told
+from loadgen.drivers.words import Reporter, hear, told
 from loadgen.uring.ring import Ring
 from loadgen.wire.lines import Lines
 
@@ -28,7 +29,7 @@ PR_SET_TIMERSLACK = 29
 
 
 def work(plan: Plan, lines: Lines) -> None:
-    """Run the plan: what a worker says and hears is told in loadgen/drivers/__main__.py. Raises OSError."""
+    """Run the plan, by the messages that loadgen/drivers/__main__.py lists. Raises OSError."""
     ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1)
     connections = plan.loop.connections
     ring = Ring(ENTRIES, min(max(4 * connections, ENTRIES), MOST_COMPLETIONS))
@@ -37,97 +38,67 @@ def work(plan: Plan, lines: Lines) -> None:
         slots = min(connections, _descriptors_left())
         ring.register_files(slots)
         tally = Tally(plan.loop)
-        client = _client(plan, tally, ring, slots)
+        client, load = _client(plan, tally, ring, slots)
         lines.say("ready")
         origin_ns = int(json.loads(hear())["origin_ns"])
         sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
-        _Worker(plan, tally, ring, client, lines, origin_ns).run()
+        _Worker(ring, client, load).run(plan, lines, origin_ns)
     finally:
         ring.close()
 
 
-def _client(plan: Plan, tally: Tally, ring: Ring, slots: int) -> UringClient:
-    programs = Programs(plan, receive_buffers(slots))
-    client = UringClient(plan, tally, ring, programs)
-    client.attach(load_of(plan, tally, slots))
-    return client
+def _client(plan: Plan, tally: Tally, ring: Ring, slots: int) -> tuple[UringClient, UringLoad]:
+    client = UringClient(plan, tally, ring, Programs(plan, receive_buffers(slots)))
+    load = load_of(plan, tally, slots)
+    client.attach(load)
+    return client, load
 
 
 class _Worker:
-    def __init__(
-        self, plan: Plan, tally: Tally, ring: Ring, client: UringClient, lines: Lines, origin_ns: int
-    ) -> None:
-        self._plan = plan
-        self._reporter = Reporter(lines, tally, origin_ns)
-        self._lines = lines
+    """Turns the ring until the load is over."""
+
+    def __init__(self, ring: Ring, client: UringClient, load: UringLoad) -> None:
         self._ring = ring
         self._client = client
-        self._flow = client.flow
-        self._origin_ns = origin_ns
-        self._taken_ns = origin_ns
-        self._report_ns = origin_ns + plan.interval_ns
-        self._sweep_ns = 0
-        self._stop = False
+        self._load = load
+        self._stopped = False
 
-    def run(self) -> None:
-        self._flow.begin(self._origin_ns)
-        self._conduct()
+    def run(self, plan: Plan, lines: Lines, origin_ns: int) -> None:
+        reporter = Reporter(lines, self._client.tally, origin_ns)
+        housekeeping = Housekeeping(plan, self._client, reporter, origin_ns, self._look_at_stdin)
+        self._load.begin(origin_ns)
+        self._turn(housekeeping, 0)  # However late it woke, the load begins.
+        for done, until_ns in waits(plan, self._load, lines, origin_ns, self._is_stopped, self._client.cut):
+            while not done() and (left_ns := until_ns - monotonic_ns()) > 0:
+                self._turn(housekeeping, left_ns)
         self._ring.enter()  # The last closes are pushed, and not yet made.
-        self._take(last=True)
-        self._lines.say("over")
+        housekeeping.report(last=True)
+        lines.say("over")
 
-    def _conduct(self) -> None:
-        """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
-        timeouts = self._plan.timeouts
-        self._turn(0)  # However late it woke, the load begins.
-        self._until(lambda: self._stop, self._origin_ns + self._plan.duration_ns - monotonic_ns())
-        self._lines.say("load_ends", {"t_ns": monotonic_ns() - self._origin_ns})
-        self._flow.end()
-        self._until(lambda: self._flow.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
-        self._lines.say("quiet")
-        self._until(lambda: self._flow.over, timeouts.close_ns)
-        self._client.cut()
-        self._until(lambda: self._flow.over, timeouts.close_ns)
-
-    def _until(self, done: Callable[[], bool], limit_ns: int) -> None:
-        end_ns = monotonic_ns() + limit_ns
-        while not done() and (left_ns := end_ns - monotonic_ns()) > 0:
-            self._turn(left_ns)
-
-    def _turn(self, limit_ns: int) -> None:
+    def _turn(self, housekeeping: Housekeeping, limit_ns: int) -> None:
         """Start what is due, wait, and take what has come."""
         now_ns = monotonic_ns()
-        if now_ns >= self._report_ns:
-            self._report(now_ns)
-        if now_ns >= self._sweep_ns:
-            self._sweep_ns = now_ns + SWEEP_NS
-            self._reporter.beat(now_ns)
-            self._client.sweep()
-            # The end of stdin, or the word to stop: either ends the load.
-            self._stop = self._stop or told()
+        if now_ns >= housekeeping.next_ns:
+            housekeeping.do(now_ns)
         opened, used_ns = self._client.opened, thread_time_ns()
-        self._flow.due(now_ns)
-        wait, patience_ns = self._flow.patience(now_ns)
-        house_ns = min(self._report_ns, self._sweep_ns) - now_ns
-        self._ring.enter(wait, min(max(house_ns, 0), limit_ns, patience_ns, FOREVER_NS))
-        self._flow.started(self._client.opened - opened, thread_time_ns() - used_ns)
+        self._load.due(now_ns)
+        wait, wait_ns = self._load.wait_limit(now_ns)
+        idle_ns = max(housekeeping.next_ns - now_ns, 0)
+        self._ring.enter(wait, min(idle_ns, limit_ns, wait_ns, FOREVER_NS))
+        self._load.started(self._client.opened - opened, thread_time_ns() - used_ns)
         self._client.absorb(self._ring.reap(), monotonic_ns())
         self._client.time_connects()
 
-    def _report(self, now_ns: int) -> None:
-        """Take an interval at every multiple of its length; one that comes late is longer, and says so."""
-        length_ns = self._plan.interval_ns
-        self._report_ns = now_ns + length_ns - (now_ns - self._origin_ns) % length_ns
-        self._take()
+    def _is_stopped(self) -> bool:
+        return self._stopped
 
-    def _take(self, *, last: bool = False) -> None:
-        start_ns, self._taken_ns = self._taken_ns, monotonic_ns()
-        self._client.estimate_connecting(self._taken_ns - start_ns)
-        self._reporter.take(self._taken_ns, last=last)
+    def _look_at_stdin(self) -> None:
+        # A line there means stop, and so does its end.
+        self._stopped = self._stopped or told()
 
 
 def _descriptors_left() -> int:
     """How many more this process may have. The ring's table is bounded by the same limit as they are."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # One of those listed is the listing's own. Without any slot nothing could be told.
+    # One of those listed is the listing's own. At least one slot, so that there are outcomes to report.
     return max(soft - sum(1 for _ in Path("/proc/self/fd").iterdir()), 1)

@@ -1,4 +1,4 @@
-"""Numbers as people read them: in axis ticks, in labels, in sentences. Never nan."""
+"""Numbers as people read them: in tables, axis ticks, labels and sentences. Never nan."""
 
 import math
 
@@ -20,11 +20,18 @@ def significant(value: float, most: int = 3) -> str:
 
 
 def rate(per_s: float) -> str:
+    """A rate with three significant digits: `17,300/s`."""
     return f"{significant(per_s)}/s"
 
 
 def seconds(value: float) -> str:
+    """Seconds with three significant digits: `22.5 s`."""
     return f"{significant(value)} s"
+
+
+def percent(share: float) -> str:
+    """A share of one: `43%`."""
+    return f"{share:.0%}"
 
 
 def si(value: float) -> str:
@@ -36,7 +43,7 @@ def si(value: float) -> str:
 
 
 def duration(value_s: float) -> str:
-    """A time axis' tick in the unit that fits: `10 µs`, `1.5 ms`, `2 s`."""
+    """A time in the unit that fits, with three digits: `10 µs`, `1.5 ms`, `2 s`."""
     for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         # Within rounding: 1e-3 may come as 0.00099999.
         if value_s >= factor * 0.9999:

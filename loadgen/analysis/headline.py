@@ -1,0 +1,131 @@
+"""The headline of a variant, for terminal and figures alike, and that of several variants side by side.
+
+Pure functions of the metrics.
+"""
+
+from collections.abc import Mapping
+
+from loadgen.tcp import CloseMethod, Closer, Fault, Side
+from loadgen.text.numbers import count, rate, seconds, significant
+
+FEW_FAILED = 0.01
+"""The share of attempts that may fail before the headline is about them."""
+KEPT = 1.5
+"""Requests for each connection from which on their rate is worth naming beside that of connections."""
+
+_ERRORS = "errors."
+
+
+def headline(metrics: Mapping[str, float]) -> str:
+    """One sentence: what happened to throughput, who closed first, and which side holds TIME-WAIT."""
+    if "opened" not in metrics:
+        return (
+            "No load was recorded, only the sockets" if "samples.count" in metrics else "Nothing was measured"
+        )
+    attempts = metrics.get("attempts", metrics["opened"])
+    if not attempts:
+        return "No connection was tried"
+    if not metrics.get("connected"):
+        failed = metrics.get("errors.total", metrics["opened"])
+        return f"No connection was established; {count(failed)} attempts failed{_kind(metrics)}"
+    what = _knee(metrics) or _exhaustion(metrics) or _failures(metrics, attempts) or _throughput(metrics)
+    return "; ".join([what, *_ends(metrics)])
+
+
+def _knee(metrics: Mapping[str, float]) -> str:
+    if "knee.ports" not in metrics:
+        return ""
+    before, after = rate(metrics["knee.rate_before"]), rate(metrics["knee.rate_after"])
+    end_ns = metrics.get("exhaustion.time_ns")
+    end = "" if end_ns is None else f", and no port is left after {seconds(end_ns / 1e9)}"
+    ports = f"{count(metrics['knee.ports'])} of {count(metrics['client.ports'])} ports"
+    return f"Throughput falls from {before} to {after} at {ports}{end}"
+
+
+def _exhaustion(metrics: Mapping[str, float]) -> str:
+    if "exhaustion.time_ns" not in metrics:
+        return ""
+    last = metrics.get("rate.end")
+    end = "" if last is None else f", and {rate(last)} remain" if last else ", and nothing connects"
+    ports, after = count(metrics["client.ports"]), seconds(metrics["exhaustion.time_ns"] / 1e9)
+    return f"The client is out of its {ports} ports after {after}{end}"
+
+
+def _failures(metrics: Mapping[str, float], attempts: float) -> str:
+    """Failed attempts, if they are many. Those that the end of the load cut off are not failures."""
+    failed = metrics.get("errors.total", 0) - metrics.get(f"{_ERRORS}{Fault.CUT}", 0)
+    if failed <= FEW_FAILED * attempts:
+        return ""
+    return f"{count(failed)} of {count(attempts)} attempts fail{_kind(metrics)}"
+
+
+def _kind(metrics: Mapping[str, float]) -> str:
+    """The kind of most failures."""
+    kinds = {
+        name.removeprefix(_ERRORS): number
+        for name, number in metrics.items()
+        if name.startswith(_ERRORS) and number and name not in (f"{_ERRORS}total", f"{_ERRORS}{Fault.CUT}")
+    }
+    if not kinds:
+        return ""
+    worst = max(kinds, key=lambda kind: kinds[kind])
+    return f" with {worst}" if len(kinds) == 1 else f", most of them with {worst}"
+
+
+def _throughput(metrics: Mapping[str, float]) -> str:
+    connected, requests = metrics.get("rate.mean"), metrics.get("rate.requests", 0.0)
+    if connected is None:
+        return "Throughput was not observed"
+    carry = f" carry {significant(requests)} requests/s" if requests > KEPT * connected else ""
+    return f"{significant(connected)} connections/s{carry}"
+
+
+def _ends(metrics: Mapping[str, float]) -> list[str]:
+    """Who closed first, unless the next part shows it, and the most TIME-WAITs of each side."""
+    held = {side: metrics.get(f"{side}.time_wait.max", 0) for side in Side}
+    who = _closers(metrics)
+    first, other = sorted(Side, key=lambda side: held[side], reverse=True)
+    if not held[first]:
+        return [*who, "no side collects TIME-WAIT"]
+    what = f"the {first} collects up to {count(held[first])} TIME-WAITs"
+    if held[other]:
+        return [*who, f"{what}, the {other} {count(held[other])}"]
+    return [*(part for part in who if part != f"the {first} closes first"), f"{what}, the {other} none"]
+
+
+def _closers(metrics: Mapping[str, float]) -> list[str]:
+    """Who closed first, by what was counted; empty if nothing was.
+
+    The scenario does not decide it: timeouts of either side close connections too, and a command did not read
+    it.
+    """
+    ended = {
+        closer: sum(metrics.get(f"closes.{closer}_{close}", 0) for close in CloseMethod) for closer in Closer
+    }
+    match sorted((closer for closer in Closer if ended[closer]), key=lambda one: ended[one], reverse=True):
+        case [closer]:
+            return [f"the {closer} closes first" + ("" if metrics.get(f"closes.{closer}_fin") else " by RST")]
+        case [closer, other]:
+            most, fewer = count(ended[closer]), count(ended[other])
+            return [f"the {closer} closes {most} connections first, the {other} {fewer}"]
+        case _:
+            return []
+
+
+def comparison(variants: Mapping[str, Mapping[str, float]]) -> str:
+    """How the variants of a run differ: which ran out of ports, which only slowed down. May be empty."""
+    out = [name for name, metrics in variants.items() if "exhaustion.time_ns" in metrics]
+    slow = [name for name, metrics in variants.items() if "knee.time_ns" in metrics and name not in out]
+    parts = [
+        f"{_names(those, len(variants))} {one if len(those) == 1 else many}"
+        for those, one, many in (
+            (out, "runs out of ports", "run out of ports"),
+            (slow, "slows down at the knee", "slow down at the knee"),
+        )
+        if those
+    ]
+    return "; ".join(parts)
+
+
+def _names(those: list[str], of: int) -> str:
+    return f"{len(those)} of {of} variants" if len(those) > 2 else " and ".join(those)

@@ -1,0 +1,293 @@
+"""The metrics, each declared once: expectations, docs, `churn metrics` and summary.json take it from here.
+
+Pure. The order is that of summary.json.
+"""
+
+import errno
+from collections.abc import Callable, Sequence
+
+from loadgen.analysis.fold import Fold
+from loadgen.analysis.knee import Knee
+from loadgen.analysis.load import UnderLoad
+from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
+from loadgen.records.latency import Tag
+from loadgen.tcp import CloseMethod, Closer, Fault, Side, State
+
+COUNT, PORTS, SOCKETS, NS, PER_S, SHARE = Unit
+
+SIDE = Placeholder(
+    "side",
+    "a side of the connections",
+    {str(side): side for side in Side},
+    measured=lambda fold, _: {str(side): side for side in fold.samples[-1].sides} if fold.samples else {},
+)
+STATE = Placeholder("state", "a TCP state (RFC 9293)", {state.key: state for state in State})
+CLOSER = Placeholder("closer", "the side that ended the connection first", {str(one): one for one in Closer})
+CLOSE = Placeholder("close", "how it ended the connection", {str(one): one for one in CloseMethod})
+KIND = Placeholder(
+    "kind",
+    "the name of an errno, a fault of the exchange, or an HTTP status from 400 on as `HTTP_503`",
+    {kind: kind for kind in (*errno.errorcode.values(), *map(str, Fault))},
+    word="HTTP_[1-9][0-9]{2}",
+    measured=lambda fold, _: {failure.kind: failure.kind for failure in fold.errors},
+)
+TAG = Placeholder(
+    "tag",
+    "what the latency spans. `start`: from the intended start of a request to its actual one, in open loops;"
+    " `connect`: from connect() to ESTABLISHED; `response`: from the intended start of a request to its whole"
+    " response; `service`: from the actual start to the whole response",
+    {str(tag): tag for tag in Tag},
+)
+QUANTILE = Placeholder(
+    "quantile",
+    "the share of the latencies that are no longer: half of them, 90 %, 99 %, 99.9 %",
+    {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999},
+)
+COUNTER: Placeholder[str] = Placeholder(
+    "counter",
+    "a TCP counter of the kernel, by the kernel's name for it",
+    {},
+    word="[A-Z][A-Za-z0-9]*",
+    measured=lambda fold, values: {name: name for name in fold.kernel()[values[SIDE]]},
+)
+
+
+def _count(name: str, sentence: str) -> Metric:
+    """A count that the intervals add up to, by the field's name."""
+    return Metric(name, COUNT, sentence, lambda fold, _: fold.total(name))
+
+
+def _of_load(take: Callable[[UnderLoad], float | None]) -> Callable[[Fold, Values], float | None]:
+    """Taken off the load, if there was any."""
+    return lambda fold, _: take(fold.under_load()) if fold.intervals else None
+
+
+def _of_rates(take: Callable[[UnderLoad], float]) -> Callable[[Fold, Values], float | None]:
+    """Taken off the part of the load that no gap hides, if there is any."""
+    return _of_load(lambda load: take(load) if load.observed.length_ns > 0 else None)
+
+
+def _of_knee(take: Callable[[Knee], float]) -> Callable[[Fold, Values], float | None]:
+    return _of_load(lambda load: None if (knee := load.knee()) is None else take(knee))
+
+
+def _of_samples(take: Callable[[Fold], float]) -> Callable[[Fold, Values], float | None]:
+    """Taken off the samples, if there are any."""
+    return lambda fold, _: take(fold) if fold.samples else None
+
+
+METRICS: Sequence[Metric] = (
+    Metric(
+        "client.ports",
+        PORTS,
+        "ports that the client has: its range, times its addresses, times the server's addresses",
+        lambda fold, _: fold.ports,
+    ),
+    _count("offered", "requests that were to start; offered = started + dropped"),
+    _count("started", "requests that began"),
+    _count("late", "requests of an open loop that began later than `load.open_loop.late` allows"),
+    _count(
+        "dropped", "requests of an open loop that never began: as many connections were open as it may have"
+    ),
+    _count("attempts", "attempts to open a connection"),
+    _count("opened", "attempts that sent a SYN"),
+    _count("connected", "connections that were established"),
+    _count("timed", "connections whose connect() was timed; the uring driver times one in 10 ms"),
+    _count("exchanges", "responses that were complete and right"),
+    _count(
+        "reads",
+        "reads of bytes of a response; 0 with the aiohttp driver, which cannot see them. More than 10 a"
+        " response are the caveat `read_in_pieces`",
+    ),
+    _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
+    Metric(
+        "closes.{closer}_{close}",
+        COUNT,
+        "established connections that this side ended first, in this way, as the client saw it",
+        lambda fold, values: fold.closed(f"{values[CLOSER]}_{values[CLOSE]}"),
+        (CLOSER, CLOSE),
+    ),
+    Metric(
+        "closes.server_fin_reset",
+        COUNT,
+        "of `closes.server_fin`, those that the server reset because bytes came after its FIN",
+        lambda fold, _: fold.closed("server_fin_reset"),
+    ),
+    Metric("errors.total", COUNT, "attempts that failed", lambda fold, _: fold.failed()),
+    Metric(
+        "errors.{kind}",
+        COUNT,
+        "attempts that failed in this way; 0 if it did not occur and `errors.total` was measured",
+        lambda fold, values: sum(n for failure, n in fold.errors.items() if failure.kind == values[KIND]),
+        (KIND,),
+    ),
+    Metric(
+        "load.time_ns",
+        NS,
+        "how long the load lasted: the time that the mean rates are of",
+        _of_load(lambda load: load.length_ns),
+    ),
+    Metric(
+        "rate.mean",
+        PER_S,
+        "connections established per second under load; gaps are left out",
+        _of_rates(lambda load: load.observed.rate),
+    ),
+    Metric(
+        "rate.requests",
+        PER_S,
+        "responses per second under load; gaps are left out",
+        lambda fold, _: fold.requests_per_s(),
+    ),
+    Metric(
+        "rate.max",
+        PER_S,
+        "connections per second in the interval that had most",
+        _of_rates(lambda load: load.rates()[0]),
+    ),
+    Metric(
+        "rate.end",
+        PER_S,
+        "connections per second in the last interval under load",
+        _of_rates(lambda load: load.rates()[1]),
+    ),
+    Metric(
+        "connect.share",
+        SHARE,
+        "the part of the load workers' time that they spent in connect(), calls that failed included",
+        lambda fold, _: fold.connect_share(),
+    ),
+    Metric(
+        "knee.ports",
+        PORTS,
+        "ports that the client held at the knee. There the rate falls to two thirds or less, and connect()"
+        " becomes five times as slow, both for 0.3 s or more",
+        _of_knee(lambda knee: knee.ports),
+    ),
+    Metric("knee.time_ns", NS, "the instant of the knee", _of_knee(lambda knee: knee.time_ns)),
+    Metric(
+        "knee.rate_before",
+        PER_S,
+        "connections per second before the knee",
+        _of_knee(lambda one: one.rate_before),
+    ),
+    Metric(
+        "knee.rate_after",
+        PER_S,
+        "connections per second after the knee, until no port is left",
+        _of_knee(lambda knee: knee.rate_after),
+    ),
+    Metric(
+        "exhaustion.time_ns",
+        NS,
+        "the instant of the first attempt that failed because no port was free",
+        lambda fold, _: fold.no_port_ns,
+    ),
+    Metric("samples.count", COUNT, "samples that were taken", _of_samples(lambda fold: fold.sampled.count)),
+    Metric(
+        "samples.late",
+        COUNT,
+        "samples that began more than half a period late",
+        _of_samples(lambda fold: fold.sampled.late),
+    ),
+    Metric(
+        "samples.cost_ns",
+        NS,
+        "the mean time that a sample took",
+        _of_samples(lambda fold: fold.sampled.cost_ns / fold.sampled.count),
+    ),
+    Metric(
+        "samples.missed",
+        COUNT,
+        "samples that were due and not taken",
+        _of_samples(lambda fold: fold.sampled.missed),
+    ),
+    Metric(
+        "{side}.{state}.max",
+        SOCKETS,
+        "the most sockets that a sample found in this state",
+        lambda fold, values: fold.sampled.most(values[SIDE], values[STATE]),
+        (SIDE, STATE),
+    ),
+    Metric(
+        "{side}.{state}.end",
+        SOCKETS,
+        "sockets in this state in the last sample",
+        lambda fold, values: fold.samples[-1].sides[values[SIDE]].count(values[STATE]),
+        (SIDE, STATE),
+    ),
+    Metric(
+        "{side}.cpu_ns",
+        NS,
+        "CPU time of the side's processes, from the first sample to the last",
+        lambda fold, values: fold.cpu_ns(values[SIDE]),
+        (SIDE,),
+    ),
+    Metric(
+        "{side}.busy",
+        SHARE,
+        "the part of a core that a worker used under load: the mean of the workers",
+        lambda fold, values: fold.busy(values[SIDE]) / fold.workers(values[SIDE]),
+        (SIDE,),
+    ),
+    Metric(
+        "{side}.busy.max",
+        SHARE,
+        "the part of a core that the busiest worker used under load",
+        lambda fold, values: max((core.used for core in fold.cores(values[SIDE])), default=None),
+        (SIDE,),
+    ),
+    Metric(
+        "{side}.waiting",
+        SHARE,
+        "the part of the time that a worker was ready to run and had no core: the mean of the workers",
+        lambda fold, values: (
+            sum(core.waited for core in cores) / len(cores) if (cores := fold.cores(values[SIDE])) else None
+        ),
+        (SIDE,),
+    ),
+    Metric(
+        "client.ports_held.max",
+        PORTS,
+        "the most ephemeral ports with a socket on them that a sample found",
+        lambda fold, _: fold.sampled.ports_most,
+    ),
+    Metric(
+        "client.ports_held.end",
+        PORTS,
+        "ephemeral ports with a socket on them in the last sample that read them",
+        lambda fold, _: fold.sampled.ports_last,
+    ),
+    Metric(
+        "{tag}.{quantile}_ns",
+        NS,
+        "a quantile of the latency",
+        lambda fold, values: fold.latency(values[TAG]).quantile_ns(values[QUANTILE]),
+        (TAG, QUANTILE),
+    ),
+    Metric(
+        "{tag}.max_ns",
+        NS,
+        "the longest latency",
+        lambda fold, values: fold.latency(values[TAG]).max_ns if fold.latency(values[TAG]).count else None,
+        (TAG,),
+    ),
+    Metric(
+        "{side}.kernel.{counter}",
+        COUNT,
+        "by how much a counter of the kernel grew from the first sample, before the load, to the last; sides"
+        " that share a network namespace share its counters",
+        lambda fold, values: fold.kernel()[values[SIDE]][values[COUNTER]],
+        (SIDE, COUNTER),
+    ),
+)
+
+
+def measure(fold: Fold) -> dict[str, float]:
+    """Every metric that was measured, by name; one that was not is absent, and is not 0."""
+    found: dict[str, float] = {}
+    for one in named(METRICS, lambda placeholder, before: placeholder.values(fold, before)):
+        value = one.metric.take(fold, one.values)
+        if value is not None:
+            found[one.name] = value
+    return found

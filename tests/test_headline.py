@@ -1,0 +1,152 @@
+"""The headline of a variant: one sentence for every shape of a result, the same on terminal and figures."""
+
+import pytest
+
+from loadgen.analysis.headline import comparison, headline
+from tests.made_records import S
+
+
+def metrics(client: int = 0, server: int = 0, **more: float) -> dict[str, float]:
+    return {
+        "client.ports": 28_232,
+        "opened": 1_000,
+        "connected": 1_000,
+        "rate.mean": 1_234.5,
+        "client.time_wait.max": client,
+        "server.time_wait.max": server,
+        **{name.replace("__", "."): value for name, value in more.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("measured", "sentence"),
+    [
+        (
+            metrics(client=8_000, closes__client_fin=8_000),
+            "the client collects up to 8,000 TIME-WAITs, the server none",
+        ),
+        (
+            metrics(server=14_116, closes__server_fin=20_000),
+            "the server collects up to 14,116 TIME-WAITs, the client none",
+        ),
+        (
+            metrics(client=12, closes__server_fin=12),
+            "the server closes first; the client collects up to 12 TIME-WAITs, the server none",
+        ),
+        (
+            metrics(client=16, server=304, closes__client_fin=16, closes__server_fin=304),
+            "the server closes 304 connections first, the client 16;"
+            " the server collects up to 304 TIME-WAITs, the client 16",
+        ),
+        (
+            metrics(client=900, closes__client_fin=900, closes__server_rst=8),
+            "the client closes 900 connections first, the server 8;"
+            " the client collects up to 900 TIME-WAITs, the server none",
+        ),
+        (
+            metrics(client=900, server=100, closes__client_fin=900),
+            "the client closes first; the client collects up to 900 TIME-WAITs, the server 100",
+        ),
+        (metrics(closes__client_fin=9), "the client closes first; no side collects TIME-WAIT"),
+        (metrics(closes__client_rst=32), "the client closes first by RST; no side collects TIME-WAIT"),
+        (
+            metrics(closes__server_rst=20, closes__client_rst=2),
+            "the server closes 20 connections first, the client 2; no side collects TIME-WAIT",
+        ),
+        # If a command makes the load and both sides share a namespace, it is not known who closed.
+        (metrics(server=9), "the server collects up to 9 TIME-WAITs, the client none"),
+        (metrics(client=7, server=9), "the server collects up to 9 TIME-WAITs, the client 7"),
+        (metrics(), "no side collects TIME-WAIT"),
+    ],
+    ids=[
+        "client",
+        "server",
+        "the wrong one",
+        "mixed, both",
+        "mixed, one",
+        "both",
+        "nobody",
+        "reset",
+        "mixed, reset",
+        "uncounted",
+        "uncounted, both",
+        "uncounted, nobody",
+    ],
+)
+def test_the_headline_says_who_closed_and_which_side_collects_time_wait(
+    measured: dict[str, float], sentence: str
+) -> None:
+    assert headline(measured) == f"1,230 connections/s; {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("measured", "sentence"),
+    [
+        (
+            metrics(
+                client=28_232,
+                knee__ports=14_131,
+                knee__rate_before=16_000.4,
+                knee__rate_after=661.2,
+                exhaustion__time_ns=22.46 * S,
+            ),
+            "Throughput falls from 16,000/s to 661/s at 14,131 of 28,232 ports,"
+            " and no port is left after 22.5 s; the client collects up to 28,232 TIME-WAITs, the server none",
+        ),
+        (
+            metrics(client=2_000, exhaustion__time_ns=0.3 * S, rate__end=0.0),
+            "The client is out of its 28,232 ports after 0.3 s, and nothing connects;"
+            " the client collects up to 2,000 TIME-WAITs, the server none",
+        ),
+        (
+            metrics(exhaustion__time_ns=0.3 * S, rate__end=456.7),
+            "The client is out of its 28,232 ports after 0.3 s, and 457/s remain; no side collects TIME-WAIT",
+        ),
+        (
+            metrics(attempts=1_011, errors__total=11, errors__EADDRNOTAVAIL=11),
+            "11 of 1,011 attempts fail with EADDRNOTAVAIL; no side collects TIME-WAIT",
+        ),
+        (
+            metrics(attempts=1_020, errors__total=20, errors__RESET=5, errors__TIMEOUT=15),
+            "20 of 1,020 attempts fail, most of them with TIMEOUT; no side collects TIME-WAIT",
+        ),
+        # One in a hundred may fail, and what the end of the load cut off did not.
+        (
+            metrics(attempts=1_000, errors__total=70, errors__TIMEOUT=10, errors__CUT=60),
+            "1,230 connections/s; no side collects TIME-WAIT",
+        ),
+        (
+            metrics(rate__requests=12_345.6),
+            "1,230 connections/s carry 12,300 requests/s; no side collects TIME-WAIT",
+        ),
+        # A knee without its fall is none, as is one that a command's records do not show.
+        (metrics(knee__time_ns=5 * S), "1,230 connections/s; no side collects TIME-WAIT"),
+        (
+            {"client.ports": 28_232, "opened": 1_500, "connected": 0, "errors.total": 1_500},
+            "No connection was established; 1,500 attempts failed",
+        ),
+        (
+            {"attempts": 9, "opened": 0, "errors.total": 9, "errors.EADDRNOTAVAIL": 9},
+            "No connection was established; 9 attempts failed with EADDRNOTAVAIL",
+        ),
+        # No SYN was sent, but ports were looked for.
+        ({"attempts": 9, "opened": 0, "errors.total": 9}, "No connection was established; 9 attempts failed"),
+        ({"attempts": 0, "opened": 0, "errors.total": 0}, "No connection was tried"),
+        ({"opened": 0, "connected": 0}, "No connection was tried"),
+        ({"opened": 1, "connected": 0}, "No connection was established; 1 attempts failed"),
+        ({"opened": 1, "connected": 1}, "Throughput was not observed; no side collects TIME-WAIT"),
+        ({"client.ports": 28_232, "samples.count": 7}, "No load was recorded, only the sockets"),
+        ({"client.ports": 28_232}, "Nothing was measured"),
+    ],
+)
+def test_the_headline_is_the_strongest_that_can_be_said(measured: dict[str, float], sentence: str) -> None:
+    assert headline(measured) == sentence
+
+
+def test_a_comparison_names_the_variants_that_ran_out() -> None:
+    out, slow = metrics(knee__time_ns=S, exhaustion__time_ns=2 * S), metrics(knee__time_ns=S)
+    assert comparison({"one": out, "two": metrics()}) == "one runs out of ports"
+    assert comparison({"one": out, "two": slow}) == "one runs out of ports; two slows down at the knee"
+    assert comparison({"two": metrics()}) == ""
+    many = comparison({"a": out, "b": out, "c": out, "d": metrics()})
+    assert many == "3 of 4 variants run out of ports"
