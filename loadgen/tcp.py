@@ -100,7 +100,7 @@ class Failure(str):
 
     @property
     def limit(self) -> str:
-        """Whose limit it was, in words; empty where the failure alone does not tell."""
+        """Whose limit it was, in words; empty if the failure alone does not show it."""
         return _LIMITS.get((self.phase, self.kind)) or _LIMITS.get((None, self.kind), "")
 
 

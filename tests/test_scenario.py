@@ -643,7 +643,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a sysctl namespaces lack": (
         "title: t\nlab: {sysctl: {server: {net.ipv4.tcp_mem: 1}}}",
         "2:25",
-        "is the whole host's",
+        "belongs to the whole host",
     ),
     "a sysctl of the lab": (
         "title: t\nlab: {sysctl: {client: {net.ipv4.ip_local_port_range: 1 2}}}",
@@ -653,7 +653,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a sysctl that takes ports away": (
         "title: t\nlab: {sysctl: {client: {net.ipv4.ip_local_reserved_ports: 40000-40899}}}",
         "2:25",
-        "would take ports away that churn counts as the client's (choose a range without them: lab: {client",
+        "would take away ports that churn counts as the client's (choose a range without them: lab: {client",
     ),
     "a sysctl without a value": (
         "title: t\nlab: {sysctl: {client: {net.ipv4.tcp_sack: }}}",
@@ -719,7 +719,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "thinking in an open loop": (
         "title: t\nload: {open_loop: {rate: 10/s}}\nconnection: {think: 1s}",
         "3:21",
-        "connection.think: in an open loop requests come when they arrive",
+        "connection.think: in an open loop requests arrive at their own instants",
     ),
     # Variants and the matrix
     "no variants": ("title: t\nvariants: {}", "2:11", "names no variant"),

@@ -146,7 +146,7 @@ def test_a_signal_while_figures_are_drawn_cuts_them_short(number: signal.Signals
         os.killpg(running.process.pid, number)
         done = running.finish()
     assert done.code == 105, done.said
-    assert done.stderr.endswith(f"The figures were cut short; to draw them: churn plot {words(running)}\n")
+    assert done.stderr.endswith(f"Stopped while drawing; to draw the figures: churn plot {words(running)}\n")
     assert "Traceback" not in done.stderr
     assert status(running) == "finished"
 
@@ -349,7 +349,7 @@ def test_without_its_builder_no_lab_is_no_verdict_on_the_machine(
         done = running.finish()
     assert done.code == 106, done.said
     assert done.stderr.endswith("dmesg tells of the out-of-memory killer)\n")
-    assert "no lab: the process that builds it ended before its time, by SIGKILL" in done.stderr
+    assert "no lab: the process that builds it ended early, by SIGKILL" in done.stderr
     assert done.stdout == ""
 
 
