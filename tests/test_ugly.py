@@ -348,7 +348,7 @@ def test_without_its_builder_no_lab_is_no_verdict_on_the_machine(
         eventually(lambda: kill_first(b"loadgen.lab.build", running), "no lab was built")
         done = running.finish()
     assert done.code == 106, done.said
-    assert done.stderr.endswith("dmesg tells of the out-of-memory killer)\n")
+    assert done.stderr.endswith("dmesg shows whether the out-of-memory killer did)\n")
     assert "no lab: the process that builds it ended early, by SIGKILL" in done.stderr
     assert done.stdout == ""
 
