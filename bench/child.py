@@ -5,6 +5,8 @@ import contextlib
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
+from types import UnionType
+from typing import Any
 
 from bench.load import pinned
 from loadgen.engine.child import Child
@@ -15,13 +17,19 @@ GRACE_S = 5.0
 
 
 async def start_module(
-    lab: Lab, side: Side, module: str, plan: str, core: int, pass_fds: Sequence[int] = ()
-) -> Child:
+    lab: Lab,
+    side: Side,
+    module: str,
+    plan: object,
+    messages: UnionType,
+    core: int,
+    pass_fds: Sequence[int] = (),
+) -> Child[Any]:
     """One of churn's own programs, bound to a core, and told its plan."""
     argv = [*pinned(core), sys.executable, "-P", "-m", module]
     process = await lab.spawn(side, argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=pass_fds)
-    child = Child(module, process)
-    child.tell(plan)
+    child = Child[Any](module, process, messages)
+    child.send_plan(plan)
     return child
 
 

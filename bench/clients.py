@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
-import json
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic_ns
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.child import end_process, start_module
 from bench.load import PORT, SECOND_NS, Cores, Exchange, Load
 from bench.serving import KEPT_REQUESTS
+from loadgen.drivers.messages import WorkerMessage
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan, Timeouts
 from loadgen.engine.child import Child
 from loadgen.lab.lab import Lab
@@ -19,6 +19,7 @@ from loadgen.records.latency import Counts, Tag
 from loadgen.records.types import Interval
 from loadgen.scenario.choices import Arrivals, Driver
 from loadgen.tcp import CloseMethod, Closer, Side
+from loadgen.wire.messages import Begin, Ready
 
 LATE_NS = 10_000_000
 """A scenario's default: an open loop needs a bound. What the bench tells of lateness needs none."""
@@ -106,20 +107,22 @@ class Sums:
 class DriverClient:
     """churn's load workers, one or several."""
 
-    children: Sequence[Child]
+    children: Sequence[Child[Any]]
     sums: Sums = field(default_factory=Sums)
     hearing: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     @classmethod
     async def ready(cls, lab: Lab, plan: Plan, cores: Sequence[int]) -> "DriverClient":
         """One worker on each core, all ready to begin."""
-        children: list[Child] = []
+        children: list[Child[Any]] = []
         client = cls(children)
         try:
             for core in cores:
-                children.append(await start_module(lab, Side.CLIENT, "loadgen.drivers", plan.to_json(), core))
+                children.append(
+                    await start_module(lab, Side.CLIENT, "loadgen.drivers", plan, WorkerMessage, core)
+                )
             for child in children:
-                await child.expect("ready")
+                await child.expect(Ready)
         except BaseException:
             await client.end()
             raise
@@ -127,7 +130,7 @@ class DriverClient:
 
     def begin(self) -> None:
         for child in self.children:
-            child.tell(json.dumps({"origin_ns": monotonic_ns()}))
+            child.send(Begin(monotonic_ns()))
         self.hearing = [asyncio.create_task(self._hear(child)) for child in self.children]
 
     @property
@@ -151,13 +154,13 @@ class DriverClient:
             await child.end()
         await asyncio.gather(*self.hearing)
 
-    async def _hear(self, child: Child) -> None:
-        async for line in child.lines():
-            match line.pop("type"):
-                case "interval":
-                    self.sums.add(Interval.from_json(line))
-                case "latency" if line["tag"] == Tag.START:
-                    self.sums.starts.append(Counts.from_json(line))
+    async def _hear(self, child: Child[Any]) -> None:
+        async for message in child.received():
+            match message:
+                case Interval():
+                    self.sums.add(message)
+                case Counts() if message.tag is Tag.START:
+                    self.sums.starts.append(message)
                 case _:
                     pass
 

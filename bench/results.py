@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.machine import Environment
 from bench.reading import Failed, Reading, Study
 from loadgen.records.latency import Counts
-from loadgen.records.types import plain
+from loadgen.wire.codec import plain
 
 SCHEMA_VERSION = 2
 FILE = "results.json"

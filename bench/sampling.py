@@ -1,6 +1,5 @@
 """What the sampler costs, over the TIME-WAITs that it meets."""
 
-import json
 from statistics import mean
 from time import monotonic_ns
 
@@ -14,7 +13,11 @@ from bench.results import Results, SamplerCost, Say
 from bench.scale import Scale
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.observe import sampler
+from loadgen.observe.messages import SamplerMessage, Watch
+from loadgen.records.events import SampleCheck
+from loadgen.records.types import Sample
 from loadgen.tcp import Side
+from loadgen.wire.messages import Ready
 
 EVERY_NS = SECOND_NS // 10
 
@@ -41,16 +44,18 @@ async def _sample(kit: Kit, lab: Lab, time_wait: int, seconds: int) -> SamplerCo
     )
     descriptors = lab.descriptors
     core = kit.cores.clients(1)[0]
-    child = await start_module(lab, Side.CLIENT, "loadgen.observe.sampler", plan.to_json(), core, descriptors)
+    child = await start_module(
+        lab, Side.CLIENT, "loadgen.observe.sampler", plan, SamplerMessage, core, descriptors
+    )
     costs_ns: list[int] = []
     try:
-        await child.expect("ready")
-        child.tell(json.dumps({"origin_ns": monotonic_ns(), "pids": {}}))
-        await child.expect("sample")
-        await child.expect("sample_check")
+        await child.expect(Ready)
+        child.send(Watch(monotonic_ns(), {}))
+        await child.expect(Sample)
+        await child.expect(SampleCheck)
         begun_ns, before_ns = monotonic_ns(), run_time_ns(child.pid)
         while len(costs_ns) < seconds * SECOND_NS // EVERY_NS:
-            costs_ns.append((await child.expect("sample"))["cost_ns"])
+            costs_ns.append((await child.expect(Sample)).cost_ns)
         share = (run_time_ns(child.pid) - before_ns) / (monotonic_ns() - begun_ns)
     finally:
         child.kill()

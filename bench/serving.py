@@ -16,7 +16,9 @@ from loadgen.kernel.procfile import PROC
 from loadgen.lab.lab import Lab
 from loadgen.programs.plan import find_program
 from loadgen.tcp import CloseMethod, Closer, Side
+from loadgen.wire.messages import Listening
 from servers.behaviour import Behaviour
+from servers.lines import Line
 from servers.plan import Kind, Plan
 
 SPELT_OUT_MOST = 1024
@@ -126,10 +128,10 @@ async def churn_server(
     """The bundled server."""
     behaviour = Behaviour(closer, requests, CloseMethod.FIN, response_size=response)
     plan = Plan(Kind.PROTOCOL, behaviour, lab.addresses[Side.SERVER], port, backlog=backlog)
-    child = await start_module(lab, Side.SERVER, "servers", plan.to_json(), cores.server)
+    child = await start_module(lab, Side.SERVER, "servers", plan, Line, cores.server)
     try:
-        line = await child.expect("listening")
-        yield Server(child.pid, tuple(line["pids"]))
+        listening = await child.expect(Listening)
+        yield Server(child.pid, listening.pids)
     finally:
         child.terminate()
         await child.end()

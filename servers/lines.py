@@ -1,36 +1,25 @@
-"""What a server process says: one JSON object a line, told apart by its `type`."""
+"""The messages of a server process: one JSON object a line, its kind under `type`."""
 
-import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from msgspec import Struct, field
 
-
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """All workers accept connections on `port`."""
-
-    port: int
-    pids: tuple[int, ...]
+from loadgen.wire.messages import Listening, Message
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptError:
+class AcceptError(Message, frozen=True):
     """A worker could not accept, for this errno name, and pauses (K30)."""
 
     pid: int
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerExited:
+class WorkerExited(Message, frozen=True):
     """A worker ended unasked, and its counts with it. `status` is an exit code, or minus a signal."""
 
     pid: int
     status: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Message, frozen=True):
     """A worker did not run, by its clock, from one instant of CLOCK_MONOTONIC to another."""
 
     pid: int
@@ -38,8 +27,7 @@ class Gap:
     end_ns: int
 
 
-@dataclass(slots=True)
-class Served:
+class Served(Struct, forbid_unknown_fields=True, tag_field="type", tag="served"):
     """What happened, over all workers. Kept up by the connections, so it is not frozen.
 
     Every connection ends in exactly one of fin, rst, peer_fin, peer_rst and lost: by who was first, and
@@ -72,35 +60,10 @@ class Served:
 
     def add(self, other: "Served") -> None:
         """Add another worker's counts."""
-        for name in (item.name for item in fields(self) if item.name != "accept_errors"):
+        for name in (name for name in self.__struct_fields__ if name != "accept_errors"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for error, count in other.accept_errors.items():
             self.accept_errors[error] = self.accept_errors.get(error, 0) + count
 
 
 Line = Listening | AcceptError | WorkerExited | Gap | Served
-
-
-def to_json(line: Line) -> str:
-    """One line without its newline."""
-    name = next(name for name, kind in _types().items() if isinstance(line, kind))
-    return json.dumps({"type": name, **asdict(line)})
-
-
-def from_json(text: str | bytes) -> Line:
-    """Read a line. Raises KeyError for an unknown type, ValueError for text that is not JSON."""
-    data: dict[str, Any] = json.loads(text)
-    kind = _types()[data.pop("type")]
-    if "pids" in data:
-        data["pids"] = tuple(data["pids"])
-    return kind(**data)
-
-
-def _types() -> dict[str, type[Line]]:
-    return {
-        "listening": Listening,
-        "accept_error": AcceptError,
-        "worker_exited": WorkerExited,
-        "gap": Gap,
-        "served": Served,
-    }

@@ -15,10 +15,10 @@ from loadgen.analysis.fold import Fold
 from loadgen.analysis.overflows import overflows
 from loadgen.analysis.saturation import saturation
 from loadgen.analysis.unobserved import unobserved
-from loadgen.records.types import plain
 from loadgen.scenario.choices import Topology
 from loadgen.scenario.models import Variant
 from loadgen.tcp import Fault, Phase, Side, State
+from loadgen.wire.codec import plain
 from loadgen.wire.exit_status import how_ended
 
 OWN_ENDS = 0.1

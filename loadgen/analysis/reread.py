@@ -16,6 +16,7 @@ from loadgen.records.types import Record
 from loadgen.scenario.models import Scenario
 from loadgen.scenario.schema import restore
 from loadgen.text.problem import ScenarioError, quote
+from loadgen.wire.codec import convert
 
 Look = Callable[[str, Record | Latency], None]
 
@@ -66,7 +67,7 @@ def _asked(directory: RunDirectory) -> tuple[Scenario, Mapping[str, Prediction]]
     try:
         scenario = restore(info["scenario"])
         predictions = {
-            name: Prediction.from_json(known["prediction"]) for name, known in info["variants"].items()
+            name: convert(known["prediction"], Prediction) for name, known in info["variants"].items()
         }
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

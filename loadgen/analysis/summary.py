@@ -14,11 +14,11 @@ from loadgen.analysis.doubts import doubts
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.knee import LEAST_FALL
 from loadgen.model.predict import Prediction
-from loadgen.records.types import plain
 from loadgen.scenario.choices import Driver
 from loadgen.scenario.expectation import Verdict
 from loadgen.scenario.models import Variant
 from loadgen.tcp import CloseMethod, Closer, Failure, Side
+from loadgen.wire.codec import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,13 @@
 """A load worker: its plan on stdin, records as JSON lines on stdout.
 
     > plan                        one JSON line (`Plan`)
-    < {"type": "ready"}
-    > {"origin_ns": ...}          CLOCK_MONOTONIC of the instant the load begins
-    < {"type": "interval", ...}   ten a second, and {"type": "latency", ...} beside each
-    > stop                        optional: end the load now
-    < {"type": "gap", ...}        it was held up, or not read, between two instants of CLOCK_MONOTONIC
-    < {"type": "load_ends", "t_ns": ...}   nothing more is begun
-    < {"type": "quiet"}           no exchange is under way; idle connections wait for the server
-    < {"type": "over"}            no connection is left, all is counted
+    < Ready
+    > Begin
+    < Interval, Counts ...        ten intervals a second, each followed by its latencies
+    > Stop                        optional: end the load now
+    < Unobserved                  the worker was held up, or was not read, between two instants
+    < LoadEnds, Quiet
+    < Over                        no connection is left, all is counted
 
 End of file on stdin means stop.
 """
@@ -16,7 +15,6 @@ End of file on stdin means stop.
 import asyncio
 import contextlib
 import gc
-import json
 import os
 import sys
 from time import monotonic_ns
@@ -25,11 +23,15 @@ import uvloop
 
 from loadgen.drivers.attempt import Client
 from loadgen.drivers.load import load_of
+from loadgen.drivers.messages import Quiet
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.words import SWEEP_NS, Reporter, hear
+from loadgen.records.events import LoadEnds
 from loadgen.scenario.choices import Driver
+from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
+from loadgen.wire.messages import Begin, Over, Ready
 
 COLLECT_AFTER = 100_000
 """Allocations between two passes of the garbage collector. Attempts are freed by reference counting; a pass
@@ -63,8 +65,8 @@ class Worker:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        self._lines.say("ready")
-        origin_ns: int = json.loads(await self._words.readline())["origin_ns"]
+        self._lines.say(Ready())
+        origin_ns = decode(await self._words.readline(), Begin).origin_ns
         await asyncio.sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
         reporter = Reporter(self._lines, self._tally, origin_ns)
         self._load.begin(origin_ns)
@@ -78,16 +80,16 @@ class Worker:
             for helper in helpers:
                 helper.cancel()
         reporter.take(monotonic_ns(), last=True)
-        self._lines.say("over")
+        self._lines.say(Over())
 
     async def _conduct(self, origin_ns: int) -> None:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
         await _within(self._stop, origin_ns + self._plan.duration_ns - monotonic_ns())
-        self._lines.say("load_ends", {"t_ns": monotonic_ns() - origin_ns})
+        self._lines.say(LoadEnds(monotonic_ns() - origin_ns))
         self._load.end()
         await _within(self._load.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
-        self._lines.say("quiet")
+        self._lines.say(Quiet())
         await _within(self._load.over, timeouts.close_ns)
         self._client.cut()
         await _within(self._load.over, timeouts.close_ns)
@@ -136,7 +138,7 @@ async def _work(plan: Plan, lines: Lines) -> None:
 
 
 def main() -> None:
-    plan = Plan.from_json(hear())
+    plan = decode(hear(), Plan)
     if plan.core is not None:
         os.sched_setaffinity(0, {plan.core})
     gc.freeze()

@@ -6,11 +6,7 @@ not given by the scenario, so it is assumed from rates seen on one machine; what
 assumed rate says so in `assumptions`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-
-import msgspec
 
 from loadgen.model.pace import Pace
 from loadgen.model.situation import TIME_WAIT_S, Situation
@@ -45,11 +41,6 @@ class Prediction:
     time_wait_client: int | None
     time_wait_server: int | None
     assumptions: tuple[str, ...]
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Prediction":
-        """Read what was written of one. Raises ValueError."""
-        return msgspec.convert(data, cls)
 
 
 def predict(situation: Situation) -> Prediction:

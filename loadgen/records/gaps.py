@@ -7,23 +7,15 @@ the intervals that no gap of the load touches, knees between gaps of any kind.
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
-from loadgen.records.types import Event, Interval, plain
+from loadgen.records.types import Event, Interval
+from loadgen.wire.codec import plain
+from loadgen.wire.messages import GapCause
 
 GAP = "gap"
 """The event's kind."""
 SAMPLER = "sampler"
 """What the sampler is called. Its gaps hide the sockets; those of all others hide what the load did."""
-
-
-class GapCause(StrEnum):
-    """Why nothing was observed."""
-
-    HELD_UP = "held_up"
-    """The process did not run."""
-    UNREAD = "unread"
-    """The process that runs the variant did not read: samples were dropped, intervals merged into one."""
 
 
 @dataclass(frozen=True, slots=True)

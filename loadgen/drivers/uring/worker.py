@@ -4,20 +4,23 @@ It is no asyncio program: the ring itself is what it waits on, with a time limit
 """
 
 import ctypes
-import json
 import resource
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns, sleep, thread_time_ns
 
+from loadgen.drivers.messages import Quiet
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.client import UringClient
 from loadgen.drivers.uring.load import FOREVER_NS, load_of
 from loadgen.drivers.uring.programs import Programs, receive_buffers
 from loadgen.drivers.words import SWEEP_NS, Reporter, hear, told
+from loadgen.records.events import LoadEnds
 from loadgen.uring.ring import Ring
+from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
+from loadgen.wire.messages import Begin, Over, Ready
 
 ENTRIES = 4096
 """Submission entries: a whole turn's chains, and small enough to stay in the core's cache."""
@@ -38,8 +41,8 @@ def work(plan: Plan, lines: Lines) -> None:
         ring.register_files(slots)
         tally = Tally(plan.loop)
         client = _client(plan, tally, ring, slots)
-        lines.say("ready")
-        origin_ns = int(json.loads(hear())["origin_ns"])
+        lines.say(Ready())
+        origin_ns = decode(hear(), Begin).origin_ns
         sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
         _Worker(plan, tally, ring, client, lines, origin_ns).run()
     finally:
@@ -74,17 +77,17 @@ class _Worker:
         self._conduct()
         self._ring.enter()  # The last closes are pushed, and not yet made.
         self._take(last=True)
-        self._lines.say("over")
+        self._lines.say(Over())
 
     def _conduct(self) -> None:
         """From the load's begin to its last connection, each step bounded by the phases' timeouts."""
         timeouts = self._plan.timeouts
         self._turn(0)  # However late it woke, the load begins.
         self._until(lambda: self._stop, self._origin_ns + self._plan.duration_ns - monotonic_ns())
-        self._lines.say("load_ends", {"t_ns": monotonic_ns() - self._origin_ns})
+        self._lines.say(LoadEnds(monotonic_ns() - self._origin_ns))
         self._flow.end()
         self._until(lambda: self._flow.quiet, timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns)
-        self._lines.say("quiet")
+        self._lines.say(Quiet())
         self._until(lambda: self._flow.over, timeouts.close_ns)
         self._client.cut()
         self._until(lambda: self._flow.over, timeouts.close_ns)
