@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from loadgen.records.directory import RunDirectory
-from loadgen.records.types import Event, Interval, Record, Sample, SideSample
+from loadgen.records.events import Event, LabOpened, LoadEnds, Origin
+from loadgen.records.types import SCHEMA_VERSION, Interval, Record, Sample, SideSample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from plots.columns import Columns, columns_of
 from plots.facts import Facts, facts_of, run_of
@@ -48,9 +49,9 @@ def sample(t_ns: int, client: Mapping[State, int], server: Mapping[State, int], 
 
 
 def load_events(end_s: float | None) -> list[Event]:
-    lab = {"addresses": {}, "sysctls": {"client": SYSCTLS, "server": SYSCTLS}}
-    ends = [] if end_s is None else [Event(round(end_s * S), "load_ends")]
-    return [Event(-S // 2, "lab", lab), Event(0, "origin", {"wall_s": 1_795_000_000.0}), *ends]
+    lab = LabOpened(-S // 2, {}, dict.fromkeys(Side, SYSCTLS))
+    ends = [] if end_s is None else [LoadEnds(round(end_s * S))]
+    return [lab, Origin(0, 1_795_000_000.0), *ends]
 
 
 def client_closes(duration_s: float = 25.0, ends: bool = True) -> Story:
@@ -205,7 +206,7 @@ def http10() -> dict[str, Story]:
 def info_of(stories: Mapping[str, Story], quick: bool = False, status: str = "finished") -> dict[str, Any]:
     load = {"closed_loop": {"connections": 64}, "duration": "25s"}
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "id": "20261120T213005Z-http10",
         "status": status,
         "started_at": "2026-11-20T21:30:05Z",
@@ -228,7 +229,7 @@ def info_of(stories: Mapping[str, Story], quick: bool = False, status: str = "fi
 
 def summary_of(stories: Mapping[str, Story]) -> dict[str, Any]:
     variants = {name: {"metrics": story.metrics, "caveats": story.caveats} for name, story in stories.items()}
-    return {"schema_version": 1, "verdict": "", "valid": True, "variants": variants}
+    return {"schema_version": SCHEMA_VERSION, "verdict": "", "valid": True, "variants": variants}
 
 
 def written(directory: Path, stories: Mapping[str, Story], quick: bool = False) -> RunDirectory:

@@ -404,7 +404,7 @@ def test_a_server_that_ends_under_load_is_told_of(tmp_path: Path) -> None:
     assert "the server ended before its time, with exit status 1" in caveat["cause"]
     (path,) = (tmp_path / "runs").glob("*/main")
     assert "had enough" in (path / "server.err").read_text()
-    assert any("had enough" in event["data"].get("stderr", "") for event in lines(path / "events.jsonl"))
+    assert any("had enough" in event.get("stderr", "") for event in lines(path / "events.jsonl"))
 
 
 def test_on_the_host_an_ordinary_user_is_told_before_anything_is_begun(shared_path: Path) -> None:

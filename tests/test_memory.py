@@ -11,7 +11,8 @@ from msgspec import structs
 from loadgen.analysis import window
 from loadgen.analysis.doubts import doubts
 from loadgen.analysis.fold import Fold
-from loadgen.records.types import Event, Record
+from loadgen.records.events import LoadEnds
+from loadgen.records.types import Record
 from loadgen.tcp import Side, State
 from plots.buckets import EXACT, MOST, PENDING
 from plots.columns import Gathering, columns_of
@@ -81,7 +82,7 @@ def run(steps: int, seed: int, every: int, tail: int) -> list[Record]:
             records.append((t_ns, sample(t_ns, client, late=bool(random.random() < 0.1))))
         begin_ns = end_ns
         if index == steps - 1:
-            records.append((end_ns, Event(end_ns, "load_ends")))
+            records.append((end_ns, LoadEnds(end_ns)))
     records.sort(key=lambda timed: timed[0])
     return [record for _, record in records]
 

@@ -18,15 +18,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from loadgen.records.damage import LONGEST_LINE, Damage
+from loadgen.records.bounds import EXACT
+from loadgen.records.damage import DEEPEST, LONGEST_LINE, Damage, check_depth
 from loadgen.records.directory import RunDirectory, RunError, Status
+from loadgen.records.events import (
+    AnyEvent,
+    BothWays,
+    CommandEnded,
+    Gap,
+    LoadEnds,
+    ProcessDied,
+    SampleCheck,
+    ServerCounted,
+)
 from loadgen.records.latency import HIGHEST_NS, Counts, Distribution, Latency, Tag, read_line
 from loadgen.records.types import (
-    DEEPEST,
-    EXACT,
     SCHEMA_VERSION,
     Closes,
-    Event,
     Interval,
     Record,
     Sample,
@@ -34,6 +42,8 @@ from loadgen.records.types import (
 )
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from loadgen.wire.codec import convert, decode, encode
+from loadgen.wire.messages import GapCause
+from loadgen.wire.served import Served
 
 SIDE = SideSample(
     states={State.TIME_WAIT: 28_000, State.SYN_SENT: 2},
@@ -70,9 +80,9 @@ INTERVAL = Interval(
     response_p50_ns=None,
     response_p99_ns=None,
 )
-EVENT = Event(5, "process_died", {"what": "server", "how": "by SIGKILL", "workers": [1, 2], "stderr": "é"})
+EVENT = ProcessDied(5, "server", "by SIGKILL", "é")
 LATER = Interval(INTERVAL.end_ns, INTERVAL.end_ns + 1)
-RECORDS: list[Record] = [EVENT, Event(7, "quiet"), SAMPLE, INTERVAL, LATER]
+RECORDS: list[Record] = [EVENT, LoadEnds(7), SAMPLE, INTERVAL, LATER]
 FILES = ("events.jsonl", "samples.jsonl", "intervals.jsonl", "latency.hlog")
 
 numbers = st.integers(0, EXACT)
@@ -98,7 +108,15 @@ intervals = st.builds(
     closes=st.builds(Closes, numbers, numbers),
     errors=st.dictionaries(failures, numbers),
 )
-events = st.builds(Event, times, st.text(), counts)
+both_ways = st.builds(BothWays, numbers, numbers)
+events = st.one_of(
+    st.builds(LoadEnds, times),
+    st.builds(ProcessDied, times, st.text(), st.text(), st.text()),
+    st.builds(CommandEnded, times, st.integers(-64, 255), st.booleans(), st.text()),
+    st.builds(SampleCheck, times, st.fixed_dictionaries(dict.fromkeys(Side, both_ways))),
+    st.builds(Gap, times, st.text(), times, st.sampled_from(GapCause)),
+    st.builds(ServerCounted, times, st.builds(Served, accept_errors=counts)),
+)
 
 
 def latency(start_ns: int = 0) -> Latency:
@@ -135,9 +153,9 @@ def test_closes_add_up() -> None:
 
 
 def test_records_come_back_kind_by_kind_in_their_order(tmp_path: Path) -> None:
-    run = written(tmp_path, latency(), INTERVAL, LATER, SAMPLE, Event(7, "quiet"), EVENT)
+    run = written(tmp_path, latency(), INTERVAL, LATER, SAMPLE, LoadEnds(7), EVENT)
     found = list(run.records("main"))
-    assert found == [Event(7, "quiet"), EVENT, SAMPLE, INTERVAL, LATER, latency()]
+    assert found == [LoadEnds(7), EVENT, SAMPLE, INTERVAL, LATER, latency()]
 
 
 def test_a_record_is_on_disk_as_soon_as_it_is_appended(tmp_path: Path) -> None:
@@ -245,7 +263,7 @@ def test_a_count_of_an_interval_is_a_whole_number(key: str, text: str) -> None:
         (SAMPLE, "late", '"true"'),
         (INTERVAL, "end_ns", "-1"),
         (INTERVAL, "by_kernel", "null"),
-        (EVENT, "kind", "7"),
+        (EVENT, "type", "7"),
         (EVENT, "t_ns", "1.0"),
         (EVENT, "what", "null"),
         (EVENT, "stderr", "[]"),
@@ -279,14 +297,18 @@ def test_a_sample_of_one_side_is_refused() -> None:
         decode(line, Sample)
 
 
-def test_event_data_is_nested_as_deep_as_churn_writes() -> None:
-    def nested(depth: int) -> bytes:
-        data = '{"a":' * depth + "1" + "}" * depth
-        return f'{{"t_ns":0,"kind":"quiet","data":{data}}}'.encode()
+def test_an_event_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="port_flap"):
+        decode('{"type":"port_flap","t_ns":0}', AnyEvent)
 
-    assert decode(nested(DEEPEST), Event).kind == "quiet"
+
+def test_a_document_is_nested_as_deep_as_churn_writes() -> None:
+    def nested(depth: int) -> Any:
+        return {"a": nested(depth - 1)} if depth else 1
+
+    check_depth(nested(DEEPEST))
     with pytest.raises(ValueError, match="nested too deeply"):
-        decode(nested(DEEPEST + 2), Event)
+        check_depth(nested(DEEPEST + 2))
 
 
 def places(run: RunDirectory) -> list[str]:
@@ -419,13 +441,13 @@ def test_a_directory_without_run_json_is_no_run(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("", "not JSON"),
-        ('{"schema_version": 1', "not JSON"),
+        ('{"schema_version": 2', "not JSON"),
         ("\xff", "not JSON"),
         ("[]", "not a JSON object"),
         ("null", "not a JSON object"),
-        ("{}", "schema_version None, but this churn reads 1"),
-        ('{"schema_version": 2}', "schema_version 2, but this churn reads 1"),
-        ('{"schema_version": "1"}', "schema_version '1', but this churn reads 1"),
+        ("{}", "schema_version None, but this churn reads 2"),
+        ('{"schema_version": 1}', "schema_version 1, but this churn reads 2"),
+        ('{"schema_version": "2"}', "schema_version '2', but this churn reads 2"),
     ],
 )
 @pytest.mark.parametrize("name", ["run.json", "summary.json"])

@@ -246,8 +246,8 @@ def test_a_process_that_was_held_up_is_named_with_its_span(
     variant = invalid(done, kind)
     (cause,) = [caveat["cause"] for caveat in variant["caveats"] if caveat["kind"] == kind]
     assert name in cause
-    gaps = [event for event in lines(running.directory() / "main" / "events.jsonl") if event["kind"] == "gap"]
-    assert max(gap["data"]["end_ns"] - gap["t_ns"] for gap in gaps) >= HELD_S * 1e9
+    gaps = [event for event in lines(running.directory() / "main" / "events.jsonl") if event["type"] == "gap"]
+    assert max(gap["end_ns"] - gap["t_ns"] for gap in gaps) >= HELD_S * 1e9
     metrics = variant["metrics"]
     assert exact(variant)
     if who == "sampler":
@@ -270,8 +270,8 @@ def test_churn_that_stands_still_with_its_pipes_full_stops_no_load(tmp_path: Pat
     assert "process_died" not in caveats(variant)
     intervals = lines(running.directory() / "main" / "intervals.jsonl")
     samples = lines(running.directory() / "main" / "samples.jsonl")
-    gaps = [event for event in lines(running.directory() / "main" / "events.jsonl") if event["kind"] == "gap"]
-    longest_ns = max((gap["data"]["end_ns"] - gap["t_ns"] for gap in gaps), default=0)
+    gaps = [event for event in lines(running.directory() / "main" / "events.jsonl") if event["type"] == "gap"]
+    longest_ns = max((gap["end_ns"] - gap["t_ns"] for gap in gaps), default=0)
     # Whatever else the machine was busy with, none waited for churn.
     assert max(one["end_ns"] - one["start_ns"] for one in intervals) < 5e9
     assert max(after["t_ns"] - before["t_ns"] for before, after in pairwise(samples)) < 5e9

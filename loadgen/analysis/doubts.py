@@ -15,6 +15,14 @@ from loadgen.analysis.fold import Fold
 from loadgen.analysis.overflows import overflows
 from loadgen.analysis.saturation import saturation
 from loadgen.analysis.unobserved import unobserved
+from loadgen.records.events import (
+    CommandEnded,
+    DriverChosen,
+    Interrupted,
+    ProcessDied,
+    SampleCheck,
+    WorkerExited,
+)
 from loadgen.scenario.choices import Topology
 from loadgen.scenario.models import Variant
 from loadgen.tcp import Fault, Phase, Side, State
@@ -60,7 +68,7 @@ def doubts(
 
 def _records(case: Case) -> Iterator[Caveat]:
     nothing = not case.fold.intervals or not case.fold.samples
-    if nothing and not case.fold.event("process_died") and not case.fold.damage:
+    if nothing and not case.fold.event(ProcessDied) and not case.fold.damage:
         yield Caveat(
             CaveatKind.NO_RECORDS,
             "the variant ended before there was anything to measure",
@@ -85,7 +93,7 @@ def _damaged(case: Case) -> Iterator[Caveat]:
 
 
 def _interrupted(case: Case) -> Iterator[Caveat]:
-    if case.fold.event("interrupted"):
+    if case.fold.event(Interrupted):
         yield Caveat(
             CaveatKind.INTERRUPTED,
             f"interrupted after {case.fold.load_end_ns() / 1e9:.1f} s of {case.variant.load.duration}",
@@ -95,56 +103,55 @@ def _interrupted(case: Case) -> Iterator[Caveat]:
 
 def _died(case: Case) -> Iterator[Caveat]:
     for event in case.fold.events:
-        if event.kind == "process_died":
+        if isinstance(event, ProcessDied):
             # Of what a command said, the first line tells what befell it; of a traceback, the last one.
-            first, *more = event.data["stderr"].splitlines() or [""]
+            first, *more = event.stderr.splitlines() or [""]
             words = " ".join([first, *(["..."] if more[1:] else []), *more[-1:]])
             yield Caveat(
                 CaveatKind.PROCESS_DIED,
-                f"the {event.data['what']} ended before its time, {event.data['how']}"
-                + (f": {words}" if words else ""),
+                f"the {event.what} ended before its time, {event.how}" + (f": {words}" if words else ""),
                 "see what it wrote last in events.jsonl; dmesg tells of the out-of-memory killer",
                 invalidates=True,
             )
-        if event.kind == "worker_exited":
+        if isinstance(event, WorkerExited):
             yield Caveat(
                 CaveatKind.PROCESS_DIED,
-                f"a worker of the server ended before its time, {how_ended(event.data['status'])}",
+                f"a worker of the server ended before its time, {how_ended(event.status)}",
                 "look for what killed it: dmesg tells of the out-of-memory killer",
                 invalidates=True,
             )
 
 
 def _fallback(case: Case) -> Iterator[Caveat]:
-    event = case.fold.event("driver")
-    if event and event.data.get("lacking", bool(event.data["why"])):
+    event = case.fold.event(DriverChosen)
+    if event and event.lacking:
         yield Caveat(
             CaveatKind.DRIVER_FALLBACK,
-            f"the {event.data['driver']} driver made the load: {event.data['why']}",
+            f"the {event.driver} driver made the load: {event.why}",
             "read its rate beside others of the same driver only; `churn doctor` tells what io_uring lacks",
         )
 
 
 def _command(case: Case) -> Iterator[Caveat]:
-    ended = case.fold.event("command_ended")
+    ended = case.fold.event(CommandEnded)
     if ended is None:
         return
-    if ended.data["asked"] and not case.fold.event("interrupted"):
+    if ended.asked and not case.fold.event(Interrupted):
         yield Caveat(
             CaveatKind.COMMAND_STOPPED,
             f"the load's command still ran at {case.fold.load_end_ns() / 1e9:.1f} s, and was ended",
             "tell it how long to load: {duration_s} stands for load.duration in seconds",
         )
-    code = ended.data["code"]
-    if code and not ended.data["asked"]:
-        words = ended.data["stderr"].splitlines()
+    code = ended.code
+    if code and not ended.asked:
+        words = ended.stderr.splitlines()
         yield Caveat(
             CaveatKind.COMMAND_FAILED,
             f"the load's command ended {how_ended(code)}" + (f": {words[-1]}" if words else ""),
             "see driver.err and driver.out of the variant: what it did not do was not measured",
             invalidates=True,
         )
-    elif case.fold.complete and not case.fold.event("interrupted") and _opened_none(case):
+    elif case.fold.complete and not case.fold.event(Interrupted) and _opened_none(case):
         yield Caveat(
             CaveatKind.COMMAND_FAILED,
             "the load's command tried no connection: the client's kernel counted none (ActiveOpens)",
@@ -245,12 +252,12 @@ def _unaccepted(case: Case) -> Iterator[Caveat]:
 
 def _sample_check(case: Case) -> Iterator[Caveat]:
     for event in case.fold.events:
-        if event.kind == "sample_check":
-            for side, found in event.data["sides"].items():
-                if found["sockstat"] != found["dump"]:
+        if isinstance(event, SampleCheck):
+            for side, found in event.sides.items():
+                if found.sockstat != found.dump:
                     yield Caveat(
                         CaveatKind.SAMPLE_DIFFERS,
-                        f"{side}: {found['sockstat']:,} TIME-WAIT by sockstat, {found['dump']:,} by a dump",
+                        f"{side}: {found.sockstat:,} TIME-WAIT by sockstat, {found.dump:,} by a dump",
                         "something else used the namespace, or this kernel counts otherwise (K17): report it",
                         invalidates=True,
                     )

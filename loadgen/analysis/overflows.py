@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from loadgen.analysis.caveats import Caveat, CaveatKind
 from loadgen.analysis.fold import Fold
+from loadgen.records.events import LabOpened
 from loadgen.scenario.choices import Topology
 from loadgen.scenario.models import ServerKind, Variant
 from loadgen.tcp import Side
@@ -58,8 +59,8 @@ def _time_wait(variant: Variant, fold: Fold) -> Iterator[Caveat]:
 
 
 def _backlog(variant: Variant, fold: Fold) -> Iterator[Caveat]:
-    lab, asked = fold.event("lab"), variant.server.backlog
-    limit = lab.data["sysctls"][Side.SERVER].get(SOMAXCONN) if lab else None
+    lab, asked = fold.event(LabOpened), variant.server.backlog
+    limit = lab.sysctls[Side.SERVER].get(SOMAXCONN) if lab else None
     if (
         limit is None
         or not limit.isdecimal()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from loadgen.analysis.caveats import Caveat, CaveatKind
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.headroom import Core, Exhaustion, Search
+from loadgen.records.events import Processes
 from loadgen.scenario.choices import Driver
 from loadgen.scenario.models import OpenLoop, ServerKind, Variant
 from loadgen.tcp import Side
@@ -122,12 +123,11 @@ def _command(variant: Variant, fold: Fold, side: Side) -> Iterator[Caveat]:
 
 def _crowd(variant: Variant, fold: Fold) -> str:
     """That there are fewer cores than processes in need of one, where it is so."""
-    event = fold.event("processes")
-    cpus = event.data.get("cpus") if event else None
+    event = fold.event(Processes)
     load, server = variant.load.workers, variant.server.workers
-    if cpus is None or load + server + SAMPLERS <= cpus:
+    if event is None or load + server + SAMPLERS <= event.cpus:
         return ""
-    return f" ({load} load and {server} server workers and the sampler share {cpus} cores)"
+    return f" ({load} load and {server} server workers and the sampler share {event.cpus} cores)"
 
 
 def _port_search(search: Search, fold: Fold) -> Caveat:

@@ -13,8 +13,6 @@ from time import monotonic_ns, time
 from types import UnionType
 from typing import Any, TypeVar
 
-from msgspec import Struct, structs
-
 from loadgen.analysis.kernel_counts import KernelCounts
 from loadgen.engine import plans
 from loadgen.engine.child import GRACE_S, SILENCE_S, Child, ChildDiedError
@@ -22,22 +20,33 @@ from loadgen.engine.worker_pool import Emit, LoadMessage, WorkerPool
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.observe.messages import SamplerMessage, Watch
 from loadgen.programs.messages import KeeperMessage
-from loadgen.records.events import SampleCheck, Settled
-from loadgen.records.gaps import SAMPLER, Gap
-from loadgen.records.types import ORIGIN, Event, Interval, Sample
+from loadgen.records.events import (
+    AcceptFailed,
+    DriverChosen,
+    Gap,
+    Interrupted,
+    LabOpened,
+    Origin,
+    ProcessDied,
+    Processes,
+    SampleCheck,
+    ServerCounted,
+    Settled,
+    WorkerExited,
+)
+from loadgen.records.gaps import SAMPLER
+from loadgen.records.types import Interval, Sample
 from loadgen.scenario.choices import Driver
 from loadgen.scenario.models import ServerKind, Variant
 from loadgen.tcp import Side
-from loadgen.wire.codec import plain
 from loadgen.wire.messages import GapCause, Listening, Ready, Stop, Unobserved
-from servers.lines import AcceptError, Served, WorkerExited
-from servers.lines import Gap as ServerGap
-from servers.lines import Line as ServerLine
+from loadgen.wire.served import Served
+from servers import lines
 
 LEAD_NS = 250_000_000
 """From the instant that all are ready to the load's begin: time for the baseline sample."""
 
-_ServerMessage = ServerLine | KeeperMessage
+_ServerMessage = lines.Line | KeeperMessage
 M = TypeVar("M")
 
 
@@ -112,8 +121,8 @@ def _drivers(variant: Variant, directory: Path, lab: Lab) -> list[tuple[str, str
     return [(plan.name, "loadgen.drivers", plan) for plan in plans.driver_plans(variant, lab)]
 
 
-def _process_died(death: ChildDiedError, t_ns: int) -> Event:
-    return Event(t_ns, "process_died", {"what": death.what, "how": death.how, "stderr": death.stderr})
+def _process_died(death: ChildDiedError, t_ns: int) -> ProcessDied:
+    return ProcessDied(t_ns, death.what, death.how, death.stderr)
 
 
 class _VariantRun:
@@ -139,7 +148,7 @@ class _VariantRun:
             emit,
             quiet=self._end_server,
             died=self._note_death,
-            ended=lambda ended: self._note("command_ended", **_fields(ended)),
+            ended=emit,
             gap=self._note_gap,
             silence_s=None if self._commanded else SILENCE_S,
         )
@@ -155,23 +164,16 @@ class _VariantRun:
         await self._load_workers.ready()
         await self._sampler.expect(Ready)
         self._origin_ns = monotonic_ns() + LEAD_NS
-        self._emit(Event(0, ORIGIN, {"wall_s": time() + LEAD_NS / 1e9}))
+        self._emit(Origin(0, time() + LEAD_NS / 1e9))
         pids = {Side.SERVER: listening.pids, Side.CLIENT: tuple(self._load_workers.pids)}
-        self._note("lab", addresses=self._lab.addresses, sysctls=self._lab.sysctls, notes=self._lab.notes)
+        self._emit(self._lab_opened())
         choice = plans.choice(self._variant)
-        self._note("driver", asked=self._variant.load.driver, **plain(choice))
-        self._note(
-            "processes",
-            server=self._server.pid,
-            workers=listening.pids,
-            driver=self._load_workers.pids[0],
-            load_workers=self._load_workers.pids,
-            cores={side: plans.cores(self._variant, side) for side in Side},
-            cpus=len(os.sched_getaffinity(0)),
-        )
+        asked = self._variant.load.driver
+        self._emit(DriverChosen(self._now_ns(), asked, choice.driver, choice.why, choice.lacking))
+        self._emit(self._processes())
         self._sampler.send(Watch(self._origin_ns, pids))
         self._sample(await self._sampler.expect(Sample))
-        self._check(await self._sampler.expect(SampleCheck))
+        self._emit(await self._sampler.expect(SampleCheck))
         self._load_workers.begin(self._origin_ns)
         try:
             await self._receive_all(stop)
@@ -197,22 +199,22 @@ class _VariantRun:
 
     async def _stop_early(self, stop: asyncio.Event) -> None:
         await stop.wait()
-        self._note("interrupted")
+        self._emit(Interrupted(self._now_ns()))
         self._load_workers.stop()
 
     async def _receive_from_server(self) -> None:
         # While all is well it sends nothing.
         async for message in self._server.received(silence_s=None):
             match message:
-                case ServerGap():
+                case lines.Gap():
                     number, of = self._server_workers.index(message.pid) + 1, len(self._server_workers)
                     self._note_gap("server" if of == 1 else f"server worker {number} of {of}", message)
-                case AcceptError():
-                    self._note("accept_error", **_fields(message))
-                case WorkerExited():
-                    self._note("worker_exited", **_fields(message))
+                case lines.AcceptError():
+                    self._emit(AcceptFailed(self._now_ns(), message.pid, message.error))
+                case lines.WorkerExited():
+                    self._emit(WorkerExited(self._now_ns(), message.pid, message.status))
                 case Served():
-                    self._note("served", **_fields(message))
+                    self._emit(ServerCounted(self._now_ns(), message))
                 case _:
                     raise RuntimeError(f"the server sent {message}")
         if not self._server_asked:
@@ -224,12 +226,12 @@ class _VariantRun:
                 case Sample():
                     self._sample(message)
                 case SampleCheck():
-                    self._check(message)
+                    self._emit(message)
                 case Unobserved():
                     self._note_gap(SAMPLER, message)
                 case Settled():
                     self._count(self._counts.rest())
-                    self._emit(Event(message.t_ns, "settled"))
+                    self._emit(message)
                     return
                 case Ready():
                     raise RuntimeError(f"the sampler sent {message}")
@@ -250,20 +252,34 @@ class _VariantRun:
         if self._commanded and interval is not None:
             self._emit(interval)
 
-    def _check(self, check: SampleCheck) -> None:
-        self._emit(Event(check.t_ns, "sample_check", {"sides": plain(check.sides)}))
+    def _now_ns(self) -> int:
+        return monotonic_ns() - self._origin_ns
 
-    def _note(self, kind: str, **data: Any) -> None:
-        self._emit(Event(monotonic_ns() - self._origin_ns, kind, data))
+    def _lab_opened(self) -> LabOpened:
+        addresses, sysctls = self._lab.addresses, self._lab.sysctls
+        return LabOpened(
+            self._now_ns(),
+            {side: addresses[side] for side in Side},
+            {side: sysctls[side] for side in Side},
+            self._lab.notes,
+        )
 
-    def _note_gap(self, what: str, span: Unobserved | ServerGap) -> None:
+    def _processes(self) -> Processes:
+        load_workers = tuple(self._load_workers.pids)
+        return Processes(
+            self._now_ns(),
+            server=self._server.pid,
+            workers=tuple(self._server_workers),
+            driver=load_workers[0],
+            load_workers=load_workers,
+            cores={side: plans.cores(self._variant, side) for side in Side},
+            cpus=len(os.sched_getaffinity(0)),
+        )
+
+    def _note_gap(self, what: str, span: Unobserved | lines.Gap) -> None:
         start_ns, end_ns = span.start_ns - self._origin_ns, span.end_ns - self._origin_ns
         cause = span.cause if isinstance(span, Unobserved) else GapCause.HELD_UP
-        self._emit(Gap(what, start_ns, end_ns, cause).event())
+        self._emit(Gap(start_ns, what, end_ns, cause))
 
     def _note_death(self, death: ChildDiedError) -> None:
-        self._emit(_process_died(death, monotonic_ns() - self._origin_ns))
-
-
-def _fields(message: Struct) -> dict[str, Any]:
-    return {name: value for name, value in structs.asdict(message).items() if name != "t_ns"}
+        self._emit(_process_died(death, self._now_ns()))

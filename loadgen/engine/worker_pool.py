@@ -9,7 +9,7 @@ from loadgen.programs.messages import KeeperMessage
 from loadgen.records.aggregation import Aggregation, Taken
 from loadgen.records.events import CommandEnded, LoadEnds
 from loadgen.records.latency import Counts, Histograms, Latency
-from loadgen.records.types import Event, Interval, Record
+from loadgen.records.types import Interval, Record
 from loadgen.wire.messages import Begin, Listening, Message, Over, Ready, Stop, Unobserved
 
 Emit = Callable[[Record | Latency], None]
@@ -141,7 +141,7 @@ class WorkerPool:
 
     def _load_has_ended(self, t_ns: int | None) -> None:
         if t_ns is not None:
-            self._emit(Event(t_ns, "load_ends"))
+            self._emit(LoadEnds(t_ns))
 
     def _are_quiet(self, reported: int | None) -> None:
         if reported is not None:

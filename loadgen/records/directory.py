@@ -19,17 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NotRequired, Self, TypedDict, cast
 
-from loadgen.records.damage import Damage, read_document, read_records, reason
+from loadgen.records.damage import Damage, check_depth, read_document, read_records, reason
+from loadgen.records.events import AnyEvent, Event, Origin
 from loadgen.records.latency import Latency, Tag, read_line, write_header
-from loadgen.records.types import (
-    ORIGIN,
-    SCHEMA_VERSION,
-    Event,
-    Interval,
-    Record,
-    Sample,
-    check_depth,
-)
+from loadgen.records.types import SCHEMA_VERSION, Interval, Record, Sample
 from loadgen.wire.codec import CodecError, convert, decode, encode
 
 RUN_FILE = "run.json"
@@ -101,9 +94,9 @@ class VariantWriter:
         self._files = {kind: (directory / name).open("a", encoding="utf-8") for kind, name in _FILES.items()}
 
     def append(self, record: Record | Latency) -> None:
-        if isinstance(record, Event) and record.kind == ORIGIN:
-            write_header(self._files[Latency], record.data["wall_s"])
-        file = self._files[type(record)]
+        if isinstance(record, Origin):
+            write_header(self._files[Latency], record.wall_s)
+        file = self._files[Event if isinstance(record, Event) else type(record)]
         line = record.line() if isinstance(record, Latency) else encode(record).decode()
         with _naming(file.name):
             file.write(line + "\n")
@@ -199,9 +192,7 @@ class RunDirectory:
         directory, whole = self.path / variant, self._finished()
         if not directory.exists():
             return
-        yield from read_records(
-            directory / _FILES[Event], lambda line: decode(line, Event), None, whole=whole
-        )
+        yield from read_records(directory / _FILES[Event], _read_event, None, whole=whole)
         yield from merge(
             read_records(
                 directory / _FILES[Sample],
@@ -247,7 +238,10 @@ class RunDirectory:
         document = cast(dict[str, Any], document)
         if document.get("schema_version") != SCHEMA_VERSION:
             found = reason(ValueError(repr(document.get("schema_version"))))
-            raise RunError(f"{path}: schema_version {found}, but this churn reads {SCHEMA_VERSION}")
+            raise RunError(
+                f"{path}: the run has schema_version {found}, but this churn reads {SCHEMA_VERSION};"
+                " read it with the churn that recorded it"
+            )
         return document
 
     def _write(self, name: str, text: str) -> None:
@@ -275,6 +269,11 @@ def _naming(path: object) -> Generator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _read_event(line: bytes) -> Event:
+    event: Event = decode(line, AnyEvent)
+    return event
 
 
 def _instant_ns(record: Record | Damage) -> int:

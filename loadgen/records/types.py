@@ -6,31 +6,22 @@ the instant its load begins; what happens before is negative.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NotRequired, TypedDict, cast
+from typing import Any
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
+from loadgen.records.bounds import Count, Time
+from loadgen.records.events import Event
 from loadgen.tcp import Failure, Side, State
-from loadgen.wire.codec import convert
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of every file in a run directory; a reader refuses what it does not know."""
-
-EXACT = 1 << 53
-"""The largest count, and time in nanoseconds, that a record may have: every reader of JSON reads it exactly.
-As a time it is a hundred days."""
-DEEPEST = 16
-"""How deep an event's data, and a document, may be nested: what churn writes comes to half of it."""
-
-Count = Annotated[int, Meta(ge=0, le=EXACT)]
-Time = Annotated[int, Meta(ge=-EXACT, le=EXACT)]
 
 
 class _Record(Struct, frozen=True, forbid_unknown_fields=True):
     """What has a form of its own in JSON.
 
-    Reading refuses other types and unknown keys. A key that has a default may be missing: an earlier churn
-    did not write it.
+    Reading refuses other types and unknown keys.
     """
 
 
@@ -189,92 +180,4 @@ def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
     )
 
 
-class Event(_Record, frozen=True):
-    """Something that happened once: `lab`, `processes`, `load_ends`, `interrupted`, `process_died`..."""
-
-    t_ns: Time
-    kind: str
-    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    def __post_init__(self) -> None:
-        check_depth(self.data)
-        form = _DATA.get(self.kind)
-        if form is not None:
-            convert(self.data, form)
-
-
-ORIGIN = "origin"
-"""The event that all times count from; its `wall_s` is that instant in seconds since the epoch."""
-
-
-class _Origin(TypedDict):
-    wall_s: float
-
-
-class _Lab(TypedDict):
-    sysctls: dict[Side, dict[str, str]]
-
-
-class _Processes(TypedDict):
-    cpus: NotRequired[Count]
-
-
-class _Driver(TypedDict):
-    driver: str
-    why: str
-    lacking: NotRequired[bool]
-
-
-class _ProcessDied(TypedDict):
-    what: str
-    how: str
-    stderr: str
-
-
-class _WorkerExited(TypedDict):
-    status: int
-
-
-class _CommandEnded(TypedDict):
-    asked: bool
-    code: Annotated[int, Meta(ge=-64, le=255)]
-    stderr: str
-
-
-class _BothWays(TypedDict):
-    sockstat: Count
-    dump: Count
-
-
-class _SampleCheck(TypedDict):
-    sides: dict[Side, _BothWays]
-
-
-_DATA: Mapping[str, Any] = {
-    ORIGIN: _Origin,
-    "lab": _Lab,
-    "processes": _Processes,
-    "driver": _Driver,
-    "process_died": _ProcessDied,
-    "worker_exited": _WorkerExited,
-    "command_ended": _CommandEnded,
-    "sample_check": _SampleCheck,
-}
-"""What is read of an event's data, by its kind."""
-
 Record = Sample | Interval | Event
-
-
-def check_depth(value: object, deepest: int = DEEPEST) -> None:
-    """Raise ValueError where JSON data is nested deeper than what churn writes."""
-    match value:
-        case dict():
-            inner = list(cast(dict[str, object], value).values())
-        case list():
-            inner = cast(list[object], value)
-        case _:
-            return
-    if inner and not deepest:
-        raise ValueError("is nested too deeply")
-    for one in inner:
-        check_depth(one, deepest - 1)
