@@ -11,7 +11,7 @@ import click
 from bench.machine import Environment
 from bench.session import FAILURES
 from bench.studies import Section
-from loadgen.records.types import plain
+from loadgen.wire.codec import plain
 
 SCHEMA_VERSION = 3
 FILE = "results.json"

@@ -8,20 +8,28 @@ from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 from time import monotonic_ns
+from types import UnionType
+from typing import Any
 
 from bench import fill
 from bench.studies import PORTS, Population, variant
+from loadgen.drivers.messages import WorkerMessage
 from loadgen.engine import plans
 from loadgen.engine.child import Child, ChildDiedError
-from loadgen.engine.worker_pool import Crew
+from loadgen.engine.worker_pool import LoadMessage, WorkerPool
 from loadgen.kernel import sockstat
 from loadgen.kernel.procfile import PROC
 from loadgen.lab.lab import Lab
+from loadgen.observe.messages import SamplerMessage, Watch
+from loadgen.programs.messages import KeeperMessage
+from loadgen.records.events import SampleCheck
 from loadgen.records.latency import Distribution, Latency, Tag
-from loadgen.records.types import Interval, Record
+from loadgen.records.types import Interval, Record, Sample
 from loadgen.scenario.choices import Driver, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Side
+from loadgen.wire.messages import Listening, Ready
+from servers.lines import Line
 
 OTHER_PORT = 8081
 """A port of the server that no load is sent to."""
@@ -69,28 +77,30 @@ class Session:
     `exchanges`, `errors` and `dropped` are what churn's load workers counted, `starts` how late these began.
     """
 
-    def __init__(self, server: Child, workers: Sequence[int], clients: Sequence[Child], output: Path) -> None:
-        self.server_pid = server.pid
+    def __init__(
+        self, server: int, workers: Sequence[int], clients: Sequence[Child[LoadMessage]], output: Path
+    ) -> None:
+        self.server_pid = server
         self.server_workers = workers
         self.client_pids = [client.pid for client in clients]
         self.exchanges = self.errors = self.dropped = 0
         self.starts = Distribution()
         self._output, self._problem = output, ""
         self._ending: asyncio.Task[None] | None = None
-        self.pool = Crew(
+        self.pool = WorkerPool(
             clients,
             plans.INTERVAL_NS,
             self._take,
             quiet=lambda: None,
             died=self._note_death,
-            noted=lambda _kind, _data: None,
+            ended=lambda _event: None,
             gap=lambda _what, _gap: None,
-            patience_s=None,
+            silence_s=None,
         )
 
     def begin(self) -> None:
         self.pool.begin(monotonic_ns())
-        self._ending = asyncio.create_task(self.pool.hear())
+        self._ending = asyncio.create_task(self.pool.run())
 
     @property
     def running(self) -> bool:
@@ -129,31 +139,36 @@ class Session:
 @asynccontextmanager
 async def start(lab: Lab, load: Variant) -> AsyncGenerator[Session]:
     """Server and client of a load, started, and gone when the block ends. Raises one of `FAILURES`."""
-    started: list[Child] = []
+    started: list[Child[Any]] = []
     opened: Session | None = None
 
-    async def child(side: Side, what: str, module: str, plan: str) -> Child:
-        started.append(await Child.start(lab, side, what, module, plan))
-        return started[-1]
+    async def client(what: str, module: str, plan: object, messages: UnionType) -> Child[LoadMessage]:
+        child: Child[LoadMessage] = await Child.start(lab, Side.CLIENT, what, module, plan, messages)
+        started.append(child)
+        return child
 
     with TemporaryDirectory(prefix="churn-bench-") as work:
         directory = Path(work)
         try:
             if load.server.kind is ServerKind.COMMAND:
-                module, plan = "loadgen.programs", plans.server_command(load, lab, directory).to_json()
+                module, plan = "loadgen.programs", plans.server_command(load, lab, directory)
             else:
-                module, plan = "servers", plans.server_plan(load, lab).to_json()
-            server = await child(Side.SERVER, "server", module, plan)
-            listening = await server.expect("listening")
+                module, plan = "servers", plans.server_plan(load, lab)
+            messages = KeeperMessage | Line
+            server: Child[KeeperMessage | Line] = await Child.start(
+                lab, Side.SERVER, "server", module, plan, messages
+            )
+            started.append(server)
+            listening = await server.expect(Listening)
             if load.load.driver is Driver.COMMAND:
-                plan = plans.driver_command(load, lab, directory).to_json()
-                clients = [await child(Side.CLIENT, "load command", "loadgen.programs", plan)]
+                keeper = plans.driver_command(load, lab, directory)
+                clients = [await client("load command", "loadgen.programs", keeper, KeeperMessage)]
             else:
                 clients = [
-                    await child(Side.CLIENT, plan.name, "loadgen.drivers", plan.to_json())
-                    for plan in plans.driver_plans(load, lab)
+                    await client(each.name, "loadgen.drivers", each, WorkerMessage)
+                    for each in plans.driver_plans(load, lab)
                 ]
-            opened = Session(server, listening["pids"], clients, directory / "driver")
+            opened = Session(server.pid, listening.pids, clients, directory / "driver")
             await opened.pool.ready()
             yield opened
         finally:
@@ -188,16 +203,23 @@ async def hold_time_waits(lab: Lab, held: Population) -> None:
 
 async def sample(lab: Lab, load: Variant, seconds: int) -> tuple[float, float]:
     """Run the sampler on the client's core: the part of the core that it takes, and ns a sample, mean."""
-    plan = plans.sampler_plan(load, lab).to_json()
-    child = await Child.start(lab, Side.CLIENT, "sampler", "loadgen.observe.sampler", plan, lab.descriptors)
+    child: Child[SamplerMessage] = await Child.start(
+        lab,
+        Side.CLIENT,
+        "sampler",
+        "loadgen.observe.sampler",
+        plans.sampler_plan(load, lab),
+        SamplerMessage,
+        lab.descriptors,
+    )
     try:
         os.sched_setaffinity(child.pid, plans.cores(load, Side.CLIENT))
-        await child.expect("ready")
-        child.tell(f'{{"origin_ns": {monotonic_ns()}, "pids": {{}}}}')
-        await child.expect("sample")
-        await child.expect("sample_check")
+        await child.expect(Ready)
+        child.send(Watch(monotonic_ns(), {}))
+        await child.expect(Sample)
+        await child.expect(SampleCheck)
         begun_ns, before_ns = monotonic_ns(), run_time_ns(child.pid)
-        costs_ns = [(await child.expect("sample"))["cost_ns"] for _ in range(seconds * SAMPLES_PER_S)]
+        costs_ns = [(await child.expect(Sample)).cost_ns for _ in range(seconds * SAMPLES_PER_S)]
         return (run_time_ns(child.pid) - before_ns) / (monotonic_ns() - begun_ns), mean(costs_ns)
     finally:
         child.kill()

@@ -7,14 +7,14 @@ never zero.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from loadgen.records.gaps import SAMPLER, Gap, gaps_of, hidden, of_load
-from loadgen.records.types import Event, Interval, Sample
+from loadgen.records.events import Event, Gap, LabOpened, LoadEnds
+from loadgen.records.gaps import SAMPLER, gaps_of, hidden, of_load
+from loadgen.records.types import Interval, Sample
 from loadgen.tcp import Failure, Fault, Side, State
 from plots.buckets import Buckets, intervals_reduced, middle_ns, samples_reduced
 from plots.sockets import Floats, Sockets
@@ -150,7 +150,7 @@ class Gathering:
             sockets=_sockets(sorted(self._samples.rows, key=lambda sample: sample.t_ns), gaps),
             events=tuple(events),
             sysctls=_sysctls(events),
-            load_end_s=next((event.t_ns / 1e9 for event in events if event.kind == "load_ends"), None),
+            load_end_s=next((event.t_ns / 1e9 for event in events if isinstance(event, LoadEnds)), None),
             gaps=tuple(gaps),
         )
 
@@ -241,12 +241,12 @@ def _sockets(samples: list[Sample], gaps: Sequence[Gap]) -> Sockets:
 
 def _sysctls(events: list[Event]) -> dict[Side, dict[str, str]]:
     """The sysctls in force by side, as the lab read them back, under their names' last part."""
-    sides: Mapping[str, Mapping[str, Any]] = {}
+    sides: Mapping[Side, Mapping[str, str]] = {}
     for event in events:
-        if event.kind == "lab":
-            sides = event.data.get("sysctls", {})
+        if isinstance(event, LabOpened):
+            sides = event.sysctls
     return {
-        Side(side): {name.rpartition(".")[2]: " ".join(str(value).split()) for name, value in values.items()}
+        side: {name.rpartition(".")[2]: " ".join(value.split()) for name, value in values.items()}
         for side, values in sides.items()
     }
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import offset_copy
 
-from loadgen.records.gaps import Gap
+from loadgen.records.events import Gap
 from plots.columns import Floats
 from plots.series import drawable, lone
 from plots.style import HALO, HATCH, INK, LEADER, LIMIT, QUIET, TEXT, WIDTH, Stroke

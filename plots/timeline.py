@@ -5,9 +5,19 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadgen.records.gaps import GAP, Gap, GapCause
-from loadgen.records.types import Event
+from loadgen.records.events import (
+    DriverChosen,
+    Event,
+    Gap,
+    LabOpened,
+    Origin,
+    Processes,
+    SampleCheck,
+    ServerCounted,
+    Settled,
+)
 from loadgen.text.numbers import count, seconds
+from loadgen.wire.messages import GapCause
 from plots.columns import Columns
 from plots.facts import Facts
 from plots.labels import Mark, draw_marks, hatch, mark_rows, settle, strip_height
@@ -16,8 +26,8 @@ from plots.panels import connect_panel, error_panel, rate_panel
 from plots.states import state_panels
 from plots.style import SHADE, house_style
 
-SILENT = frozenset({"origin", "lab", "driver", "processes", "served", "sample_check", "settled", GAP})
-"""Events that every run has, at instants that the time axis shows already; gaps are hatched."""
+SILENT = (Origin, LabOpened, DriverChosen, Processes, ServerCounted, SampleCheck, Settled, Gap)
+"""Events that every run has, at instants that the time axis shows anyway; gaps are marked by their spans."""
 
 
 def timeline(columns: Columns, facts: Facts) -> Figure:
@@ -66,14 +76,14 @@ def _marks(columns: Columns, facts: Facts) -> list[Mark]:
     if facts.measured_exhaustion_s is not None:
         text = f"no port left {seconds(facts.measured_exhaustion_s)}"
         marks.append(Mark(facts.measured_exhaustion_s, text, strong=True))
-    kinds: dict[str, list[Event]] = {}
+    kinds: dict[type[Event], list[Event]] = {}
     for event in columns.events:
-        if event.kind not in SILENT:
-            kinds.setdefault(event.kind, []).append(event)
-    for kind, events in kinds.items():
+        if not isinstance(event, SILENT):
+            kinds.setdefault(type(event), []).append(event)
+    for events in kinds.values():
         first_s = events[0].t_ns / 1e9
         many = f" (first of {len(events)})" if len(events) > 1 else ""
-        marks.append(Mark(first_s, f"{kind.replace('_', ' ')} {seconds(first_s)}{many}"))
+        marks.append(Mark(first_s, f"{events[0].label} {seconds(first_s)}{many}"))
         marks += [Mark(event.t_ns / 1e9, "") for event in events[1:]]
     gaps: dict[tuple[str, GapCause], list[Gap]] = {}
     for gap in columns.gaps:

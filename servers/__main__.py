@@ -6,6 +6,7 @@ workers have failed, 2 for a plan that cannot be served.
 
 import sys
 
+from loadgen.wire.codec import CodecError, decode
 from loadgen.wire.lines import Lines
 from servers.plan import Plan
 from servers.serve import WorkersLostError, say, serve_blocking
@@ -13,9 +14,9 @@ from servers.serve import WorkersLostError, say, serve_blocking
 
 def main() -> int:
     try:
-        plan = Plan.from_json(sys.stdin.buffer.readline())
-    except ValueError as error:
-        return _fail(2, str(error))
+        plan = decode(sys.stdin.buffer.readline(), Plan)
+    except CodecError as error:
+        return _fail(2, f"plan: {error}")
     lines = Lines()
     try:
         serve_blocking(plan, lambda line: say(lines, line))

@@ -1,17 +1,11 @@
 """How a server treats its connections: who closes first, after what, and how."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Self, TypeVar
+from msgspec import Struct
 
 from loadgen.tcp import CloseMethod, Closer
 
-Choice = TypeVar("Choice", bound=Enum)
 
-
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     """How a server treats its connections.
 
     closer           who closes first. The client: the server never does, whatever the HTTP version and
@@ -41,41 +35,10 @@ class Behaviour:
         need_whole("idle_timeout_ns", self.idle_timeout_ns, 0)
         need_whole("response_size", self.response_size, 0)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read the fields as JSON knows them. Raises ValueError that names the one at fault."""
-        need_fields(cls.__name__.lower(), data, set(cls.__slots__), {"closer", "requests", "close"})
-        values = dict(data)
-        values["closer"] = need_choice("closer", data["closer"], Closer)
-        values["close"] = need_choice("close", data["close"], CloseMethod)
-        return cls(**values)
 
-
-def need_whole(name: str, value: object, least: int, most: int | None = None) -> None:
-    """Raises ValueError unless `value` is an int from `least` to `most`."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{name}: a whole number is needed, not {value!r}")
+def need_whole(name: str, value: int, least: int, most: int | None = None) -> None:
+    """Raises ValueError unless `value` is from `least` to `most`."""
     if value < least:
         raise ValueError(f"{name}: {value} is less than {least}")
     if most is not None and value > most:
         raise ValueError(f"{name}: {value} is more than {most}")
-
-
-def need_choice(name: str, value: object, choices: type[Choice]) -> Choice:
-    """The member of `choices` with that value. Raises ValueError that lists them."""
-    try:
-        return choices(value)
-    except ValueError:
-        known = ", ".join(str(choice.value) for choice in choices)
-        raise ValueError(f"{name}: {value!r} is none of {known}") from None
-
-
-def need_fields(what: str, data: object, known: set[str], required: set[str]) -> None:
-    """Raises ValueError unless `data` is an object with the `required` fields and only `known` ones."""
-    if not isinstance(data, Mapping):
-        raise ValueError(f"{what}: an object is needed, not {data!r}")
-    fields: set[str] = set(data)  # pyright: ignore[reportUnknownArgumentType]
-    if missing := required - fields:
-        raise ValueError(f"{what}: {', '.join(sorted(missing))} is missing")
-    if unknown := fields - known:
-        raise ValueError(f"{what}: {', '.join(sorted(unknown))} is not a field")

@@ -1,36 +1,24 @@
-"""What a server process says: one JSON object a line, told apart by its `type`."""
+"""The messages of a server process: one JSON object a line, its kind under `type`."""
 
-import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
-
-
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """All workers accept connections on `port`."""
-
-    port: int
-    pids: tuple[int, ...]
+from loadgen.wire.messages import Listening, Message
+from loadgen.wire.served import Served
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptError:
+class AcceptError(Message, frozen=True):
     """A worker could not accept, for this errno name, and pauses (K30)."""
 
     pid: int
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerExited:
+class WorkerExited(Message, frozen=True):
     """A worker ended unasked, and its counts with it. `status` is an exit code, or minus a signal."""
 
     pid: int
     status: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Message, frozen=True):
     """A worker did not run, by its clock, from one instant of CLOCK_MONOTONIC to another."""
 
     pid: int
@@ -38,69 +26,4 @@ class Gap:
     end_ns: int
 
 
-@dataclass(slots=True)
-class Served:
-    """What happened, over all workers. Kept up by the connections, so it is not frozen.
-
-    Every connection ends in exactly one of fin, rst, peer_fin, peer_rst and lost: by who was first, and
-    how. Hence accepted = fin + rst + peer_fin + peer_rst + lost once all have ended.
-
-    accepted       connections taken from the listeners
-    exchanges      responses given to requests
-    fin, rst       the server closed first, by FIN or RST
-    peer_fin       the client's FIN came first; peer_rst: its RST
-    lost           ended by neither, as by a time-out of the network
-    idle_timeouts  of fin and rst, those closed for want of a request
-    malformed      of fin and rst, those closed for a malformed request
-    accept_errors  failed calls of accept(), by errno name
-    """
-
-    accepted: int = 0
-    exchanges: int = 0
-    fin: int = 0
-    rst: int = 0
-    peer_fin: int = 0
-    peer_rst: int = 0
-    lost: int = 0
-    idle_timeouts: int = 0
-    malformed: int = 0
-    accept_errors: dict[str, int] = field(default_factory=dict[str, int])
-
-    @property
-    def ended(self) -> int:
-        return self.fin + self.rst + self.peer_fin + self.peer_rst + self.lost
-
-    def add(self, other: "Served") -> None:
-        """Add another worker's counts."""
-        for name in (item.name for item in fields(self) if item.name != "accept_errors"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for error, count in other.accept_errors.items():
-            self.accept_errors[error] = self.accept_errors.get(error, 0) + count
-
-
 Line = Listening | AcceptError | WorkerExited | Gap | Served
-
-
-def to_json(line: Line) -> str:
-    """One line without its newline."""
-    name = next(name for name, kind in _types().items() if isinstance(line, kind))
-    return json.dumps({"type": name, **asdict(line)})
-
-
-def from_json(text: str | bytes) -> Line:
-    """Read a line. Raises KeyError for an unknown type, ValueError for text that is not JSON."""
-    data: dict[str, Any] = json.loads(text)
-    kind = _types()[data.pop("type")]
-    if "pids" in data:
-        data["pids"] = tuple(data["pids"])
-    return kind(**data)
-
-
-def _types() -> dict[str, type[Line]]:
-    return {
-        "listening": Listening,
-        "accept_error": AcceptError,
-        "worker_exited": WorkerExited,
-        "gap": Gap,
-        "served": Served,
-    }

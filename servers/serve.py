@@ -11,8 +11,9 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
-from servers.lines import AcceptError, Gap, Line, Listening, Served, WorkerExited, from_json, to_json
+from servers.lines import AcceptError, Gap, Line, Listening, Served, WorkerExited
 from servers.listener import bound_socket, share
 from servers.plan import Plan
 from servers.worker import DRAIN_S, STOP_SIGNALS, run_worker, stop_signals
@@ -45,7 +46,7 @@ class _Worker:
         if not data:
             return None
         *whole, self.rest = (self.rest + data).split(b"\n")
-        return [from_json(line) for line in whole]
+        return [decode(line, Line) for line in whole]
 
     def reap(self) -> int:
         """Its exit code, or minus the signal that ended it."""
@@ -182,4 +183,4 @@ class _Master:
 def say(lines: Lines, line: Line) -> None:
     """Write a line; if the reader is too far behind, leave out what the totals count as well."""
     if not (lines.full and isinstance(line, AcceptError)):
-        lines.put(to_json(line))
+        lines.say(line)

@@ -99,13 +99,13 @@ class Running:
         return eventually(lambda: next(self.runs.glob("*/run.json"), None), "no run began").parent
 
     def event(self, kind: str, variant: str = "main") -> dict[str, Any]:
-        """The data of a variant's first event of this kind, as soon as it is recorded."""
+        """A variant's first event of this kind, as soon as it is recorded."""
         path = self.directory() / variant / "events.jsonl"
 
         def found() -> dict[str, Any] | None:
-            return next((line for line in lines(path) if line["kind"] == kind), None)
+            return next((line for line in lines(path) if line["type"] == kind), None)
 
-        return eventually(found, f"no event {kind!r}")["data"]
+        return eventually(found, f"no event {kind!r}")
 
     def reaches(self, t_ns: int, variant: str = "main") -> int:
         """Wait until a variant's load has counted up to `t_ns`; returns how far it is."""

@@ -15,16 +15,20 @@ import uvloop
 
 from loadgen.analysis.audit import audit, missing
 from loadgen.analysis.counts import Counted
+from loadgen.drivers.messages import Quiet, WorkerMessage
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan, Timeouts
 from loadgen.engine.child import Child
 from loadgen.kernel import netstat, snmp
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
+from loadgen.records.events import LoadEnds
 from loadgen.records.latency import Counts, Tag
 from loadgen.records.types import Closes, Interval
 from loadgen.scenario.choices import Driver
 from loadgen.tcp import NO_PORT, CloseMethod, Closer, Side
+from loadgen.wire.messages import Begin, Listening, Over, Ready, Unobserved
 from servers.behaviour import Behaviour
+from servers.lines import Line
 from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
 from tests.peers import need
@@ -44,9 +48,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """What one worker said: its lines' types in order, and its counts."""
+    """What one worker sent: its messages' types in order, and its counts."""
 
-    said: tuple[str, ...]
+    said: tuple[type, ...]
     intervals: tuple[Interval, ...]
     latencies: tuple[Counts, ...]
     open_loop: bool = False
@@ -103,9 +107,9 @@ class Driven:
         assert self.total("started") == self.total("exchanges") + in_exchange
         assert self.intervals[-1].in_flight == 0
         # The end is told step by step.
-        steps = [kind for kind in self.said if kind not in ("interval", "latency", "gap")]
-        assert steps == ["load_ends", "quiet", "over"]
-        assert self.said[-1] == "over"
+        steps = [kind for kind in self.said if kind not in (Interval, Counts, Unobserved)]
+        assert steps == [LoadEnds, Quiet, Over]
+        assert self.said[-1] is Over
         # The intervals leave no gap.
         edges = [(interval.start_ns, interval.end_ns) for interval in self.intervals]
         assert [start for start, _ in edges] == [0, *(end for _, end in edges[:-1])]
@@ -127,11 +131,11 @@ class Driven:
         assert self.seen(Tag.START) == (self.total("started") if self.open_loop else 0)
 
 
-Heard = Callable[[Child, dict[str, Any]], None]
-"""What is to be done at a line of a load worker, which may be answered."""
+Heard = Callable[[Child[WorkerMessage], WorkerMessage | None], None]
+"""What is to be done at a message of a load worker, which may be answered; None: it has started."""
 
 
-def nothing(_child: Child, _line: dict[str, Any]) -> None:
+def nothing(_child: Child[WorkerMessage], _message: WorkerMessage | None) -> None:
     """Do nothing."""
 
 
@@ -171,43 +175,40 @@ class Bench:
 
     async def drive(self, plan: Plan, heard: Heard = nothing) -> Driven:
         """Run one worker to its end. `heard` is called as it has `started`, then with each line of it."""
-        child = await Child.start(self.lab, Side.CLIENT, "load worker", "loadgen.drivers", plan.to_json())
+        child: Child[WorkerMessage] = await Child.start(
+            self.lab, Side.CLIENT, "load worker", "loadgen.drivers", plan, WorkerMessage
+        )
         try:
-            heard(child, {"type": "started"})
-            ready = await child.expect("ready")
-            child.tell(json.dumps({"origin_ns": monotonic_ns() + LEAD_NS}))
+            heard(child, None)
+            ready = await child.expect(Ready)
+            child.send(Begin(monotonic_ns() + LEAD_NS))
             heard(child, ready)
-            lines: list[dict[str, Any]] = []
-            async for line in child.lines():
-                lines.append(line)
-                heard(child, line)
+            messages: list[WorkerMessage] = []
+            async for message in child.received():
+                messages.append(message)
+                heard(child, message)
         except BaseException:
             child.kill()
             raise
         finally:
             await child.end()
-        if not lines or lines[-1]["type"] != "over":
+        if not messages or not isinstance(messages[-1], Over):
             raise await child.died()
-        said = tuple(line.pop("type") for line in lines)
         return Driven(
-            said,
-            tuple(
-                Interval.from_json(line) for line, kind in zip(lines, said, strict=True) if kind == "interval"
-            ),
-            tuple(
-                Counts.from_json(line) for line, kind in zip(lines, said, strict=True) if kind == "latency"
-            ),
+            tuple(map(type, messages)),
+            tuple(message for message in messages if isinstance(message, Interval)),
+            tuple(message for message in messages if isinstance(message, Counts)),
             isinstance(plan.loop, OpenLoop),
         )
 
-    async def drive_all(self, server: Child, *plans: Plan, heard: Heard = nothing) -> list[Driven]:
+    async def drive_all(self, server: Child[Line], *plans: Plan, heard: Heard = nothing) -> list[Driven]:
         """Several at once. When all are quiet the server is ended, as in a run: what idles is its own."""
         still = len(plans)
 
-        def end(child: Child, line: dict[str, Any]) -> None:
+        def end(child: Child[WorkerMessage], message: WorkerMessage | None) -> None:
             nonlocal still
-            heard(child, line)
-            still -= line["type"] == "quiet"
+            heard(child, message)
+            still -= isinstance(message, Quiet)
             if not still:
                 server.terminate()
 
@@ -242,13 +243,13 @@ class Bench:
         requests: int = 1,
         kind: Kind = Kind.PROTOCOL,
         **changed: int,
-    ) -> AsyncGenerator[tuple[Child, int]]:
+    ) -> AsyncGenerator[tuple[Child[Line], int]]:
         """churn's own server, and its port; `changed` is of its behaviour."""
         behaviour = Behaviour(closer, requests, close, **changed)
         plan = ServerPlan(kind, behaviour, self.lab.addresses[Side.SERVER])
-        child = await Child.start(self.lab, Side.SERVER, "server", "servers", plan.to_json())
+        child: Child[Line] = await Child.start(self.lab, Side.SERVER, "server", "servers", plan, Line)
         try:
-            yield child, (await child.expect("listening"))["port"]
+            yield child, (await child.expect(Listening)).port
         finally:
             child.terminate()
             await child.end()

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loadgen.records.gaps import Gap, GapCause
-from loadgen.records.types import Closes, Event, Interval, Sample, SideSample
+from loadgen.records.events import BothWays, Event, Gap, LoadEnds, SampleCheck, Settled
+from loadgen.records.types import Closes, Interval, Sample, SideSample
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Failure, Fault, Phase, Side, State
+from loadgen.wire.messages import GapCause
 
 S = 1_000_000_000
 STEP = S // 10
@@ -60,15 +61,15 @@ def interval(index: int, connected: int = 0, **told: Any) -> Interval:
     return Interval(index * STEP, (index + 1) * STEP, connected=connected, **values)
 
 
-def gap(what: str, start_ns: int, end_ns: int, cause: GapCause = GapCause.HELD_UP) -> Event:
-    return Gap(what, start_ns, end_ns, cause).event()
+def gap(what: str, start_ns: int, end_ns: int, cause: GapCause = GapCause.HELD_UP) -> Gap:
+    return Gap(start_ns, what, end_ns, cause)
 
 
 def ended(t_ns: int) -> list[Event]:
     """What tells that a variant came to its end: the load's, and the sampler's."""
-    counted = {"sockstat": 0, "dump": 0}
+    counted = BothWays(sockstat=0, dump=0)
     return [
-        Event(t_ns, "load_ends"),
-        Event(t_ns + STEP, "sample_check", {"sides": {"client": counted, "server": counted}}),
-        Event(t_ns + STEP, "settled"),
+        LoadEnds(t_ns),
+        SampleCheck(t_ns + STEP, dict.fromkeys(Side, counted)),
+        Settled(t_ns + STEP),
     ]

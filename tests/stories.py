@@ -13,10 +13,12 @@ from loadgen.analysis.reread import Asked, reread
 from loadgen.analysis.summary import VariantSummary
 from loadgen.model.predict import Prediction
 from loadgen.records.directory import Info, RunDirectory
-from loadgen.records.types import Event, Interval, Record, Sample, SideSample, plain
+from loadgen.records.events import Event, LabOpened, LoadEnds, Origin
+from loadgen.records.types import SCHEMA_VERSION, Interval, Record, Sample, SideSample
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import resolved
 from loadgen.tcp import Failure, Fault, Phase, Side, State
+from loadgen.wire.codec import plain
 from plots.columns import Columns, columns_of
 from plots.facts import Facts, facts_of, run_of
 from plots.figures import draw
@@ -56,9 +58,9 @@ def sample(t_ns: int, client: Mapping[State, int], server: Mapping[State, int], 
 
 
 def load_events(end_s: float | None) -> list[Event]:
-    lab = {"addresses": {}, "sysctls": {"client": SYSCTLS, "server": SYSCTLS}}
-    ends = [] if end_s is None else [Event(round(end_s * S), "load_ends")]
-    return [Event(-S // 2, "lab", lab), Event(0, "origin", {"wall_s": 1_795_000_000.0}), *ends]
+    lab = LabOpened(-S // 2, {}, dict.fromkeys(Side, SYSCTLS))
+    ends = [] if end_s is None else [LoadEnds(round(end_s * S))]
+    return [lab, Origin(0, 1_795_000_000.0), *ends]
 
 
 def client_closes(duration_s: float = 25.0, ends: bool = True) -> Story:
@@ -238,7 +240,7 @@ def asked_for(stories: Mapping[str, Story], **info: Any) -> Asked:
 
 def info_of(stories: Mapping[str, Story], quick: bool = False, status: str = "finished") -> dict[str, Any]:
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "id": "20261120T213005Z-http10",
         "status": status,
         "started_at": "2026-11-20T21:30:05Z",

@@ -44,11 +44,24 @@ from loadgen.analysis.fold import Fold
 from loadgen.analysis.summary import races_in
 from loadgen.analysis.window import LASTING
 from loadgen.records.damage import Damage
-from loadgen.records.gaps import GapCause
+from loadgen.records.events import (
+    BothWays,
+    CommandEnded,
+    DriverChosen,
+    Event,
+    Interrupted,
+    LabOpened,
+    LoadEnds,
+    ProcessDied,
+    Processes,
+    SampleCheck,
+    WorkerExited,
+)
 from loadgen.records.latency import Latency
-from loadgen.records.types import Closes, Event, Interval, Record, Sample
+from loadgen.records.types import Closes, Interval, Record, Sample
 from loadgen.scenario.document import Variant
-from loadgen.tcp import Failure, Fault, Phase, State
+from loadgen.tcp import Failure, Fault, Phase, Side, State
+from loadgen.wire.messages import GapCause
 from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, gap, interval, sample, side, variant
 
 CLIENT_CLOSES = variant(connection={"closer": "client"})
@@ -57,7 +70,7 @@ OPEN_LOOP = variant(connection={"closer": "client"}, load=OPEN)
 LOOPBACK = variant(connection={"closer": "client"}, lab={"topology": "loopback"})
 HOST = variant(connection={"closer": "client"}, lab={"topology": "host"})
 
-DIED = Event(S // 2, "process_died", {"what": "server", "how": "by SIGKILL", "stderr": ""})
+DIED = ProcessDied(S // 2, "server", "by SIGKILL", "")
 
 MS = 1_000_000
 
@@ -143,22 +156,19 @@ def test_a_clean_run_leaves_none() -> None:
 
 
 def test_a_driver_that_auto_had_to_take_is_named_with_the_reason() -> None:
-    taken = {"asked": "auto", "driver": "protocol", "why": "io_uring is forbidden", "lacking": True}
-    (caveat,) = found([*clean(), Event(0, "driver", taken)])
+    taken = DriverChosen(0, asked="auto", driver="protocol", why="io_uring is forbidden", lacking=True)
+    (caveat,) = found([*clean(), taken])
     assert caveat.kind == DRIVER_FALLBACK
     assert "protocol" in caveat.cause
     assert "forbidden" in caveat.cause
     assert not caveat.invalidates
-    # As records told it before there was `lacking`.
-    del taken["lacking"]
-    (caveat,) = found([*clean(), Event(0, "driver", taken)])
-    assert caveat.kind == DRIVER_FALLBACK
-    for fine in ({"driver": "uring", "why": ""}, {"why": "it is the faster one"}):
-        assert found([*clean(), Event(0, "driver", {**taken, **fine, "lacking": False})]) == []
+    for driver, why in (("uring", ""), ("protocol", "it is the faster one")):
+        fine = DriverChosen(0, asked="auto", driver=driver, why=why, lacking=False)
+        assert found([*clean(), fine]) == []
 
 
 def test_a_run_without_samples_or_intervals_measured_nothing() -> None:
-    for records in ([], [Event(0, "load_ends")]):
+    for records in ([], [LoadEnds(0)]):
         assert only(records).kind == NO_RECORDS
         assert only(records).invalidates
     assert NO_RECORDS in kinds([sample(-STEP), sample(0), *ended(S)])
@@ -168,7 +178,7 @@ def test_a_run_without_samples_or_intervals_measured_nothing() -> None:
 
 
 def test_an_interrupted_run_says_after_what_time() -> None:
-    caveat = only([*clean(), Event(S, "interrupted")])
+    caveat = only([*clean(), Interrupted(S)])
     assert caveat.kind == INTERRUPTED
     assert "1.0 s of 10s" in caveat.cause
     assert not caveat.invalidates
@@ -188,12 +198,12 @@ def test_a_process_that_died_is_named() -> None:
     assert caveat.cause == "the server ended before the load did, by SIGKILL"
     assert caveat.invalidates
     for stderr, words in (("one", "one"), ("one\ntwo", "one two"), ("one\nand\nanother", "one ... another")):
-        spoke = Event(0, "process_died", {**DIED.data, "stderr": stderr})
+        spoke = structs.replace(DIED, stderr=stderr)
         assert only([spoke]).cause == f"{caveat.cause}: {words}"
 
 
 def test_a_worker_of_the_server_that_died_is_told_with_its_status() -> None:
-    caveat = only([*clean(), Event(S // 2, "worker_exited", {"pid": 7, "status": -9})])
+    caveat = only([*clean(), WorkerExited(S // 2, pid=7, status=-9)])
     assert caveat.kind == PROCESS_DIED
     assert "a worker of the server ended before the load did, by SIGKILL" in caveat.cause
     assert caveat.invalidates
@@ -213,8 +223,8 @@ def commanded(**told: Any) -> Records:
     ]
 
 
-def ended_with(code: int, asked: bool, stderr: str = "") -> Event:
-    return Event(S, "command_ended", {"code": code, "asked": asked, "stderr": stderr})
+def ended_with(code: int, asked: bool, stderr: str = "") -> CommandEnded:
+    return CommandEnded(S, code, asked, stderr)
 
 
 def test_a_command_that_ends_well_leaves_no_caveat() -> None:
@@ -242,7 +252,7 @@ def test_a_command_that_tries_no_connection_invalidates() -> None:
     # One that failed has told why, one that was interrupted had no time, what nobody counted is unknown.
     (failed,) = found([*idle, ended_with(3, asked=False)], COMMANDED)
     assert "exit status 3" in failed.cause
-    interrupted = [*idle, ended_with(-15, asked=True), Event(S, "interrupted")]
+    interrupted = [*idle, ended_with(-15, asked=True), Interrupted(S)]
     assert kinds(interrupted, COMMANDED) == {INTERRUPTED}
     uncounted = resampled([*idle, ended_with(0, asked=False)], lambda one: counting(one, lambda _: {}))
     assert kinds(uncounted, COMMANDED) == {AUDIT_INCOMPLETE}
@@ -254,7 +264,7 @@ def test_a_command_that_had_to_be_ended_is_told_and_its_exit_is_ours() -> None:
     assert caveat.kind == COMMAND_STOPPED
     assert "was still running at 1.0 s and was stopped" in caveat.cause
     assert not caveat.invalidates
-    assert kinds([*records, Event(S, "interrupted")], COMMANDED) == {INTERRUPTED}
+    assert kinds([*records, Interrupted(S)], COMMANDED) == {INTERRUPTED}
 
 
 @pytest.mark.parametrize(("others", "found_it"), [(100, False), (101, True)])
@@ -367,8 +377,8 @@ def test_counters_that_the_kernel_lacks_are_named() -> None:
 
 
 def test_a_sampler_that_counts_otherwise_than_a_dump_is_reported() -> None:
-    sides = {"client": {"sockstat": 1_000, "dump": 999}, "server": {"sockstat": 0, "dump": 0}}
-    caveat = only([*clean(), Event(S, "sample_check", {"sides": sides})])
+    sides = {Side.CLIENT: BothWays(1_000, 999), Side.SERVER: BothWays(0, 0)}
+    caveat = only([*clean(), SampleCheck(S, sides)])
     assert caveat.kind == SAMPLE_DIFFERS
     assert "client: 1,000 TIME-WAIT by sockstat, 999 by a dump" in caveat.cause
     assert caveat.invalidates
@@ -561,7 +571,7 @@ def full_of(
     return [
         sample(-STEP),
         sample(0, side(workers=[(0, 0)] * len(client)), side(workers=[(0, 0)] * len(server))),
-        Event(0, "processes", {"cpus": cpus}),
+        Processes(0, 1, (1,), 2, (2,), {}, cpus),
         *[record for record in clean(**told) if not isinstance(record, Sample)],
         sample(
             S,
@@ -802,7 +812,7 @@ def test_queues_that_are_too_short_are_lengthened_where_they_can_be() -> None:
 def test_a_backlog_that_the_kernel_cuts_is_told_and_where_to_raise_the_limit(
     limit: str, capped: bool
 ) -> None:
-    lab = Event(0, "lab", {"sysctls": {"client": {}, "server": {"net.core.somaxconn": limit}}})
+    lab = LabOpened(0, {}, {Side.CLIENT: {}, Side.SERVER: {"net.core.somaxconn": limit}})
     assert kinds([*clean(), lab]) == ({BACKLOG_CAPPED} if capped else set())
     for topology, place in ((CLIENT_CLOSES, "under lab.sysctl"), (HOST, "on the host")):
         for caveat in found([*(shared(clean()) if topology is HOST else clean()), lab], topology):
@@ -813,7 +823,7 @@ def test_a_backlog_that_the_kernel_cuts_is_told_and_where_to_raise_the_limit(
     # A command listens as it likes.
     nginx = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
     assert found([*clean(), lab], nginx) == []
-    older = Event(0, "lab", {"sysctls": {"client": {}, "server": {}}})
+    older = LabOpened(0, {}, {Side.CLIENT: {}, Side.SERVER: {}})
     assert found([*clean(), older]) == []
 
 
@@ -899,7 +909,7 @@ def test_missed_samples_count_among_the_late_ones_unless_a_gap_accounts_for_them
 
 
 def test_those_that_invalidate_come_first() -> None:
-    records = [*clean(client_cpu_ns=S, server={"PassiveOpens": 3}, late=1_000), Event(S, "interrupted")]
+    records = [*clean(client_cpu_ns=S, server={"PassiveOpens": 3}, late=1_000), Interrupted(S)]
     order = [caveat.invalidates for caveat in found(records, OPEN_LOOP)]
     assert order == sorted(order, reverse=True)
     assert order.count(True) == 2

@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 
 from loadgen.kernel.process import CpuClock, descendants
+from loadgen.programs.messages import KeeperMessage
 from loadgen.programs.output import CUT, MOST_BYTES, Output
 from loadgen.programs.plan import Plan, find_program
+from loadgen.records.events import CommandEnded
 from loadgen.scenario import placeholders
+from loadgen.wire.codec import decode, encode
+from loadgen.wire.messages import Begin, Stop
 from tests.command import Running, churn, document, eventually, lines, processes_with
 from tests.peers import need
 from tests.sysctls import NO_ASSASSINATION
@@ -94,8 +98,8 @@ def test_a_name_that_looks_like_a_placeholder_and_is_none_is_told_with_its_like(
 
 def test_a_plan_survives_its_way_to_the_keeper() -> None:
     plan = Plan(("a", "b c"), "/d", {"x": "y\n"}, 80, 5)
-    assert Plan.from_json(plan.to_json()) == plan
-    assert "\n" not in plan.to_json()
+    assert decode(encode(plan), Plan) == plan
+    assert b"\n" not in encode(plan)
 
 
 def test_servers_are_found_where_the_path_of_an_ordinary_user_does_not_lead(
@@ -273,13 +277,14 @@ def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
 
 def test_a_command_that_is_to_end_as_soon_as_it_begins_does(tmp_path: Path) -> None:
     plan = Plan((sys.executable, "-c", "import time; time.sleep(100)"), str(tmp_path / "c"), {}, None, 10**11)
-    told = "".join(f"{line}\n" for line in (plan.to_json(), '{"origin_ns": 0}', "stop"))
+    told = b"".join(encode(line) + b"\n" for line in (plan, Begin(0), Stop()))
     as_root = [] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user"]
     keeper = [*as_root, sys.executable, "-m", "loadgen.programs"]
-    done = subprocess.run(keeper, input=told, capture_output=True, text=True, check=True, timeout=30)
-    (ended,) = (line for line in map(json.loads, done.stdout.splitlines()) if line["type"] == "command_ended")
+    done = subprocess.run(keeper, input=told, capture_output=True, check=True, timeout=30)
+    messages: list[KeeperMessage] = [decode(line, KeeperMessage) for line in done.stdout.splitlines()]
+    (ended,) = (message for message in messages if isinstance(message, CommandEnded))
     # By SIGTERM, and not by the SIGKILL that follows where nobody hears it.
-    assert (ended["code"], ended["asked"]) == (-signal.SIGTERM, True)
+    assert (ended.code, ended.asked) == (-signal.SIGTERM, True)
 
 
 # Two processes that nobody waits for, in sessions of their own, deaf to SIGTERM; then the load goes on.
@@ -401,7 +406,7 @@ def test_a_server_that_ends_under_load_is_told_of(tmp_path: Path) -> None:
     assert "the server ended before the load did, with exit status 1" in caveat["cause"]
     (path,) = (tmp_path / "runs").glob("*/main")
     assert "had enough" in (path / "server.err").read_text()
-    assert any("had enough" in event["data"].get("stderr", "") for event in lines(path / "events.jsonl"))
+    assert any("had enough" in event.get("stderr", "") for event in lines(path / "events.jsonl"))
 
 
 def test_on_the_host_an_ordinary_user_is_told_before_anything_is_begun(shared_path: Path) -> None:

@@ -16,14 +16,16 @@ from typing import Any
 
 import pytest
 
+from loadgen.drivers.messages import WorkerMessage
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
 from loadgen.drivers.uring.entries import SINK
 from loadgen.engine.child import Child
 from loadgen.lab.topology import client_server_lab
 from loadgen.records.latency import Tag
-from loadgen.records.types import Closes
+from loadgen.records.types import Closes, Interval
 from loadgen.scenario.choices import Arrivals, Driver, Family
 from loadgen.tcp import CloseMethod, Closer, Side
+from loadgen.wire.messages import Ready, Stop
 from tests.driving import LEAD_NS, MS_NS, PATIENT, Bench, Driven, Heard, bench, misbehaving
 from tests.misbehaving import LONG
 from tests.peers import need
@@ -70,12 +72,13 @@ def bad(pair: Bench) -> Iterator[dict[str, int]]:
 
 def stop_after(ended: int) -> Heard:
     """Each load goes on until so many of its attempts are over, however long they take."""
-    over: Counter[Child] = Counter()
+    over: Counter[Child[WorkerMessage]] = Counter()
 
-    def heard(child: Child, line: dict[str, Any]) -> None:
-        over[child] += line.get("succeeded", 0) + sum(line.get("errors", {}).values())
+    def heard(child: Child[WorkerMessage], message: WorkerMessage | None) -> None:
+        if isinstance(message, Interval):
+            over[child] += message.succeeded + sum(message.errors.values())
         if over[child] >= ended:
-            child.tell("stop")
+            child.send(Stop())
 
     return heard
 
@@ -145,8 +148,8 @@ def test_every_close_is_the_one_asked_for(
 
 @every_driver
 def test_a_worker_that_wakes_late_has_its_first_starts_late(pair: Bench, driver: Driver) -> None:
-    def heard(child: Child, line: dict[str, Any]) -> None:
-        if line["type"] == "ready":
+    def heard(child: Child[WorkerMessage], message: WorkerMessage | None) -> None:
+        if isinstance(message, Ready):
             # It knows when to begin, and sleeps until long after that.
             os.kill(child.pid, signal.SIGSTOP)
             asyncio.get_running_loop().call_later(SOON_NS / 1e9, os.kill, child.pid, signal.SIGCONT)
@@ -440,10 +443,10 @@ def test_a_server_killed_while_a_connection_idles(pair: Bench, driver: Driver) -
     async def main() -> Driven:
         async with pair.audited() as loads, pair.serving(CLIENT, requests=100) as (server, port):
 
-            def heard(child: Child, line: dict[str, Any]) -> None:
-                if line.get("exchanges"):
+            def heard(child: Child[WorkerMessage], message: WorkerMessage | None) -> None:
+                if isinstance(message, Interval) and message.exchanges:
                     server.kill()
-                stop_once_refused(child, line)
+                stop_once_refused(child, message)
 
             plan = pair.plan(port, driver=driver, requests=100, loop=SELDOM, duration_ns=HOUR_NS)
             loads.append(await pair.drive(plan, heard))
@@ -484,9 +487,9 @@ def test_a_server_killed_in_mid_exchange(pair: Bench, driver: Driver, closer: Cl
     assert driven.errors["receive:SHORT"] == driven.closes.server_fin == driven.total("connected")
 
 
-def stop_once_refused(child: Child, line: dict[str, Any]) -> None:
-    if "connect:ECONNREFUSED" in line.get("errors", ()):
-        child.tell("stop")
+def stop_once_refused(child: Child[WorkerMessage], message: WorkerMessage | None) -> None:
+    if isinstance(message, Interval) and "connect:ECONNREFUSED" in message.errors:
+        child.send(Stop())
 
 
 @every_driver
@@ -512,8 +515,8 @@ def test_workers_begin_on_different_paths_and_keep_to_their_cores(driver: Driver
     cores = sorted(os.sched_getaffinity(0))[:1]
     pinned: list[set[int]] = []
 
-    def heard(child: Child, line: dict[str, Any]) -> None:
-        if line["type"] == "ready":
+    def heard(child: Child[WorkerMessage], message: WorkerMessage | None) -> None:
+        if isinstance(message, Ready):
             pinned.append(os.sched_getaffinity(child.pid))
 
     async def main(at: Bench) -> tuple[list[Driven], str]:
@@ -565,11 +568,11 @@ def test_descriptors_run_out(
 ) -> None:
     stop = stop_after(100)
 
-    def heard(child: Child, line: dict[str, Any]) -> None:
-        if line["type"] == "started":
+    def heard(child: Child[WorkerMessage], message: WorkerMessage | None) -> None:
+        if message is None:
             _, hard = resource.prlimit(child.pid, resource.RLIMIT_NOFILE)
             resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (32, hard))
-        stop(child, line)
+        stop(child, message)
 
     many = {"loop": loop, "duration_ns": HOUR_NS}
     plan = pair.plan(bad["stall"], driver=driver, **many, **soon(response_ns=5 * SOON_NS))
@@ -592,13 +595,13 @@ def test_descriptors_run_out(
 @pytest.mark.parametrize(
     ("loop", "closer"), [(ClosedLoop(4), CLIENT), (often(300), SERVER)], ids=["closed", "open"]
 )
-@pytest.mark.parametrize("word", ["ready", "interval"])
+@pytest.mark.parametrize("word", [Ready, Interval])
 def test_a_stop_ends_the_load_early(
-    pair: Bench, driver: Driver, loop: ClosedLoop | OpenLoop, closer: Closer, word: str
+    pair: Bench, driver: Driver, loop: ClosedLoop | OpenLoop, closer: Closer, word: type
 ) -> None:
-    def stop(child: Child, line: dict[str, Any]) -> None:
-        if line["type"] == word:
-            child.tell("stop")
+    def stop(child: Child[WorkerMessage], message: WorkerMessage | None) -> None:
+        if isinstance(message, word):
+            child.send(Stop())
 
     async def main() -> Driven:
         async with pair.audited() as loads, pair.serving(closer, requests=3) as (server, port):

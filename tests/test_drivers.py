@@ -23,6 +23,7 @@ from loadgen.lab.topology import client_server_lab
 from loadgen.records.latency import LOWEST_NS, Counts, Tag
 from loadgen.scenario.choices import Arrivals, Driver
 from loadgen.tcp import NO_PORT, CloseMethod, Closer, Failure, Fault, Phase, State
+from loadgen.wire.codec import decode, encode
 from tests.driving import Bench, bench
 
 
@@ -307,7 +308,7 @@ def test_a_tally_has_the_instant_of_the_first_failure_for_want_of_a_port(failure
 @pytest.mark.parametrize("loop", [ClosedLoop(3), OpenLoop(7.5, Arrivals.POISSON, 9, 10)])
 def test_a_plan_survives_the_pipe(pair: Bench, loop: ClosedLoop | OpenLoop) -> None:
     plan = pair.plan(80, loop=loop, driver=Driver.AIOHTTP, closer=Closer.SERVER, close=CloseMethod.RST)
-    assert Plan.from_json(plan.to_json()) == plan
+    assert decode(encode(plan), Plan) == plan
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.metric_names import MetricNames
 from loadgen.analysis.metrics import measure
+from loadgen.records.events import LoadEnds
 from loadgen.records.latency import Counts, Distribution, Latency, Tag
-from loadgen.records.types import Closes, Event, Interval, Record, Sample
+from loadgen.records.types import Closes, Interval, Record, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, gap, interval, sample, side
 
@@ -80,14 +81,12 @@ def test_counts_add_up() -> None:
 def test_the_mean_rate_leaves_out_the_tail_after_the_load() -> None:
     loaded = [interval(index, 100) for index in range(10)]
     tail = [interval(index, 0) for index in range(10, 30)]
-    metrics = measure(folded([*loaded, *tail, Event(S, "load_ends")]))
+    metrics = measure(folded([*loaded, *tail, LoadEnds(S)]))
     assert (metrics["rate.mean"], metrics["rate.end"], metrics["load.time_ns"]) == (1_000, 1_000, S)
     assert metrics["connected"] == 1_000
     # The interval in which the load ends counts where most of it was under load.
-    assert (
-        measure(folded([*loaded, *tail, Event(S + STEP * 6 // 10, "load_ends")]))["load.time_ns"] == 11 * STEP
-    )
-    assert measure(folded([*loaded, *tail, Event(S + STEP * 4 // 10, "load_ends")]))["load.time_ns"] == S
+    assert measure(folded([*loaded, *tail, LoadEnds(S + STEP * 6 // 10)]))["load.time_ns"] == 11 * STEP
+    assert measure(folded([*loaded, *tail, LoadEnds(S + STEP * 4 // 10)]))["load.time_ns"] == S
 
 
 def test_an_interrupted_load_counts_to_its_last_interval() -> None:
@@ -98,7 +97,7 @@ def test_an_interrupted_load_counts_to_its_last_interval() -> None:
 
 
 def test_a_load_that_ended_before_its_first_interval_still_has_one() -> None:
-    metrics = measure(folded([interval(0, 3), Event(1, "load_ends")]))
+    metrics = measure(folded([interval(0, 3), LoadEnds(1)]))
     assert metrics["rate.mean"] == 30
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.knee import Knee, KneeFinder, exhaustion_ns, rate
 from loadgen.analysis.window import LASTING, Window
+from loadgen.records.events import Gap
 from loadgen.records.gaps import covered_ns, gaps_of, hidden
-from loadgen.records.types import Event, Interval, Sample
+from loadgen.records.types import Interval, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side
 from tests.made_records import NO_PORT, STEP, S, gap, interval, sample, side
 
@@ -292,7 +293,7 @@ def test_a_rate_is_per_second_of_the_intervals_own_length() -> None:
 # Gaps
 
 
-def with_gaps(run: Course, *gaps: Event) -> Knee | None:
+def with_gaps(run: Course, *gaps: Gap) -> Knee | None:
     fold = Fold(28_232)
     for record in (*run.intervals(), *run.samples(), *gaps):
         fold.add(record)

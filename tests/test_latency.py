@@ -21,6 +21,7 @@ from loadgen.records.latency import (
     read_line,
     write_header,
 )
+from loadgen.wire.codec import decode, encode
 
 HOUR_NS = 3_600_000_000_000
 PRECISION = 2e-3
@@ -95,7 +96,8 @@ def test_counts_gather_what_is_alike() -> None:
 
 def test_counts_survive_the_pipe() -> None:
     made = counts(5_000, 7_000)
-    assert Counts.from_json({"tag": "service", "values_ns": [5_000, 7_000], "counts": [1, 1]}) == made
+    assert decode('{"type":"latency","tag":"service","values_ns":[5000,7000],"counts":[1,1]}', Counts) == made
+    assert decode(encode(made), Counts) == made
 
 
 @pytest.mark.parametrize(

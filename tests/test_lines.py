@@ -17,10 +17,17 @@ from loadgen.drivers.words import Reporter
 from loadgen.observe import sampler
 from loadgen.tcp import Side
 from loadgen.wire.lines import Lines
+from loadgen.wire.messages import Message
 from loadgen.wire.pulse import HELD_UP_NS, Pulse, Span
 from servers.lines import AcceptError, Served
 from servers.serve import say
 from tests.made_records import STEP, S, sample
+
+
+class Number(Message, frozen=True):
+    """Any message."""
+
+    number: int
 
 
 @dataclass(slots=True)
@@ -57,7 +64,7 @@ def pipe() -> Iterator[Pipe]:
 def test_a_reader_that_stands_still_stops_nobody_and_then_gets_every_line_in_order(pipe: Pipe) -> None:
     lines = Lines(pipe.writer)
     for number in range(10_000):
-        lines.say("line", {"number": number})
+        lines.say(Number(number))
     assert not lines.full
     assert [line["number"] for line in pipe.close(lines)] == list(range(10_000))
 
@@ -65,7 +72,7 @@ def test_a_reader_that_stands_still_stops_nobody_and_then_gets_every_line_in_ord
 def test_what_is_kept_is_written_as_room_comes(pipe: Pipe) -> None:
     lines = Lines(pipe.writer, most_bytes=100)
     while not lines.full:
-        lines.say("line")
+        lines.say(Number(0))
     os.read(pipe.reader, 1 << 16)
     lines.flush()
     assert not lines.full
@@ -76,7 +83,7 @@ def test_nobody_left_to_read_is_an_error_and_not_a_wait() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with pytest.raises(BrokenPipeError):
-        Lines(writer).say("line")
+        Lines(writer).say(Number(0))
     os.close(writer)
 
 
@@ -91,7 +98,7 @@ def test_a_worker_that_is_not_read_merges_its_intervals_and_loses_no_count(pipe:
         reporter.take(end_ns, last=end_ns == ends_ns[-1])
     said = pipe.close(lines)
     intervals = [line for line in said if line["type"] == "interval"]
-    (gap,) = [line for line in said if line["type"] == "gap"]
+    (gap,) = [line for line in said if line["type"] == "unobserved"]
     assert len(intervals) < 100
     assert sum(line["connected"] for line in intervals) == 200
     assert sum(sum(line["counts"]) for line in said if line["type"] == "latency") == 200
@@ -111,7 +118,7 @@ def test_a_sampler_that_is_not_read_drops_samples_and_counts_them(pipe: Pipe) ->
         reporter.sample(one, last=index == 199)
     said = pipe.close(lines)
     samples = [line for line in said if line["type"] == "sample"]
-    (gap,) = [line for line in said if line["type"] == "gap"]
+    (gap,) = [line for line in said if line["type"] == "unobserved"]
     assert len(samples) + sum(line["missed"] for line in samples) == 202
     assert (gap["start_ns"], gap["end_ns"]) == (samples[-2]["t_ns"], samples[-1]["t_ns"])
     assert gap["cause"] == "unread"
@@ -141,6 +148,6 @@ def test_a_load_worker_that_was_held_up_says_so_before_its_long_interval(pipe: P
     reporter.beat(S + STEP // 2)
     reporter.take(S + 3 * S)
     gap, interval = pipe.close(lines)
-    assert (gap["type"], interval["type"]) == ("gap", "interval")
+    assert (gap["type"], interval["type"]) == ("unobserved", "interval")
     assert (gap["start_ns"], gap["end_ns"], gap["cause"]) == (S + STEP // 2, 4 * S, "held_up")
     assert (interval["start_ns"], interval["end_ns"]) == (0, 3 * S)

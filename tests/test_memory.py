@@ -13,7 +13,8 @@ from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.rules import find_caveats
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.metrics import measure
-from loadgen.records.types import Event, Record
+from loadgen.records.events import LoadEnds
+from loadgen.records.types import Record
 from loadgen.tcp import Side, State
 from plots.buckets import EXACT, MOST, PENDING
 from plots.columns import Gathering, columns_of
@@ -83,7 +84,7 @@ def run(steps: int, seed: int, every: int, tail: int) -> list[Record]:
             records.append((t_ns, sample(t_ns, client, late=bool(random.random() < 0.1))))
         begin_ns = end_ns
         if index == steps - 1:
-            records.append((end_ns, Event(end_ns, "load_ends")))
+            records.append((end_ns, LoadEnds(end_ns)))
     records.sort(key=lambda timed: timed[0])
     return [record for _, record in records]
 

@@ -1,7 +1,6 @@
 """The model: cases computed by hand from the kernel facts, and what must hold for any situation."""
 
 import dataclasses
-import json
 import math
 import random
 
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from loadgen.model.pace import PORT_SCAN_S
 from loadgen.model.predict import Prediction, distinct_ports, predict
 from loadgen.model.situation import TIME_WAIT_S, Costs, Situation
-from loadgen.records.types import plain
 from loadgen.tcp import CloseMethod, Closer
+from loadgen.wire.codec import decode, encode
 
 DEFAULT_PORTS = 28_232
 CLIENT_FIN = Situation(
@@ -52,7 +51,7 @@ def test_of_a_command_only_what_holds_at_any_rate_is_predicted() -> None:
     assert (reset.time_wait_client, reset.time_wait_server, reset.knee_ports) == (0, 0, None)
     # Beyond the buckets TIME-WAITs are destroyed at once, and the ports never run out (K14).
     assert told(costs=None, tw_buckets=10_000).ceiling_per_s is None
-    assert Prediction.from_json(json.loads(json.dumps(plain(client)))) == client
+    assert decode(encode(client), Prediction) == client
 
 
 def test_the_ceiling_is_the_ports_over_the_time_they_are_held() -> None:
@@ -390,7 +389,7 @@ def test_a_prediction_is_finite_and_within_its_bounds(situation: Situation) -> N
 @given(situations)
 def test_a_prediction_survives_json(situation: Situation) -> None:
     prediction = predict(situation)
-    assert Prediction.from_json(json.loads(json.dumps(plain(prediction), allow_nan=False))) == prediction
+    assert decode(encode(prediction), Prediction) == prediction
 
 
 def later(first: float | None, second: float | None) -> bool:

@@ -5,14 +5,16 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from loadgen.drivers.messages import WorkerMessage
 from loadgen.drivers.plan import ClosedLoop
 from loadgen.engine.child import Child
 from loadgen.lab.topology import client_server_lab
+from loadgen.records.types import Interval
 from loadgen.scenario.choices import Driver
+from loadgen.wire.messages import Stop
 from tests.driving import MS_NS, PATIENT, Bench, Driven, bench, misbehaving
 from tests.hostile import AT_ACCEPT, SERVERS
 from tests.misbehaving import BEHAVIOURS
@@ -70,12 +72,13 @@ async def see(pair: Bench, driver: Driver, port: int) -> Seen:
     """Drive until two attempts are over, on connections that are good for two exchanges."""
     ended = peak = 0
 
-    def heard(child: Child, line: dict[str, Any]) -> None:
+    def heard(child: Child[WorkerMessage], message: WorkerMessage | None) -> None:
         nonlocal ended, peak
         peak = max(peak, peak_kib(child.pid))
-        ended += line.get("succeeded", 0) + sum(line.get("errors", {}).values())
+        if isinstance(message, Interval):
+            ended += message.succeeded + sum(message.errors.values())
         if ended >= 2:
-            child.tell("stop")
+            child.send(Stop())
 
     asked = {"requests": 2, "loop": ClosedLoop(2), "timeouts": TIMEOUTS, "duration_ns": 60_000 * MS_NS}
     plan = pair.plan(port, driver=driver, **asked)

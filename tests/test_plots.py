@@ -20,7 +20,8 @@ from matplotlib.text import Annotation, Text
 from msgspec import structs
 
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.records.types import Event, Interval, Record, Sample
+from loadgen.records.events import AcceptFailed, LabOpened
+from loadgen.records.types import Interval, Record, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from loadgen.text.numbers import count, duration, rate, seconds, si, significant
 from plots.columns import Columns, Floats, columns_of
@@ -425,9 +426,9 @@ def test_exchanges_get_a_line_where_they_are_another_rate() -> None:
 
 
 def test_a_silent_overflow_of_the_bucket_limit_is_drawn() -> None:
-    lab = {"sysctls": {"server": {"net.ipv4.tcp_max_tw_buckets": "8192"}}}
+    lab = LabOpened(0, {}, {Side.SERVER: {"net.ipv4.tcp_max_tw_buckets": "8192"}})
     waiting = [sample(t * S, {}, {State.TIME_WAIT: min(4000 * t, 8192)}, 0) for t in range(5)]
-    figure = timeline(*told(Story([Event(0, "lab", lab), *waiting])))
+    figure = timeline(*told(Story([lab, *waiting])))
     assert "tcp_max_tw_buckets, 8,192" in words(figure)
     assert 8192 in levels(panel(figure, "Server"))
 
@@ -665,10 +666,7 @@ UGLY: dict[str, list[Record]] = {
     ],
     "gaps": [record for record in client_closes(9, ends=False).records if not 4 * S < t_of(record) < 6 * S],
     "only before": [sample(-S, {}, {}, 0), Interval(-S, -S // 2, connected=5)],
-    "many events": [*FULL, *(Event(t * S // 10, "port_flap") for t in range(30))],
-    "one side": [
-        structs.replace(at(t * S, NONE), sides={Side.SERVER: NONE.sides[Side.SERVER]}) for t in range(3)
-    ],
+    "many events": [*FULL, *(AcceptFailed(t * S // 10, 7, "EMFILE") for t in range(30))],
 }
 
 

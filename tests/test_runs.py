@@ -362,8 +362,8 @@ variants:
         assert [start for start, _ in edges] == [0, *(end for _, end in edges[:-1])]
         assert sum(interval["connected"] for interval in intervals) == variant["metrics"]["connected"]
         events = lines(path / name / "events.jsonl")
-        assert [event["kind"] for event in events].count("load_ends") == 1
-        processes = next(event["data"] for event in events if event["kind"] == "processes")
+        assert [event["type"] for event in events].count("load_ends") == 1
+        processes = next(event for event in events if event["type"] == "processes")
         assert len(set(processes["load_workers"])) == 3
         assert processes["cores"] == {
             "client": [cores[number % len(cores)] for number in range(3)],

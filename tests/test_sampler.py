@@ -1,17 +1,15 @@
 """Samples against `ss` and /proc, with connections held in known states on both sides of a lab."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from time import monotonic_ns
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +18,15 @@ from loadgen.engine.child import Child
 from loadgen.kernel.sock_diag import SocketTable
 from loadgen.lab.lab import Lab
 from loadgen.lab.topology import client_server_lab
+from loadgen.observe.messages import SamplerMessage, Watch
 from loadgen.observe.sampler import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, Clock, PacedDump, Plan, is_quiet
-from loadgen.observe.time_wait_check import BothWays, both_ways
+from loadgen.observe.time_wait_check import both_ways
+from loadgen.records.events import BothWays, SampleCheck, Settled
 from loadgen.records.types import Sample, SideSample
 from loadgen.scenario.choices import Topology
 from loadgen.tcp import Side, State
+from loadgen.wire.codec import decode, encode
+from loadgen.wire.messages import Ready, Stop, Unobserved
 from tests.driving import MS_NS, Bench, bench
 from tests.peers import need
 from tests.sysctls import NO_ASSASSINATION
@@ -157,29 +159,28 @@ async def holding(at: Bench) -> AsyncGenerator[int]:
 
 
 @asynccontextmanager
-async def sampling(at: Bench, port: int, every_ns: int = 20 * MS_NS) -> AsyncGenerator[Child]:
+async def sampling(at: Bench, port: int, every_ns: int = 20 * MS_NS) -> AsyncGenerator[Child[SamplerMessage]]:
     """The sampler as a run uses it, told to begin."""
     lab = at.lab
     networks = {side: lab.networks[side] for side in Side}
     plan = Plan(port, PORTS, shared(lab), every_ns, lab.user, networks)
     descriptors = lab.descriptors
-    child = await Child.start(
-        lab, Side.CLIENT, "sampler", "loadgen.observe.sampler", plan.to_json(), descriptors
+    child: Child[SamplerMessage] = await Child.start(
+        lab, Side.CLIENT, "sampler", "loadgen.observe.sampler", plan, SamplerMessage, descriptors
     )
     try:
-        await child.expect("ready")
-        pids = {side: [os.getpid()] for side in Side}
-        child.tell(json.dumps({"origin_ns": monotonic_ns(), "pids": pids}))
+        await child.expect(Ready)
+        child.send(Watch(monotonic_ns(), {side: (os.getpid(),) for side in Side}))
         yield child
     finally:
         child.kill()
         await child.end()
 
 
-async def next_sample(child: Child) -> Sample:
-    async for line in child.lines():
-        if line.pop("type") == "sample":
-            return Sample.from_json(line)
+async def next_sample(child: Child[SamplerMessage]) -> Sample:
+    async for message in child.received():
+        if isinstance(message, Sample):
+            return message
     raise await child.died()
 
 
@@ -222,25 +223,24 @@ def test_a_sample_says_what_ss_and_proc_say(at: Bench) -> None:
 
 @both_topologies
 def test_time_wait_is_checked_both_ways_at_start_and_end(at: Bench) -> None:
-    async def main() -> dict[str, Any]:
+    async def main() -> Mapping[Side, BothWays]:
         async with holding(at) as port, sampling(at, port) as child:
             await next_sample(child)
-            first = await child.expect("sample_check")
-            child.tell("stop")
-            lines = [line async for line in child.lines()]
-        assert [line["type"] for line in lines if line["type"] not in ("sample", "gap")] == [
-            "sample_check",
-            "over",
-        ]
-        assert first["sides"] == lines[-2]["sides"]
-        assert [line["type"] for line in lines[-2:]] == ["sample_check", "over"]
-        return lines[-2]["sides"]
+            first = await child.expect(SampleCheck)
+            child.send(Stop())
+            messages = [message async for message in child.received()]
+        *others, last, end = messages
+        assert all(isinstance(message, Sample | Unobserved) for message in others)
+        assert isinstance(last, SampleCheck)
+        assert isinstance(end, Settled)
+        assert first.sides == last.sides
+        return last.sides
 
     waiting = {side: HELD[side][State.TIME_WAIT] for side in Side}
     if shared(at.lab):
         # One namespace holds both.
         waiting = dict.fromkeys(Side, sum(waiting.values()))
-    assert at.run(main()) == {side.value: {"sockstat": n, "dump": n} for side, n in waiting.items()}
+    assert at.run(main()) == {side: BothWays(n, n) for side, n in waiting.items()}
 
 
 @pytest.mark.parametrize("at", [Topology.PAIR], indirect=True)
@@ -248,11 +248,11 @@ def test_an_empty_lab_is_quiet_and_ends_at_once(at: Bench) -> None:
     async def main() -> None:
         async with sampling(at, 80) as child:
             assert is_quiet(await next_sample(child))
-            child.tell("stop")
-            lines = [line async for line in child.lines()]
+            child.send(Stop())
+            messages = [message async for message in child.received()]
             # One that was due, or had begun, and the one that finds it quiet.
-            assert sum(line["type"] == "sample" for line in lines) >= 1
-            assert lines[-1]["type"] == "over"
+            assert sum(isinstance(message, Sample) for message in messages) >= 1
+            assert isinstance(messages[-1], Settled)
 
     at.run(main())
 
@@ -421,4 +421,4 @@ def test_quiet_is_when_only_lasting_states_are_left(side: Side, state: State, qu
 
 def test_a_plan_survives_the_pipe() -> None:
     plan = Plan(80, PORTS, shared=True, every_ns=7, user=3, networks={Side.CLIENT: 4, Side.SERVER: 5})
-    assert Plan.from_json(plan.to_json()) == plan
+    assert decode(encode(plan), Plan) == plan

@@ -16,16 +16,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import IO, cast
 
 import pytest
+from msgspec.structs import replace
 
 from loadgen.tcp import CloseMethod, Closer
+from loadgen.wire.codec import CodecError, decode, encode
 from servers.behaviour import Behaviour
-from servers.lines import AcceptError, Gap, Line, Listening, Served, WorkerExited, from_json, to_json
+from servers.lines import AcceptError, Gap, Line, Listening, Served, WorkerExited
 from servers.listener import BATCH, Listener, listening_socket
 from servers.plan import Kind, Plan
 
@@ -65,14 +67,14 @@ class Server:
 
     def line(self) -> Line:
         """The next one; where the machine is busy, a worker that it held up says so in between."""
-        while isinstance(line := from_json(self._stdout.readline()), Gap):
+        while isinstance(line := decode(self._stdout.readline(), Line), Gap):
             pass
         return line
 
     def stop(self) -> Served:
         """SIGTERM; the totals. Everything that happened must add up."""
         self.process.send_signal(signal.SIGTERM)
-        lines = [one for line in self._stdout if not isinstance(one := from_json(line), Gap)]
+        lines = [one for line in self._stdout if not isinstance(one := decode(line, Line), Gap)]
         assert self.process.wait(LIMIT_S) == 0
         served = lines.pop()
         assert isinstance(served, Served)
@@ -91,11 +93,11 @@ def serving(
     cores: tuple[int, ...] = (),
 ) -> Iterator[Server]:
     plan = Plan(kind, behaviour, ("127.0.0.1",), workers=workers, cores=cores)
-    with launched(plan.to_json(), descriptors) as process:
+    with launched(encode(plan).decode(), descriptors) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line
-        listening = from_json(line)
+        listening = decode(line, Line)
         assert isinstance(listening, Listening)
         assert len(listening.pids) == workers
         yield Server(process, listening.port, listening.pids)
@@ -669,7 +671,7 @@ def test_a_listener_closes_only_when_nobody_waits() -> None:
 def test_a_port_that_another_serves_is_an_error() -> None:
     with serving(Kind.PROTOCOL, SERVER_FIN) as server:
         plan = Plan(Kind.PROTOCOL, SERVER_FIN, ("127.0.0.1",), port=server.port)
-        with launched(plan.to_json()) as second:
+        with launched(encode(plan).decode()) as second:
             assert second.wait(LIMIT_S) == 2
             assert second.stderr is not None
             assert os.strerror(errno.EADDRINUSE) in second.stderr.read().decode()
@@ -678,9 +680,9 @@ def test_a_port_that_another_serves_is_an_error() -> None:
 @both_kinds
 def test_several_addresses_share_a_port(kind: Kind) -> None:
     plan = Plan(kind, SERVER_FIN, ("127.0.0.1", "127.0.0.2", "::1"))
-    with launched(plan.to_json()) as process:
+    with launched(encode(plan).decode()) as process:
         assert process.stdout is not None
-        listening = cast(Listening, from_json(process.stdout.readline()))
+        listening = cast(Listening, decode(process.stdout.readline(), Line))
         for host in plan.hosts:
             with socket.create_connection((host, listening.port), timeout=LIMIT_S) as sock:
                 sock.sendall(GET.encode())
@@ -697,40 +699,46 @@ PLAN = Plan(
 
 
 def test_a_plan_survives_its_json() -> None:
-    assert Plan.from_json(PLAN.to_json()) == PLAN
+    assert decode(encode(PLAN), Plan) == PLAN
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "nginx"}, "kind: 'nginx' is none of protocol, aiohttp"),
+        ({"kind": "nginx"}, "Invalid enum value 'nginx' - at `$.kind`"),
         ({"hosts": []}, "hosts: at least one address is needed"),
-        ({"hosts": "10.0.0.1"}, "hosts: a list of addresses is needed, not '10.0.0.1'"),
+        ({"hosts": "10.0.0.1"}, "Expected `array`, got `str` - at `$.hosts`"),
         ({"hosts": ["example.org"]}, "hosts: 'example.org' is not an IP address"),
         ({"hosts": ["::1", "::1"]}, "hosts: an address is given twice"),
         ({"port": 65536}, "port: 65536 is more than 65535"),
         ({"workers": 0}, "workers: 0 is less than 1"),
-        ({"backlog": "many"}, "backlog: a whole number is needed, not 'many'"),
-        ({"cores": 1}, "cores: a list of numbers is needed, not 1"),
-        ({"cores": [0, "one"]}, "cores: a whole number is needed, not 'one'"),
+        ({"backlog": "many"}, "Expected `int`, got `str` - at `$.backlog`"),
+        ({"cores": 1}, "Expected `array`, got `int` - at `$.cores`"),
+        ({"cores": [0, "one"]}, "Expected `int`, got `str` - at `$.cores[1]`"),
         ({"cores": [0]}, "cores: one for each of the 2 workers is needed, or none"),
-        ({"colour": "red"}, "plan: colour is not a field"),
-        ({"behaviour": 1}, "behaviour: an object is needed, not 1"),
-        ({"behaviour": {"closer": "client", "requests": 1}}, "behaviour: close is missing"),
+        ({"colour": "red"}, "Object contains unknown field `colour`"),
+        ({"behaviour": 1}, "Expected `object`, got `int` - at `$.behaviour`"),
+        (
+            {"behaviour": {"closer": "client", "requests": 1}},
+            "Object missing required field `close` - at `$.behaviour`",
+        ),
         (
             {"behaviour": {"closer": "nobody", "requests": 1, "close": "fin"}},
-            "closer: 'nobody' is none of client, server",
+            "Invalid enum value 'nobody' - at `$.behaviour.closer`",
         ),
-        ({"behaviour": {"closer": "client", "requests": 0, "close": "fin"}}, "requests: 0 is less than 1"),
+        (
+            {"behaviour": {"closer": "client", "requests": 0, "close": "fin"}},
+            "requests: 0 is less than 1 - at `$.behaviour`",
+        ),
         (
             {"behaviour": {"closer": "client", "requests": True, "close": "fin"}},
-            "requests: a whole number is needed, not True",
+            "Expected `int`, got `bool` - at `$.behaviour.requests`",
         ),
     ],
 )
 def test_a_plan_at_fault_names_the_field(change: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        Plan.from_json(json.dumps({**json.loads(PLAN.to_json()), **change}))
+    with pytest.raises(CodecError, match=f"^{re.escape(message)}$"):
+        decode(json.dumps({**json.loads(encode(PLAN)), **change}), Plan)
 
 
 @pytest.mark.parametrize("text", ["", "not json", '{"kind": "protocol"}'])
@@ -753,7 +761,7 @@ def test_a_plan_that_is_none_ends_with_2(text: str) -> None:
     ],
 )
 def test_lines_survive_their_json(line: Line) -> None:
-    assert from_json(to_json(line)) == line
+    assert decode(encode(line), Line) == line
 
 
 def test_counts_add_up() -> None:

@@ -11,8 +11,9 @@ from loadgen.analysis.summary import VariantSummary, summarise
 from loadgen.analysis.summary_document import run_verdict, summary_document
 from loadgen.model.predict import Prediction, predict
 from loadgen.model.situation import situation
+from loadgen.records.events import ProcessDied
 from loadgen.records.latency import Latency
-from loadgen.records.types import Closes, Event, Record
+from loadgen.records.types import Closes, Record
 from loadgen.scenario.document import Variant
 from loadgen.scenario.expectation import Expectation
 from loadgen.tcp import State
@@ -21,7 +22,7 @@ from tests.made_records import NO_PORT, STEP, S, ended, interval, sample, side, 
 
 CLIENT = variant(connection={"closer": "client"}, load={"duration": "3s"})
 SERVER = variant(connection={"closer": "server"})
-DIED = {"what": "server", "how": "killed by SIGKILL", "stderr": ""}
+DIED = ProcessDied(0, "server", "killed by SIGKILL", "")
 
 
 def metrics(client: int = 0, server: int = 0, **more: float) -> dict[str, float]:
@@ -288,7 +289,7 @@ def test_errors_name_their_phase_and_whose_limit_they_show() -> None:
 
 def test_true_is_good() -> None:
     good = summary_of(expecting(CLIENT, "connected > 0"), client_closes())
-    bad = summary_of(expecting(CLIENT, "connected == 0"), [*client_closes(), Event(0, "process_died", DIED)])
+    bad = summary_of(expecting(CLIENT, "connected == 0"), [*client_closes(), DIED])
     document = as_json(good)
     assert (document["passed"], document["valid"]) == (True, True)
     assert document["variants"]["main"]["expectations"][0]["passed"] is True

@@ -246,8 +246,8 @@ def test_a_process_that_was_held_up_is_named_with_its_span(
     variant = invalid(done, kind)
     (cause,) = [caveat["cause"] for caveat in variant["caveats"] if caveat["kind"] == kind]
     assert name in cause
-    gaps = [event for event in lines(running.directory() / "main" / "events.jsonl") if event["kind"] == "gap"]
-    assert max(gap["data"]["end_ns"] - gap["t_ns"] for gap in gaps) >= HELD_S * 1e9
+    gaps = [event for event in lines(running.directory() / "main" / "events.jsonl") if event["type"] == "gap"]
+    assert max(gap["end_ns"] - gap["t_ns"] for gap in gaps) >= HELD_S * 1e9
     metrics = variant["metrics"]
     assert exact(variant)
     if who == "sampler":
@@ -270,8 +270,8 @@ def test_churn_that_stands_still_with_its_pipes_full_stops_no_load(tmp_path: Pat
     assert "process_died" not in caveats(variant)
     intervals = lines(running.directory() / "main" / "intervals.jsonl")
     samples = lines(running.directory() / "main" / "samples.jsonl")
-    gaps = [event for event in lines(running.directory() / "main" / "events.jsonl") if event["kind"] == "gap"]
-    longest_ns = max((gap["data"]["end_ns"] - gap["t_ns"] for gap in gaps), default=0)
+    gaps = [event for event in lines(running.directory() / "main" / "events.jsonl") if event["type"] == "gap"]
+    longest_ns = max((gap["end_ns"] - gap["t_ns"] for gap in gaps), default=0)
     # Whatever else the machine was busy with, none waited for churn.
     assert max(one["end_ns"] - one["start_ns"] for one in intervals) < 5e9
     assert max(after["t_ns"] - before["t_ns"] for before, after in pairwise(samples)) < 5e9
@@ -285,9 +285,9 @@ def test_a_child_is_not_silent_while_its_reader_stood_still() -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", TALKER, stdin=PIPE, stdout=PIPE, stderr=PIPE
         )
-        child = Child("talker", process)
+        child = Child("talker", process, dict[str, int])
         found: list[Any] = []
-        async for line in child.lines(3 * LOOK_S):
+        async for line in child.received(3 * LOOK_S):
             found.append(line)
             if len(found) == 2:
                 time.sleep(4 * LOOK_S)  # noqa: ASYNC251
@@ -441,7 +441,7 @@ def command(pid: int) -> bytes:
         return b""
 
 
-def of_a_child(script: str, look: Callable[[Child], Any]) -> Any:
+def of_a_child(script: str, look: Callable[[Child[Any]], Any]) -> Any:
     """What `look` finds of a child that runs this script in place of a module."""
 
     async def main() -> Any:
@@ -449,7 +449,7 @@ def of_a_child(script: str, look: Callable[[Child], Any]) -> Any:
             argv = [sys.executable, "-c", script]
             process = await Lab.spawn(lab, Side.CLIENT, argv, stdin=-1, stdout=-1, stderr=-1)
             async with asyncio.timeout(30):
-                return await look(Child("child", process))
+                return await look(Child("child", process, dict[str, int]))
 
     return asyncio.run(main())
 
@@ -462,15 +462,15 @@ sys.stdout.flush()
 os.kill(os.getpid(), signal.SIGKILL)
 """.replace("\\\\", "\\")
 
-    async def look(child: Child) -> Any:
-        return [line async for line in child.lines()], (await child.died()).how
+    async def look(child: Child[Any]) -> Any:
+        return [line async for line in child.received()], (await child.died()).how
 
     assert of_a_child(script, look) == ([{"n": 1}], "by SIGKILL")
 
 
 def test_a_process_that_falls_silent_is_given_up() -> None:
-    async def look(child: Child) -> Any:
-        return [line async for line in child.lines(patience_s=1)], (await child.died()).how
+    async def look(child: Child[Any]) -> Any:
+        return [line async for line in child.received(silence_s=1)], (await child.died()).how
 
     script = "import time; print('{}', flush=True); time.sleep(60)"
     assert of_a_child(script, look) == ([{}], "by SIGKILL")

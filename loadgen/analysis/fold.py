@@ -8,6 +8,7 @@ kinds in any order, but in that of time where they are more than a fold keeps.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from typing import TypeVar
 
 from loadgen.analysis.counts import Counted
 from loadgen.analysis.headroom import Core, Exhaustion, Search, cores, cores_used
@@ -16,15 +17,18 @@ from loadgen.analysis.load import UnderLoad
 from loadgen.analysis.sampled import Sampled
 from loadgen.analysis.window import Recent, Window
 from loadgen.records.damage import Damage
-from loadgen.records.gaps import GAP, SAMPLER, Gap, gaps_of
+from loadgen.records.events import Event, Gap, LoadEnds, Settled
+from loadgen.records.gaps import SAMPLER, gaps_of
 from loadgen.records.latency import Distribution, Latency, Tag
-from loadgen.records.types import COUNTS, Closes, Event, Interval, Record, Sample
+from loadgen.records.types import COUNTS, Closes, Interval, Record, Sample
 from loadgen.tcp import Failure, Side
 
 _KERNELS = frozenset({"opened", "connected"})
 """Of these counts, those that the kernel has where a command drives."""
 
 _CLOSES = Closes.__struct_fields__
+
+E = TypeVar("E", bound=Event)
 
 
 class Fold:
@@ -121,14 +125,14 @@ class Fold:
         """All latencies of a tag."""
         return self._latencies[tag]
 
-    def event(self, kind: str) -> Event | None:
+    def event(self, kind: type[E]) -> E | None:
         """The first event of a kind."""
-        return next((event for event in self.events if event.kind == kind), None)
+        return next((event for event in self.events if isinstance(event, kind)), None)
 
     @property
     def complete(self) -> bool:
         """Whether the records go to the end: the last sample came after the last count, so both compare."""
-        return self.event("settled") is not None
+        return self.event(Settled) is not None
 
     def kernel(self) -> Mapping[Side, Mapping[str, int]]:
         """Each side's kernel counters: the last sample's less the baseline's, empty without samples."""
@@ -145,7 +149,7 @@ class Fold:
 
     def load_end_ns(self) -> int:
         """When the load ended: the event, or where it is missing the last interval."""
-        ends = self.event("load_ends")
+        ends = self.event(LoadEnds)
         if ends is not None:
             return ends.t_ns
         return self.intervals[-1].end_ns if self.intervals else 0
@@ -208,12 +212,12 @@ class Fold:
 
     def _note_gap(self, event: Event) -> None:
         """Have the sample that ends a gap of the sampler counted as such."""
-        if event.kind == GAP and (gap := Gap.of(event)).what == SAMPLER:
-            self.sampled.end_gap(gap.end_ns, self._recent.samples)
+        if isinstance(event, Gap) and event.what == SAMPLER:
+            self.sampled.end_gap(event.end_ns, self._recent.samples)
 
     def _settle(self) -> None:
         """Judge the older intervals, so that they, and their samples, need not be kept."""
-        due, end = self._recent.due(), self.event("load_ends")
+        due, end = self._recent.due(), self.event(LoadEnds)
         self._judge(self._judged, due)
         self._open_last, self._attempts_since = self._open_at_end(due)
         self._recent.drop(due, [*self._judged.marks_ns, *([end.t_ns] if end else [])])

@@ -17,6 +17,7 @@ from loadgen.records.types import Record
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import restore
 from loadgen.text.problem import ScenarioError, quote
+from loadgen.wire.codec import convert
 
 Look = Callable[[str, Record | Latency], None]
 
@@ -77,7 +78,7 @@ def asked_of(directory: RunDirectory) -> Asked:
     try:
         scenario = restore(info["scenario"])
         predictions = {
-            name: Prediction.from_json(known["prediction"]) for name, known in info["variants"].items()
+            name: convert(known["prediction"], Prediction) for name, known in info["variants"].items()
         }
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

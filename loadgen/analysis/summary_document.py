@@ -5,7 +5,7 @@ from typing import Any
 
 from loadgen.analysis.caveats.records import INTERRUPTED
 from loadgen.analysis.summary import VariantSummary
-from loadgen.records.types import plain
+from loadgen.wire.codec import plain
 
 
 def summary_document(

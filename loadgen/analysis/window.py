@@ -8,7 +8,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from loadgen.records.gaps import Gap, hidden, of_load
+from loadgen.records.events import Gap
+from loadgen.records.gaps import hidden, of_load
 from loadgen.records.types import Interval, Sample
 
 LASTING = 3

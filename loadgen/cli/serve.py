@@ -67,13 +67,14 @@ def serve(
     idle_timeout: int,
 ) -> None:
     """Serve HTTP with a given way of closing, until Ctrl-C. Prints JSON lines, the totals last."""
+    from loadgen.wire.codec import encode
     from servers.behaviour import Behaviour
-    from servers.lines import Line, to_json
+    from servers.lines import Line
     from servers.plan import Kind, Plan
     from servers.serve import WorkersLostError, serve_blocking
 
     def echo(line: Line) -> None:
-        click.echo(to_json(line))
+        click.echo(encode(line))
 
     try:
         behaviour = Behaviour(Closer(closer), requests, CloseMethod(close), delay, idle_timeout, response)

@@ -1,14 +1,13 @@
 """A load worker: its plan on stdin, records as JSON lines on stdout.
 
     > plan                        one JSON line (`Plan`)
-    < {"type": "ready"}
-    > {"origin_ns": ...}          CLOCK_MONOTONIC of the instant the load begins
-    < {"type": "interval", ...}   ten a second, and {"type": "latency", ...} beside each
-    > stop                        optional: end the load now
-    < {"type": "gap", ...}        it did not run, or its output was not read, between two such instants
-    < {"type": "load_ends", "t_ns": ...}   no exchange begins from now on
-    < {"type": "quiet"}           no exchange is under way; idle connections are left to the server
-    < {"type": "over"}            no connection is left, and everything is counted
+    < Ready
+    > Begin
+    < Interval, Counts ...        ten intervals a second, each followed by its latencies
+    > Stop                        optional: end the load now
+    < Unobserved                  the worker was held up, or was not read, between two instants
+    < LoadEnds, Quiet
+    < Over                        no connection is left, all is counted
 
 End of file on stdin means stop.
 """
@@ -16,7 +15,6 @@ End of file on stdin means stop.
 import asyncio
 import contextlib
 import gc
-import json
 import os
 import sys
 from time import monotonic_ns
@@ -31,7 +29,9 @@ from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.words import Reporter, hear
 from loadgen.scenario.choices import Driver
+from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
+from loadgen.wire.messages import Begin, Over, Ready
 
 COLLECT_AFTER = 100_000
 """Allocations between two passes of the garbage collector. Attempts are freed by reference counting; a pass
@@ -66,8 +66,8 @@ class Worker:
         self._stopped = False
 
     async def run(self) -> None:
-        self._lines.say("ready")
-        origin_ns: int = json.loads(await self._words.readline())["origin_ns"]
+        self._lines.say(Ready())
+        origin_ns = decode(await self._words.readline(), Begin).origin_ns
         await asyncio.sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
         reporter = Reporter(self._lines, self._tally, origin_ns)
         housekeeping = Housekeeping(self._plan, self._client, reporter, origin_ns)
@@ -81,7 +81,7 @@ class Worker:
             for helper in helpers:
                 helper.cancel()
         housekeeping.report(last=True)
-        self._lines.say("over")
+        self._lines.say(Over())
 
     async def _until(self, wait: Wait) -> None:
         # Again if the loop's timer fires early, by up to a millisecond: arrivals are due till the end.
@@ -117,7 +117,7 @@ async def _work(plan: Plan, lines: Lines) -> None:
 
 
 def main() -> None:
-    plan = Plan.from_json(hear())
+    plan = decode(hear(), Plan)
     if plan.core is not None:
         os.sched_setaffinity(0, {plan.core})
     gc.freeze()

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from time import monotonic_ns
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from loadgen.drivers.messages import Quiet
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
+from loadgen.records.events import LoadEnds
 from loadgen.tcp import Closer
 from loadgen.wire.lines import Lines
 
@@ -96,11 +98,11 @@ def waits(
     """
     timeouts = plan.timeouts
     yield Wait(stopped, origin_ns + plan.duration_ns)
-    lines.say("load_ends", {"t_ns": monotonic_ns() - origin_ns})
+    lines.say(LoadEnds(monotonic_ns() - origin_ns))
     load.end()
     exchange_ns = timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns
     yield Wait(lambda: load.quiet, monotonic_ns() + exchange_ns)
-    lines.say("quiet")
+    lines.say(Quiet())
     yield Wait(lambda: load.over, monotonic_ns() + timeouts.close_ns)
     cut()
     yield Wait(lambda: load.over, monotonic_ns() + timeouts.close_ns)

@@ -1,17 +1,15 @@
-"""What a load worker is told: one JSON line on its stdin."""
+"""The plan of a load worker: one JSON line on its stdin."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from loadgen.records.types import plain
+from msgspec import Struct, structs
+
 from loadgen.scenario.choices import Arrivals, Driver
 from loadgen.tcp import CloseMethod, Closer
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLoop:
+class OpenLoop(Struct, frozen=True, tag_field="loop", tag="open"):
     """Arrivals at a rate: `rate` requests a second over at most `connections` connections.
 
     A start later than `late_ns` after its intended instant is counted as late.
@@ -23,8 +21,7 @@ class OpenLoop:
     late_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedLoop:
+class ClosedLoop(Struct, frozen=True, tag_field="loop", tag="closed"):
     """A fixed number of connections in flight."""
 
     connections: int
@@ -77,30 +74,10 @@ class Plan:
         return tuple(
             replace(
                 self,
-                loop=replace(self.loop, connections=share),
+                loop=structs.replace(self.loop, connections=share),
                 worker=worker,
                 workers=workers,
                 core=cores[worker] if cores else None,
             )
             for worker, share in enumerate(shares)
         )
-
-    def to_json(self) -> str:
-        return json.dumps({**plain(self), "open": isinstance(self.loop, OpenLoop)})
-
-    @classmethod
-    def from_json(cls, text: str) -> "Plan":
-        parsed: dict[str, Any] = json.loads(text)
-        loop: dict[str, Any] = parsed["loop"]
-        if parsed.pop("open"):
-            loop["arrivals"] = Arrivals(loop["arrivals"])
-            parsed["loop"] = OpenLoop(**loop)
-        else:
-            parsed["loop"] = ClosedLoop(**loop)
-        parsed["driver"] = Driver(parsed["driver"])
-        parsed["sources"] = tuple(parsed["sources"])
-        parsed["destinations"] = tuple(parsed["destinations"])
-        parsed["closer"] = Closer(parsed["closer"])
-        parsed["close"] = CloseMethod(parsed["close"])
-        parsed["timeouts"] = Timeouts(**parsed["timeouts"])
-        return cls(**parsed)

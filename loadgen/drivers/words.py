@@ -4,10 +4,9 @@ import os
 import select
 
 from loadgen.drivers.tally import Tally
-from loadgen.records.gaps import GapCause
-from loadgen.records.gather import Taken, merged
-from loadgen.records.types import plain
+from loadgen.records.aggregation import Taken, merged
 from loadgen.wire.lines import Lines
+from loadgen.wire.messages import GapCause, Unobserved
 from loadgen.wire.pulse import Pulse, Span
 
 STDIN = 0
@@ -66,9 +65,9 @@ class Reporter:
         if self._merged is not None:
             self._merged = None
             self._say_gap(Span(self._origin_ns + start_ns, end_ns), GapCause.UNREAD)
-        self._lines.say("interval", plain(taken.interval))
+        self._lines.say(taken.interval)
         for counts in taken.latencies:
-            self._lines.say("latency", counts.to_json())
+            self._lines.say(counts)
 
     def _say_gap(self, span: Span, cause: GapCause) -> None:
-        self._lines.say("gap", {**plain(span), "cause": cause})
+        self._lines.say(Unobserved(span.start_ns, span.end_ns, cause))

@@ -1,32 +1,38 @@
-"""A process of the lab that talks in JSON lines: started, told its plan, listened to, and ended."""
+"""One of churn's own programs inside a lab: started, given its plan, read message by message, and ended."""
 
 import asyncio
 import contextlib
-import json
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Self
+from types import UnionType
+from typing import Any, Generic, Self, TypeVar
 
 from loadgen.lab.lab import Lab
 from loadgen.tcp import Side
+from loadgen.wire.codec import decode, encode
 from loadgen.wire.exit_status import how_ended
+from loadgen.wire.messages import Message
+
+M = TypeVar("M")
+"""The messages of a program: a union of their types."""
+K = TypeVar("K")
 
 KEPT_LINES = 20
 """How much of a process's stderr is kept: the end of a traceback."""
 SILENCE_S = 30.0
-"""How long a process that has something to say ten times a second may be silent before it is given up."""
+"""How long a process that sends ten messages a second may be silent before it is killed."""
 LOOK_S = 1.0
-"""Silence is counted in waits of this length. A wait in which this process itself stood still counts no more,
-and what was said meanwhile is read before the next."""
+"""Silence is counted in waits of this length. A wait in which this process itself was stopped counts as one,
+and what was sent meanwhile is read before the next."""
 GRACE_S = 10.0
-"""How long a process may take to end once it was asked to; the kernel ends it then."""
+"""How long a process may take to end once it was asked to; then it is killed."""
 
 
 class ChildDiedError(Exception):
-    """A process ended before its time: `what` it was, `how` it ended, and its last words."""
+    """A process ended before its time: `what` it was, `how` it ended, and the end of its stderr."""
 
     def __init__(self, what: str, how: str, stderr: str) -> None:
         super().__init__(f"the {what} ended before its time, {how}" + (f":\n{stderr}" if stderr else ""))
@@ -35,69 +41,80 @@ class ChildDiedError(Exception):
         self.stderr = stderr
 
 
-class Child:
+class Child(Generic[M]):
     """One of churn's own programs inside a side of the lab, from its plan to its end."""
 
-    def __init__(self, what: str, process: Process) -> None:
+    def __init__(self, what: str, process: Process, messages: type[M] | UnionType) -> None:
         self.what = what
+        self._messages: Any = messages
         self._process = process
         self._stderr: deque[str] = deque(maxlen=KEPT_LINES)
         self._drain = asyncio.create_task(self._keep_stderr())
 
     @classmethod
     async def start(
-        cls, lab: Lab, side: Side, what: str, module: str, plan: str, pass_fds: Sequence[int] = ()
+        cls,
+        lab: Lab,
+        side: Side,
+        what: str,
+        module: str,
+        plan: object,
+        messages: type[M] | UnionType,
+        pass_fds: Sequence[int] = (),
     ) -> Self:
-        """Start `python -m module` and tell it its plan; `what` names it for people."""
+        """Start `python -m module` and give it its plan; `what` names it for people."""
         # -P: our modules, and never those of the directory that the user is in.
         argv = [sys.executable, "-P", "-m", module]
         process = await lab.spawn(side, argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=pass_fds)
-        child = cls(what, process)
-        child.tell(plan)
+        child = cls(what, process, messages)
+        child.send_plan(plan)
         return child
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def tell(self, line: str) -> None:
-        """Send one line. A process that is gone hears nothing; its end shows in `lines`."""
-        assert self._process.stdin is not None
-        if not self._process.stdin.is_closing():
-            self._process.stdin.write(line.encode() + b"\n")
+    def send_plan(self, plan: object) -> None:
+        """Send its plan, the first line of its stdin."""
+        self._write(plan)
+
+    def send(self, message: Message) -> None:
+        """Send one message. If the process has ended this does nothing; the end shows in `received`."""
+        self._write(message)
 
     def terminate(self) -> None:
         """Ask it to end (SIGTERM)."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
 
-    async def lines(self, patience_s: float | None = SILENCE_S) -> AsyncIterator[dict[str, Any]]:
-        """What it says, object by object, until it ends; a last line that it could not finish is left out.
+    async def received(self, silence_s: float | None = SILENCE_S) -> AsyncIterator[M]:
+        """Its messages until it ends; a last line that it could not finish is left out.
 
-        Once it has been silent for `patience_s` it is killed.
+        Once it has been silent for `silence_s` it is killed.
         """
         assert self._process.stdout is not None
         silent_s = 0.0
         while True:
             try:
-                async with asyncio.timeout(None if patience_s is None else LOOK_S):
+                async with asyncio.timeout(None if silence_s is None else LOOK_S):
                     line = await self._process.stdout.readline()
             except TimeoutError:
                 silent_s += LOOK_S
-                if patience_s is not None and silent_s >= patience_s:
+                if silence_s is not None and silent_s >= silence_s:
                     self.kill()
                 continue
             silent_s = 0.0
             if not line.endswith(b"\n"):
                 return
-            yield json.loads(line)
+            message: M = decode(line, self._messages)
+            yield message
 
-    async def expect(self, kind: str) -> dict[str, Any]:
-        """Its next line, which has to be of this type. Raises ChildDiedError where it ends instead."""
-        async for line in self.lines():
-            if line["type"] == kind:
-                return line
-            raise RuntimeError(f"the {self.what} said {line} where {kind!r} was due")
+    async def expect(self, kind: type[K]) -> K:
+        """Its next message, which has to be of this type. Raises ChildDiedError if it ends instead."""
+        async for message in self.received():
+            if isinstance(message, kind):
+                return message
+            raise RuntimeError(f"the {self.what} sent {message} when {kind.__name__} was due")
         raise await self.died()
 
     async def died(self) -> ChildDiedError:
@@ -121,6 +138,11 @@ class Child:
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+
+    def _write(self, value: object) -> None:
+        assert self._process.stdin is not None
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(encode(value) + b"\n")
 
     async def _keep_stderr(self) -> None:
         assert self._process.stderr is not None

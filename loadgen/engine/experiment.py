@@ -19,9 +19,10 @@ from loadgen.model.predict import Prediction, predict
 from loadgen.model.situation import ports, situation
 from loadgen.records.directory import WHOLE, RunDirectory, Status
 from loadgen.records.latency import Latency
-from loadgen.records.types import Record, plain
+from loadgen.records.types import Record
 from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.schema import resolved
+from loadgen.wire.codec import plain
 
 
 class Watcher(Protocol):

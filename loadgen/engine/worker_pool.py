@@ -1,148 +1,150 @@
-"""The load workers of a variant, led and heard as one: one origin, one stream of records, one end."""
+"""The load workers of a variant as one: one origin, one stream of records, one end."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any
 
+from loadgen.drivers.messages import Quiet, WorkerMessage
 from loadgen.engine.child import SILENCE_S, Child, ChildDiedError
-from loadgen.records.gather import Gathering, Taken
+from loadgen.programs.messages import KeeperMessage
+from loadgen.records.aggregation import Aggregation, Taken
+from loadgen.records.events import CommandEnded, LoadEnds
 from loadgen.records.latency import Counts, Histograms, Latency
-from loadgen.records.types import Event, Interval, Record
+from loadgen.records.types import Interval, Record
+from loadgen.wire.messages import Begin, Listening, Message, Over, Ready, Stop, Unobserved
 
 Emit = Callable[[Record | Latency], None]
+LoadMessage = WorkerMessage | KeeperMessage
 
 
-class _Chorus:
-    """A word that counts once everyone who can still say it has."""
+class _Latch:
+    """Fires once, as soon as every worker that is still alive has reported."""
 
     def __init__(self, workers: int) -> None:
         self._awaited = set(range(workers))
-        self._heard_ns: list[int] = []
-        self._counted = False
+        self._reported_ns: list[int] = []
+        self._fired = False
 
-    def say(self, worker: int, t_ns: int = 0) -> int | None:
-        """This one says it, at `t_ns`; the latest of all those times, where it makes the word count."""
-        self._heard_ns.append(t_ns)
+    def report(self, worker: int, t_ns: int = 0) -> int | None:
+        """This worker reports, at `t_ns`. If that fires the latch: the latest of all those times."""
+        self._reported_ns.append(t_ns)
         return self.leave(worker)
 
     def leave(self, worker: int) -> int | None:
-        """This one says nothing more; the same."""
+        """This worker has ended; the same."""
         self._awaited.discard(worker)
-        if self._awaited or self._counted or not self._heard_ns:
+        if self._awaited or self._fired or not self._reported_ns:
             return None
-        self._counted = True
-        return max(self._heard_ns)
+        self._fired = True
+        return max(self._reported_ns)
 
 
-class Crew:
-    """Gives the load workers their words, and theirs to the run.
+class WorkerPool:
+    """Starts and stops the load workers together, and merges their records.
 
     `emit` takes their records, `quiet` is called once no exchange is under way in any of them, `died` for
-    each that ends before its time. The others go on, and all that it said counts. A command that drives is
-    a crew of one: it says nothing while it runs, its keeper bounds that, and `noted` hears how it ended.
-    `gap` is called with each span that a worker did not observe, and the worker's name.
+    each that ends before its time. The others go on, and all that it reported counts. A command that drives
+    is a pool of one: its keeper sends nothing while the command runs, and bounds its time; `ended` is called
+    with how it ended. `gap` is called with each span that a worker did not observe, and the worker's name.
     """
 
     def __init__(
         self,
-        workers: Sequence[Child],
+        workers: Sequence[Child[LoadMessage]],
         interval_ns: int,
         emit: Emit,
         quiet: Callable[[], None],
         died: Callable[[ChildDiedError], None],
-        noted: Callable[[str, dict[str, Any]], None],
-        gap: Callable[[str, dict[str, Any]], None],
-        patience_s: float | None = SILENCE_S,
+        ended: Callable[[CommandEnded], None],
+        gap: Callable[[str, Unobserved], None],
+        silence_s: float | None = SILENCE_S,
     ) -> None:
         self._workers = workers
         self._emit = emit
         self._quiet = quiet
         self._died = died
-        self._noted = noted
+        self._ended = ended
         self._gap = gap
-        self._patience_s = patience_s
-        self._gathering = Gathering(len(workers), interval_ns)
+        self._silence_s = silence_s
+        self._aggregation = Aggregation(len(workers), interval_ns)
         self._histograms = Histograms(emit)
-        self._load_ends = _Chorus(len(workers))
-        self._all_quiet = _Chorus(len(workers))
+        self._load_ends = _Latch(len(workers))
+        self._all_quiet = _Latch(len(workers))
 
     @property
     def pids(self) -> list[int]:
         return [worker.pid for worker in self._workers]
 
     async def ready(self) -> None:
-        """Raises ChildDiedError where one ends instead."""
+        """Wait until all are. Raises ChildDiedError if one ends instead."""
         for worker in self._workers:
-            await worker.expect("ready")
+            await worker.expect(Ready)
 
     def begin(self, origin_ns: int) -> None:
         """Have the load begin at this instant of CLOCK_MONOTONIC."""
-        self._tell(json.dumps({"origin_ns": origin_ns}))
+        self._send(Begin(origin_ns))
 
     def stop(self) -> None:
         """Have the load end now."""
-        self._tell("stop")
+        self._send(Stop())
 
-    async def hear(self) -> None:
-        """Listen to all of them to their ends."""
+    async def run(self) -> None:
+        """Receive from all of them until their ends."""
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(len(self._workers)):
-                    group.create_task(self._hear(number))
+                    group.create_task(self._receive(number))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         self._histograms.flush()
 
-    def _tell(self, line: str) -> None:
+    def _send(self, message: Message) -> None:
         for worker in self._workers:
-            worker.tell(line)
+            worker.send(message)
 
-    async def _hear(self, number: int) -> None:
+    async def _receive(self, number: int) -> None:
         async for taken in self._taken(number):
-            self._pass_on(self._gathering.add(number, taken))
-        self._pass_on(self._gathering.leave(number))
+            self._pass_on(self._aggregation.add(number, taken))
+        self._pass_on(self._aggregation.leave(number))
         self._load_has_ended(self._load_ends.leave(number))
         self._are_quiet(self._all_quiet.leave(number))
 
     async def _taken(self, number: int) -> AsyncIterator[Taken]:
-        """A worker's intervals, each with its latencies; what else it says is heeded as it comes."""
+        """A worker's intervals, each with its latencies; its other messages are handled as they come."""
         interval: Interval | None = None
         latencies: list[Counts] = []
-        async for line in self._workers[number].lines(self._patience_s):
-            kind = line.pop("type")
-            if kind == "latency":
-                latencies.append(Counts.from_json(line))
+        async for message in self._workers[number].received(self._silence_s):
+            if isinstance(message, Counts):
+                latencies.append(message)
                 continue
-            # The latencies follow their interval: any other word tells that they are complete.
+            # The latencies follow their interval: any other message shows that they are complete.
             if interval is not None:
                 yield Taken(interval, latencies)
                 interval, latencies = None, []
-            match kind:
-                case "interval":
-                    interval = Interval.from_json(line)
-                case "load_ends":
-                    self._load_has_ended(self._load_ends.say(number, line["t_ns"]))
-                case "quiet":
-                    self._are_quiet(self._all_quiet.say(number))
-                case "gap":
-                    self._gap(self._workers[number].what, line)
-                case "command_ended":
-                    self._noted(kind, line)
-                case "over":
+            match message:
+                case Interval():
+                    interval = message
+                case LoadEnds():
+                    self._load_has_ended(self._load_ends.report(number, message.t_ns))
+                case Quiet():
+                    self._are_quiet(self._all_quiet.report(number))
+                case Unobserved():
+                    self._gap(self._workers[number].what, message)
+                case CommandEnded():
+                    self._ended(message)
+                case Over():
                     return
-                case other:
-                    raise RuntimeError(f"the load worker said {other!r}")
+                case Ready() | Listening():
+                    raise RuntimeError(f"the load worker sent {message}")
         if interval is not None:
             yield Taken(interval, latencies)
         self._died(await self._workers[number].died())
 
     def _load_has_ended(self, t_ns: int | None) -> None:
         if t_ns is not None:
-            self._emit(Event(t_ns, "load_ends"))
+            self._emit(LoadEnds(t_ns))
 
-    def _are_quiet(self, said: int | None) -> None:
-        if said is not None:
+    def _are_quiet(self, reported: int | None) -> None:
+        if reported is not None:
             self._quiet()
 
     def _pass_on(self, stream: Iterable[Taken]) -> None:

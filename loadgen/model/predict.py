@@ -5,11 +5,7 @@ client: connect() depends on the number of ports held by either. The scenario do
 closed loop, so it is assumed from rates measured on one machine; `assumptions` names what depends on it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-
-import msgspec
 
 from loadgen.model.pace import Pace
 from loadgen.model.situation import TIME_WAIT_S, Situation
@@ -44,11 +40,6 @@ class Prediction:
     time_wait_client: int | None
     time_wait_server: int | None
     assumptions: tuple[str, ...]
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Prediction":
-        """Read what was written of one. Raises ValueError."""
-        return msgspec.convert(data, cls)
 
 
 def predict(situation: Situation) -> Prediction:

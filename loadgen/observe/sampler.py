@@ -4,34 +4,35 @@ Run as `python -m loadgen.observe.sampler`. It enters every side once, opens wha
 the descriptors (K21): no reading needs a namespace any more.
 
     > plan                       one JSON line (`Plan`); the namespaces' descriptors are inherited
-    < {"type": "ready"}
-    > {"origin_ns": ..., "pids": {side: [...]}}      the first sample is taken at once
-    < {"type": "sample", ...}, {"type": "sample_check", ...}      the baseline
-    < {"type": "sample", ...}    one at every multiple of the period since the origin
-    < {"type": "gap", ...}       none was taken, or none read, between two instants of CLOCK_MONOTONIC
-    > stop                       or end of file: sample on until the sides are quiet, then
-    < {"type": "sample_check", ...}, {"type": "over", "t_ns": ...}
+    < Ready
+    > Watch                      the first sample is taken at once
+    < Sample, SampleCheck        the baseline
+    < Sample                     one at every multiple of the period since the origin
+    < Unobserved                 no sample was taken, or none was read, between two instants
+    > Stop                       or end of file: sample on until the sides are quiet, then
+    < SampleCheck, Settled
 """
 
-import json
 import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from socket import AddressFamily
 from time import monotonic_ns, thread_time_ns
-from typing import Any
 
 from msgspec.structs import replace
 
 from loadgen.kernel import netstat, process, schedstat, snmp, sockstat, softnet
 from loadgen.kernel.sock_diag import SockDiag, SocketTable
 from loadgen.lab import namespaces
-from loadgen.observe.time_wait_check import BothWays, both_ways
-from loadgen.records.gaps import GapCause
-from loadgen.records.types import Sample, SideSample, plain
+from loadgen.observe.messages import Watch
+from loadgen.observe.time_wait_check import both_ways
+from loadgen.records.events import BothWays, SampleCheck, Settled
+from loadgen.records.types import Sample, SideSample
 from loadgen.tcp import Side, State
+from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
+from loadgen.wire.messages import GapCause, Ready, Unobserved
 from loadgen.wire.pulse import Pulse
 
 SETTLE_NS = 2_000_000_000
@@ -67,16 +68,6 @@ class Plan:
     every_ns: int
     user: int
     networks: Mapping[Side, int]
-
-    def to_json(self) -> str:
-        return json.dumps(plain(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Plan":
-        parsed: dict[str, Any] = json.loads(text)
-        parsed["ports"] = tuple(parsed["ports"])
-        parsed["networks"] = {Side(side): descriptor for side, descriptor in parsed["networks"].items()}
-        return cls(**parsed)
 
 
 class PacedDump:
@@ -152,7 +143,7 @@ class Sides:
         self._clocks: dict[Side, list[process.CpuClock | process.Ended]] = {side: [] for side in Side}
         self._waits: dict[Side, list[schedstat.WaitClock]] = {side: [] for side in Side}
 
-    def watch(self, pids: Mapping[str, Sequence[int]]) -> None:
+    def watch(self, pids: Mapping[Side, Sequence[int]]) -> None:
         """Take these processes' CPU time for their side's."""
         for side in Side:
             self._clocks[side] = process.open_all(pids.get(side, ()))
@@ -277,25 +268,25 @@ class Reporter:
             return
         if (span := self._pulse.beat(self._origin_ns + sample.t_ns)) is not None:
             cause = GapCause.UNREAD if self._dropped else GapCause.HELD_UP
-            self._lines.say("gap", {**plain(span), "cause": cause})
-        self._lines.say("sample", plain(replace(sample, missed=sample.missed + self._dropped)))
+            self._lines.say(Unobserved(span.start_ns, span.end_ns, cause))
+        self._lines.say(replace(sample, missed=sample.missed + self._dropped) if self._dropped else sample)
         self._dropped = 0
 
     def check(self, sides: Sides) -> None:
         """Compare the shortcut with a full dump: before the load and after it, while nothing moves."""
         t_ns = monotonic_ns() - self._origin_ns
-        self._lines.say("sample_check", {"t_ns": t_ns, "sides": plain(sides.check())})
+        self._lines.say(SampleCheck(t_ns, sides.check()))
 
 
 def run() -> None:
-    plan = Plan.from_json(sys.stdin.readline())
+    plan = decode(sys.stdin.readline(), Plan)
     sides, lines = Sides(plan), Lines()
-    lines.say("ready")
-    go: dict[str, Any] = json.loads(sys.stdin.readline())
-    sides.watch(go["pids"])
-    clock = Clock(go["origin_ns"], plan.every_ns)
+    lines.say(Ready())
+    watch = decode(sys.stdin.readline(), Watch)
+    sides.watch(watch.pids)
+    clock = Clock(watch.origin_ns, plan.every_ns)
     # The baseline: what the counters and states are before the first packet.
-    lines.say("sample", plain(sides.sample(clock.origin_ns, monotonic_ns(), fresh=True)))
+    lines.say(sides.sample(clock.origin_ns, monotonic_ns(), fresh=True))
     reporter = Reporter(lines, plan, clock.origin_ns)
     reporter.check(sides)
     stop_ns: int | None = None
@@ -313,7 +304,7 @@ def run() -> None:
             if stop_ns is not None and (is_quiet(sample) or monotonic_ns() - stop_ns > SETTLE_NS):
                 break
     reporter.check(sides)
-    lines.say("over", {"t_ns": monotonic_ns() - clock.origin_ns})
+    lines.say(Settled(monotonic_ns() - clock.origin_ns))
     lines.close()
 
 

@@ -1,26 +1,14 @@
 """The sampler's shortcut to TIME-WAIT, checked: sockstat beside a dump of every socket (K17, K20)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from loadgen.kernel.sock_diag import SocketTable
+from loadgen.records.events import BothWays
 from loadgen.tcp import State
 
 TRIES = 3
 """How often the two are compared at most, where TIME-WAITs come or go meanwhile. They expire in bursts, about
 two seconds apart (K2): the next try mostly finds them at rest."""
-
-
-@dataclass(frozen=True, slots=True)
-class BothWays:
-    """How many are in TIME-WAIT by sockstat, and by a dump: where the shortcut holds, the same.
-
-    Where sockstat read otherwise after the dump than before it, the dump may be of any instant between:
-    `sockstat` is then what comes nearest to it between the two readings.
-    """
-
-    sockstat: int
-    dump: int
 
 
 def both_ways(tw: Callable[[], int], dump: Callable[[], SocketTable]) -> BothWays:

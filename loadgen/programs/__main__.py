@@ -2,11 +2,11 @@
 
     > plan                        one JSON line (`Plan`)
     A server is started at once:
-    < {"type": "listening", "port": ..., "pids": [...]}   a socket listens on the port
+    < Listening
     A driver is started at the origin:
-    < {"type": "ready"}
-    > {"origin_ns": ...}          CLOCK_MONOTONIC of the instant the load begins
-    < {"type": "load_ends", "t_ns": ...}, {"type": "command_ended", ...}, {"type": "over"}
+    < Ready
+    > Begin
+    < LoadEnds, CommandEnded, Over
 
 SIGTERM, a line or the end of stdin asks the command to end. A server that ends unasked makes the
 keeper end in the same way, with its last words.
@@ -14,7 +14,6 @@ keeper end in the same way, with its last words.
 
 import asyncio
 import contextlib
-import json
 import os
 import resource
 import signal
@@ -27,8 +26,11 @@ from loadgen.kernel.sock_diag import SockDiag
 from loadgen.programs.output import Output
 from loadgen.programs.plan import Plan
 from loadgen.programs.process import Contained
+from loadgen.records.events import CommandEnded, LoadEnds
 from loadgen.tcp import State
+from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
+from loadgen.wire.messages import Begin, Listening, Over, Ready
 
 TERM_GRACE_S = 5.0
 """How long a command may take to end after SIGTERM; SIGKILL follows."""
@@ -70,16 +72,16 @@ class Keeper:
 
     async def drive(self) -> int:
         """Load from the origin on, until the command ends or its time is up; the exit status for churn."""
-        self._lines.say("ready")
-        origin_ns: int = json.loads(await self._words.readline())["origin_ns"]
+        self._lines.say(Ready())
+        origin_ns = decode(await self._words.readline(), Begin).origin_ns
         await asyncio.sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
         self._command.go()
         asked = await self._see_to_its_end(self._plan.limit_ns / 1e9)
-        self._lines.say("load_ends", {"t_ns": monotonic_ns() - origin_ns})
+        self._lines.say(LoadEnds(monotonic_ns() - origin_ns))
         code = await self._gone()
-        ended = {"code": code, "asked": asked, "stderr": self._outputs[1].last_words()}
-        self._lines.say("command_ended", ended)
-        self._lines.say("over")
+        stderr = self._outputs[1].last_words()
+        self._lines.say(CommandEnded(monotonic_ns() - origin_ns, code, asked, stderr))
+        self._lines.say(Over())
         return 0
 
     async def serve(self, port: int) -> int:
@@ -100,7 +102,7 @@ class Keeper:
                 if await self._ends_within(LISTEN_POLL_S):
                     break
         if ready:
-            self._lines.say("listening", {"port": port, "pids": [os.getpid()]})
+            self._lines.say(Listening(port, (os.getpid(),)))
         elif not self._ended.is_set():
             within_s = self._plan.limit_ns / 1e9
             return await self._give_up(f"nothing listens on port {port} after {within_s:g} s (server.ready)")
@@ -168,7 +170,7 @@ async def keep(lines: Lines) -> int:
     words = asyncio.StreamReader(limit=LONGEST_LINE)
     protocol = asyncio.StreamReaderProtocol(words)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-    plan = Plan.from_json((await words.readline()).decode())
+    plan = decode(await words.readline(), Plan)
     try:
         keeper = Keeper(plan, words, lines)
     except OSError as error:

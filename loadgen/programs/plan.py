@@ -1,13 +1,9 @@
-"""What a keeper is told: one JSON line on its stdin."""
+"""The plan of a keeper: one JSON line on its stdin."""
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
-
-from loadgen.records.types import plain
 
 SYSTEM_PROGRAMS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where servers such as nginx live, and where the PATH of an ordinary user does not lead."""
@@ -33,12 +29,3 @@ class Plan:
     files: Mapping[str, str]
     port: int | None
     limit_ns: int
-
-    def to_json(self) -> str:
-        return json.dumps(plain(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        parsed: dict[str, Any] = json.loads(text)
-        parsed["argv"] = tuple(parsed["argv"])
-        return cls(**parsed)

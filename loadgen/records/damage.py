@@ -8,12 +8,14 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 LONGEST_LINE = 1 << 20
 """Bytes. The longest that churn writes, a histogram of which every bucket has counts, is a third of it."""
 LARGEST_DOCUMENT = 64 << 20
 """Bytes of run.json or summary.json: of the most variants that a scenario may have it is a tenth."""
+DEEPEST = 16
+"""How deep a document may be nested: what churn writes is nested half as deep."""
 NAMED = 3
 """The faults of a file that are named one by one; of the others it is their number that matters."""
 MOST_IN_A_ROW = 1000
@@ -68,6 +70,21 @@ def read_document(path: Path) -> bytes:
     if len(text) > LARGEST_DOCUMENT:
         raise OSError(0, f"is longer than {LARGEST_DOCUMENT >> 20} MiB", str(path))
     return text
+
+
+def check_depth(value: object, deepest: int = DEEPEST) -> None:
+    """Raise ValueError if a document is nested deeper than what churn writes."""
+    match value:
+        case dict():
+            inner = list(cast(dict[str, object], value).values())
+        case list():
+            inner = cast(list[object], value)
+        case _:
+            return
+    if inner and not deepest:
+        raise ValueError("is nested too deeply")
+    for one in inner:
+        check_depth(one, deepest - 1)
 
 
 def read_records(

@@ -19,21 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NotRequired, Self, TypedDict, cast
 
-import msgspec
-
-from loadgen.records.damage import Damage, read_document, read_records, reason
+from loadgen.records.damage import Damage, check_depth, read_document, read_records, reason
+from loadgen.records.events import AnyEvent, Event, Origin
 from loadgen.records.latency import Latency, Tag, read_line, write_header
-from loadgen.records.types import (
-    ORIGIN,
-    SCHEMA_VERSION,
-    Event,
-    Interval,
-    Record,
-    Sample,
-    check_depth,
-    decode,
-    to_json,
-)
+from loadgen.records.types import SCHEMA_VERSION, Interval, Record, Sample
+from loadgen.wire.codec import CodecError, convert, decode, encode
 
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
@@ -82,6 +72,8 @@ class Info(TypedDict, total=False):
     variants: dict[str, Asked]
 
 
+_JSON = dict[str, Any] | list[Any] | str | float | bool | None
+
 WHOLE = frozenset({Status.FINISHED, Status.INTERRUPTED})
 """How a run stands that ended in order, of itself or by Ctrl-C."""
 
@@ -102,10 +94,10 @@ class VariantWriter:
         self._files = {kind: (directory / name).open("a", encoding="utf-8") for kind, name in _FILES.items()}
 
     def append(self, record: Record | Latency) -> None:
-        if isinstance(record, Event) and record.kind == ORIGIN:
-            write_header(self._files[Latency], record.data["wall_s"])
-        file = self._files[type(record)]
-        line = record.line() if isinstance(record, Latency) else to_json(record)
+        if isinstance(record, Origin):
+            write_header(self._files[Latency], record.wall_s)
+        file = self._files[Event if isinstance(record, Event) else type(record)]
+        line = record.line() if isinstance(record, Latency) else encode(record).decode()
         with _naming(file.name):
             file.write(line + "\n")
             file.flush()
@@ -140,8 +132,8 @@ class RunDirectory:
         """run.json. Raises RunError where it is missing, broken, or of another schema."""
         document = self._document(RUN_FILE)
         try:
-            msgspec.convert(document, Info)
-        except msgspec.ValidationError as error:
+            convert(document, Info)
+        except CodecError as error:
             raise RunError(f"{self.path / RUN_FILE}: {reason(error)}") from None
         return document
 
@@ -200,19 +192,17 @@ class RunDirectory:
         directory, whole = self.path / variant, self._finished()
         if not directory.exists():
             return
-        yield from read_records(
-            directory / _FILES[Event], lambda line: decode(Event, line), None, whole=whole
-        )
+        yield from read_records(directory / _FILES[Event], _read_event, None, whole=whole)
         yield from merge(
             read_records(
                 directory / _FILES[Sample],
-                lambda line: decode(Sample, line),
+                lambda line: decode(line, Sample),
                 lambda one, other: one.t_ns < other.t_ns,
                 whole=whole,
             ),
             read_records(
                 directory / _FILES[Interval],
-                lambda line: decode(Interval, line),
+                lambda line: decode(line, Interval),
                 lambda one, other: one.end_ns <= other.start_ns,
                 whole=whole,
             ),
@@ -235,20 +225,23 @@ class RunDirectory:
     def _document(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            document: Any = msgspec.json.decode(read_document(path))
+            document = decode(read_document(path), _JSON)
             check_depth(document)
         except FileNotFoundError:
             raise RunError(f"{path}: not found; is {self.path} a run directory?") from None
         except OSError as error:
             raise RunError(f"{path}: {reason(error)}") from None
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise RunError(f"{path}: not JSON ({reason(error)})") from None
         if not isinstance(document, dict):
             raise RunError(f"{path}: not a JSON object")
         document = cast(dict[str, Any], document)
         if document.get("schema_version") != SCHEMA_VERSION:
             found = reason(ValueError(repr(document.get("schema_version"))))
-            raise RunError(f"{path}: schema_version {found}, but this churn reads {SCHEMA_VERSION}")
+            raise RunError(
+                f"{path}: the run has schema_version {found}, but this churn reads {SCHEMA_VERSION};"
+                " read it with the churn that recorded it"
+            )
         return document
 
     def _write(self, name: str, text: str) -> None:
@@ -276,6 +269,11 @@ def _naming(path: object) -> Generator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _read_event(line: bytes) -> Event:
+    event: Event = decode(line, AnyEvent)
+    return event
 
 
 def _instant_ns(record: Record | Damage) -> int:

@@ -6,51 +6,17 @@ the intervals that no gap of the load touches, knees between gaps of any kind.
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
 
-from loadgen.records.types import Event, Interval, plain
+from loadgen.records.events import Event, Gap
+from loadgen.records.types import Interval
 
-GAP = "gap"
-"""The event's kind."""
 SAMPLER = "sampler"
 """What the sampler is called. Its gaps hide the sockets; those of all others hide what the load did."""
 
 
-class GapCause(StrEnum):
-    """Why nothing was observed."""
-
-    HELD_UP = "held_up"
-    """The process did not run."""
-    UNREAD = "unread"
-    """The process that runs the variant did not read: samples were dropped, intervals merged into one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """`what` was not observed from one instant to another, both since the load began."""
-
-    what: str
-    start_ns: int
-    end_ns: int
-    cause: GapCause
-
-    @classmethod
-    def of(cls, event: Event) -> "Gap":
-        return cls(event.data["what"], event.t_ns, event.data["end_ns"], GapCause(event.data["cause"]))
-
-    def event(self) -> Event:
-        return Event(
-            self.start_ns, GAP, plain({"what": self.what, "end_ns": self.end_ns, "cause": self.cause})
-        )
-
-    def touches(self, start_ns: int, end_ns: int) -> bool:
-        return self.start_ns < end_ns and start_ns < self.end_ns
-
-
 def gaps_of(events: Iterable[Event]) -> list[Gap]:
     """The gaps among a variant's events, by their begin."""
-    return sorted((Gap.of(event) for event in events if event.kind == GAP), key=lambda gap: gap.start_ns)
+    return sorted((event for event in events if isinstance(event, Gap)), key=lambda gap: gap.start_ns)
 
 
 def of_load(gaps: Iterable[Gap], *, by_kernel: bool) -> list[Gap]:

@@ -10,7 +10,7 @@ import binascii
 import re
 import struct
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TextIO
@@ -18,6 +18,8 @@ from typing import Any, TextIO
 import numpy as np
 from hdrh.histogram import HdrHistogram  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
+
+from loadgen.wire.messages import Message
 
 LOWEST_NS = 1
 """A coarser unit would cost the digits of what takes microseconds, as connect() does (K8)."""
@@ -51,8 +53,7 @@ class Tag(StrEnum):
     """From the actual start to the whole response: what the server and the network take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Message, frozen=True, tag="latency"):
     """Latencies of one tag as they leave a driver: distinct values and how often each was seen.
 
     The values are rounded down to 12 significant bits, finer than the histogram's three digits. A
@@ -85,14 +86,6 @@ class Counts:
         seen = np.cumsum(self.counts)
         rank = min(int(quantile * seen[-1]), int(seen[-1]) - 1)
         return self.values_ns[int(np.searchsorted(seen, rank, side="right"))]
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON knows them. `records.plain` would visit each value: milliseconds of the loop."""
-        return {"tag": self.tag, "values_ns": self.values_ns, "counts": self.counts}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Counts":
-        return cls(Tag(data["tag"]), data["values_ns"], data["counts"])
 
 
 @dataclass(frozen=True, slots=True)

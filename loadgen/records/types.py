@@ -6,48 +6,23 @@ the instant its load begins; what happens before is negative.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, NotRequired, Self, TypedDict, TypeVar, cast
+from typing import Any
 
-import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
+from loadgen.records.bounds import Count, Time
+from loadgen.records.events import Event
 from loadgen.tcp import Failure, Side, State
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of every file in a run directory; a reader refuses what it does not know."""
-
-EXACT = 1 << 53
-"""The largest count, and time in nanoseconds, that a record may have: every reader of JSON reads it exactly.
-As a time it is a hundred days."""
-DEEPEST = 16
-"""How deep an event's data, and a document, may be nested: what churn writes comes to half of it."""
-
-Count = Annotated[int, Meta(ge=0, le=EXACT)]
-Time = Annotated[int, Meta(ge=-EXACT, le=EXACT)]
-
-
-def _key(kind: type, text: str) -> Failure:
-    """Read the key that JSON has for a `Failure`, the one type of a record that msgspec does not know."""
-    assert kind is Failure
-    return Failure.parse(text)
 
 
 class _Record(Struct, frozen=True, forbid_unknown_fields=True):
     """What has a form of its own in JSON.
 
-    Reading refuses other types and unknown keys. A key that has a default may be missing: an earlier churn
-    did not write it.
+    Reading refuses other types and unknown keys.
     """
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `json.loads` gave. Raises ValueError."""
-        # By way of JSON: convert() leaves a key that is a str as it is, and a `Failure` is to be made of it.
-        return msgspec.json.decode(msgspec.json.encode(data), type=cls, dec_hook=_key)
-
-    def check(self) -> None:
-        """Raise ValueError for what types alone do not say."""
 
 
 class SideSample(_Record, frozen=True):
@@ -77,7 +52,7 @@ class SideSample(_Record, frozen=True):
         return self.states.get(state, 0)
 
 
-class Sample(_Record, frozen=True):
+class Sample(_Record, frozen=True, tag_field="type", tag="sample"):
     """Both sides at one instant: `t_ns` is when reading began, `cost_ns` how long it took.
 
     `late` tells that reading began more than half a period after it was due, or that instants before it were
@@ -94,7 +69,7 @@ class Sample(_Record, frozen=True):
     softnet_dropped: Count
     missed: Count = 0
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         for side in Side:
             if side not in self.sides:
                 raise ValueError(f"lacks the {side}'s side")
@@ -134,7 +109,7 @@ class Closes(_Record, frozen=True):
         return self.client_fin + self.client_rst + self.server_fin + self.server_rst
 
 
-class Interval(_Record, frozen=True):
+class Interval(_Record, frozen=True, tag_field="type", tag="interval"):
     """What the load workers counted between two instants, 100 ms apart unless one was held up.
 
     A command does not tell what it counts. Where it drives, the interval lies between two samples and
@@ -183,7 +158,7 @@ class Interval(_Record, frozen=True):
     no_port_ns: Time | None = None
     by_kernel: bool = False
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         if self.end_ns < self.start_ns:
             raise ValueError("ends before it begins")
 
@@ -209,125 +184,4 @@ def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
     )
 
 
-class Event(_Record, frozen=True):
-    """Something that happened once: `lab`, `processes`, `load_ends`, `interrupted`, `process_died`..."""
-
-    t_ns: Time
-    kind: str
-    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    def check(self) -> None:
-        check_depth(self.data)
-        form = _DATA.get(self.kind)
-        if form is not None:
-            msgspec.convert(self.data, form)
-
-
-ORIGIN = "origin"
-"""The event that all times count from; its `wall_s` is that instant in seconds since the epoch."""
-
-
-class _Origin(TypedDict):
-    wall_s: float
-
-
-class _Lab(TypedDict):
-    sysctls: dict[Side, dict[str, str]]
-
-
-class _Processes(TypedDict):
-    cpus: NotRequired[Count]
-
-
-class _Driver(TypedDict):
-    driver: str
-    why: str
-    lacking: NotRequired[bool]
-
-
-class _ProcessDied(TypedDict):
-    what: str
-    how: str
-    stderr: str
-
-
-class _WorkerExited(TypedDict):
-    status: int
-
-
-class _CommandEnded(TypedDict):
-    asked: bool
-    code: Annotated[int, Meta(ge=-64, le=255)]
-    stderr: str
-
-
-class _BothWays(TypedDict):
-    sockstat: Count
-    dump: Count
-
-
-class _SampleCheck(TypedDict):
-    sides: dict[Side, _BothWays]
-
-
-_DATA: Mapping[str, Any] = {
-    ORIGIN: _Origin,
-    "lab": _Lab,
-    "processes": _Processes,
-    "driver": _Driver,
-    "process_died": _ProcessDied,
-    "worker_exited": _WorkerExited,
-    "command_ended": _CommandEnded,
-    "sample_check": _SampleCheck,
-}
-"""What is read of an event's data, by its kind."""
-
 Record = Sample | Interval | Event
-
-_R = TypeVar("_R", Sample, Interval, Event)
-_DECODERS: Mapping[type, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind, dec_hook=_key) for kind in (Sample, Interval, Event)
-}
-
-
-def decode(kind: type[_R], line: bytes) -> _R:
-    """One record from its line. Raises ValueError, and RecursionError where it is nested without end."""
-    record: _R = _DECODERS[kind].decode(line)
-    record.check()
-    return record
-
-
-def check_depth(value: object, deepest: int = DEEPEST) -> None:
-    """Raise ValueError where JSON data is nested deeper than what churn writes."""
-    match value:
-        case dict():
-            inner = list(cast(dict[str, object], value).values())
-        case list():
-            inner = cast(list[object], value)
-        case _:
-            return
-    if inner and not deepest:
-        raise ValueError("is nested too deeply")
-    for one in inner:
-        check_depth(one, deepest - 1)
-
-
-def to_json(record: Record) -> str:
-    """One record as one JSON line, without its newline."""
-    return msgspec.json.encode(record).decode()
-
-
-def plain(value: Any) -> Any:
-    """Records and other data as what JSON knows: objects by their fields, dict keys by their text."""
-    match value:
-        case Struct():
-            return msgspec.to_builtins(value)
-        case dict():
-            items = cast(dict[Any, Any], value)
-            return {str(key): plain(item) for key, item in items.items()}
-        case list() | tuple():
-            return [plain(item) for item in cast(list[Any], value)]
-        case _ if is_dataclass(value):
-            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-        case _:
-            return value

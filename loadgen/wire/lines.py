@@ -5,10 +5,11 @@ stops the writer. What is kept is bounded: once it is `full` the process writes 
 itself what becomes of the rest (merged, or dropped and counted).
 """
 
-import json
 import os
-from collections.abc import Mapping
-from typing import Any
+
+from msgspec import Struct
+
+from loadgen.wire.codec import encode
 
 STDOUT = 1
 MOST_BYTES = 4 << 20
@@ -30,13 +31,10 @@ class Lines:
         """Whether the reader is so far behind that no more should be said."""
         return len(self._kept) >= self._most_bytes
 
-    def say(self, kind: str, data: Mapping[str, Any] | None = None) -> None:
-        """One object, told from others by its `type`."""
-        self.put(json.dumps({"type": kind, **(data or {})}, separators=(",", ":")))
-
-    def put(self, line: str) -> None:
-        """One line, given without its newline. It is kept even where `full`. Raises BrokenPipeError."""
-        self._kept += line.encode() + b"\n"
+    def say(self, message: Struct) -> None:
+        """One message, as one line. It is kept even if `full`. Raises BrokenPipeError."""
+        self._kept += encode(message)
+        self._kept += b"\n"
         self.flush()
 
     def flush(self) -> None:

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.records.types import plain
 from loadgen.tcp import Fault, Phase
+from loadgen.wire.codec import plain
 
 OWN_ENDS = 0.1
 """The share of connections that a command may end in another way than the scenario says, unread by it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.headroom import Core
+from loadgen.records.events import Processes
 from loadgen.scenario.choices import Driver, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Side
@@ -91,8 +92,8 @@ def is_command(variant: Variant, side: Side) -> bool:
 
 def shared_cores(case: Case) -> str:
     """A remark if there are fewer cores than processes that need one, else empty."""
-    event = case.fold.event("processes")
-    cpus = event.data.get("cpus") if event else None
+    event = case.fold.event(Processes)
+    cpus = event.cpus if event else None
     load, server = case.variant.load.workers, case.variant.server.workers
     if cpus is None or load + server + SAMPLERS <= cpus:
         return ""

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.analysis.fold import Fold
-from loadgen.records.gaps import SAMPLER, Gap, GapCause, covered_ns, of_load
+from loadgen.records.events import Gap
+from loadgen.records.gaps import SAMPLER, covered_ns, of_load
+from loadgen.wire.messages import GapCause
 
 UNSEEN_SHARE = 0.1
 """The share of the load's time that may be hidden: a mean over the rest is off by no more than that."""

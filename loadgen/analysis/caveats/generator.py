@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.analysis.caveats.core_use import WAITED, command_use, core_use, shared_cores
+from loadgen.records.events import DriverChosen
 from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import Side
 
@@ -20,11 +21,11 @@ DRIVER_FALLBACK = CaveatKind("driver_fallback")
 
 
 def driver_fallback(case: Case) -> Iterator[Caveat]:
-    event = case.fold.event("driver")
-    if event and event.data.get("lacking", bool(event.data["why"])):
+    event = case.fold.event(DriverChosen)
+    if event and event.lacking:
         yield Caveat(
             DRIVER_FALLBACK,
-            f"the {event.data['driver']} driver made the load: {event.data['why']}",
+            f"the {event.driver} driver made the load: {event.why}",
             "compare its rate only with rates of the same driver; `churn doctor` shows what io_uring lacks",
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
+from loadgen.records.events import LabOpened
 from loadgen.scenario.choices import ServerKind, Topology
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Side
@@ -34,8 +35,8 @@ BACKLOG_CAPPED = CaveatKind("backlog_capped")
 
 def backlog_capped(case: Case) -> Iterator[Caveat]:
     variant = case.variant
-    lab, asked = case.fold.event("lab"), variant.server.backlog
-    limit = lab.data["sysctls"][Side.SERVER].get(SOMAXCONN) if lab else None
+    lab, asked = case.fold.event(LabOpened), variant.server.backlog
+    limit = lab.sysctls[Side.SERVER].get(SOMAXCONN) if lab else None
     if (
         limit is None
         or not limit.isdecimal()

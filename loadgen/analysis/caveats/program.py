@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
+from loadgen.records.events import CommandEnded, Interrupted
 from loadgen.tcp import Side
 from loadgen.wire.exit_status import how_ended
 
@@ -11,8 +12,8 @@ COMMAND_STOPPED = CaveatKind("command_stopped")
 
 
 def command_stopped(case: Case) -> Iterator[Caveat]:
-    ended = case.fold.event("command_ended")
-    if ended and ended.data["asked"] and not case.fold.event("interrupted"):
+    ended = case.fold.event(CommandEnded)
+    if ended and ended.asked and not case.fold.event(Interrupted):
         yield Caveat(
             COMMAND_STOPPED,
             f"the load's command was still running at {case.fold.load_end_ns() / 1e9:.1f} s and was stopped",
@@ -24,19 +25,19 @@ COMMAND_FAILED = CaveatKind("command_failed")
 
 
 def command_failed(case: Case) -> Iterator[Caveat]:
-    ended = case.fold.event("command_ended")
+    ended = case.fold.event(CommandEnded)
     if ended is None:
         return
-    code = ended.data["code"]
-    if code and not ended.data["asked"]:
-        words = ended.data["stderr"].splitlines()
+    code = ended.code
+    if code and not ended.asked:
+        words = ended.stderr.splitlines()
         yield Caveat(
             COMMAND_FAILED,
             f"the load's command ended {how_ended(code)}" + (f": {words[-1]}" if words else ""),
             "see driver.err and driver.out of the variant; what the command did not do was not measured",
             invalidates=True,
         )
-    elif case.fold.complete and not case.fold.event("interrupted") and _opened_none(case):
+    elif case.fold.complete and not case.fold.event(Interrupted) and _opened_none(case):
         yield Caveat(
             COMMAND_FAILED,
             "the load's command tried no connection: the client's kernel counted none (ActiveOpens)",

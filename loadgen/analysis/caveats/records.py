@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
+from loadgen.records.events import Interrupted, ProcessDied
 
 NAMED_PLACES = 4
 """The damaged places that a caveat names."""
@@ -13,7 +14,7 @@ NO_RECORDS = CaveatKind("no_records")
 
 def no_records(case: Case) -> Iterator[Caveat]:
     nothing = not case.fold.intervals or not case.fold.samples
-    if nothing and not case.fold.event("process_died") and not case.fold.damage:
+    if nothing and not case.fold.event(ProcessDied) and not case.fold.damage:
         yield Caveat(
             NO_RECORDS,
             "the variant ended before anything was measured",
@@ -44,7 +45,7 @@ INTERRUPTED = CaveatKind("interrupted")
 
 
 def interrupted(case: Case) -> Iterator[Caveat]:
-    if case.fold.event("interrupted"):
+    if case.fold.event(Interrupted):
         yield Caveat(
             INTERRUPTED,
             f"interrupted after {case.fold.load_end_ns() / 1e9:.1f} s of {case.variant.load.duration}",

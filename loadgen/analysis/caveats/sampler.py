@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
+from loadgen.records.events import SampleCheck
 
 LATE_SAMPLES = 0.05
 """The share of samples that may be late before the timeline has visible gaps."""
@@ -13,12 +14,12 @@ SAMPLE_DIFFERS = CaveatKind("sample_differs")
 
 def sample_differs(case: Case) -> Iterator[Caveat]:
     for event in case.fold.events:
-        if event.kind == "sample_check":
-            for side, found in event.data["sides"].items():
-                if found["sockstat"] != found["dump"]:
+        if isinstance(event, SampleCheck):
+            for side, found in event.sides.items():
+                if found.sockstat != found.dump:
                     yield Caveat(
                         SAMPLE_DIFFERS,
-                        f"{side}: {found['sockstat']:,} TIME-WAIT by sockstat, {found['dump']:,} by a dump",
+                        f"{side}: {found.sockstat:,} TIME-WAIT by sockstat, {found.dump:,} by a dump",
                         "another program used the namespace, or this kernel counts in another way (see"
                         " docs/facts.md#k17): please report it",
                         invalidates=True,

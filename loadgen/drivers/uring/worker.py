@@ -4,7 +4,6 @@ It does not run on asyncio: it waits in the ring itself, with a time limit of it
 """
 
 import ctypes
-import json
 import resource
 from pathlib import Path
 from time import monotonic_ns, sleep, thread_time_ns
@@ -18,7 +17,9 @@ from loadgen.drivers.uring.load import FOREVER_NS, UringLoad, load_of
 from loadgen.drivers.uring.programs import Programs, receive_buffers
 from loadgen.drivers.words import Reporter, hear, told
 from loadgen.uring.ring import Ring
+from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
+from loadgen.wire.messages import Begin, Over, Ready
 
 ENTRIES = 4096
 """Submission entries: a whole turn's chains, and small enough to stay in the core's cache."""
@@ -39,8 +40,8 @@ def work(plan: Plan, lines: Lines) -> None:
         ring.register_files(slots)
         tally = Tally(plan.loop)
         client, load = _client(plan, tally, ring, slots)
-        lines.say("ready")
-        origin_ns = int(json.loads(hear())["origin_ns"])
+        lines.say(Ready())
+        origin_ns = decode(hear(), Begin).origin_ns
         sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
         _Worker(ring, client, load).run(plan, lines, origin_ns)
     finally:
@@ -73,7 +74,7 @@ class _Worker:
                 self._turn(housekeeping, left_ns)
         self._ring.enter()  # The last closes are pushed, and not yet made.
         housekeeping.report(last=True)
-        lines.say("over")
+        lines.say(Over())
 
     def _turn(self, housekeeping: Housekeeping, limit_ns: int) -> None:
         """Start what is due, wait, and take what has come."""

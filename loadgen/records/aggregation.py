@@ -42,7 +42,7 @@ class _Worker:
         return given
 
 
-class Gathering:
+class Aggregation:
     """One stream out of those of `workers`, whose intervals are about `interval_ns` long.
 
     A worker that has ended, in its turn or before its time, is waited for no more. All that it said

@@ -1,4 +1,4 @@
-"""Gathering: whatever workers say and whenever, one stream comes out, without a gap and without a loss."""
+"""Aggregation: whatever workers say and whenever, one stream comes out, without a gap and without a loss."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from loadgen.records.gather import Gathering, Taken, merged
+from loadgen.records.aggregation import Aggregation, Taken, merged
 from loadgen.records.latency import Counts, Tag
 from loadgen.records.types import COUNTS, Closes, Interval
 from tests.made_records import NO_PORT, TIMEOUT
@@ -42,7 +42,7 @@ def test_of_one_worker_the_stream_is_its_own() -> None:
         taken(251, 300, 4, in_flight=2),
         taken(300, 303, 1),
     ]
-    gathering = Gathering(1, LENGTH)
+    gathering = Aggregation(1, LENGTH)
     stream = [found for one in said for found in gathering.add(0, one)]
     # At once, and not merely the same: percentiles are not computed anew.
     assert all(found is one for found, one in zip(stream, said, strict=True))
@@ -50,7 +50,7 @@ def test_of_one_worker_the_stream_is_its_own() -> None:
 
 
 def test_an_interval_waits_for_all() -> None:
-    gathering = Gathering(3, LENGTH)
+    gathering = Aggregation(3, LENGTH)
     assert list(gathering.add(0, taken(0, 99.8, 1))) == []
     assert list(gathering.add(0, taken(99.8, 200, 2))) == []
     assert list(gathering.add(2, taken(0, 100.1, 10))) == []
@@ -67,7 +67,7 @@ def test_the_first_instant_without_a_port_is_the_first_of_any_worker() -> None:
 
 
 def test_a_worker_that_is_held_up_makes_the_interval_as_long_as_its_own() -> None:
-    gathering = Gathering(2, LENGTH)
+    gathering = Aggregation(2, LENGTH)
     stream = [*gathering.add(0, taken(0, 100, 5)), *gathering.add(0, taken(100, 200, 5))]
     stream += gathering.add(1, taken(0, 249, 11))
     stream += [*gathering.add(1, taken(249, 300, 4)), *gathering.add(0, taken(200, 300, 5))]
@@ -76,7 +76,7 @@ def test_a_worker_that_is_held_up_makes_the_interval_as_long_as_its_own() -> Non
 
 
 def test_a_worker_that_dies_is_waited_for_no_more() -> None:
-    gathering = Gathering(2, LENGTH)
+    gathering = Aggregation(2, LENGTH)
     assert list(gathering.add(1, taken(0, 100, 7, in_flight=4))) == []
     (first,) = gathering.add(0, taken(0, 100, 1, in_flight=3))
     assert first.interval.in_flight == 7
@@ -91,7 +91,7 @@ def test_a_worker_that_dies_is_waited_for_no_more() -> None:
 
 
 def test_what_a_dead_worker_said_last_counts() -> None:
-    gathering = Gathering(2, LENGTH)
+    gathering = Aggregation(2, LENGTH)
     assert list(gathering.add(1, taken(0, 100, 7))) == []
     assert list(gathering.leave(1)) == []
     (first,) = gathering.add(0, taken(0, 100, 1))
@@ -99,7 +99,7 @@ def test_what_a_dead_worker_said_last_counts() -> None:
 
 
 def test_workers_may_end_at_different_times() -> None:
-    gathering = Gathering(2, LENGTH)
+    gathering = Aggregation(2, LENGTH)
     stream = [*gathering.add(0, taken(0, 100, 1)), *gathering.add(1, taken(0, 100, 1))]
     # The first has a last bit, and is over; the second goes on.
     stream += [*gathering.add(0, taken(100, 103, 10)), *gathering.leave(0)]
@@ -128,7 +128,7 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
         replace(one.interval, errors={NO_PORT: 2, TIMEOUT: 5}, connect_p50_ns=1000, connect_p99_ns=1000),
         [latencies(Tag.CONNECT, *[1000] * 10)],
     )
-    gathering = Gathering(2, LENGTH)
+    gathering = Aggregation(2, LENGTH)
     assert list(gathering.add(0, one)) == []
     (both,) = gathering.add(1, other)
     interval = both.interval
@@ -142,7 +142,7 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
 
 
 def test_time_in_connect_is_unknown_where_one_worker_did_not_measure_it() -> None:
-    gathering = Gathering(2, LENGTH)
+    gathering = Aggregation(2, LENGTH)
     assert list(gathering.add(0, taken(0, 100, connecting_ns=5))) == []
     (both,) = gathering.add(1, taken(0, 100))
     assert both.interval.connecting_ns is None
@@ -169,7 +169,7 @@ def streams(draw: st.DrawFn) -> list[list[Taken]]:
 def test_nothing_is_lost_and_no_gap_is_left_in_whatever_order_it_is_said(
     workers: list[list[Taken]], random: Any
 ) -> None:
-    gathering = Gathering(len(workers), LENGTH)
+    gathering = Aggregation(len(workers), LENGTH)
     stream: list[Taken] = []
     left = {number: list(said) for number, said in enumerate(workers)}
     while left:

@@ -1,0 +1,13 @@
+"""The messages of a load worker."""
+
+from loadgen.records.events import LoadEnds
+from loadgen.records.latency import Counts
+from loadgen.records.types import Interval
+from loadgen.wire.messages import Message, Over, Ready, Unobserved
+
+
+class Quiet(Message, frozen=True):
+    """No exchange is under way. Idle connections wait for the server to close them."""
+
+
+WorkerMessage = Ready | Interval | Counts | Unobserved | LoadEnds | Quiet | Over

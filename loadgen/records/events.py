@@ -1,0 +1,167 @@
+"""Events: what happened once in a variant, one frozen type for each kind.
+
+In a file, and between processes, an event has its kind under `type`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from loadgen.records.bounds import Count, Time
+from loadgen.tcp import Side
+from loadgen.wire.messages import GapCause, Message
+from loadgen.wire.served import Served
+
+ExitCode = Annotated[int, Meta(ge=-64, le=255)]
+"""An exit status, or minus the number of the signal that ended the process."""
+
+
+class Event(Message, frozen=True):
+    """`t_ns` is the time since the variant's origin, the instant its load begins."""
+
+    t_ns: Time
+
+    @property
+    def label(self) -> str:
+        """Its kind, as a figure writes it."""
+        return str(self.__struct_config__.tag).replace("_", " ")
+
+
+class Origin(Event, frozen=True):
+    """The instant that all times count from; `wall_s` is the same in seconds since the epoch."""
+
+    wall_s: float
+
+
+class LabOpened(Event, frozen=True, tag="lab"):
+    """The lab: the addresses of each side, the sysctls in force there, and what is to be noted about it."""
+
+    addresses: Mapping[Side, tuple[str, ...]]
+    sysctls: Mapping[Side, Mapping[str, str]]
+    notes: tuple[str, ...] = ()
+
+
+class DriverChosen(Event, frozen=True, tag="driver"):
+    """The driver that makes the load; `why` it is another than the one `asked` for, or preferred.
+
+    `lacking`: the preferred one is not available here. Otherwise it would only be slower.
+    """
+
+    asked: str
+    driver: str
+    why: str
+    lacking: bool
+
+
+class Processes(Event, frozen=True):
+    """The processes, by their ids, and the cores that they are pinned to; churn may use `cpus` cores.
+
+    server         the server's master; `workers`: those that serve
+    driver         the first of the `load_workers`
+    """
+
+    server: int
+    workers: tuple[int, ...]
+    driver: int
+    load_workers: tuple[int, ...]
+    cores: Mapping[Side, tuple[int, ...]]
+    cpus: Count
+
+
+class BothWays(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many sockets are in TIME-WAIT by sockstat, and by a dump: equal if the shortcut holds.
+
+    If sockstat differed before and after the dump, the dump may be of any instant between: `sockstat` is
+    then what is nearest to it between the two readings.
+    """
+
+    sockstat: Count
+    dump: Count
+
+
+class SampleCheck(Event, frozen=True):
+    """The sampler's shortcut to TIME-WAIT beside a full dump, of each side."""
+
+    sides: Mapping[Side, BothWays]
+
+
+class Gap(Event, frozen=True):
+    """`what` was not observed from `t_ns` to `end_ns`."""
+
+    what: str
+    end_ns: Time
+    cause: GapCause
+
+    @property
+    def start_ns(self) -> int:
+        return self.t_ns
+
+    def touches(self, start_ns: int, end_ns: int) -> bool:
+        return self.start_ns < end_ns and start_ns < self.end_ns
+
+
+class Interrupted(Event, frozen=True):
+    """Somebody asked the run to stop: the load ends early, in order."""
+
+
+class LoadEnds(Event, frozen=True):
+    """Nothing more is begun."""
+
+
+class CommandEnded(Event, frozen=True):
+    """The load's command ended; `asked`: churn stopped it. `stderr` is the last that it wrote there."""
+
+    code: ExitCode
+    asked: bool
+    stderr: str
+
+
+class ProcessDied(Event, frozen=True):
+    """A process ended before its time: `what` it was, and `how` it ended, in words."""
+
+    what: str
+    how: str
+    stderr: str
+
+
+class WorkerExited(Event, frozen=True):
+    """A worker of the server ended before its time."""
+
+    pid: int
+    status: ExitCode
+
+
+class AcceptFailed(Event, frozen=True, tag="accept_error"):
+    """A worker of the server could not accept, for this errno name."""
+
+    pid: int
+    error: str
+
+
+class ServerCounted(Event, frozen=True, tag="served"):
+    """What the server counted, over all its workers."""
+
+    counts: Served
+
+
+class Settled(Event, frozen=True):
+    """The last sample was taken: the records are complete."""
+
+
+AnyEvent = (
+    Origin
+    | LabOpened
+    | DriverChosen
+    | Processes
+    | SampleCheck
+    | Gap
+    | Interrupted
+    | LoadEnds
+    | CommandEnded
+    | ProcessDied
+    | WorkerExited
+    | AcceptFailed
+    | ServerCounted
+    | Settled
+)
