@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from loadgen.drivers.messages import WorkerMessage
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
@@ -156,7 +157,7 @@ def test_a_worker_that_wakes_late_has_its_first_starts_late(pair: Bench, driver:
 
     async def main() -> list[Driven]:
         async with pair.audited() as loads, pair.serving(Closer.SERVER) as (server, port):
-            loop = replace(often(100), late_ns=20 * MS_NS)
+            loop = structs.replace(often(100), late_ns=20 * MS_NS)
             plan = pair.plan(port, Closer.SERVER, driver=driver, loop=loop, duration_ns=2 * SOON_NS)
             loads += await pair.drive_all(server, plan, heard=heard)
         return loads

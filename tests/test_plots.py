@@ -667,6 +667,9 @@ UGLY: dict[str, list[Record]] = {
     "gaps": [record for record in client_closes(9, ends=False).records if not 4 * S < t_of(record) < 6 * S],
     "only before": [sample(-S, {}, {}, 0), Interval(-S, -S // 2, connected=5)],
     "many events": [*FULL, *(AcceptFailed(t * S // 10, 7, "EMFILE") for t in range(30))],
+    "one side": [
+        structs.replace(at(t * S, NONE), sides={Side.SERVER: NONE.sides[Side.SERVER]}) for t in range(3)
+    ],
 }
 
 

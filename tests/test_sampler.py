@@ -19,7 +19,8 @@ from loadgen.kernel.sock_diag import SocketTable
 from loadgen.lab.lab import Lab
 from loadgen.lab.topology import client_server_lab
 from loadgen.observe.messages import SamplerMessage, Watch
-from loadgen.observe.sampler import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, Clock, PacedDump, Plan, is_quiet
+from loadgen.observe.paced_dump import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, PacedDump
+from loadgen.observe.sampler import Clock, Plan, is_quiet
 from loadgen.observe.time_wait_check import both_ways
 from loadgen.records.events import BothWays, SampleCheck, Settled
 from loadgen.records.types import Sample, SideSample

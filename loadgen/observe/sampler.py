@@ -15,10 +15,10 @@ the descriptors (K21): no reading needs a namespace any more.
 
 import select
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from socket import AddressFamily
-from time import monotonic_ns, thread_time_ns
+from time import monotonic_ns
 
 from msgspec.structs import replace
 
@@ -26,6 +26,7 @@ from loadgen.kernel import netstat, process, schedstat, snmp, sockstat, softnet
 from loadgen.kernel.sock_diag import SockDiag, SocketTable
 from loadgen.lab import namespaces
 from loadgen.observe.messages import Watch
+from loadgen.observe.paced_dump import PacedDump
 from loadgen.observe.time_wait_check import both_ways
 from loadgen.records.events import BothWays, SampleCheck, Settled
 from loadgen.records.types import Sample, SideSample
@@ -41,13 +42,6 @@ SETTLE_NS = 2_000_000_000
 SLOW = frozenset({State.TIME_WAIT})
 """Left out of a dump: there can be tens of thousands, and sockstat counts them for nothing (K17, K20)."""
 ALL = frozenset(State)
-CHEAP_NS = 1_000_000
-"""A dump that takes no more of a core than this is made for every sample."""
-DUMP_SHARE = 150
-"""Others take so small a part of a core. Left out of a dump, TIME-WAITs are still walked over: 0.1 us each,
-so that 28k of them cost 2 ms and 120k 8 to 13 ms. What is dear is done less often instead."""
-DUMP_LEAST_NS = 1_000_000_000
-"""But once in a while at least, whatever it costs."""
 MINISOCKETS_SHARE = 100
 """Orphans in FIN-WAIT-2 are told from TIME-WAIT by a dump alone (K17): where they are more than a hundredth
 of both, no old dump will do."""
@@ -68,33 +62,6 @@ class Plan:
     every_ns: int
     user: int
     networks: Mapping[Side, int]
-
-
-class PacedDump:
-    """Dumps a side's sockets, or has the last dump again while the next one is not due."""
-
-    def __init__(
-        self,
-        dump: Callable[[], SocketTable],
-        now_ns: Callable[[], int] = monotonic_ns,
-        cpu_ns: Callable[[], int] = thread_time_ns,
-    ) -> None:
-        self._dump = dump
-        self._now_ns = now_ns
-        self._cpu_ns = cpu_ns
-        self._table: SocketTable | None = None
-        self._taken_ns = self._due_ns = 0
-
-    def read(self, *, fresh: bool) -> tuple[SocketTable, int]:
-        """The sockets, and how long ago they were read, in ns: 0 where `fresh`."""
-        now_ns = self._now_ns()
-        if fresh or self._table is None or now_ns >= self._due_ns:
-            before_ns = self._cpu_ns()
-            self._table = self._dump()
-            cost_ns = self._cpu_ns() - before_ns
-            pause_ns = min(cost_ns * DUMP_SHARE, DUMP_LEAST_NS) if cost_ns > CHEAP_NS else 0
-            self._taken_ns, self._due_ns = now_ns, now_ns + pause_ns
-        return self._table, now_ns - self._taken_ns
 
 
 class Namespace:

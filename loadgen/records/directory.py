@@ -17,13 +17,15 @@ from enum import StrEnum
 from heapq import merge
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NotRequired, Self, TypedDict, cast
+from typing import Any, NotRequired, Self, TypedDict, TypeVar, cast
 
 from loadgen.records.damage import Damage, check_depth, read_document, read_records, reason
 from loadgen.records.events import AnyEvent, Event, Origin
 from loadgen.records.latency import Latency, Tag, read_line, write_header
 from loadgen.records.types import SCHEMA_VERSION, Interval, Record, Sample
 from loadgen.wire.codec import CodecError, convert, decode, encode
+
+_R = TypeVar("_R", Sample, Interval)
 
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
@@ -196,13 +198,13 @@ class RunDirectory:
         yield from merge(
             read_records(
                 directory / _FILES[Sample],
-                lambda line: decode(line, Sample),
+                lambda line: _read(line, Sample),
                 lambda one, other: one.t_ns < other.t_ns,
                 whole=whole,
             ),
             read_records(
                 directory / _FILES[Interval],
-                lambda line: decode(line, Interval),
+                lambda line: _read(line, Interval),
                 lambda one, other: one.end_ns <= other.start_ns,
                 whole=whole,
             ),
@@ -269,6 +271,12 @@ def _naming(path: object) -> Generator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _read(line: bytes, kind: type[_R]) -> _R:
+    record = decode(line, kind)
+    record.check()
+    return record
 
 
 def _read_event(line: bytes) -> Event:

@@ -36,7 +36,7 @@ class SideSample(_Record, frozen=True):
     ready to run and had no core. Empty where they are not known one by one.
 
     `states_age_ns` is how long before this sample the states were read, TIME-WAIT apart: 0 but where
-    reading is dear, because there are many sockets to walk over (`loadgen.observe.sampler.DUMP_SHARE`).
+    reading is dear, because there are many sockets to walk over (`loadgen.observe.paced_dump.DUMP_SHARE`).
     """
 
     states: Mapping[State, Count]
@@ -69,7 +69,8 @@ class Sample(_Record, frozen=True, tag_field="type", tag="sample"):
     softnet_dropped: Count
     missed: Count = 0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise ValueError for what types alone do not say."""
         for side in Side:
             if side not in self.sides:
                 raise ValueError(f"lacks the {side}'s side")
@@ -158,7 +159,8 @@ class Interval(_Record, frozen=True, tag_field="type", tag="interval"):
     no_port_ns: Time | None = None
     by_kernel: bool = False
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise ValueError for what types alone do not say."""
         if self.end_ns < self.start_ns:
             raise ValueError("ends before it begins")
 
