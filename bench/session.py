@@ -143,7 +143,7 @@ async def start(lab: Lab, load: Variant) -> AsyncGenerator[Session]:
     opened: Session | None = None
 
     async def client(what: str, module: str, plan: object, messages: UnionType) -> Child[LoadMessage]:
-        child: Child[LoadMessage] = await Child.start(lab, Side.CLIENT, what, module, plan, messages)
+        child = await Child[LoadMessage].start(lab, Side.CLIENT, what, module, plan, messages)
         started.append(child)
         return child
 
@@ -155,7 +155,7 @@ async def start(lab: Lab, load: Variant) -> AsyncGenerator[Session]:
             else:
                 module, plan = "servers", plans.server_plan(load, lab)
             messages = KeeperMessage | Line
-            server: Child[KeeperMessage | Line] = await Child.start(
+            server = await Child[KeeperMessage | Line].start(
                 lab, Side.SERVER, "server", module, plan, messages
             )
             started.append(server)
@@ -203,7 +203,7 @@ async def hold_time_waits(lab: Lab, held: Population) -> None:
 
 async def sample(lab: Lab, load: Variant, seconds: int) -> tuple[float, float]:
     """Run the sampler on the client's core: the part of the core that it takes, and ns a sample, mean."""
-    child: Child[SamplerMessage] = await Child.start(
+    child = await Child[SamplerMessage].start(
         lab,
         Side.CLIENT,
         "sampler",
