@@ -70,7 +70,7 @@ def status(run: Running) -> str:
 def whole(directory: Path, variant: str) -> None:
     """Every record of a variant can be read, and there are some of each kind that is made at once."""
     kinds = {type(record).__name__ for record in RunDirectory(directory).records(variant)}
-    assert kinds >= {"Event", "Sample", "Interval"}
+    assert kinds >= {"Origin", "Sample", "Interval"}
 
 
 def invalid(done: Done, kind: str) -> dict[str, Any]:
