@@ -412,8 +412,10 @@ def test_a_stalled_server_shows_in_an_open_loop_and_hides_in_a_closed_one(tmp_pa
         with Running("run", scenario, "--json", "--no-figures", runs=folder) as running:
             stopped(running, running.event("processes")["workers"], SECOND_NS // 4)
             done = running.finish()
-        assert done.code == 0, done.said
         variant = document(done.stdout)["variants"]["main"]
+        # Half of the load had no server: that is in no rate, and the answer may be another.
+        assert done.code == 106, done.said
+        assert {one["kind"] for one in variant["caveats"] if one["invalidates"]} == {"server_held_up"}
         assert exact(variant), variant["audit"]
         found.append(variant["metrics"])
     opened, closed = found

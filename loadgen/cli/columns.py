@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -27,11 +28,15 @@ class Column:
 
     @property
     def width(self) -> int:
-        return max(map(cell_len, (self.heading, *self.cells)))
+        return max(cell_len(visible(text)) for text in (self.heading, *self.cells))
 
 
 class Screen(Console):
     """A console that prints text as text: the only control sequences that reach a terminal are rich's own."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Before anything is measured: an escape is wider than the character, and rich drops some of them."""
+        return super().render_str(visible(text, keep=LINE_BREAKS), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -70,6 +75,6 @@ def _print_table(console: Console, columns: Sequence[Column]) -> None:
     for column in columns:
         table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=True)
     for cells in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*map(Text, cells))
+        table.add_row(*(Text(visible(cell)) for cell in cells))
     console.print(table, crop=False)
     console.print()
