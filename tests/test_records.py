@@ -431,7 +431,10 @@ def test_documents_come_back_with_their_version(tmp_path: Path) -> None:
     run.write_info({"status": Status.FINISHED})
     assert Status(run.info()["status"]) is Status.FINISHED
     run.write_summary({"variants": [1]})
-    assert run.summary() == {"schema_version": SCHEMA_VERSION, "variants": [1]}
+    assert json.loads((tmp_path / "summary.json").read_text()) == {
+        "schema_version": SCHEMA_VERSION,
+        "variants": [1],
+    }
     # Replaced whole, and nothing of the making is left.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "summary.json"]
 
@@ -462,14 +465,11 @@ def test_a_directory_without_run_json_is_no_run(tmp_path: Path) -> None:
         ('{"schema_version": "2"}', "schema_version '2', but this churn reads 2"),
     ],
 )
-@pytest.mark.parametrize("name", ["run.json", "summary.json"])
-def test_a_document_that_is_none_is_refused(tmp_path: Path, name: str, text: str, problem: str) -> None:
-    (tmp_path / name).write_bytes(text.encode("latin-1"))
-    run = RunDirectory(tmp_path)
-    read: dict[str, Any] = {"run.json": run.info, "summary.json": run.summary}
+def test_a_document_that_is_none_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "run.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(RunError, match=problem) as caught:
-        read[name]()
-    assert str(tmp_path / name) in str(caught.value)
+        RunDirectory(tmp_path).info()
+    assert str(tmp_path / "run.json") in str(caught.value)
 
 
 def test_a_run_is_named_by_its_directory(tmp_path: Path) -> None:

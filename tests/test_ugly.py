@@ -833,4 +833,4 @@ def test_a_bug_is_the_runs_failure_and_what_was_recorded_is_summarised(tmp_path:
     assert isinstance(outcome.failure, RuntimeError)
     assert [(summary.name, summary.valid) for summary in outcome.summaries] == [("a", True), ("b", False)]
     assert directory.info()["status"] == "failed"
-    assert directory.summary()["valid"] is False
+    assert json.loads((directory.path / "summary.json").read_text())["valid"] is False

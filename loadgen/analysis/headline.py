@@ -87,7 +87,7 @@ def _ends(metrics: Mapping[str, float]) -> list[str]:
     first, other = sorted(Side, key=lambda side: held[side], reverse=True)
     if not held[first]:
         return [*who, "no side collects TIME-WAIT"]
-    what = f"the {first} collects up to {count(held[first])} TIME-WAITs"
+    what = f"the {first} collects up to {count(held[first])} TIME-WAIT{'s' * (held[first] != 1)}"
     if held[other]:
         return [*who, f"{what}, the {other} {count(held[other])}"]
     return [*(part for part in who if part != f"the {first} closes first"), f"{what}, the {other} none"]

@@ -143,10 +143,6 @@ class RunDirectory:
         """Whether the run ended in order. Raises RunError, as `info` does."""
         return self.info().get("status") in WHOLE
 
-    def summary(self) -> dict[str, Any]:
-        """summary.json. Raises RunError where it is missing, broken, or of another schema."""
-        return self._document(SUMMARY_FILE)
-
     def write_info(self, info: Mapping[str, Any]) -> None:
         """Write run.json. Its `status` takes as many bytes as the longest, for `write_status`."""
         text = _STATUS.sub(lambda found: found[0].ljust(_STATUS_WIDTH), _to_json(info), count=1)
