@@ -11,7 +11,7 @@ PARTS = (
     ("-m", "tests.attack.signals", "40"),
     ("-m", "tests.attack.scenarios", "2000"),
     ("-m", "tests.attack.damage", "500"),
-    ("-m", "pytest", "tests/test_outcomes.py", "tests/test_endings.py"),
+    ("-m", "pytest", "tests/drivers/test_outcomes.py", "tests/drivers/test_endings.py"),
 )
 
 
