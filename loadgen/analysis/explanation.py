@@ -1,0 +1,175 @@
+"""What happened to the connections of a run: the ledger's entries that add up to what was counted.
+
+Pure. The kernels' counters, and the driver's own counts if there are any, are equations; the unknowns are how
+many connections there were of each entry of the ledger. The explanation is the one that needs the fewest kinds
+of entries beyond the ordinary ones. If several need equally few, each of them is possible, and none is chosen.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.model.ledger import FIN, FINS, LEDGER, ROWS, Entry, First
+
+MOST_KINDS = 4
+"""Kinds of entries, beyond the ordinary ones, that an explanation may have: with more, anything fits."""
+MOST_TRIED = 20_000
+ANYWAY = 8
+"""So many connections are possible whatever an entry's share: a driver may close as many together after one
+look."""
+
+Vector = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """So many connections were of this entry; the driver counted them as `seen`, None if there was no driver."""
+
+    entry: Entry
+    seen: First | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The possible explanations, each complete by itself: none if the counts contradict each other."""
+
+    possible: tuple[tuple[Explained, ...], ...]
+
+    @property
+    def known(self) -> tuple[Explained, ...] | None:
+        """The explanation, if there is exactly one."""
+        return self.possible[0] if len(self.possible) == 1 else None
+
+    def firsts(self) -> Mapping[First, int] | None:
+        """Connections by who ended them first, and how, if all possible explanations agree on it."""
+        found = [_firsts(one) for one in self.possible]
+        return found[0] if found and all(one == found[0] for one in found) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """A number to be found: connections of an entry, counted as `seen`."""
+
+    entry: Entry
+    seen: First | None
+    column: Vector
+    most: int
+
+
+def explain(
+    client: Mapping[str, int],
+    server: Mapping[str, int],
+    *,
+    shared: bool,
+    closes: Mapping[First, int] | None = None,
+) -> Explanation:
+    """The explanation of two kernels' counters; of one, given twice, if both sides are `shared` in a namespace.
+
+    `closes` are a driver's counts of established connections; None if only the kernels have counted. A counter
+    that a kernel does not have is left out.
+    """
+    counters = {"client": _summed(client), "server": _summed(server)}
+    sides = ("client",) if shared else ("client", "server")
+    rows = [(side, row) for side in sides for row in ROWS if row in counters[side]]
+    firsts = list(closes or ())
+    total = np.array([counters[side][row] for side, row in rows] + [(closes or {})[one] for one in firsts])
+    unknowns = [
+        unknown
+        for entry in LEDGER
+        for unknown in _unknowns(entry, rows, firsts, counters, closes, shared=shared)
+        if not np.any(unknown.column > total)
+    ]
+    base = [one for one in unknowns if one.entry.ordinary]
+    others = [one for one in unknowns if not one.entry.ordinary]
+    tried = 0
+    for kinds in range(MOST_KINDS + 1):
+        found: list[tuple[Explained, ...]] = []
+        for chosen in combinations(others, kinds):
+            tried += 1
+            if tried > MOST_TRIED:
+                return Explanation(tuple(found))
+            if (solution := _solved(base, chosen, total)) is not None and solution not in found:
+                found.append(solution)
+        if found:
+            return Explanation(tuple(found))
+    return Explanation(())
+
+
+def _summed(counters: Mapping[str, int]) -> dict[str, int]:
+    """With the sum that stands for the counters of FINs, if the kernel has them all."""
+    if not all(name in counters for name in FINS):
+        return dict(counters)
+    return {**counters, FIN: sum(counters[name] for name in FINS)}
+
+
+def _unknowns(
+    entry: Entry,
+    rows: Sequence[tuple[str, str]],
+    firsts: Sequence[First],
+    counters: Mapping[str, Mapping[str, int]],
+    closes: Mapping[First, int] | None,
+    *,
+    shared: bool,
+) -> Iterator[_Unknown]:
+    """The unknowns of an entry: one for each ending that a driver may count it as."""
+    witnessed = [counters["server"][name] for name in entry.witness if name in counters["server"]]
+    most = min(witnessed, default=max(counters["client"].values(), default=0))
+    if entry.gauge:
+        most = min(most, counters["client"].get(entry.gauge, 0))
+    moved = [
+        sum(entry.moves(each).get(row, 0) for each in (("client", "server") if shared else (side,)))
+        for side, row in rows
+    ]
+    if closes is None:
+        if entry.most_share == 1.0:
+            yield _Unknown(entry, None, np.array(moved), most)
+        return
+    if not entry.counted_as and not entry.gauge:
+        yield _Unknown(entry, None, np.array(moved + [0] * len(firsts)), most)
+    for seen in entry.counted_as:
+        if seen in closes:
+            share = closes[seen] if entry.most_share == 1.0 else entry.most_share * closes[seen]
+            column = np.array(moved + [int(one == seen) for one in firsts])
+            yield _Unknown(entry, seen, column, min(most, max(round(share), ANYWAY)))
+
+
+def _solved(
+    base: Sequence[_Unknown], chosen: Sequence[_Unknown], total: Vector
+) -> tuple[Explained, ...] | None:
+    """How many there are of each, if all of `chosen` are needed; None if they do not add up to the total."""
+    for left_out in range(len(base) + 1):
+        for kept in combinations(base, len(base) - left_out):
+            unknowns = [*kept, *chosen]
+            if not unknowns:
+                return () if not total.any() else None
+            matrix = np.stack([one.column for one in unknowns], axis=1)
+            found, _, rank, _ = np.linalg.lstsq(matrix.astype(float), total.astype(float), rcond=None)
+            if rank < len(unknowns):
+                continue
+            counts = np.rint(found).astype(np.int64)
+            fits = (
+                np.array_equal(matrix @ counts, total)
+                and bool(np.all(counts >= 0))
+                and bool(np.all(counts[len(kept) :] > 0))
+                and all(count <= one.most for one, count in zip(unknowns, counts.tolist(), strict=True))
+            )
+            if not fits:
+                return None
+            return tuple(
+                Explained(one.entry, one.seen, count)
+                for one, count in zip(unknowns, counts.tolist(), strict=True)
+                if count
+            )
+    return None
+
+
+def _firsts(explained: Sequence[Explained]) -> dict[First, int]:
+    found: dict[First, int] = {}
+    for one in explained:
+        if one.entry.first is not None:
+            found[one.entry.first] = found.get(one.entry.first, 0) + one.count
+    return found
