@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
 from loadgen.records.latency import Counts, Tag
 from loadgen.records.types import Closes, Interval
-from loadgen.tcp import NO_PORT, CloseMethod, Closer, Failure
-
-Ending = tuple[Closer, CloseMethod]
-"""Which side ended an established connection first, and how."""
+from loadgen.tcp import NO_PORT, Ending, Failure
 
 
 class Tally:
@@ -104,10 +101,10 @@ class Tally:
             succeeded=self.succeeded,
             in_flight=self.in_flight,
             closes=Closes(
-                client_fin=self.endings[Closer.CLIENT, CloseMethod.FIN],
-                client_rst=self.endings[Closer.CLIENT, CloseMethod.RST],
-                server_fin=self.endings[Closer.SERVER, CloseMethod.FIN],
-                server_rst=self.endings[Closer.SERVER, CloseMethod.RST],
+                client_fin=self.endings[Ending.CLIENT_FIN],
+                client_rst=self.endings[Ending.CLIENT_RST],
+                server_fin=self.endings[Ending.SERVER_FIN],
+                server_rst=self.endings[Ending.SERVER_RST],
                 server_fin_reset=self.server_fin_reset,
             ),
             errors=dict(self.errors),

@@ -25,7 +25,7 @@ from loadgen.records.events import LoadEnds
 from loadgen.records.latency import Counts, Tag
 from loadgen.records.types import Closes, Interval
 from loadgen.scenario.choices import Driver
-from loadgen.tcp import NO_PORT, CloseMethod, Closer, Side
+from loadgen.tcp import NO_PORT, Ending, Side
 from loadgen.wire.messages import Begin, Listening, Over, Ready, Unobserved
 from servers.behaviour import Behaviour
 from servers.lines import Line
@@ -153,7 +153,7 @@ class Bench:
 
         return self._runner.run(bounded())
 
-    def plan(self, port: int, closer: Closer = Closer.CLIENT, **changed: Any) -> Plan:
+    def plan(self, port: int, ending: Ending = Ending.CLIENT_FIN, **changed: Any) -> Plan:
         """A short closed loop of few connections, but for what is `changed`."""
         fields: dict[str, Any] = {
             "driver": Driver.PROTOCOL,
@@ -162,8 +162,7 @@ class Bench:
             "port": port,
             "http": "1.1",
             "requests": 1,
-            "closer": closer,
-            "close": CloseMethod.FIN,
+            "ending": ending,
             "think_ns": 0,
             "loop": ClosedLoop(4),
             "duration_ns": 100 * MS_NS,
@@ -238,14 +237,13 @@ class Bench:
     @asynccontextmanager
     async def serving(
         self,
-        closer: Closer,
-        close: CloseMethod = CloseMethod.FIN,
+        ending: Ending,
         requests: int = 1,
         kind: Kind = Kind.PROTOCOL,
         **changed: int,
     ) -> AsyncGenerator[tuple[Child[Line], int]]:
         """churn's own server, and its port; `changed` is of its behaviour."""
-        behaviour = Behaviour(closer, requests, close, **changed)
+        behaviour = Behaviour(ending, requests, **changed)
         plan = ServerPlan(kind, behaviour, self.lab.addresses[Side.SERVER])
         child: Child[Line] = await Child.start(self.lab, Side.SERVER, "server", "servers", plan, Line)
         try:

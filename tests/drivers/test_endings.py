@@ -13,7 +13,7 @@ from loadgen.analysis.counts import ACTIVE_CLOSES
 from loadgen.drivers.plan import ClosedLoop
 from loadgen.lab.topology import client_server_lab
 from loadgen.scenario.choices import Driver
-from loadgen.tcp import CloseMethod, Closer, Side
+from loadgen.tcp import Ending, How, Side
 from tests.drivers.driving import MS_NS, Bench, Driven, bench, misbehaving
 from tests.drivers.misbehaving import IDLE_S
 from tests.drivers.test_conformance import DRIVERS, HOUR_NS, ends, stop_after
@@ -74,17 +74,16 @@ RACES = {
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize("close", CloseMethod)
+@pytest.mark.parametrize("how", How)
 @pytest.mark.parametrize("name", RACES)
 def test_whoever_is_first_is_booked_as_the_kernel_books_it(
-    pair: Bench, ports: dict[str, int], driver: Driver, close: CloseMethod, name: str
+    pair: Bench, ports: dict[str, int], driver: Driver, how: How, name: str
 ) -> None:
     race = RACES[name]
     plan = pair.plan(
         ports[name],
-        Closer.CLIENT,
+        Ending.of(Side.CLIENT, how),
         driver=driver,
-        close=close,
         requests=race.requests,
         think_ns=race.think_ns,
         loop=ClosedLoop(32),
@@ -99,7 +98,7 @@ def test_whoever_is_first_is_booked_as_the_kernel_books_it(
     driven, kernel = pair.run(main())
     driven.check()
     closes, client, server = driven.closes, kernel[Side.CLIENT], kernel[Side.SERVER]
-    possible = {end.replace("client_fin", f"client_{close}") for end in race.possible}
+    possible = {end.replace("client_fin", f"client_{how}") for end in race.possible}
     assert ends(closes) <= possible
     assert set(driven.errors) <= set(race.errors.split())
     assert driven.total("connected") == server["PassiveOpens"]

@@ -72,9 +72,7 @@ def closer_differs(case: Case) -> Iterator[Caveat]:
         for failure, count in case.fold.errors.items()
         if failure.kind == Fault.CUT and failure.phase not in (Phase.BIND, Phase.CONNECT)
     )
-    other = sum(
-        count for ending, count in ended.items() if ending != f"{connection.closer}_{connection.close}"
-    )
+    other = sum(count for ending, count in ended.items() if ending != connection.ending)
     # Of a connection that both ends closed, one of the two closes is the other side's.
     other -= case.closed_by_both
     total = closes.total - case.closed_by_both
