@@ -1,8 +1,8 @@
 """What happened to the connections of a run: the ledger's entries that add up to what was counted.
 
-Pure. The kernels' counters, and the driver's own counts if there are any, are equations; the unknowns are how
-many connections there were of each entry of the ledger. The explanation is the one that needs the fewest kinds
-of entries beyond the ordinary ones. If several need equally few, each of them is possible, and none is chosen.
+Pure. The kernels' counters, and the driver's own counts if there are any, are equations; the unknowns are the
+numbers of connections of each entry. The explanation is the one that needs the fewest kinds of entries beyond
+the ordinary ones. If several need equally few, each of them is possible, and none is chosen.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.model.ledger import FIN, FINS, LEDGER, ROWS, Entry, First
+from loadgen.ledger.entries import ENTRIES
+from loadgen.ledger.entry import ROWS, Entry, summed
+from loadgen.tcp import Ending, Side
 
 MOST_KINDS = 4
 """Kinds of entries, beyond the ordinary ones, that an explanation may have: with more, anything fits."""
@@ -26,10 +28,10 @@ Vector = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """So many connections were of this entry; the driver counted them as `seen`, None if there was no driver."""
+    """So many connections of an entry; a driver counted them as `seen`, None if only the kernels counted."""
 
     entry: Entry
-    seen: First | None
+    seen: Ending | None
     count: int
 
 
@@ -44,7 +46,7 @@ class Explanation:
         """The explanation, if there is exactly one."""
         return self.possible[0] if len(self.possible) == 1 else None
 
-    def firsts(self) -> Mapping[First, int] | None:
+    def firsts(self) -> Mapping[Ending, int] | None:
         """Connections by who ended them first, and how, if all possible explanations agree on it."""
         found = [_firsts(one) for one in self.possible]
         return found[0] if found and all(one == found[0] for one in found) else None
@@ -55,7 +57,7 @@ class _Unknown:
     """A number to be found: connections of an entry, counted as `seen`."""
 
     entry: Entry
-    seen: First | None
+    seen: Ending | None
     column: Vector
     most: int
 
@@ -65,21 +67,21 @@ def explain(
     server: Mapping[str, int],
     *,
     shared: bool,
-    closes: Mapping[First, int] | None = None,
+    closes: Mapping[Ending, int] | None = None,
 ) -> Explanation:
-    """The explanation of two kernels' counters; of one, given twice, if both sides are `shared` in a namespace.
+    """The explanation of two kernels' counters; of one, given twice, if both sides share a namespace.
 
-    `closes` are a driver's counts of established connections; None if only the kernels have counted. A counter
+    `closes` are a driver's counts of established connections, None if only the kernels counted. A counter
     that a kernel does not have is left out.
     """
-    counters = {"client": _summed(client), "server": _summed(server)}
-    sides = ("client",) if shared else ("client", "server")
+    counters = {Side.CLIENT: summed(client), Side.SERVER: summed(server)}
+    sides = (Side.CLIENT,) if shared else tuple(Side)
     rows = [(side, row) for side in sides for row in ROWS if row in counters[side]]
     firsts = list(closes or ())
     total = np.array([counters[side][row] for side, row in rows] + [(closes or {})[one] for one in firsts])
     unknowns = [
         unknown
-        for entry in LEDGER
+        for entry in ENTRIES
         for unknown in _unknowns(entry, rows, firsts, counters, closes, shared=shared)
         if not np.any(unknown.column > total)
     ]
@@ -99,36 +101,29 @@ def explain(
     return Explanation(())
 
 
-def _summed(counters: Mapping[str, int]) -> dict[str, int]:
-    """With the sum that stands for the counters of FINs, if the kernel has them all."""
-    if not all(name in counters for name in FINS):
-        return dict(counters)
-    return {**counters, FIN: sum(counters[name] for name in FINS)}
-
-
 def _unknowns(
     entry: Entry,
-    rows: Sequence[tuple[str, str]],
-    firsts: Sequence[First],
-    counters: Mapping[str, Mapping[str, int]],
-    closes: Mapping[First, int] | None,
+    rows: Sequence[tuple[Side, str]],
+    firsts: Sequence[Ending],
+    counters: Mapping[Side, Mapping[str, int]],
+    closes: Mapping[Ending, int] | None,
     *,
     shared: bool,
 ) -> Iterator[_Unknown]:
     """The unknowns of an entry: one for each ending that a driver may count it as."""
-    witnessed = [counters["server"][name] for name in entry.witness if name in counters["server"]]
-    most = min(witnessed, default=max(counters["client"].values(), default=0))
+    witnessed = [counters[Side.SERVER][name] for name in entry.witness if name in counters[Side.SERVER]]
+    most = min(witnessed, default=max(counters[Side.CLIENT].values(), default=0))
     if entry.gauge:
-        most = min(most, counters["client"].get(entry.gauge, 0))
+        most = min(most, counters[Side.CLIENT].get(entry.gauge, 0))
     moved = [
-        sum(entry.moves(each).get(row, 0) for each in (("client", "server") if shared else (side,)))
+        sum(entry.moves(each).get(row, 0) for each in (tuple(Side) if shared else (side,)))
         for side, row in rows
     ]
     if closes is None:
         if entry.most_share == 1.0:
             yield _Unknown(entry, None, np.array(moved), most)
         return
-    if not entry.counted_as and not entry.gauge:
+    if not entry.counted_as:
         yield _Unknown(entry, None, np.array(moved + [0] * len(firsts)), most)
     for seen in entry.counted_as:
         if seen in closes:
@@ -167,8 +162,8 @@ def _solved(
     return None
 
 
-def _firsts(explained: Sequence[Explained]) -> dict[First, int]:
-    found: dict[First, int] = {}
+def _firsts(explained: Sequence[Explained]) -> dict[Ending, int]:
+    found: dict[Ending, int] = {}
     for one in explained:
         if one.entry.first is not None:
             found[one.entry.first] = found.get(one.entry.first, 0) + one.count

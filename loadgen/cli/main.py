@@ -7,6 +7,7 @@ import click
 
 from loadgen.cli.check import check
 from loadgen.cli.doctor import doctor
+from loadgen.cli.endings import endings
 from loadgen.cli.exits import Exit, fail
 from loadgen.cli.gallery import gallery
 from loadgen.cli.metrics import metrics
@@ -82,5 +83,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, check, gallery, plot, serve, doctor, schema, metrics):
+for command in (run, check, gallery, plot, serve, doctor, schema, metrics, endings):
     main.add_command(command)

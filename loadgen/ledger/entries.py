@@ -1,92 +1,21 @@
-"""The ledger of endings: every way in which a connection comes to exist and to end, and what each kernel counts.
+"""Every way in which a connection comes to exist and to end, and what each kernel counts for it.
 
-Pure. An entry is one connection (or one attempt to open one) in one of these ways. The numbers are what Linux
-6.18 moved when `loadgen.observe.endings` made each of them happen between two namespaces; `churn endings`
-repeats that on any machine, and docs/endings.md is its table. Where a counter is incremented is in the kernel's
-net/ipv4: tcp.c (close), tcp_input.c (RST received), tcp_minisocks.c (TIME-WAIT), tcp_ipv4.c (listener).
+Pure. An entry is one connection, or one attempt to open one, in one of these ways. The numbers are what
+Linux 6.18 moved when each was made to happen between two namespaces (`ways`); `churn endings` repeats it on
+any machine, and docs/endings.md is its table. The kernel increments these counters in net/ipv4: tcp.c
+(close), tcp_input.c (a RST arrives), tcp_minisocks.c (TIME-WAIT), tcp_ipv4.c (listeners).
 
-A counter of how an end was made does not show who was first: `TCPAbortOnClose` moves alike if the client resets
-an established connection and if its reset answers the server's FIN. The other side's EstabResets differs: that
-end is in ESTABLISHED in the one case and in FIN-WAIT-2 in the other, and RFC 4022 counts resets out of
-ESTABLISHED and CLOSE-WAIT only.
+A counter of how an end was made does not show who was first: `TCPAbortOnClose` moves alike if the client
+resets an established connection, and if its reset answers the server's FIN. The other side's EstabResets
+differs: that end is in ESTABLISHED in the one case and in FIN-WAIT-2 in the other, and RFC 4022 counts
+resets out of ESTABLISHED and CLOSE-WAIT only.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from loadgen.tcp import CloseMethod, Closer
-
-FINS = ("TW", "TWKilled", "TCPTimeWaitOverflow")
-"""Together, the entries into TIME-WAIT, or into FIN-WAIT-2 as an orphan (K18)."""
-FIN = "+".join(FINS)
-"""The name of their sum, a row of the ledger."""
-
-ROWS: tuple[str, ...] = (
-    "ActiveOpens",
-    "AttemptFails",
-    "PassiveOpens",
-    FIN,
-    "EstabResets",
-    "TCPAbortOnData",
-    "TCPAbortOnClose",
-    "TCPAbortOnTimeout",
-    "EmbryonicRsts",
-)
-"""What the ledger accounts for at each side. OutRsts is left out: a RST that no connection of the run caused
-counts there, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class First:
-    """Who ended an established connection first, and how."""
-
-    closer: Closer
-    method: CloseMethod
-
-    def __str__(self) -> str:
-        return f"{self.closer}_{self.method}"
-
-
-_CLIENT_FIN = First(Closer.CLIENT, CloseMethod.FIN)
-_CLIENT_RST = First(Closer.CLIENT, CloseMethod.RST)
-_SERVER_FIN = First(Closer.SERVER, CloseMethod.FIN)
-_SERVER_RST = First(Closer.SERVER, CloseMethod.RST)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One way, for one connection.
-
-    name      a word for it, unique
-    story     what happens, as a clause: "both sides closed at once"
-    first     who ended it first, and how; None if it was never established at the client
-    seen      what the client's program may count it as, if not as `first` alone
-    client    the counters of `ROWS` that move at the client; `server`: at the server
-    witness   counters of the server that move at least once for each connection, if this is what happened
-    gauge     a gauge of the client that shows at least as many connections, if this is what happened
-    most_share  the largest share of the connections seen as this that may be: drivers look who was first
-              microseconds before they close, so more than that would be a driver that counts wrongly
-    ordinary  whether it is what a scenario asks for, and so needs no explanation
-    """
-
-    name: str
-    story: str
-    first: First | None
-    client: Mapping[str, int]
-    server: Mapping[str, int]
-    seen: tuple[First, ...] = ()
-    witness: tuple[str, ...] = ()
-    gauge: str = ""
-    most_share: float = 1.0
-    ordinary: bool = False
-
-    @property
-    def counted_as(self) -> tuple[First, ...]:
-        return self.seen or ((self.first,) if self.first else ())
-
-    def moves(self, side: str) -> Mapping[str, int]:
-        """The counters that move at this side."""
-        return self.client if side == "client" else self.server
+from loadgen.ledger.entry import FIN, Entry
+from loadgen.tcp import Ending, Side
 
 
 def _open(**more: int) -> dict[str, int]:
@@ -116,7 +45,7 @@ ORDINARY: tuple[Entry, ...] = (
     Entry(
         name="client_fin",
         story="the client closed first, by FIN",
-        first=_CLIENT_FIN,
+        first=Ending.CLIENT_FIN,
         client=_open() | _LEFT,
         server=_accepted(),
         ordinary=True,
@@ -124,7 +53,7 @@ ORDINARY: tuple[Entry, ...] = (
     Entry(
         name="server_fin",
         story="the server closed first, by FIN",
-        first=_SERVER_FIN,
+        first=Ending.SERVER_FIN,
         client=_open(),
         server=_accepted() | _LEFT,
         ordinary=True,
@@ -132,7 +61,7 @@ ORDINARY: tuple[Entry, ...] = (
     Entry(
         name="client_rst",
         story=f"the client {_LINGER.story}",
-        first=_CLIENT_RST,
+        first=Ending.CLIENT_RST,
         client=_open(EstabResets=1, TCPAbortOnData=1),
         server=_accepted(EstabResets=1),
         ordinary=True,
@@ -140,7 +69,7 @@ ORDINARY: tuple[Entry, ...] = (
     Entry(
         name="server_rst",
         story=f"the server {_LINGER.story}",
-        first=_SERVER_RST,
+        first=Ending.SERVER_RST,
         client=_open(EstabResets=1),
         server=_accepted(EstabResets=1, TCPAbortOnData=1),
         ordinary=True,
@@ -148,103 +77,107 @@ ORDINARY: tuple[Entry, ...] = (
 )
 
 
-def _answered(by: Closer, reset: _Reset, *, left: bool) -> Entry:
+def _answered(by: Side, reset: _Reset, *, left: bool) -> Entry:
     """A FIN of one side, answered by the other's RST. `left`: the FIN had been acknowledged, and its side had
     gone on to what TIME-WAIT is counted for."""
-    first = _SERVER_FIN if by is Closer.CLIENT else _CLIENT_FIN
+    first = Ending.SERVER_FIN if by is Side.CLIENT else Ending.CLIENT_FIN
     answers, closes = {"EstabResets": 1, **reset.counter}, dict(_LEFT if left else {})
-    client, server = (answers, closes) if by is Closer.CLIENT else (closes, answers)
+    client, server = (answers, closes) if by is Side.CLIENT else (closes, answers)
     after = "" if left else ", before its TIME-WAIT began"
     return Entry(
         name=f"{first}_reset_by_{by}{reset.name}{'' if left else '_early'}",
-        story=f"the {first.closer} closed first, by FIN; the {by} then {reset.story}{after}",
+        story=f"the {first.side} closed first, by FIN; the {by} then {reset.story}{after}",
         first=first,
         client=_open() | client,
         server=_accepted() | server,
     )
 
 
-def _late_data(first: First, *, left: bool) -> Entry:
+def _late_data(first: Ending, *, left: bool) -> Entry:
     """Bytes that arrive after a FIN, at a side whose program has closed: its kernel answers by RST."""
-    by = Closer.CLIENT if first is _SERVER_FIN else Closer.SERVER
+    by = Side.CLIENT if first is Ending.SERVER_FIN else Side.SERVER
     closes = dict(_LEFT) if left else {"TCPAbortOnData": 1}
     resets = {"EstabResets": 1}
-    client, server = (resets, closes) if by is Closer.CLIENT else (closes, resets)
+    client, server = (resets, closes) if by is Side.CLIENT else (closes, resets)
     return Entry(
         name=f"{first}_then_data{'' if left else '_early'}",
-        story=f"the {first.closer} closed first, by FIN; bytes of the {by} arrived after it, and the"
-        f" {first.closer} answered them by RST (RFC 1122, 4.2.2.13)",
+        story=f"the {first.side} closed first, by FIN; bytes of the {by} arrived after it, and the"
+        f" {first.side} answered them by RST (RFC 1122, 4.2.2.13)",
         first=first,
         client=_open() | client,
         server=_accepted() | server,
     )
 
 
-LEDGER: tuple[Entry, ...] = (
+ENTRIES: tuple[Entry, ...] = (
     *ORDINARY,
     Entry(
         name="both_fin",
         story="both sides closed at once, by FIN (RFC 9293, 3.6): each holds a TIME-WAIT",
-        first=_CLIENT_FIN,
-        seen=(_CLIENT_FIN, _SERVER_FIN),
+        first=Ending.CLIENT_FIN,
+        seen=(Ending.CLIENT_FIN, Ending.SERVER_FIN),
         client=_open() | _LEFT,
         server=_accepted() | _LEFT,
     ),
     Entry(
         name="both_rst",
         story="both sides reset it at once",
-        first=_CLIENT_RST,
-        seen=(_CLIENT_RST, _SERVER_RST),
+        first=Ending.CLIENT_RST,
+        seen=(Ending.CLIENT_RST, Ending.SERVER_RST),
         client=_open(EstabResets=1, TCPAbortOnData=1),
         server=_accepted(EstabResets=1, TCPAbortOnData=1),
     ),
     Entry(
         name="client_rst_unread",
         story=f"the client {_UNREAD.story}",
-        first=_CLIENT_RST,
+        first=Ending.CLIENT_RST,
         client=_open(EstabResets=1, TCPAbortOnClose=1),
         server=_accepted(EstabResets=1),
     ),
     Entry(
         name="server_rst_unread",
         story=f"the server {_UNREAD.story}",
-        first=_SERVER_RST,
+        first=Ending.SERVER_RST,
         client=_open(EstabResets=1),
         server=_accepted(EstabResets=1, TCPAbortOnClose=1),
     ),
     Entry(
         name="server_rst_not_accepted",
         story="the server closed its listener, or ended, before it had accepted the connection (K29)",
-        first=_SERVER_RST,
+        first=Ending.SERVER_RST,
         client=_open(EstabResets=1),
         server=_accepted(EstabResets=1),
     ),
     *(
         _answered(by, reset, left=left)
-        for by in (Closer.CLIENT, Closer.SERVER)
+        for by in (Side.CLIENT, Side.SERVER)
         for reset in (_UNREAD, _LINGER)
         for left in (True, False)
     ),
-    *(_late_data(first, left=left) for first in (_SERVER_FIN, _CLIENT_FIN) for left in (True, False)),
+    *(
+        _late_data(first, left=left)
+        for first in (Ending.SERVER_FIN, Ending.CLIENT_FIN)
+        for left in (True, False)
+    ),
     Entry(
         name="client_half_closed_then_rst_unread",
         story=f"the client closed first, by FIN, kept its socket, and then {_UNREAD.story}",
-        first=_CLIENT_FIN,
+        first=Ending.CLIENT_FIN,
         client=_open(TCPAbortOnClose=1),
         server=_accepted(EstabResets=1),
     ),
     Entry(
         name="client_timed_out",
         story="the server's kernel stayed silent, and the client's gave the connection up",
-        first=_CLIENT_RST,
-        seen=(_CLIENT_RST, _SERVER_RST),
+        first=Ending.CLIENT_RST,
+        seen=(Ending.CLIENT_RST, Ending.SERVER_RST),
         client=_open(EstabResets=1, TCPAbortOnTimeout=1),
         server=_accepted(),
     ),
     Entry(
         name="client_fin_unanswered",
         story="the client closed first, by FIN, which was never answered",
-        first=_CLIENT_FIN,
+        first=Ending.CLIENT_FIN,
         client=_open(TCPAbortOnTimeout=1),
         server=_accepted(),
     ),
@@ -259,18 +192,18 @@ LEDGER: tuple[Entry, ...] = (
             witness=("ListenOverflows",),
         )
         for name, first, story, client, server in (
-            ("", _SERVER_RST, "the server's kernel reset it later", {"EstabResets": 1}, {}),
-            ("_fin", _CLIENT_FIN, "the client closed it by FIN", {}, {}),
+            ("", Ending.SERVER_RST, "the server's kernel reset it later", {"EstabResets": 1}, {}),
+            ("_fin", Ending.CLIENT_FIN, "the client closed it by FIN", {}, {}),
             (
                 "_rst",
-                _CLIENT_RST,
+                Ending.CLIENT_RST,
                 "the client reset it",
                 {"EstabResets": 1, "TCPAbortOnData": 1},
                 {"AttemptFails": 1, "EmbryonicRsts": 1},
             ),
             (
                 "_rst_late",
-                _CLIENT_RST,
+                Ending.CLIENT_RST,
                 "the client reset it, after the server's kernel had given it up",
                 {"EstabResets": 1, "TCPAbortOnData": 1},
                 {},
@@ -279,9 +212,9 @@ LEDGER: tuple[Entry, ...] = (
     ),
     Entry(
         name="refused_by_full_queue",
-        story="the server's accept queue was full at the last ACK of the handshake, and its kernel answered by RST"
-        " (tcp_abort_on_overflow)",
-        first=_SERVER_RST,
+        story="the server's accept queue was full at the last ACK of the handshake, and its kernel answered"
+        " by RST (tcp_abort_on_overflow)",
+        first=Ending.SERVER_RST,
         client=_open(EstabResets=1),
         server={"EmbryonicRsts": 1},
         witness=("ListenOverflows",),
@@ -289,8 +222,8 @@ LEDGER: tuple[Entry, ...] = (
     Entry(
         name="server_fin_seen_late",
         story="the server closed first, by FIN, a moment before the client, which had just looked for it",
-        first=_SERVER_FIN,
-        seen=(_CLIENT_FIN,),
+        first=Ending.SERVER_FIN,
+        seen=(Ending.CLIENT_FIN,),
         client=_open(),
         server=_accepted() | _LEFT,
         most_share=0.25,

@@ -1,150 +1,16 @@
-"""Makes the entries of the ledger happen, one after the other, and reads what each kernel counted.
-
-Run as `python -m loadgen.observe.endings` inside a lab of a client and a server, both of whose sockets this one
-process has: a socket belongs to the namespace that its thread was in when it was made.
-
-    > plan        one JSON line (`Plan`); the namespaces' descriptors are inherited
-    < Happened    one for each entry
-"""
+"""How each entry of the ledger is made to happen, by its name."""
 
 import contextlib
 import socket
-import struct
-import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from loadgen.kernel import netstat, snmp
-from loadgen.lab import namespaces
+from loadgen.ledger.stage import Stage, close, reset, settle
 from loadgen.tcp import Side
-from loadgen.wire.codec import decode
-from loadgen.wire.lines import Lines
-from loadgen.wire.messages import Message
-
-SETTLE_S = 0.06
-"""After each step: longer than the kernel's delayed ACK (40 ms), so that every FIN is acknowledged by then."""
-TIMES = 3
-"""How often an entry is made to happen, if that does not take long."""
-_FIRST_PORT = 20_000
 
 _TCP_USER_TIMEOUT = 18
-_NO_LINGER = struct.pack("ii", 1, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The `entries`, by name; the server's address; and descriptors of the lab's namespaces."""
-
-    entries: tuple[str, ...]
-    address: str
-    user: int
-    networks: Mapping[Side, int]
-
-
-class Happened(Message, frozen=True):
-    """An entry was made to happen so many `times`; by so much the kernels' counters grew, zeros left out.
-
-    `besides`: connections of other entries that this took.
-    """
-
-    entry: str
-    times: int
-    besides: Mapping[str, int]
-    client: Mapping[str, int]
-    server: Mapping[str, int]
-
-
-class Stage:
-    """Sockets of both sides, and the link between them."""
-
-    def __init__(self, plan: Plan) -> None:
-        namespaces.enter_user(plan.user)
-        self._networks, self._address, self._port = plan.networks, plan.address, _FIRST_PORT
-        self._sources: dict[Side, tuple[Any, ...]] = {}
-        for side in Side:
-            self.enter(side)
-            self._sources[side] = (snmp.open(), netstat.open())
-
-    def enter(self, side: Side) -> None:
-        namespaces.enter_network(self._networks[side])
-
-    def counters(self) -> dict[Side, dict[str, int]]:
-        return {
-            side: {name: value for source in sources for name, value in source.read().items()}
-            for side, sources in self._sources.items()
-        }
-
-    def listen(self, backlog: int = 16) -> socket.socket:
-        """A listener on a port of its own; `connect` goes to the newest."""
-        self.enter(Side.SERVER)
-        self._port += 1
-        listener = socket.socket()
-        listener.bind((self._address, self._port))
-        listener.listen(backlog)
-        return listener
-
-    def connect(self, *, wait: bool = True) -> socket.socket:
-        """A client's connection; without `wait`, one that is being opened."""
-        self.enter(Side.CLIENT)
-        client = socket.socket()
-        client.settimeout(20)
-        if wait:
-            client.connect((self._address, self._port))
-        else:
-            client.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                client.connect((self._address, self._port))
-        return client
-
-    def pair(self) -> tuple[socket.socket, socket.socket]:
-        """Both ends of an established connection: the client's and the server's."""
-        with self.listen() as listener:
-            client = self.connect()
-            server, _ = listener.accept()
-        return client, server
-
-    @contextmanager
-    def cut(self) -> Generator[None]:
-        """Within, the link is down: no segment arrives."""
-        from pyroute2 import IPRoute  # pyright: ignore[reportMissingTypeStubs]
-
-        self.enter(Side.SERVER)
-        route: Any
-        with IPRoute() as route:
-            (index,) = route.link_lookup(ifname="lab0")
-            route.link("set", index=index, state="down")
-            yield
-            route.link("set", index=index, state="up")
-
-    def set(self, side: Side, name: str, value: int) -> None:
-        """Set a sysctl of a side, for good: the lab ends with this process."""
-        self.enter(side)
-        Path("/proc/sys", *name.split(".")).write_text(str(value))
-
-
-def settle() -> None:
-    time.sleep(SETTLE_S)
-
-
-def reset(sock: socket.socket, *, unread: bool = False) -> None:
-    """Close a socket by RST: because bytes are `unread`, which must be so, or by SO_LINGER."""
-    if not unread:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-    sock.close()
-    settle()
-
-
-def close(*socks: socket.socket) -> None:
-    """Close sockets by FIN, one after the other."""
-    for sock in socks:
-        sock.close()
-        settle()
-
 
 Ends = tuple[socket.socket, socket.socket]
 
@@ -268,7 +134,7 @@ def _filled(stage: Stage) -> Generator[socket.socket]:
     filler.send(b"fills the queue")
     settle()
     yield client
-    # What fills the queue is an entry, too (`_FILLS_A_QUEUE`): the server closes first, by FIN.
+    # What fills the queue is an entry, too (`FILLING`): the server closes first, by FIN.
     server, _ = listener.accept()
     server.recv(64)
     close(server, filler)
@@ -296,7 +162,6 @@ def _send_and_reset(client: socket.socket) -> None:
 
 
 def _reset_late(client: socket.socket) -> None:
-    client.send(b"the ACK that meets the full queue")
     time.sleep(4)
     reset(client)
 
@@ -337,7 +202,7 @@ def _of_pair(order: Callable[[Ends], Ends], end: Callable[[Ends], None]) -> Call
 
 
 def _resets() -> Generator[tuple[str, Callable[[Stage], None]]]:
-    """FINs that are answered by RST: by either side, for either reason, before or after TIME-WAIT is counted."""
+    """FINs answered by RST: by either side, for either reason, before or after TIME-WAIT is counted."""
     for first, by, order in (("server", "client", _server_first), ("client", "server", _client_first)):
         for reason, unread in (("", False), ("_unread", True)):
             for when, left in (("", True), ("_early", False)):
@@ -390,37 +255,7 @@ SLOW = frozenset(
         "syn_timed_out",
     }
 )
-"""Those that wait for a timer of the kernel, or change a sysctl: each needs a lab of its own, and happens once."""
+"""Those that wait for a timer of the kernel or change a sysctl: they happen once, each in its own lab."""
 
 
-_FILLS_A_QUEUE = frozenset(name for name in WAYS if name.startswith("never_accepted")) | {
-    "refused_by_full_queue"
-}
-
-
-def happen(stage: Stage, entry: str) -> Happened:
-    """Make an entry happen."""
-    times = 1 if entry in SLOW else TIMES
-    before = stage.counters()
-    for _ in range(times):
-        WAYS[entry](stage)
-    settle()
-    after = stage.counters()
-    grown = {
-        side: {name: grew for name in after[side] if (grew := after[side][name] - before[side][name])}
-        for side in Side
-    }
-    besides = {"server_fin": 1} if entry in _FILLS_A_QUEUE else {}
-    return Happened(entry, times, besides, grown[Side.CLIENT], grown[Side.SERVER])
-
-
-def run(entries: Sequence[str], stage: Stage, lines: Lines) -> None:
-    for entry in entries:
-        lines.say(happen(stage, entry))
-
-
-if __name__ == "__main__":
-    asked = decode(sys.stdin.readline(), Plan)
-    said = Lines()
-    run(asked.entries, Stage(asked), said)
-    said.close()
+FILLING = frozenset(name for name in WAYS if name.startswith("never_accepted")) | {"refused_by_full_queue"}

@@ -1,0 +1,68 @@
+"""An entry of the ledger of endings: one way for a connection, and the counters that it moves. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from loadgen.tcp import Ending, Side
+
+FINS = ("TW", "TWKilled", "TCPTimeWaitOverflow")
+"""Together, the entries into TIME-WAIT, or into FIN-WAIT-2 as an orphan (K18)."""
+FIN = "+".join(FINS)
+"""The name of their sum, a row of the ledger."""
+
+ROWS: tuple[str, ...] = (
+    "ActiveOpens",
+    "AttemptFails",
+    "PassiveOpens",
+    FIN,
+    "EstabResets",
+    "TCPAbortOnData",
+    "TCPAbortOnClose",
+    "TCPAbortOnTimeout",
+    "EmbryonicRsts",
+)
+"""What the ledger accounts for at each side. OutRsts is left out: a RST that no connection of the run caused
+counts there, too."""
+
+
+def summed(counters: Mapping[str, int]) -> dict[str, int]:
+    """The counters with `FIN`, if the kernel has all that it is the sum of."""
+    if not all(name in counters for name in FINS):
+        return dict(counters)
+    return {**counters, FIN: sum(counters[name] for name in FINS)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One way, for one connection.
+
+    name      a word for it, unique
+    story     what happens, as a clause: "both sides closed at once"
+    first     who ended it first, and how; None if it was never established at the client
+    seen      what the client's program may count it as, if not as `first` alone
+    client    the counters of `ROWS` that move at the client; `server`: at the server
+    witness   counters of the server that move at least once for each connection, if this is what happened
+    gauge     a gauge of the client that shows at least as many connections, if this is what happened
+    most_share  the largest share of the connections seen as this that may be: drivers look who was first
+              microseconds before they close, so more than that would be a driver that counts wrongly
+    ordinary  whether it is what a scenario asks for, and so needs no explanation
+    """
+
+    name: str
+    story: str
+    first: Ending | None
+    client: Mapping[str, int]
+    server: Mapping[str, int]
+    seen: tuple[Ending, ...] = ()
+    witness: tuple[str, ...] = ()
+    gauge: str = ""
+    most_share: float = 1.0
+    ordinary: bool = False
+
+    @property
+    def counted_as(self) -> tuple[Ending, ...]:
+        return self.seen or ((self.first,) if self.first else ())
+
+    def moves(self, side: Side) -> Mapping[str, int]:
+        """The counters that move at this side."""
+        return self.client if side is Side.CLIENT else self.server
