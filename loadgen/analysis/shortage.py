@@ -1,0 +1,88 @@
+"""The spans of a load in which the client had no free port, and the attempts that failed because of it.
+
+Pure. An errno alone is not the cause: EADDRNOTAVAIL is also the answer if there is no source address. Ports are
+gone if an attempt failed for want of one while nearly all were held, or if a sample found all of them held:
+then a program whose errors churn cannot see ran out of them, too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadgen.analysis.series import Point
+
+NEARLY_ALL = 0.9
+"""The share of the ports that is held, at least, when an attempt fails for want of one: between two samples some
+are given back."""
+ALL = 0.998
+"""The share from which on all ports count as held. A port that is given back is taken again at once."""
+LASTING = 3
+"""Points that a span lasts at least before it decides what the load could do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From one instant to another."""
+
+    start_ns: int
+    end_ns: int
+
+    @property
+    def length_ns(self) -> int:
+        return self.end_ns - self.start_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """The client had no free port.
+
+    spans       when, apart from each other and in order
+    lasting_ns  when the first one began that lasted; None if none did
+    failed      attempts that failed for want of a port; 0 if that is not known
+    inferred    whether only the ports held show it, and no errno
+    late        starts that were late meanwhile
+    """
+
+    spans: tuple[Span, ...]
+    lasting_ns: int | None
+    failed: int
+    inferred: bool
+    late: int
+
+
+def is_short(series: Sequence[Point], index: int, ports: int) -> bool:
+    """Whether no port was free in this point."""
+    one = series[index]
+    known = [held for held in (one.held, series[index - 1].held if index else None) if held is not None]
+    if not known and not one.most_held:
+        return one.no_port > 0
+    most = max([*known, float(one.most_held)])
+    return most >= ALL * ports or (one.no_port > 0 and most >= NEARLY_ALL * ports)
+
+
+def shortage(series: Sequence[Point], ports: int) -> Shortage | None:
+    """The spans without a free port; None if there was none."""
+    short = [index for index in range(len(series)) if is_short(series, index, ports)]
+    if not short:
+        return None
+    runs: list[list[int]] = []
+    for index in short:
+        if runs and index - runs[-1][-1] == 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    lasting = [run for run in runs if len(run) >= LASTING]
+    failed = sum(series[index].no_port for index in short)
+    return Shortage(
+        spans=tuple(Span(series[run[0]].start_ns, series[run[-1]].end_ns) for run in runs),
+        lasting_ns=series[lasting[0][0]].start_ns if lasting else None,
+        failed=failed,
+        inferred=not failed,
+        late=sum(series[index].late for index in short),
+    )
+
+
+def unexplained(series: Sequence[Point], ports: int) -> int:
+    """Attempts that failed as if for want of a port while ports were free."""
+    return sum(
+        one.no_port for index, one in enumerate(series) if one.no_port and not is_short(series, index, ports)
+    )
