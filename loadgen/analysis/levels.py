@@ -1,12 +1,13 @@
 """The levels of a rate: the stretches over which it stayed the same, found where it changed.
 
-Pure and deterministic. A level is a stretch of intervals whose rates differ by chance alone; a change is where
-two levels meet. The segmentation is the optimal one for the sum of squared errors of the logarithm of the rate,
-with a penalty for each change (optimal partitioning; Jackson et al., 2005; Killick et al., 2012). Errors are
-measured in units of the noise, which is read off neighbouring intervals and is never taken for less than what
-counting alone brings (Poisson).
+Pure and deterministic. A level is a stretch of intervals whose rates differ by chance alone; a change is
+where two levels meet. The segmentation is the optimal one for the sum of squared errors of the logarithm of
+the rate, with a penalty for each change (optimal partitioning; Jackson et al., 2005; Killick et al., 2012).
+Errors are measured in units of the noise, which is read off neighbouring intervals and is never taken for
+less than what counting alone brings (Poisson).
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ LEAST_LENGTH = 3
 """Intervals that a level has at least: a pause of the machine is none."""
 PENALTY = 4.0
 """The penalty of a change, in units of the noise's variance times the logarithm of the number of intervals.
-2 would be that of the Bayesian criterion; noise in neighbouring intervals is not independent, so it is doubled."""
+2 would be that of the Bayesian criterion; noise in neighbouring intervals is not independent, so it is
+doubled."""
 LEAST_NOISE = 0.03
 """The least standard deviation of the logarithm of a rate: rates of a real run differ by some per cent."""
 LEAST_STEP = 0.15
@@ -39,8 +41,11 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A stretch over which the rate stayed the same: `rate` per second, the mean; most of its intervals (80 %)
-    were between `low` and `high`."""
+    """A stretch over which the rate stayed the same.
+
+    rate   the mean, per second
+    low    and `high`: between them were most of its intervals (80 %)
+    """
 
     start_ns: int
     end_ns: int
@@ -54,7 +59,7 @@ class Level:
 
 
 def levels(bins: Sequence[Bin]) -> list[Level]:
-    """The levels of a rate, in their order. Too few bins to show a change are one level; none are no level."""
+    """The levels of a rate, in their order: one if the bins are too few to show a change, none without any."""
     if not bins:
         return []
     counts = np.array([one.count for one in bins], dtype=np.float64)
@@ -67,7 +72,7 @@ def levels(bins: Sequence[Bin]) -> list[Level]:
 
 
 def _noise(logs: Vector) -> float:
-    """The standard deviation of an interval, from the differences of neighbours: a change is only one of them."""
+    """The standard deviation of an interval, by the differences of neighbours, few of which are changes."""
     if len(logs) < 2:
         return 0.0
     differences = np.abs(np.diff(logs))
@@ -108,7 +113,7 @@ def _joined(bins: Sequence[Bin], ends: Sequence[int]) -> list[Level]:
     while len(found) > 1:
         steps = [
             abs(after.rate - before.rate) / max(after.rate, before.rate, 1e-9)
-            for before, after in zip(found, found[1:], strict=False)
+            for before, after in itertools.pairwise(found)
         ]
         least = int(np.argmin(steps))
         if steps[least] >= LEAST_STEP:

@@ -1,9 +1,10 @@
 """A variant as a series of points: what its intervals counted, and what its samples saw beside them.
 
-Pure. A run may last for a day, so points that hardly differ from their neighbours are merged once there are many:
-where something changes, the series stays as fine as the records are.
+Pure. A run may last for a day, so points that hardly differ from their neighbours are merged once there are
+many: where something changes, the series stays as fine as the records are.
 """
 
+import itertools
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,10 +29,10 @@ class Point:
     attempts       calls of connect(); exchanges: responses; late: starts that were late; None if not measured
     no_port        attempts that failed for want of a port, by errno
     connecting_ns  time inside connect(), over all load workers; None if not measured
-    connect_ns     how long connect() took: the median, or, if it was not timed, the CPU time in the kernel that
-                   the client's processes spent for each connection; None if neither is known
+    connect_ns     how long connect() took: the median, or, if it was not timed, the CPU time in the kernel
+                   that the client's processes spent for each connection; None if neither is known
     held           ports that the client held at its end; None if not known
-    all_held       the most ports that a sample within it saw in use; 0 if there was none
+    most_held      the most ports that a sample within it saw in use; 0 if there was none
     """
 
     start_ns: int
@@ -138,7 +139,7 @@ def thinned(series: Sequence[Point], most: int) -> list[Point]:
     """The series with at most so many points: neighbours that differ least are merged, long ones last."""
     kept = list(series)
     while len(kept) > most:
-        costs = [_difference(one, other) for one, other in zip(kept, kept[1:], strict=False)]
+        costs = [_difference(one, other) for one, other in itertools.pairwise(kept)]
         order = sorted(range(len(costs)), key=costs.__getitem__)
         taken: set[int] = set()
         surplus = len(kept) - most
@@ -185,7 +186,7 @@ class Series:
         return [*self._settled, *points(self.intervals, self.samples, opener)]
 
     def settle(self, opener: str) -> None:
-        """Turn the older half of the intervals into points, and leave out every second of the older samples."""
+        """Turn the older half of the intervals into points; drop every second of the older samples."""
         middle = len(self.samples) // 2
         until_ns = self.samples[middle].t_ns if self.samples else 0
         count = bisect_left(self.intervals, until_ns, key=lambda one: one.end_ns)

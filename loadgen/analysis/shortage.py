@@ -1,8 +1,8 @@
 """The spans of a load in which the client had no free port, and the attempts that failed because of it.
 
-Pure. An errno alone is not the cause: EADDRNOTAVAIL is also the answer if there is no source address. Ports are
-gone if an attempt failed for want of one while nearly all were held, or if a sample found all of them held:
-then a program whose errors churn cannot see ran out of them, too.
+Pure. An errno alone is not the cause: EADDRNOTAVAIL is also the answer if there is no source address. Ports
+are gone if an attempt failed for want of one while nearly all were held, or if a sample found all of them
+held: then a program whose errors churn cannot see ran out of them, too.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from loadgen.analysis.series import Point
 
 NEARLY_ALL = 0.9
-"""The share of the ports that is held, at least, when an attempt fails for want of one: between two samples some
-are given back."""
+"""The share of the ports that is held, at least, when an attempt fails for want of one: between two samples
+some are given back."""
 ALL = 0.998
 """The share from which on all ports count as held. A port that is given back is taken again at once."""
 LASTING = 3

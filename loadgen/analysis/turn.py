@@ -1,8 +1,8 @@
 """Where connect() becomes slow because half of the ports are held, and whether the rate falls there.
 
-Pure. Two findings, of which the second needs the first: the search for a port (K8) can slow connect() down while
-the rate stays as it is, and a rate can fall for many other reasons. Both are sought where the ports held cross
-half; the instant is found in the times of connect() alone, so that it can refute the model.
+Pure. Two findings, of which the second needs the first: the search for a port (K8) can slow connect() down
+while the rate stays as it is, and a rate can fall for many other reasons. Both are sought where the ports
+held cross half; the instant is found in the times of connect() alone, so that it can refute the model.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,9 @@ STEADY = 0.98
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """connect() becomes slow: when, how many ports the client held, give or take `ports_error`, and how long it
-    took before and after, in ns. `fell`: whether the rate fell there, from `rate_before` to `rate_after`."""
+    """connect() becomes slow: when, how many ports the client held, give or take `ports_error`, and how long
+    it took before and after, in ns. `fell`: whether the rate fell there, from `rate_before` to
+    `rate_after`."""
 
     time_ns: int
     ports: int

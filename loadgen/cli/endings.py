@@ -18,8 +18,8 @@ _INTRODUCTION = """\
 
 A row is one connection, or one attempt to open one. Each counter is followed by how much it grew on that
 side; those that did not move are left out. TW stands for TW + TWKilled + TCPTimeWaitOverflow: the entries
-into TIME-WAIT, or into FIN-WAIT-2 without a program (see [facts.md](facts.md#k18)). churn's audit finds the rows
-that add up to what the kernels counted. Ordinary ones need no explanation.
+into TIME-WAIT, or into FIN-WAIT-2 without a program (see [facts.md](facts.md#k18)). churn's audit finds the
+rows that add up to what the kernels counted. Ordinary ones need no explanation.
 """
 
 

@@ -7,6 +7,7 @@ from loadgen.scenario import placeholders
 from loadgen.scenario.choices import Driver, Family, ServerKind, Topology
 from loadgen.scenario.document import Settings
 from loadgen.scenario.endpoints import Server
+from loadgen.scenario.merge import split_path
 from loadgen.scenario.traffic import Load
 from loadgen.scenario.wording import validate
 from loadgen.text.nodes import Mapping, find
@@ -34,7 +35,7 @@ def check(tree: Mapping) -> Settings:
 def _problem(tree: Mapping, conflict: Conflict) -> Problem:
     """The conflict at the first of its settings that was written: a default has no place."""
     for path in conflict.paths:
-        node = find(tree, path.split("."))
+        node = find(tree, split_path(path))
         if node is not None:
             return Problem(node.mark, path, conflict.message, conflict.hint)
     return Problem(tree.mark, conflict.paths[0], conflict.message, conflict.hint)
@@ -43,6 +44,7 @@ def _problem(tree: Mapping, conflict: Conflict) -> Problem:
 def conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every contradiction within a variant's settings."""
     yield from _host(settings)
+    yield from _removed(settings)
     yield from _server_command(settings)
     yield from _load_command(settings)
     load, lab = settings.load, settings.lab
@@ -86,6 +88,25 @@ def _host(settings: Settings) -> Iterator[Conflict]:
         if lab.family is Family.IPV6 and getattr(lab, side).addresses > 1:
             message = "the host's IPv6 loopback has one address, ::1"
             yield Conflict((f"lab.{side}.addresses",), message, "use family ipv4, or topology pair")
+
+
+REMOVED = {
+    "net.ipv4.tcp_tw_recycle": (
+        "Linux removed it in 4.12: it compared the timestamps of all clients behind one NAT address, and"
+        " dropped the SYNs of some",
+        "keep connections open (a pool), add source addresses, or set net.ipv4.tcp_tw_reuse on the side that"
+        " connects",
+    ),
+}
+"""Sysctls that are still recommended and no longer exist: what became of each, and what to do instead."""
+
+
+def _removed(settings: Settings) -> Iterator[Conflict]:
+    for side in ("client", "server"):
+        for key in getattr(settings.lab.sysctl, side):
+            if key in REMOVED:
+                message, hint = REMOVED[key]
+                yield Conflict((f"lab.sysctl.{side}.{key}",), message, hint)
 
 
 _NOT_OF_A_SERVER_COMMAND = ("workers", "backlog", "response", "delay", "idle_timeout")
