@@ -1,9 +1,12 @@
 """Records and variants made by hand, for tests of what is computed from them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from loadgen.records.events import BothWays, Event, Gap, LoadEnds, SampleCheck, Settled
+from loadgen.records.info import Asked, Environment, Info, Status
+from loadgen.records.prediction import Prediction
 from loadgen.records.types import Closes, Interval, Sample, SideSample
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Failure, Fault, Phase, Side, State
@@ -22,6 +25,26 @@ COUNTERS = (
 def variant(**parts: Any) -> Variant:
     """A variant as a scenario's keys say, all else being the defaults."""
     return Variant.model_validate({"name": "main", **parts})
+
+
+def unknown_prediction(ports: int = 28_232) -> Prediction:
+    """Of this many ports, nothing else is predicted."""
+    unknown = {field.name: None for field in fields(Prediction)}
+    return Prediction(**{**unknown, "ports": ports, "rate_assumed": False, "assumptions": ()})
+
+
+def made_info(*variants: str, **known: Any) -> Info:
+    """run.json of a run of these variants, of which nothing is predicted."""
+    values: dict[str, Any] = {
+        "id": "20261120T213005Z-http10",
+        "status": Status.FINISHED,
+        "started_at": "2026-11-20T21:30:05Z",
+        "quick": False,
+        "scenario": {},
+        "environment": Environment("0.1.0", "6.18.5", "x86_64", "3.12.3", 2, 1000, (1024, 4096), {}),
+        "variants": dict.fromkeys(variants, Asked(unknown_prediction())),
+    }
+    return Info(**{**values, **known})
 
 
 def side(

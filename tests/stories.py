@@ -1,9 +1,9 @@
 """Made-up runs: records and documents as a real one would leave them, for tests of what reads them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -11,17 +11,19 @@ from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.headline import headline
 from loadgen.analysis.reread import Asked, reread
 from loadgen.analysis.summary import VariantSummary
-from loadgen.model.predict import Prediction
-from loadgen.records.directory import Info, RunDirectory
+from loadgen.records.directory import RunDirectory
 from loadgen.records.events import Event, LabOpened, LoadEnds, Origin
-from loadgen.records.types import SCHEMA_VERSION, Interval, Record, Sample, SideSample
+from loadgen.records.info import Asked as AskedVariant
+from loadgen.records.info import Info, Status
+from loadgen.records.prediction import Prediction
+from loadgen.records.types import Interval, Record, Sample, SideSample
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import resolved
 from loadgen.tcp import Failure, Fault, Phase, Side, State
-from loadgen.wire.codec import plain
 from plots.columns import Columns, columns_of
 from plots.facts import Facts, facts_of, run_of
 from plots.figures import draw
+from tests.made_records import made_info, unknown_prediction
 
 S = 1_000_000_000
 PORTS, KNEE = 28_232, 14_116
@@ -228,27 +230,21 @@ def scenario_of(stories: Mapping[str, Story]) -> Scenario:
 
 def prediction_of(story: Story) -> Prediction:
     """What the model is made to expect: nothing but the story's knee and ceiling."""
-    unknown = dict.fromkeys(field.name for field in fields(Prediction))
-    known = {"ports": PORTS, "knee_ports": story.knee, "ceiling_per_s": story.ceiling}
-    return Prediction(**{**unknown, "rate_assumed": False, "assumptions": (), **known})
+    return replace(unknown_prediction(PORTS), knee_ports=story.knee, ceiling_per_s=story.ceiling)
 
 
 def asked_for(stories: Mapping[str, Story], **info: Any) -> Asked:
     predictions = {name: prediction_of(story) for name, story in stories.items()}
-    return Asked(cast(Info, info_of(stories, **info)), scenario_of(stories), predictions)
+    return Asked(info_of(stories, **info), scenario_of(stories), predictions)
 
 
-def info_of(stories: Mapping[str, Story], quick: bool = False, status: str = "finished") -> dict[str, Any]:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "id": "20261120T213005Z-http10",
-        "status": status,
-        "started_at": "2026-11-20T21:30:05Z",
-        "quick": quick,
-        "scenario": resolved(scenario_of(stories)),
-        "environment": {"kernel": "6.18.5", "cpus": 2, "python": "3.12.3", "churn": "0.1.0"},
-        "variants": {name: {"prediction": plain(prediction_of(story))} for name, story in stories.items()},
-    }
+def info_of(stories: Mapping[str, Story], quick: bool = False, status: Status = Status.FINISHED) -> Info:
+    return made_info(
+        status=status,
+        quick=quick,
+        scenario=resolved(scenario_of(stories)),
+        variants={name: AskedVariant(prediction_of(story)) for name, story in stories.items()},
+    )
 
 
 def summary_of(name: str, story: Story) -> VariantSummary:

@@ -7,7 +7,9 @@ counted differently by churn and by the kernels: if that explains a difference, 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from loadgen.analysis.counts import (
     ABORTS,
@@ -24,11 +26,11 @@ from loadgen.analysis.races import NO_RACES, Races
 from loadgen.tcp import Side
 
 
-@dataclass(frozen=True, slots=True)
-class AuditLine:
+class AuditLine(Struct, frozen=True):
     """One comparison: `what` was counted, by churn and by `source`.
 
-    `by_races` is the difference that races between the two ends explain (`Races`).
+    `by_races` is the difference that races between the two ends explain (`Races`). `exact` follows from the
+    numbers.
     """
 
     what: str
@@ -36,10 +38,10 @@ class AuditLine:
     ours: int
     theirs: int
     by_races: int = 0
+    exact: bool = False
 
-    @property
-    def exact(self) -> bool:
-        return self.ours + self.by_races == self.theirs
+    def __post_init__(self) -> None:
+        force_setattr(self, "exact", self.ours + self.by_races == self.theirs)
 
 
 def audit(

@@ -16,19 +16,11 @@ from loadgen.analysis.fold import Fold
 from loadgen.analysis.headline import headline
 from loadgen.analysis.metrics import measure
 from loadgen.analysis.races import NO_RACES, Races, find_races
-from loadgen.model.predict import Prediction
+from loadgen.records.prediction import Prediction
 from loadgen.scenario.choices import Driver
 from loadgen.scenario.document import Variant
 from loadgen.scenario.expectation import Verdict
 from loadgen.tcp import Failure
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """An expectation and what became of it."""
-
-    text: str
-    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +31,7 @@ class VariantSummary:
     metrics: dict[str, float]
     audit: Sequence[AuditLine]
     caveats: Sequence[Caveat]
-    expectations: Sequence[Expected]
+    expectations: Sequence[Verdict]
     compared: Sequence[Compared]
     errors: Mapping[Failure, int]
     verdict: str
@@ -55,7 +47,7 @@ class VariantSummary:
 
     @property
     def passed(self) -> bool:
-        return all(expected.verdict.passed for expected in self.expectations)
+        return all(verdict.passed for verdict in self.expectations)
 
 
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
@@ -71,7 +63,7 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
         metrics=metrics,
         audit=lines,
         caveats=find_caveats(Case(variant, fold, lines, races)),
-        expectations=[Expected(item.text, item.evaluate(metrics)) for item in variant.expect],
+        expectations=[expectation.evaluate(metrics) for expectation in variant.expect],
         compared=compare(prediction, metrics),
         errors=dict(fold.errors.most_common()),
         verdict=headline(metrics),

@@ -13,9 +13,9 @@ from loadgen.analysis.knee import mean_rate
 from loadgen.analysis.summary import VariantSummary
 from loadgen.cli.columns import Screen
 from loadgen.engine.experiment import Watcher
-from loadgen.model.predict import Prediction
 from loadgen.records.directory import RunDirectory
 from loadgen.records.latency import Latency
+from loadgen.records.prediction import Prediction
 from loadgen.records.types import Interval, Record, Sample
 from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.traffic import OpenLoop

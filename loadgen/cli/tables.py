@@ -14,8 +14,8 @@ from loadgen.analysis.compared import Compared
 from loadgen.analysis.summary import VariantSummary
 from loadgen.analysis.summary_document import run_verdict
 from loadgen.cli.columns import GAP, Column, print_columns, screen
-from loadgen.model.predict import Prediction
 from loadgen.records.directory import RunDirectory
+from loadgen.records.prediction import Prediction
 from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.traffic import OpenLoop
 from loadgen.text.numbers import count, duration, percent
@@ -115,7 +115,7 @@ def _print_expectations(console: Console, summaries: Sequence[VariantSummary]) -
     table = Table.grid(padding=(0, GAP))
     for summary in summaries:
         for item in summary.expectations:
-            table.add_row(_mark(item.verdict.passed), f"{summary.name}: {item.text}", item.verdict.reason)
+            table.add_row(_mark(item.passed), f"{summary.name}: {item.text}", item.reason)
     _print_listed(console, "expectations", table)
 
 

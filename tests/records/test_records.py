@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from loadgen.analysis.summary_document import summary_document
 from loadgen.records.bounds import EXACT
 from loadgen.records.damage import DEEPEST, LONGEST_LINE, Damage, check_depth
-from loadgen.records.directory import RunDirectory, RunError, Status
+from loadgen.records.directory import RunDirectory, RunError
 from loadgen.records.events import (
     AnyEvent,
     BothWays,
@@ -31,6 +32,7 @@ from loadgen.records.events import (
     SampleCheck,
     ServerCounted,
 )
+from loadgen.records.info import Status
 from loadgen.records.latency import HIGHEST_NS, Counts, Distribution, Latency, Tag, read_line
 from loadgen.records.types import (
     SCHEMA_VERSION,
@@ -44,6 +46,7 @@ from loadgen.tcp import Failure, Fault, Phase, Side, State
 from loadgen.wire.codec import convert, decode, encode
 from loadgen.wire.messages import GapCause
 from loadgen.wire.served import Served
+from tests.made_records import made_info
 
 SIDE = SideSample(
     states={State.TIME_WAIT: 28_000, State.SYN_SENT: 2},
@@ -172,7 +175,7 @@ def test_a_record_is_on_disk_as_soon_as_it_is_appended(tmp_path: Path) -> None:
 def test_variants_keep_apart(tmp_path: Path) -> None:
     written(tmp_path, EVENT, variant="one")
     run = written(tmp_path, SAMPLE, INTERVAL, variant="two")
-    run.write_info({"variants": {"two": {}, "one": {}, "never begun": {}}})
+    run.write_info(made_info("two", "one", "never begun", status=Status.RUNNING))
     assert run.variants() == ["two", "one"]
     assert list(run.records("one")) == [EVENT]
     assert list(run.records("two")) == [SAMPLE, INTERVAL]
@@ -378,7 +381,7 @@ def test_a_run_that_ended_in_order_has_no_unfinished_lines(tmp_path: Path) -> No
         path = tmp_path / "main" / name
         os.truncate(path, path.stat().st_size - 5)
     assert places(run) == []
-    run.write_info({"status": Status.FINISHED})
+    run.write_info(made_info())
     assert places(run) == ["samples.jsonl:1", "latency.hlog:1"]
 
 
@@ -426,25 +429,26 @@ def test_counts_that_cannot_be_are_no_traceback(counts: bytes) -> None:
 
 def test_documents_come_back_with_their_version(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    run.write_info({"status": Status.RUNNING, "variants": {}})
-    assert run.info() == {"schema_version": SCHEMA_VERSION, "status": "running", "variants": {}}
-    run.write_info({"status": Status.FINISHED})
-    assert Status(run.info()["status"]) is Status.FINISHED
-    run.write_summary({"variants": [1]})
-    assert json.loads((tmp_path / "summary.json").read_text()) == {
-        "schema_version": SCHEMA_VERSION,
-        "variants": [1],
-    }
+    asked = made_info("main", status=Status.RUNNING, scenario={"title": "é"})
+    run.write_info(asked)
+    assert run.info() == asked
+    run.write_info(made_info())
+    assert run.info() == made_info()
+    assert run.info().schema_version == SCHEMA_VERSION
+    run.write_summary(summary_document("x", [], [], whole=True))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert list(summary) == ["schema_version", "run", "valid", "passed", "verdict", "variants"]
+    assert (summary["schema_version"], summary["variants"]) == (SCHEMA_VERSION, {})
     # Replaced whole, and nothing of the making is left.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "summary.json"]
 
 
 def test_a_document_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    run.write_info({"status": Status.RUNNING})
+    run.write_info(made_info(status=Status.RUNNING))
     with pytest.raises(TypeError):
-        run.write_info({"status": object()})
-    assert run.info()["status"] == "running"
+        run.write_info(made_info(scenario={"title": object()}))
+    assert run.info().status is Status.RUNNING
 
 
 def test_a_directory_without_run_json_is_no_run(tmp_path: Path) -> None:
