@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from loadgen.analysis.fold import Fold
 
@@ -117,9 +117,15 @@ class Named:
     values: Values
 
 
+class ValuesOf(Protocol):
+    """The values of a placeholder, by the word for each, given those of the placeholders before it."""
+
+    def __call__(self, placeholder: Placeholder[_T], before: Values, /) -> Mapping[str, _T]: ...
+
+
 def named(
     metrics: Sequence[Metric],
-    values_of: Callable[[Placeholder[Any], Values], Mapping[str, Any]],
+    values_of: ValuesOf,
     before: Values | None = None,
 ) -> Iterator[Named]:
     """Every name of these metrics, with the values that `values_of` gives for a placeholder.

@@ -1,12 +1,25 @@
 """The JSON Schema of summary.json: its documents as they are typed, and the metrics of the registry. Pure."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import msgspec
 
 from loadgen.analysis import metrics
 from loadgen.analysis.metric import Metric, Placeholder, named
 from loadgen.analysis.summary_document import SummaryDocument, VariantDocument
+
+
+class _MetricSchema(TypedDict):
+    type: str
+    description: str
+
+
+class _MetricsSchema(TypedDict):
+    type: str
+    properties: Mapping[str, _MetricSchema]
+    patternProperties: Mapping[str, _MetricSchema]
+    additionalProperties: bool
 
 
 def summary_schema() -> dict[str, Any]:
@@ -33,7 +46,7 @@ def _as_written(part: dict[str, Any]) -> None:
     part["additionalProperties"] = False
 
 
-def _metrics() -> dict[str, Any]:
+def _metrics() -> _MetricsSchema:
     """The metrics of a variant: those that were measured. Families that are open stand as patterns."""
     closed = [metric for metric in metrics.METRICS if not metric.open]
     return {
@@ -55,5 +68,5 @@ def _any_word(metric: Metric) -> dict[Placeholder[Any], str]:
     return {placeholder: r"\w+" for placeholder in metric.over if placeholder.word}
 
 
-def _metric(metric: Metric) -> dict[str, Any]:
+def _metric(metric: Metric) -> _MetricSchema:
     return {"type": "number", "description": f"{metric.sentence} ({metric.unit})"}
