@@ -27,7 +27,7 @@ FLUSH_S = 30.0
 """So long a client may take to make room for the last response; then the connection is reset."""
 FLUSH_POLL_S = 0.001
 FLUSH_POLL_MOST_S = 0.05
-"""No event tells that the kernel has sent everything. Polls are short at first, then doubled up to this."""
+"""No event reports that the kernel has sent everything. Polls are short at first, then doubled up to this."""
 
 SIOCOUTQNSD = 0x894B
 """ioctl: bytes in the send queue that were never sent (include/uapi/linux/sockios.h)."""

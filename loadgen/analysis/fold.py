@@ -172,7 +172,7 @@ class Fold:
         return gaps_of(self.events)
 
     def workers(self, side: Side) -> int:
-        """The processes that serve, or make the load, as far as the samples tell."""
+        """The processes that serve, or make the load, as far as the samples show."""
         return max(1, len(self.samples[-1].sides[side].workers_cpu_ns)) if self.samples else 1
 
     def busy(self, side: Side, until_ns: int | None = None) -> float:
@@ -180,7 +180,7 @@ class Fold:
         return cores_used(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
 
     def cores(self, side: Side, until_ns: int | None = None) -> list[Core]:
-        """What each process of a side used of its core meanwhile; none where they were not told apart."""
+        """What each process of a side used of its core meanwhile; none if not sampled one by one."""
         return cores(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
 
     def search(self) -> Search | None:

@@ -22,12 +22,12 @@ from time import monotonic_ns
 import uvloop
 
 from loadgen.drivers.attempt import Client
+from loadgen.drivers.channel import Reporter, read_message
 from loadgen.drivers.housekeeping import Housekeeping
 from loadgen.drivers.lifecycle import Wait, waits
 from loadgen.drivers.load import load_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
-from loadgen.drivers.words import Reporter, hear
 from loadgen.scenario.choices import Driver
 from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
@@ -117,7 +117,7 @@ async def _work(plan: Plan, lines: Lines) -> None:
 
 
 def main() -> None:
-    plan = decode(hear(), Plan)
+    plan = decode(read_message(), Plan)
     if plan.core is not None:
         os.sched_setaffinity(0, {plan.core})
     gc.freeze()

@@ -24,7 +24,7 @@ class Tally:
     """Counts since the last `take`. Attributes are those of `Interval`, and are added to directly, but for
     errors: `fail` counts one. Instants are those of CLOCK_MONOTONIC until `take`.
 
-    `start_ns` gets one for each that is `started` in an open loop, and tells which were late.
+    `start_ns` gets one for each that is `started` in an open loop, and shows which were late.
     """
 
     __slots__ = (

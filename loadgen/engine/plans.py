@@ -1,4 +1,4 @@
-"""From a variant to what each process is told, and to what the model predicts from."""
+"""From a variant to the plan of each of its processes, and to what the model predicts from."""
 
 import os
 import sys
@@ -62,7 +62,7 @@ def descriptors(variant: Variant) -> int:
 class Choice:
     """The driver that makes a variant's load; `why` it is another than the one that `auto` prefers.
 
-    `lacking` tells that the preferred one cannot be had, and not that it would serve worse.
+    `lacking`: the preferred one is not available; otherwise it would serve worse.
     """
 
     driver: Driver

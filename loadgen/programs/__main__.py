@@ -135,7 +135,7 @@ class Keeper:
         return self._ended.is_set()
 
     async def _gone(self) -> int:
-        """The command's exit code, once nobody is left to write."""
+        """The command's exit code, once its output is closed by every process."""
         code = self._command.exit_code()
         await self._drained.wait()
         return code

@@ -8,11 +8,11 @@ from time import monotonic_ns
 import pytest
 
 from loadgen.drivers.attempt import Client
+from loadgen.drivers.channel import SWEEP_NS, Reporter
 from loadgen.drivers.housekeeping import Housekeeping
 from loadgen.drivers.lifecycle import Lifecycle, Wait, waits
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
 from loadgen.drivers.tally import Tally
-from loadgen.drivers.words import SWEEP_NS, Reporter
 from loadgen.scenario.choices import Driver
 from loadgen.tcp import CloseMethod, Closer
 from loadgen.wire.lines import Lines

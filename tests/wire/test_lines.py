@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from loadgen.drivers.channel import Reporter
 from loadgen.drivers.plan import ClosedLoop
 from loadgen.drivers.tally import Tally
-from loadgen.drivers.words import Reporter
 from loadgen.observe import sampler
 from loadgen.tcp import Side
 from loadgen.wire.lines import Lines
