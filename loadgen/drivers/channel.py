@@ -15,7 +15,7 @@ SWEEP_NS = 50_000_000
 
 
 def read_message() -> str:
-    """Wait for the next line of stdin; empty at its end. Takes no byte after it: another reader may follow."""
+    """The next line of stdin, waited for; empty at its end. No more is read: another reader may follow."""
     line = b""
     while not line.endswith(b"\n"):
         byte = os.read(STDIN, 1)

@@ -31,6 +31,7 @@ from servers.behaviour import Behaviour
 from servers.lines import Line
 from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
+from tests.drivers.forks import Forks
 from tests.peers import need
 
 LIMIT_S = 30
@@ -145,6 +146,7 @@ class Bench:
     def __init__(self, lab: Lab, runner: asyncio.Runner) -> None:
         self.lab = lab
         self._runner = runner
+        self.forks: Forks | None = None
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         async def bounded() -> T:
@@ -175,9 +177,7 @@ class Bench:
 
     async def drive(self, plan: Plan, heard: Heard = nothing) -> Driven:
         """Run one worker to its end. `heard` is called as it has `started`, then with each line of it."""
-        child: Child[WorkerMessage] = await Child.start(
-            self.lab, Side.CLIENT, "load worker", "loadgen.drivers", plan, WorkerMessage
-        )
+        child = await self._start(plan)
         try:
             heard(child, None)
             ready = await child.expect(Ready)
@@ -200,6 +200,15 @@ class Bench:
             tuple(message for message in messages if isinstance(message, Counts)),
             isinstance(plan.loop, OpenLoop),
         )
+
+    async def _start(self, plan: Plan) -> Child[WorkerMessage]:
+        if self.forks is None:
+            return await Child.start(
+                self.lab, Side.CLIENT, "load worker", "loadgen.drivers", plan, WorkerMessage
+            )
+        child: Child[WorkerMessage] = Child("load worker", await self.forks.fork(), WorkerMessage)
+        child.send_plan(plan)
+        return child
 
     async def drive_all(self, server: Child[Line], *plans: Plan, heard: Heard = nothing) -> list[Driven]:
         """Several at once. When all are quiet the server is ended, as in a run: what idles is its own."""
@@ -274,9 +283,18 @@ class Bench:
 
 
 @contextmanager
-def bench(spec: LabSpec) -> Generator[Bench]:
+def bench(spec: LabSpec, *, forking: bool = False) -> Generator[Bench]:
+    """A lab; with `forking`, for many tests, whose load workers are forked from one process."""
     with open_lab(spec) as lab, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        yield Bench(lab, runner)
+        made = Bench(lab, runner)
+        if not forking:
+            yield made
+            return
+        made.forks = forks = made.run(Forks.start(lab))
+        try:
+            yield made
+        finally:
+            made.run(forks.stop())
 
 
 @contextmanager

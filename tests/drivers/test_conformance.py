@@ -61,7 +61,7 @@ FIN, RST = CloseMethod
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Bench]:
-    with bench(client_server_lab()) as made:
+    with bench(client_server_lab(), forking=True) as made:
         yield made
 
 

@@ -33,7 +33,7 @@ TIMEOUTS = replace(PATIENT, response_ns=300 * MS_NS)
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Bench]:
-    with bench(client_server_lab()) as made:
+    with bench(client_server_lab(), forking=True) as made:
         yield made
 
 
