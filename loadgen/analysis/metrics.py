@@ -97,8 +97,8 @@ METRICS: Sequence[Metric] = (
     _count("exchanges", "responses that were complete and right"),
     _count(
         "reads",
-        "reads of bytes of a response; 0 with the aiohttp driver, which cannot see them. More than 10 a"
-        " response are the caveat `read_in_pieces`",
+        "reads of bytes of a response; not measured with the aiohttp driver, whose library reads. More than"
+        " 10 a response are the caveat `read_in_pieces`",
     ),
     _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
     Metric(
@@ -112,7 +112,7 @@ METRICS: Sequence[Metric] = (
         "closes.server_fin_reset",
         COUNT,
         "of `closes.server_fin`, those that the server reset because bytes came after its FIN",
-        lambda fold, _: fold.closed("server_fin_reset"),
+        lambda fold, _: fold.total("server_fin_reset"),
     ),
     Metric("errors.total", COUNT, "attempts that failed", lambda fold, _: fold.failed()),
     Metric(
