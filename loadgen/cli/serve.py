@@ -3,7 +3,7 @@
 import click
 
 from loadgen.cli.exits import Exit, fail
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending, How, Side
 
 
 class _Unit(click.ParamType[int]):
@@ -33,15 +33,15 @@ class _Unit(click.ParamType[int]):
 @click.option(
     "--closer",
     # By value, as scenarios write them: of an enum click would take the names.
-    type=click.Choice([closer.value for closer in Closer]),
-    default=Closer.SERVER.value,
+    type=click.Choice([side.value for side in Side]),
+    default=Side.SERVER.value,
     show_default=True,
     help="Who closes first.",
 )
 @click.option(
     "--close",
-    type=click.Choice([method.value for method in CloseMethod]),
-    default=CloseMethod.FIN.value,
+    type=click.Choice([how.value for how in How]),
+    default=How.FIN.value,
     show_default=True,
     help="How.",
 )
@@ -77,7 +77,8 @@ def serve(
         click.echo(encode(line))
 
     try:
-        behaviour = Behaviour(Closer(closer), requests, CloseMethod(close), delay, idle_timeout, response)
+        ending = Ending.of(Side(closer), How(close))
+        behaviour = Behaviour(ending, requests, delay, idle_timeout, response)
         serve_blocking(Plan(Kind(kind), behaviour, hosts, port, workers, backlog), echo)
     except ValueError as error:
         fail(Exit.USAGE, str(error))
