@@ -115,6 +115,8 @@ def _draw_sockets(axes: Axes, columns: Columns, facts: Facts, scale: Scale, name
     }
     for loc, here in places.items():
         peaks = ", ".join(f"{name} {count(sockets.peak(name, State.TIME_WAIT))}" for name in here)
+        # Above the line of the others: a panel may be too narrow for all of them beside each other.
+        peaks += "\n" if loc == "center" and here else ""
         color = strokes[here[0]].color if len(here) == 1 else INK
         axes.set_title(peaks, loc=loc, size=SIZE - 0.5, weight="normal", color=color)
     count_axis(axes, scale.top_sockets)
