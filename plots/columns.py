@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from loadgen.records.events import Event, Gap, LabOpened, LoadEnds
 from loadgen.records.gaps import SAMPLER, gaps_of, hidden, of_load
 from loadgen.records.types import Interval, Sample, together
-from loadgen.tcp import Failure, Fault, Side, State
+from loadgen.records.viewpoints import APART, Scope
+from loadgen.tcp import Failure, Fault, State
 from plots.buckets import Buckets, intervals_reduced, middle_ns, samples_reduced
 from plots.sockets import Floats, Sockets
 
@@ -78,7 +79,8 @@ class Columns:
     rates: Rates
     sockets: Sockets
     events: tuple[Event, ...]
-    sysctls: Mapping[Side, Mapping[str, str]]
+    sysctls: Mapping[str, Mapping[str, str]]
+    scope: Scope
     load_end_s: float | None
     gaps: tuple[Gap, ...]
 
@@ -140,6 +142,8 @@ class Gathering:
         intervals = sorted(self._intervals.rows, key=middle_ns)
         exact = self._intervals.exact
         gaps = gaps_of(events)
+        labs = [event for event in events if isinstance(event, LabOpened)]
+        scope = labs[-1].scope if labs else APART
         span_s = (intervals[-1].end_ns - intervals[0].start_ns) / 1e9 if intervals else 0.0
         return Columns(
             rates=replace(
@@ -147,9 +151,10 @@ class Gathering:
                 cut=self._cut,
                 bucket_s=0.0 if exact else span_s / self._intervals.count,
             ),
-            sockets=_sockets(sorted(self._samples.rows, key=lambda sample: sample.t_ns), gaps),
+            sockets=_sockets(sorted(self._samples.rows, key=lambda sample: sample.t_ns), gaps, scope),
             events=tuple(events),
-            sysctls=_sysctls(events),
+            sysctls=_sysctls(labs),
+            scope=scope,
             load_end_s=next((event.t_ns / 1e9 for event in events if isinstance(event, LoadEnds)), None),
             gaps=tuple(gaps),
         )
@@ -216,40 +221,38 @@ def _joined(intervals: list[Interval]) -> list[Interval]:
     return [*rest, both]
 
 
-def _sockets(samples: list[Sample], gaps: Sequence[Gap]) -> Sockets:
+def _sockets(samples: list[Sample], gaps: Sequence[Gap], scope: Scope) -> Sockets:
     # A gap is a row without counts.
     empty = [((gap.start_ns + gap.end_ns) // 2, None) for gap in gaps if gap.what == SAMPLER and samples]
-    rows = sorted([*((sample.t_ns, sample.sides) for sample in samples), *empty], key=lambda row: row[0])
-    counts: dict[Side, dict[State, Floats]] = {}
-    oldest_s: dict[Side, float] = {}
-    for side in Side:
-        sides = [known.get(side) if known else None for _, known in rows]
-        seen = {state for row in sides if row for state, count in row.states.items() if count}
-        if any(sides):
-            counts[side] = {
-                state: _floats(row.count(state) if row else np.nan for row in sides)
+    rows = sorted([*((sample.t_ns, sample.viewpoints) for sample in samples), *empty], key=lambda row: row[0])
+    counts: dict[str, dict[State, Floats]] = {}
+    oldest_s: dict[str, float] = {}
+    for name in scope.names:
+        entries = [known.get(name) if known else None for _, known in rows]
+        seen = {state for row in entries if row for state, count in row.states.items() if count}
+        if any(entries):
+            counts[name] = {
+                state: _floats(row.count(state) if row else np.nan for row in entries)
                 for state in State
                 if state in seen or state is State.TIME_WAIT
             }
-            oldest_s[side] = max(row.states_age_ns for row in sides if row) / 1e9
-    clients = [known.get(Side.CLIENT) if known else None for _, known in rows]
+            oldest_s[name] = max(row.states_age_ns for row in entries if row) / 1e9
+    openers = [known.get(scope.leg.opener) if known else None for _, known in rows]
+    held = [row.ports_held if row else None for row in openers]
     return Sockets(
         t_s=_floats(t_ns / 1e9 for t_ns, _ in rows),
         counts=counts,
-        ports_held=_floats(row.ports_held if row else np.nan for row in clients),
+        ports_held=_floats(np.nan if ports is None else ports for ports in held),
         oldest_s=oldest_s,
     )
 
 
-def _sysctls(events: list[Event]) -> dict[Side, dict[str, str]]:
-    """The sysctls in force by side, as the lab read them back, under their names' last part."""
-    sides: Mapping[Side, Mapping[str, str]] = {}
-    for event in events:
-        if isinstance(event, LabOpened):
-            sides = event.sysctls
+def _sysctls(labs: list[LabOpened]) -> dict[str, dict[str, str]]:
+    """The sysctls in force by viewpoint, as the lab read them back, under their names' last part."""
     return {
-        side: {name.rpartition(".")[2]: " ".join(value.split()) for name, value in values.items()}
-        for side, values in sides.items()
+        viewpoint: {name.rpartition(".")[2]: " ".join(value.split()) for name, value in values.items()}
+        for lab in labs[-1:]
+        for viewpoint, values in lab.sysctls.items()
     }
 
 

@@ -4,10 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from loadgen.records.events import BothWays, Event, Gap, LoadEnds, SampleCheck, Settled
+from msgspec.structs import replace
+
+from loadgen.analysis.counts import LegCounts
+from loadgen.lab.topology import client_server_lab
+from loadgen.records.events import BothWays, Event, Gap, LabOpened, LoadEnds, SampleCheck, Settled
 from loadgen.records.info import Asked, Environment, Info, Status
 from loadgen.records.prediction import Prediction
-from loadgen.records.types import COUNTS, Interval, Sample, SideSample
+from loadgen.records.types import COUNTS, Interval, Sample, ViewpointSample
+from loadgen.records.viewpoints import APART, Scope
+from loadgen.scenario.choices import Topology
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.messages import GapCause
@@ -53,10 +59,10 @@ def side(
     cpu_ns: int = 0,
     counters: Mapping[str, int] | None = None,
     workers: Sequence[tuple[int, int]] = (),
-) -> SideSample:
-    """A side that has counted `counters`, and nothing of the audit's others. `workers` have used and have
-    waited for so much of their cores, in ns: its CPU time is theirs."""
-    return SideSample(
+) -> ViewpointSample:
+    """A viewpoint that has counted `counters`, and nothing of the audit's others. `workers` have used and
+    have waited for so much of their cores, in ns: its CPU time is theirs."""
+    return ViewpointSample(
         states or {},
         ports_held,
         {**dict.fromkeys(COUNTERS, 0), **(counters or {})},
@@ -68,10 +74,26 @@ def side(
 
 
 def sample(
-    t_ns: int, client: SideSample | None = None, server: SideSample | None = None, **told: Any
+    t_ns: int, client: ViewpointSample | None = None, server: ViewpointSample | None = None, **told: Any
 ) -> Sample:
-    values: dict[str, Any] = {"cost_ns": 400_000, "late": False, "full": False, "softnet_dropped": 0, **told}
-    return Sample(t_ns=t_ns, sides={Side.CLIENT: client or side(), Side.SERVER: server or side()}, **values)
+    values: dict[str, Any] = {"cost_ns": 400_000, "late": False, "softnet_dropped": 0, **told}
+    uncounted = replace(server or side(), ports_held=None)
+    viewpoints = {"client": client or side(), "server": uncounted}
+    return Sample(t_ns=t_ns, viewpoints=viewpoints, **values)
+
+
+SHARED = client_server_lab(Topology.LOOPBACK, port=8080).scope
+"""A client and a server in one namespace."""
+
+
+def opened(scope: Scope) -> LabOpened:
+    """The event of a lab, as far as it says what is sampled."""
+    return LabOpened(0, {}, {name: {} for name in scope.names}, scope)
+
+
+def ends(kernel: Mapping[str, Mapping[str, int]], *, shared: bool) -> LegCounts:
+    """The counters of the client and the server, by name, as the ends of a leg."""
+    return LegCounts(APART.leg, kernel["client"], kernel["server"], shared)
 
 
 def driven(start_ns: int, end_ns: int, **counted: Any) -> Interval:

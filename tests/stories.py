@@ -16,7 +16,8 @@ from loadgen.records.events import Event, LabOpened, LoadEnds, Origin
 from loadgen.records.info import Asked as AskedVariant
 from loadgen.records.info import Info, Status
 from loadgen.records.prediction import Prediction
-from loadgen.records.types import Interval, Record, Sample, SideSample
+from loadgen.records.types import Interval, Record, Sample, ViewpointSample
+from loadgen.records.viewpoints import APART
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import resolved
 from loadgen.tcp import Failure, Fault, Phase, Side, State
@@ -52,15 +53,15 @@ class Story:
 
 
 def sample(t_ns: int, client: Mapping[State, int], server: Mapping[State, int], ports: int) -> Sample:
-    sides = {
-        Side.CLIENT: SideSample(client, ports, {}, 0, 0),
-        Side.SERVER: SideSample({State.LISTEN: 1, **server}, 0, {}, 0, 0),
+    viewpoints = {
+        Side.CLIENT: ViewpointSample(client, ports, {}, 0, 0),
+        Side.SERVER: ViewpointSample({State.LISTEN: 1, **server}, None, {}, 0, 0),
     }
-    return Sample(t_ns, 400_000, False, False, sides, 0)
+    return Sample(t_ns, 400_000, False, viewpoints, 0)
 
 
 def load_events(end_s: float | None) -> list[Event]:
-    lab = LabOpened(-S // 2, {}, dict.fromkeys(Side, SYSCTLS))
+    lab = LabOpened(-S // 2, {}, dict.fromkeys(Side, SYSCTLS), APART)
     ends = [] if end_s is None else [LoadEnds(round(end_s * S))]
     return [lab, Origin(0, 1_795_000_000.0), *ends]
 

@@ -1,9 +1,10 @@
 """What is counted over a variant: the driver's totals, and the names of the kernel's counters beside them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from loadgen.records.viewpoints import Leg
 from loadgen.tcp import Ending
 
 OPENED = ("ActiveOpens",)
@@ -36,6 +37,24 @@ class Counted:
     @property
     def outcomes(self) -> int:
         return self.succeeded + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class LegCounts:
+    """The kernel's counters at both ends of a leg, less those of the baseline.
+
+    `shared`: both ends are in one namespace, and its counters count both.
+    """
+
+    leg: Leg
+    opener: Mapping[str, int]
+    accepter: Mapping[str, int]
+    shared: bool
+
+    @property
+    def kernels(self) -> Sequence[Mapping[str, int]]:
+        """The counters of each namespace, once."""
+        return (self.opener,) if self.shared else (self.opener, self.accepter)
 
 
 def sum_of(counters: Mapping[str, int], names: tuple[str, ...]) -> int:

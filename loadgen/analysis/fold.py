@@ -10,18 +10,19 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import TypeVar
 
-from loadgen.analysis.counts import Counted
+from loadgen.analysis.counts import Counted, LegCounts
 from loadgen.analysis.headroom import Core, Exhaustion, Search, cores, cores_used
 from loadgen.analysis.knee import Knee, exhaustion_ns
 from loadgen.analysis.load import UnderLoad
 from loadgen.analysis.sampled import Sampled
 from loadgen.analysis.window import Recent, Window
 from loadgen.records.damage import Damage
-from loadgen.records.events import Event, Gap, LoadEnds, Settled
+from loadgen.records.events import Event, Gap, LabOpened, LoadEnds, Settled
 from loadgen.records.gaps import SAMPLER, gaps_of
 from loadgen.records.latency import Distribution, Latency, Tag
 from loadgen.records.types import COUNTS, Interval, Record, Sample
-from loadgen.tcp import Ending, Failure, Side
+from loadgen.records.viewpoints import APART
+from loadgen.tcp import Ending, Failure
 
 E = TypeVar("E", bound=Event)
 
@@ -36,6 +37,8 @@ class Fold:
         self.errors: Counter[Failure] = Counter()
         self.closes: Counter[Ending] = Counter()
         self.sampled = Sampled()
+        self.scope = APART
+        """What is sampled; the event `lab` says so."""
         self._counts: Counter[str] = Counter()
         self._unmeasured: set[str] = set()
         """Fields of `Interval` that an interval did not have."""
@@ -61,6 +64,8 @@ class Fold:
             case Event():
                 self.events.append(record)
                 self._note_gap(record)
+                if isinstance(record, LabOpened):
+                    self.scope = record.scope
             case Latency():
                 self._latencies[record.tag].add(record)
             case Damage():
@@ -112,18 +117,25 @@ class Fold:
         """Whether the records go to the end: the last sample came after the last count, so both compare."""
         return self.event(Settled) is not None
 
-    def kernel(self) -> Mapping[Side, Mapping[str, int]]:
-        """Each side's kernel counters: the last sample's less the baseline's, empty without samples."""
+    def kernel(self) -> Mapping[str, Mapping[str, int]]:
+        """Each viewpoint's kernel counters: the last sample's less the baseline's, empty without samples."""
         if not self.samples:
-            return {side: {} for side in Side}
+            return {viewpoint: {} for viewpoint in self.scope.names}
         first, last = self.samples[0], self.samples[-1]
         return {
-            side: {
-                name: value - first.sides[side].counters.get(name, 0)
-                for name, value in last.sides[side].counters.items()
+            viewpoint: {
+                name: value - first.viewpoints[viewpoint].counters.get(name, 0)
+                for name, value in last.viewpoints[viewpoint].counters.items()
             }
-            for side in last.sides
+            for viewpoint in self.scope.names
         }
+
+    def legs(self) -> Sequence[LegCounts]:
+        """The kernel's counters at both ends of each leg; the driver's connections are on the first."""
+        kernel, shares = self.kernel(), self.scope.shares
+        return [
+            LegCounts(leg, kernel[leg.opener], kernel[leg.accepter], shares(leg)) for leg in self.scope.legs
+        ]
 
     def load_end_ns(self) -> int:
         """When the load ended: the event, or where it is missing the last interval."""
@@ -149,21 +161,25 @@ class Fold:
         """The spans that were not observed."""
         return gaps_of(self.events)
 
-    def workers(self, side: Side) -> int:
+    def workers(self, viewpoint: str) -> int:
         """The processes that serve, or make the load, as far as the samples show."""
-        return max(1, len(self.samples[-1].sides[side].workers_cpu_ns)) if self.samples else 1
+        return max(1, len(self.samples[-1].viewpoints[viewpoint].workers_cpu_ns)) if self.samples else 1
 
-    def busy(self, side: Side, until_ns: int | None = None) -> float:
-        """Cores that a side's processes used, on average, while under load, or until then."""
-        return cores_used(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
+    def busy(self, viewpoint: str, until_ns: int | None = None) -> float:
+        """Cores that a viewpoint's processes used, on average, while under load, or until then."""
+        return cores_used(self.samples, viewpoint, self.load_end_ns() if until_ns is None else until_ns)
 
-    def cores(self, side: Side, until_ns: int | None = None) -> list[Core]:
-        """What each process of a side used of its core meanwhile; none if not sampled one by one."""
-        return cores(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
+    def mean_busy(self, viewpoint: str) -> float | None:
+        """Cores that each of its processes used, on average, while under load; None if it has none."""
+        return None if self.cpu_ns(viewpoint) is None else self.busy(viewpoint) / self.workers(viewpoint)
+
+    def cores(self, viewpoint: str, until_ns: int | None = None) -> list[Core]:
+        """What each of its processes used of a core meanwhile; none if they are not known one by one."""
+        return cores(self.samples, viewpoint, self.load_end_ns() if until_ns is None else until_ns)
 
     def search(self) -> Search | None:
         """The part of the load in which connect() searched for ports."""
-        return self.under_load().search(self.workers(Side.CLIENT))
+        return self.under_load().search(self.workers(self.scope.leg.opener))
 
     def exhaustion(self) -> Exhaustion | None:
         """The part of the load in which the client found no port."""
@@ -182,11 +198,12 @@ class Fold:
 
     def connect_share(self) -> float | None:
         """The share of the load workers' time inside connect(); None if it was not measured."""
-        return self.under_load().connecting.share(self.workers(Side.CLIENT))
+        return self.under_load().connecting.share(self.workers(self.scope.leg.opener))
 
-    def cpu_ns(self, side: Side) -> int:
-        """CPU time of a side's processes from the first sample to the last; there is one at least."""
-        return _cpu_ns(self.samples[-1], side) - _cpu_ns(self.samples[0], side)
+    def cpu_ns(self, viewpoint: str) -> int | None:
+        """CPU time of a viewpoint's processes from the first sample to the last; None if it has none."""
+        first_ns, last_ns = (self.samples[index].viewpoints[viewpoint].cpu_ns for index in (0, -1))
+        return None if first_ns is None or last_ns is None else last_ns - first_ns
 
     def _add_counts(self, one: Interval) -> None:
         for name in COUNTS:
@@ -228,7 +245,8 @@ class Fold:
         first, last = sum(loads[:judged]), sum(loads[:upto])
         if not load.intervals and not loaded:
             loaded, first, last = self.intervals, 0, upto
-        window, workers = Window.of(loaded, self.samples, self.gaps), self.workers(Side.CLIENT)
+        opener = self.scope.leg.opener
+        window, workers = Window.of(loaded, self.samples, self.gaps, opener), self.workers(opener)
         for index in range(first, last):
             load.judge(window, index, workers)
 
@@ -241,7 +259,3 @@ class Fold:
             else:
                 since += one.attempts or 0
         return last, since
-
-
-def _cpu_ns(sample: Sample, side: Side) -> int:
-    return sample.sides[side].cpu_user_ns + sample.sides[side].cpu_system_ns

@@ -11,7 +11,6 @@ from loadgen.analysis.knee import LEAST_SLOWING, out_of_ports
 from loadgen.analysis.spread import Spread
 from loadgen.analysis.window import LASTING, Window
 from loadgen.records.types import Interval, Sample, added
-from loadgen.tcp import Side
 
 SEARCH_SHARE = 0.5
 """The share of the load workers' time inside connect() from which on connect() is most of their work."""
@@ -68,18 +67,20 @@ class Exhaustion:
     late: int
 
 
-def cores_used(samples: Sequence[Sample], side: Side, until_ns: int) -> float:
-    """Cores that all processes of a side used, on average, from the beginning of the load until then."""
+def cores_used(samples: Sequence[Sample], viewpoint: str, until_ns: int) -> float:
+    """Cores that all processes of a viewpoint used, on average, from the beginning of the load until then."""
     under = _under_load(samples, until_ns)
-    return (_cpu_ns(under[-1], side) - _cpu_ns(under[0], side)) / _length_ns(under) if under else 0.0
+    return (
+        (_cpu_ns(under[-1], viewpoint) - _cpu_ns(under[0], viewpoint)) / _length_ns(under) if under else 0.0
+    )
 
 
-def cores(samples: Sequence[Sample], side: Side, until_ns: int) -> list[Core]:
+def cores(samples: Sequence[Sample], viewpoint: str, until_ns: int) -> list[Core]:
     """The same for each process; empty if the samples do not list them one by one."""
     under = _under_load(samples, until_ns)
     if not under:
         return []
-    first, last = under[0].sides[side], under[-1].sides[side]
+    first, last = under[0].viewpoints[viewpoint], under[-1].viewpoints[viewpoint]
     used_ns = _grown(first.workers_cpu_ns, last.workers_cpu_ns)
     waited_ns = _grown(first.workers_wait_ns, last.workers_wait_ns) or [0] * len(used_ns)
     length_ns = _length_ns(under)
@@ -181,7 +182,7 @@ class SearchFinder:
 def _held(interval: Interval, window: Window) -> int:
     """The ports that the client holds at the end of an interval."""
     sample = window.sample_before(interval.end_ns)
-    return sample.sides[Side.CLIENT].ports_held if sample else 0
+    return (sample.viewpoints[window.opener].ports_held or 0) if sample else 0
 
 
 def _busy_connecting(interval: Interval, workers: int) -> bool:
@@ -236,5 +237,5 @@ def _length_ns(samples: Sequence[Sample]) -> int:
     return samples[-1].t_ns - samples[0].t_ns
 
 
-def _cpu_ns(sample: Sample, side: Side) -> int:
-    return sample.sides[side].cpu_user_ns + sample.sides[side].cpu_system_ns
+def _cpu_ns(sample: Sample, viewpoint: str) -> int:
+    return sample.viewpoints[viewpoint].cpu_ns or 0

@@ -1,4 +1,4 @@
-"""Intervals made from samples, if a command makes the load: the kernel's counters of each side. Pure.
+"""Intervals made from samples, if a command makes the load: the kernel's counters of both ends. Pure.
 
 Interval by interval these are differences of cumulative counts, so their sums are the counts of the whole.
 """
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from loadgen.analysis.counts import ABORTS, ACTIVE_CLOSES
 from loadgen.records.types import Interval, Sample
-from loadgen.tcp import Ending, Side, State
+from loadgen.records.viewpoints import APART, Scope
+from loadgen.tcp import Ending, State
 
 OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
 """States of a connection that its application has not closed."""
@@ -25,10 +26,11 @@ class _Totals:
     closes: Counter[Ending] | None
 
     @classmethod
-    def of(cls, sample: Sample, before: "_Totals | None") -> "_Totals":
-        client, server = (sample.sides[side].counters for side in (Side.CLIENT, Side.SERVER))
+    def of(cls, sample: Sample, before: "_Totals | None", scope: Scope) -> "_Totals":
+        leg = scope.leg
+        client, server = (sample.viewpoints[end].counters for end in (leg.opener, leg.accepter))
         opened = client.get("ActiveOpens", 0)
-        waiting = sample.sides[Side.CLIENT].count(State.SYN_SENT)
+        waiting = sample.viewpoints[leg.opener].count(State.SYN_SENT)
         closes = Counter(
             {
                 Ending.CLIENT_FIN: _sum(client, ACTIVE_CLOSES),
@@ -40,15 +42,21 @@ class _Totals:
         connected = opened - client.get("AttemptFails", 0) - waiting
         # States are read an instant before the counters: a count of both may step back by a few.
         return cls(
-            opened, max(connected, before.connected) if before else connected, None if sample.full else closes
+            opened,
+            max(connected, before.connected) if before else connected,
+            None if scope.shares(leg) else closes,
         )
 
 
 class KernelCounts:
-    """Makes intervals of about `every_ns`, the first from the origin on, counted from the baseline."""
+    """Makes intervals of about `every_ns`, the first from the origin on, counted from the baseline.
 
-    def __init__(self, every_ns: int) -> None:
+    They count the connections of the first leg of the `scope`.
+    """
+
+    def __init__(self, every_ns: int, scope: Scope = APART) -> None:
         self._every_ns = every_ns
+        self._scope = scope
         self._start_ns = 0
         self._taken: _Totals | None = None
         self._last: Sample | None = None
@@ -59,11 +67,11 @@ class KernelCounts:
         None ends with a sample that repeats the states of an earlier one: with newer counters, those would
         count connections as established that were not.
         """
-        if sample.sides[Side.CLIENT].states_age_ns:
+        if sample.viewpoints[self._scope.leg.opener].states_age_ns:
             return None
         self._last = sample
         if self._taken is None:
-            self._taken = _Totals.of(sample, None)
+            self._taken = _Totals.of(sample, None, self._scope)
         return self._take() if sample.t_ns - self._start_ns > self._every_ns * 3 // 4 else None
 
     def rest(self) -> Interval | None:
@@ -73,8 +81,8 @@ class KernelCounts:
     def _take(self) -> Interval:
         assert self._last is not None
         assert self._taken is not None
-        before, now = self._taken, _Totals.of(self._last, self._taken)
-        client = self._last.sides[Side.CLIENT]
+        before, now = self._taken, _Totals.of(self._last, self._taken, self._scope)
+        client = self._last.viewpoints[self._scope.leg.opener]
         interval = Interval(
             start_ns=self._start_ns,
             end_ns=self._last.t_ns,

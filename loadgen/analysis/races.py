@@ -5,7 +5,6 @@ its kernel counts something else. The audit expects these differences, as far as
 them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -17,9 +16,10 @@ from loadgen.analysis.counts import (
     OVERFLOWS,
     RESETS,
     Counted,
+    LegCounts,
     sum_of,
 )
-from loadgen.tcp import Ending, Side
+from loadgen.tcp import Ending
 
 BEHIND = 0.25
 """The largest share of the client's FINs that may come after the server's own. The driver looks who closed
@@ -64,18 +64,18 @@ class Races:
 NO_RACES = Races()
 
 
-def find_races(
-    counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, shared: bool, server_ends: bool = True
-) -> Races:
+def find_races(counted: Counted, ends: LegCounts, *, server_ends: bool = True) -> Races:
     """The races that explain how the kernels' counters differ from the driver's; none if they do not.
 
     For drivers. If the server ends no connections by itself (`server_ends`), it cannot close one at the same
     time as the client. There are at most as many races as churn counts closes of that kind, few of them are
     `behind`, and a counter of the server bounds each of the others.
     """
-    if any(name not in kernel[side] for side in Side for name in (*ACCEPTED, *ACTIVE_CLOSES, *RESETS)):
+    if any(
+        name not in counters for counters in ends.kernels for name in (*ACCEPTED, *ACTIVE_CLOSES, *RESETS)
+    ):
         return NO_RACES
-    client, server = kernel[Side.CLIENT], kernel[Side.SERVER]
+    client, server = ends.opener, ends.accepter
     client_fin, client_rst, server_fin, server_rst = (counted.closes[ending] for ending in Ending)
     resets = client_rst + server_rst
     unaccepted = counted.connected - sum_of(server, ACCEPTED)
@@ -83,7 +83,7 @@ def find_races(
         unaccepted = 0
     if not server_ends:
         return Races(unaccepted=unaccepted)
-    if shared:
+    if ends.shared:
         fins, behind = sum_of(client, ACTIVE_CLOSES) - client_fin - server_fin, 0
         spared = 2 * resets + counted.server_fin_reset - sum_of(client, RESETS) - unaccepted
     else:

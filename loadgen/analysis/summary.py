@@ -5,9 +5,9 @@ from here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from loadgen.analysis.audit import AuditLine, audit, audit_sides
+from loadgen.analysis.audit import AuditLine, audit, audit_ends
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.caveats.rules import find_caveats
@@ -16,6 +16,7 @@ from loadgen.analysis.fold import Fold
 from loadgen.analysis.headline import headline
 from loadgen.analysis.metrics import measure
 from loadgen.analysis.races import NO_RACES, Races, find_races
+from loadgen.records.events import LabOpened
 from loadgen.records.prediction import Prediction
 from loadgen.scenario.choices import Driver
 from loadgen.scenario.document import Variant
@@ -52,12 +53,8 @@ class VariantSummary:
 
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
-    metrics, shared, races = measure(fold), variant.lab.topology.shared, races_in(variant, fold)
-    lines: list[AuditLine] = []
-    if fold.complete and variant.load.driver is Driver.COMMAND:
-        lines = audit_sides(fold.kernel(), shared=shared)
-    elif fold.complete and (counted := fold.counted) is not None:
-        lines = audit(counted, fold.kernel(), shared=shared, races=races)
+    metrics, races = measure(fold), races_in(variant, fold)
+    lines = audited(variant, fold, races)
     return VariantSummary(
         name=variant.name,
         metrics=metrics,
@@ -70,6 +67,22 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
     )
 
 
+def audited(variant: Variant, fold: Fold, races: Races) -> list[AuditLine]:
+    """The audit of every leg; none if records are cut short, or do not show what shares a namespace.
+
+    The driver's counts are compared on the first leg. On the others one end is compared with the other.
+    """
+    if not fold.complete or (fold.damage and fold.event(LabOpened) is None):
+        return []
+    first, *others = fold.legs()
+    counted = None if variant.load.driver is Driver.COMMAND else fold.counted
+    lines = audit_ends(first) if counted is None else audit(counted, first, races)
+    for ends in others:
+        name = f"{ends.leg.opener} to {ends.leg.accepter}"
+        lines += [replace(line, what=f"{name}: {line.what}") for line in audit_ends(ends)]
+    return lines
+
+
 def races_in(variant: Variant, fold: Fold) -> Races:
     """The races between the two ends; none if a command makes the load, or if records are cut short."""
     lasted_ns = fold.intervals[-1].end_ns if fold.intervals else 0
@@ -78,7 +91,6 @@ def races_in(variant: Variant, fold: Fold) -> Races:
         return NO_RACES
     return find_races(
         counted,
-        fold.kernel(),
-        shared=variant.lab.topology.shared,
+        fold.legs()[0],
         server_ends=variant.server_may_end(lasted_ns),
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def metrics(word: str, as_json: bool, markdown: bool) -> None:
     """List the metrics, or those that have WORD in a name or in the sentence.
 
-    A name in braces stands for several: {side}.{state}.max is client.time_wait.max and others.
+    A name in braces stands for several: {viewpoint}.{state}.max is client.time_wait.max and others.
     """
     from loadgen.analysis.metrics import METRICS
     from loadgen.cli.metrics_page import page, words

@@ -43,6 +43,7 @@ def lab_spec(variant: Variant) -> LabSpec:
     return client_server_lab(
         topology=lab.topology,
         family=lab.family,
+        port=variant.server.port,
         ports=(lab.client.ports.first, lab.client.ports.last),
         client_addresses=lab.client.addresses,
         server_addresses=lab.server.addresses,
@@ -198,12 +199,9 @@ def _whole_seconds(variant: Variant) -> int:
 
 
 def sampler_plan(variant: Variant, lab: Lab) -> sampler.Plan:
-    span = variant.lab.client.ports
     return sampler.Plan(
-        port=variant.server.port,
-        ports=(span.first, span.last),
-        shared=variant.lab.topology.shared,
+        viewpoints=lab.spec.scope.viewpoints,
         every_ns=variant.sample.every,
         user=lab.user,
-        networks={side: lab.networks[side] for side in Side},
+        networks=lab.nodes,
     )

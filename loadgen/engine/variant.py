@@ -153,7 +153,7 @@ class _VariantRun:
             silence_s=None if self._commanded else SILENCE_S,
         )
         self._sampler = sampler
-        self._counts = KernelCounts(max(plans.INTERVAL_NS, variant.sample.every))
+        self._counts = KernelCounts(max(plans.INTERVAL_NS, variant.sample.every), lab.spec.scope)
         self._origin_ns = 0
         self._server_asked = False
         self._server_workers: Sequence[int] = ()
@@ -165,7 +165,10 @@ class _VariantRun:
         await self._sampler.expect(Ready)
         self._origin_ns = monotonic_ns() + LEAD_NS
         self._emit(Origin(0, time() + LEAD_NS / 1e9))
-        pids = {Side.SERVER: listening.pids, Side.CLIENT: tuple(self._load_workers.pids)}
+        pids: dict[str, tuple[int, ...]] = {
+            Side.SERVER: listening.pids,
+            Side.CLIENT: tuple(self._load_workers.pids),
+        }
         self._emit(self._lab_opened())
         choice = plans.choice(self._variant)
         asked = self._variant.load.driver
@@ -256,11 +259,12 @@ class _VariantRun:
         return monotonic_ns() - self._origin_ns
 
     def _lab_opened(self) -> LabOpened:
-        addresses, sysctls = self._lab.addresses, self._lab.sysctls
+        addresses, scope = self._lab.addresses, self._lab.spec.scope
         return LabOpened(
             self._now_ns(),
             {side: addresses[side] for side in Side},
-            {side: sysctls[side] for side in Side},
+            {viewpoint.name: self._lab.settings[viewpoint.node] for viewpoint in scope.viewpoints},
+            scope,
             self._lab.notes,
         )
 

@@ -16,18 +16,17 @@ from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from msgspec import Struct
 
 from loadgen.records.damage import Damage, check_depth, read_document, read_records, reason
-from loadgen.records.events import AnyEvent, Event, Origin
+from loadgen.records.events import AnyEvent, Event, LabOpened, Origin
 from loadgen.records.info import WHOLE, Info, Status
 from loadgen.records.latency import Latency, Tag, read_line, write_header
 from loadgen.records.types import SCHEMA_VERSION, Interval, Record, Sample
+from loadgen.records.viewpoints import APART, Scope
 from loadgen.wire.codec import CodecError, convert, decode, encode, indented
-
-_R = TypeVar("_R", Sample, Interval)
 
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
@@ -173,20 +172,24 @@ class RunDirectory:
 
         What cannot be read of them comes as `Damage`, at most a few for each file.
         """
-        directory, whole = self.path / variant, self._finished()
+        directory, whole, scope = self.path / variant, self._finished(), APART
         if not directory.exists():
             return
-        yield from read_records(directory / _FILES[Event], _read_event, None, whole=whole)
+        for event in read_records(
+            directory / _FILES[Event], lambda line: decode(line, AnyEvent), None, whole=whole
+        ):
+            scope = event.scope if isinstance(event, LabOpened) else scope
+            yield event
         yield from merge(
             read_records(
                 directory / _FILES[Sample],
-                lambda line: _read(line, Sample),
+                lambda line: _read_sample(line, scope),
                 lambda one, other: one.t_ns < other.t_ns,
                 whole=whole,
             ),
             read_records(
                 directory / _FILES[Interval],
-                lambda line: _read(line, Interval),
+                _read_interval,
                 lambda one, other: one.end_ns <= other.start_ns,
                 whole=whole,
             ),
@@ -229,15 +232,14 @@ def _naming(path: object) -> Generator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _read(line: bytes, kind: type[_R]) -> _R:
-    record = decode(line, kind)
-    record.check()
-    return record
+def _read_sample(line: bytes, scope: Scope) -> Sample:
+    (sample := decode(line, Sample)).check(scope)
+    return sample
 
 
-def _read_event(line: bytes) -> Event:
-    event: Event = decode(line, AnyEvent)
-    return event
+def _read_interval(line: bytes) -> Interval:
+    (interval := decode(line, Interval)).check()
+    return interval
 
 
 def _instant_ns(record: Record | Damage) -> int:

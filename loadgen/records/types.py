@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from loadgen.records.bounds import Count, Time
 from loadgen.records.events import Event
-from loadgen.tcp import Ending, Failure, Side, State
+from loadgen.records.viewpoints import Scope
+from loadgen.tcp import Ending, Failure, State
 
 SCHEMA_VERSION = 3
 """Version of every file in a run directory; a reader refuses what it does not know."""
@@ -25,55 +26,62 @@ class _Record(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
 
-class SideSample(_Record, frozen=True):
-    """The TCP state of one side at one instant.
+class ViewpointSample(_Record, frozen=True):
+    """The TCP state of one viewpoint at one instant.
 
     `states` counts sockets by state, zeros left out, TIME-WAIT included. `ports_held` counts the
-    client's sockets (TIME-WAIT too) on ephemeral ports; it is 0 for a server. `counters` are the
-    kernel's own, cumulative since the namespace was made, under the kernel's names. `cpu_user_ns`
-    and `cpu_system_ns` are those of the side's processes, cumulative; `workers_cpu_ns` both together
-    of each of them, in the order of the event `processes`, and `workers_wait_ns` the time that each was
-    ready to run and had no core. Empty where they are not known one by one.
+    sockets (TIME-WAIT too) on ephemeral ports; None if they are not counted at this viewpoint. `counters` are
+    the kernel's own, cumulative since the namespace was made, under the kernel's names. `cpu_user_ns`
+    and `cpu_system_ns` are those of the viewpoint's processes, cumulative, None if it has none;
+    `workers_cpu_ns` both together of each of them, in the order of the event `processes`, and
+    `workers_wait_ns` the time that each was ready to run and had no core. Empty where they are not known one
+    by one.
+
+    `full`: TIME-WAIT was counted socket by socket (slow, K20) and not taken from sockstat (K17).
 
     `states_age_ns` is how long before this sample the states were read, TIME-WAIT apart: 0 but where
     reading is dear, because there are many sockets to walk over (`loadgen.observe.paced_dump.DUMP_SHARE`).
     """
 
     states: Mapping[State, Count]
-    ports_held: Count
+    ports_held: Count | None
     counters: Mapping[str, Count]
-    cpu_user_ns: Count
-    cpu_system_ns: Count
+    cpu_user_ns: Count | None
+    cpu_system_ns: Count | None
     workers_cpu_ns: tuple[Count, ...] = ()
     workers_wait_ns: tuple[Count, ...] = ()
     states_age_ns: Count = 0
+    full: bool = False
+
+    @property
+    def cpu_ns(self) -> int | None:
+        """CPU time of its processes; None if it has none."""
+        user_ns, system_ns = self.cpu_user_ns, self.cpu_system_ns
+        return None if user_ns is None or system_ns is None else user_ns + system_ns
 
     def count(self, state: State) -> int:
         return self.states.get(state, 0)
 
 
 class Sample(_Record, frozen=True, tag_field="type", tag="sample"):
-    """Both sides at one instant: `t_ns` is when reading began, `cost_ns` how long it took.
+    """All viewpoints at one instant: `t_ns` is when reading began, `cost_ns` how long it took.
 
     `late` tells that reading began more than half a period after it was due, or that instants before it were
-    missed, which `missed` counts. `full` tells that TIME-WAIT was counted socket by
-    socket (slow, K20) and not taken from sockstat (K17).
-    `softnet_dropped` is host-wide and cumulative (K26).
+    missed, which `missed` counts. `softnet_dropped` is host-wide and cumulative (K26).
     """
 
     t_ns: Time
     cost_ns: Count
     late: bool
-    full: bool
-    sides: Mapping[Side, SideSample]
+    viewpoints: Mapping[str, ViewpointSample]
     softnet_dropped: Count
     missed: Count = 0
 
-    def check(self) -> None:
-        """Raise ValueError for what types alone do not say."""
-        for side in Side:
-            if side not in self.sides:
-                raise ValueError(f"lacks the {side}'s side")
+    def check(self, scope: Scope) -> None:
+        """Raise ValueError if it lacks a viewpoint."""
+        for name in scope.names:
+            if name not in self.viewpoints:
+                raise ValueError(f"lacks the viewpoint {name}")
 
 
 COUNTS = (

@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from loadgen.analysis import caveats
-from loadgen.analysis.audit import AuditLine, audit, audit_sides
+from loadgen.analysis.audit import AuditLine, audit, audit_ends
 from loadgen.analysis.caveats.audit import AUDIT_DIFFERS, AUDIT_INCOMPLETE, NOT_AUDITED
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
@@ -59,11 +59,13 @@ from loadgen.records.events import (
 )
 from loadgen.records.latency import Latency
 from loadgen.records.types import Interval, Record, Sample
+from loadgen.records.viewpoints import APART
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.messages import GapCause
 from tests.made_records import (
     NO_PORT,
+    SHARED,
     STEP,
     TIMEOUT,
     S,
@@ -71,6 +73,7 @@ from tests.made_records import (
     from_samples,
     gap,
     interval,
+    opened,
     sample,
     side,
     variant,
@@ -119,12 +122,9 @@ def found(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -
     fold = Fold(28_232)
     for record in records:
         fold.add(record)
-    kernel, shared, races = fold.kernel(), asked.lab.topology.shared, races_in(asked, fold)
-    lines = (
-        audit_sides(kernel, shared=shared)
-        if fold.counted is None
-        else audit(fold.counted, kernel, shared=shared, races=races)
-    )
+    races = races_in(asked, fold)
+    (leg,) = fold.legs()
+    lines = audit_ends(leg) if fold.counted is None else audit(fold.counted, leg, races)
     return find_caveats(Case(asked, fold, lines if fold.complete else [], races))
 
 
@@ -144,18 +144,21 @@ def resampled(records: Records, change: Callable[[Sample], Sample]) -> Records:
 
 
 def counting(record: Sample, change: Callable[[Mapping[str, int]], Mapping[str, int]]) -> Sample:
-    """The sample with other counters on both sides."""
-    sides = {key: structs.replace(one, counters=change(one.counters)) for key, one in record.sides.items()}
-    return structs.replace(record, sides=sides)
+    """The sample with other counters at all viewpoints."""
+    viewpoints = {
+        key: structs.replace(one, counters=change(one.counters)) for key, one in record.viewpoints.items()
+    }
+    return structs.replace(record, viewpoints=viewpoints)
 
 
 def shared(records: Records, **more: int) -> Records:
     """The same where both sides are in one namespace: at the end, both have the counters of both."""
     both = {"ActiveOpens": 1_000, "TW": 1_000, "PassiveOpens": 1_000, **more}
-    return resampled(
+    changed = resampled(
         records,
         lambda one: counting(one, lambda counters: {**counters, **both}) if one.t_ns == S else one,
     )
+    return [*changed, opened(SHARED)]
 
 
 def test_a_clean_run_leaves_none() -> None:
@@ -827,10 +830,10 @@ def test_queues_that_are_too_short_are_lengthened_where_they_can_be() -> None:
 def test_a_backlog_that_the_kernel_cuts_is_told_and_where_to_raise_the_limit(
     limit: str, capped: bool
 ) -> None:
-    lab = LabOpened(0, {}, {Side.CLIENT: {}, Side.SERVER: {"net.core.somaxconn": limit}})
+    lab = LabOpened(0, {}, {Side.CLIENT: {}, Side.SERVER: {"net.core.somaxconn": limit}}, APART)
     assert kinds([*clean(), lab]) == ({BACKLOG_CAPPED} if capped else set())
     for topology, place in ((CLIENT_CLOSES, "under lab.sysctl"), (HOST, "on the host")):
-        for caveat in found([*(shared(clean()) if topology is HOST else clean()), lab], topology):
+        for caveat in found([lab, *(shared(clean()) if topology is HOST else clean())], topology):
             if caveat.kind == BACKLOG_CAPPED:
                 assert caveat.cause == "server.backlog is 4,096, and net.core.somaxconn limits it to 4,095"
                 assert place in caveat.remedy
@@ -838,7 +841,7 @@ def test_a_backlog_that_the_kernel_cuts_is_told_and_where_to_raise_the_limit(
     # A command listens as it likes.
     nginx = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
     assert found([*clean(), lab], nginx) == []
-    older = LabOpened(0, {}, {Side.CLIENT: {}, Side.SERVER: {}})
+    older = LabOpened(0, {}, {Side.CLIENT: {}, Side.SERVER: {}}, APART)
     assert found([*clean(), older]) == []
 
 

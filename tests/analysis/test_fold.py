@@ -16,7 +16,7 @@ from loadgen.analysis.metric_names import MetricNames
 from loadgen.analysis.metrics import measure
 from loadgen.records.events import LoadEnds
 from loadgen.records.latency import Counts, Distribution, Latency, Tag
-from loadgen.records.types import Interval, Record, Sample
+from loadgen.records.types import Interval, Record
 from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from tests.made_records import (
     NO_PORT,
@@ -260,11 +260,12 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     fast = [interval(index, 1_600, connect_p50_ns=15_000, connecting_ns=1) for index in range(9)]
     slow = [interval(index, 66, connect_p50_ns=600_000, connecting_ns=1) for index in range(9, 30)]
     worker = side(workers=[(0, 0)])
-    samples: list[Sample] = [sample(index * STEP, worker, worker) for index in range(-1, 32)]
+    viewpoints = dict.fromkeys(("client", "server"), worker)
+    samples = [replace(sample(index * STEP), viewpoints=viewpoints) for index in range(-1, 32)]
     latencies = [latency(tag, 5_000) for tag in Tag]
     gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
     metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, *ended(3 * S)]))
-    counters = samples[0].sides[Side.CLIENT].counters
+    counters = samples[0].viewpoints[Side.CLIENT].counters
     listed = [name for name in MetricNames(counters) if not name.startswith("errors.")]
     assert listed == [name for name in metrics if not name.startswith("errors.")]
     assert len(listed) == len(set(listed))

@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from loadgen.analysis.kernel_counts import KernelCounts
 from loadgen.records.types import Interval, Sample
+from loadgen.records.viewpoints import APART, Scope
 from loadgen.tcp import Ending, Side, State
 from loadgen.wire.codec import decode, encode
-from tests.made_records import STEP, S, sample, side
+from tests.made_records import SHARED, STEP, S, sample, side
 
 MS = 1_000_000
 
@@ -20,8 +21,8 @@ def at(t_ns: int, opened: int, waiting: int = 0, **more: int) -> Sample:
     return sample(t_ns, client)
 
 
-def intervals(samples: Sequence[Sample], every_ns: int = STEP) -> list[Interval]:
-    counts = KernelCounts(every_ns)
+def intervals(samples: Sequence[Sample], every_ns: int = STEP, scope: Scope = APART) -> list[Interval]:
+    counts = KernelCounts(every_ns, scope)
     made = [counts.add(one) for one in samples]
     return [one for one in (*made, counts.rest()) if one is not None]
 
@@ -58,8 +59,8 @@ def test_established_is_what_neither_waits_nor_failed() -> None:
 def test_states_of_an_earlier_sample_end_no_interval() -> None:
     # 300 SYNs that wait, and then fail, would else have been connections for a while, and for good.
     stale = at(2 * STEP, 1_300)
-    client = replace(stale.sides[Side.CLIENT], states_age_ns=STEP)
-    stale = replace(stale, sides={**stale.sides, Side.CLIENT: client})
+    client = replace(stale.viewpoints[Side.CLIENT], states_age_ns=STEP)
+    stale = replace(stale, viewpoints={**stale.viewpoints, Side.CLIENT: client})
     found = intervals([at(-STEP, 0), at(STEP, 1_000), stale, at(3 * STEP, 1_300, AttemptFails=300)])
     assert [(one.end_ns, one.connected) for one in found] == [(STEP, 1_000), (3 * STEP, 0)]
 
@@ -83,8 +84,8 @@ def test_closes_are_told_by_the_side_that_made_them() -> None:
 
 def test_in_one_namespace_nothing_tells_whose_close_it_was() -> None:
     both = side(counters={"ActiveOpens": 5, "PassiveOpens": 5, "TW": 5})
-    samples = [sample(-STEP, full=True), sample(STEP, both, both, full=True)]
-    (found,) = intervals(samples)
+    samples = [sample(-STEP), sample(STEP, both, both)]
+    (found,) = intervals(samples, scope=SHARED)
     assert (found.connected, found.closes) == (5, None)
 
 

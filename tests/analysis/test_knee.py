@@ -140,8 +140,8 @@ def test_where_nobody_timed_connect_the_kernels_time_for_each_connection_tells(
     samples: list[Sample] = []
     for one in run.samples():
         spent_ns = one.t_ns if grows else round(30_000 * run.ports_at(one.t_ns))
-        client = structs.replace(one.sides[Side.CLIENT], cpu_system_ns=max(spent_ns, 0))
-        samples.append(structs.replace(one, sides={**one.sides, Side.CLIENT: client}))
+        client = structs.replace(one.viewpoints[Side.CLIENT], cpu_system_ns=max(spent_ns, 0))
+        samples.append(structs.replace(one, viewpoints={**one.viewpoints, Side.CLIENT: client}))
     result = knee(loads, samples)
     assert (result is not None) is known
     if result is not None:

@@ -32,6 +32,7 @@ from servers.lines import Line
 from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
 from tests.drivers.forks import Forks
+from tests.made_records import ends
 from tests.peers import need
 
 LIMIT_S = 30
@@ -248,7 +249,7 @@ class Bench:
             yield loads
         assert missing(kernel) == []
         together = Driven((), tuple(each for load in loads for each in load.intervals), ())
-        assert [line for line in audit(together.counted, kernel, shared=False) if not line.exact] == []
+        assert [line for line in audit(together.counted, ends(kernel, shared=False)) if not line.exact] == []
 
     @asynccontextmanager
     async def serving(

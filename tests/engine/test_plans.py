@@ -22,11 +22,12 @@ from loadgen.model.predict import predict
 from loadgen.model.situation import TIME_WAIT_S, Situation, situation
 from loadgen.observe import sampler
 from loadgen.programs.plan import Plan as CommandPlan
+from loadgen.records.viewpoints import Viewpoint
 from loadgen.scenario.choices import Driver
 from loadgen.scenario.document import Variant
 from loadgen.scenario.model import Model
 from loadgen.scenario.read import load_scenario
-from loadgen.tcp import Ending, Side
+from loadgen.tcp import Ending
 from loadgen.wire.codec import decode, encode
 from servers.plan import Plan as ServerPlan
 
@@ -120,11 +121,11 @@ def planned(asked: Variant) -> Plans:
     """All plans, in a lab that stands only on paper."""
     spec = plans.lab_spec(asked)
     lab = Lab(
-        addresses={side: stand.addresses for side, stand in spec.sides.items()},
-        sysctls={side: {} for side in Side},
+        spec,
+        settings={node.name: {} for node in spec.nodes},
         notes=(),
         user=3,
-        networks={Side.CLIENT: 4, Side.SERVER: 5},
+        nodes={node.name: number for number, node in enumerate(spec.nodes, 4)},
     )
     return Plans(
         spec,
@@ -179,15 +180,15 @@ def test_a_plain_scenario_in_full(tmp_path: Path) -> None:
     plan = planned(variant(tmp_path))
     assert plan.driver.sources == ("198.18.0.1",)
     assert plan.driver.destinations == plan.server.hosts == ("198.19.0.1",)
-    assert plan.driver.port == plan.server.port == plan.sampler.port == 8080
+    assert plan.driver.port == plan.server.port == 8080
     assert plan.driver.loop == ClosedLoop(64)
     assert (plan.driver.duration_ns, plan.driver.interval_ns) == (10_000_000_000, 100_000_000)
-    assert plan.lab.nodes[0].ports == plan.sampler.ports == (32768, 60999)
-    assert (plan.sampler.shared, plan.sampler.user, plan.sampler.networks) == (
-        False,
-        3,
-        {Side.CLIENT: 4, Side.SERVER: 5},
+    assert plan.lab.nodes[0].ports == (32768, 60999)
+    assert plan.sampler.viewpoints == (
+        Viewpoint("client", "client", ports=(32768, 60999)),
+        Viewpoint("server", "server"),
     )
+    assert (plan.sampler.user, plan.sampler.networks) == (3, {"client": 4, "server": 5})
     behaviour = plan.server.behaviour
     assert (behaviour.ending, behaviour.requests) == (Ending.SERVER_FIN, 1)
     assert (plan.driver.ending, plan.driver.requests) == (Ending.SERVER_FIN, 1)

@@ -22,6 +22,7 @@ from msgspec import structs
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.records.events import AcceptFailed, LabOpened
 from loadgen.records.types import Interval, Record, Sample
+from loadgen.records.viewpoints import APART
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from loadgen.text.numbers import count, duration, rate, seconds, si, significant
 from plots.columns import Columns, Floats, columns_of
@@ -172,7 +173,7 @@ def test_a_command_beside_a_driver_has_no_line_of_exchanges() -> None:
 
 def test_a_side_that_was_not_sampled_is_absent_and_not_zero() -> None:
     both = sample(0, {State.TIME_WAIT: 7}, {State.ESTABLISHED: 2}, 7)
-    server_only = Sample(S, 1, False, False, {Side.SERVER: both.sides[Side.SERVER]}, 0)
+    server_only = Sample(S, 1, False, {Side.SERVER: both.viewpoints[Side.SERVER]}, 0)
     sockets = columns_of([both, server_only]).sockets
     assert sockets.counts[Side.CLIENT][State.TIME_WAIT].tolist() == pytest.approx([7, np.nan], nan_ok=True)
     assert sockets.counts[Side.SERVER][State.TIME_WAIT].tolist() == [0, 0]
@@ -384,9 +385,9 @@ def test_states_that_were_not_read_anew_are_told_with_their_age() -> None:
         records = [
             structs.replace(
                 each,
-                sides={
+                viewpoints={
                     side: structs.replace(row, states_age_ns=states_age_ns)
-                    for side, row in each.sides.items()
+                    for side, row in each.viewpoints.items()
                 },
             )
             if isinstance(each, Sample)
@@ -420,7 +421,7 @@ def test_exchanges_get_a_line_where_they_are_another_rate() -> None:
 
 
 def test_a_silent_overflow_of_the_bucket_limit_is_drawn() -> None:
-    lab = LabOpened(0, {}, {Side.SERVER: {"net.ipv4.tcp_max_tw_buckets": "8192"}})
+    lab = LabOpened(0, {}, {Side.SERVER: {"net.ipv4.tcp_max_tw_buckets": "8192"}}, APART)
     waiting = [sample(t * S, {}, {State.TIME_WAIT: min(4000 * t, 8192)}, 0) for t in range(5)]
     figure = timeline(*told(Story([lab, *waiting])))
     assert "tcp_max_tw_buckets, 8,192" in words(figure)
@@ -660,7 +661,8 @@ UGLY: dict[str, list[Record]] = {
     "only before": [sample(-S, {}, {}, 0), driven(-S, -S // 2, connected=5)],
     "many events": [*FULL, *(AcceptFailed(t * S // 10, 7, "EMFILE") for t in range(30))],
     "one side": [
-        structs.replace(at(t * S, NONE), sides={Side.SERVER: NONE.sides[Side.SERVER]}) for t in range(3)
+        structs.replace(at(t * S, NONE), viewpoints={Side.SERVER: NONE.viewpoints[Side.SERVER]})
+        for t in range(3)
     ],
 }
 

@@ -39,7 +39,7 @@ from loadgen.records.types import (
     Interval,
     Record,
     Sample,
-    SideSample,
+    ViewpointSample,
 )
 from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.codec import convert, decode, encode
@@ -47,7 +47,7 @@ from loadgen.wire.messages import GapCause
 from loadgen.wire.served import Served
 from tests.made_records import made_info
 
-SIDE = SideSample(
+SIDE = ViewpointSample(
     states={State.TIME_WAIT: 28_000, State.SYN_SENT: 2},
     ports_held=28_002,
     counters={"ActiveOpens": 28_002, "TWRecycled": 0},
@@ -58,8 +58,7 @@ SAMPLE = Sample(
     t_ns=-200_000_000,
     cost_ns=40_000,
     late=True,
-    full=False,
-    sides={Side.CLIENT: SIDE, Side.SERVER: SideSample({}, 0, {}, 0, 0)},
+    viewpoints={Side.CLIENT: SIDE, Side.SERVER: ViewpointSample({}, None, {}, 0, 0)},
     softnet_dropped=3,
 )
 INTERVAL = Interval(
@@ -92,13 +91,17 @@ times = st.integers(-EXACT, EXACT)
 counts = st.dictionaries(st.text(), numbers)
 failures = st.builds(Failure, st.sampled_from(Phase), st.text(min_size=1))
 side_samples = st.builds(
-    SideSample, st.dictionaries(st.sampled_from(State), numbers), numbers, counts, numbers, numbers
+    ViewpointSample,
+    st.dictionaries(st.sampled_from(State), numbers),
+    st.none() | numbers,
+    counts,
+    numbers,
+    numbers,
 )
 samples = st.builds(
     Sample,
     times,
     numbers,
-    st.booleans(),
     st.booleans(),
     st.fixed_dictionaries(dict.fromkeys(Side, side_samples)),
     numbers,
@@ -211,7 +214,7 @@ def test_a_killed_run_reads_up_to_its_last_whole_line(tmp_path: Path, file: str)
 
 BROKEN = [
     *("", "{", "not json", "null", "7", "[]", "{}", '{"t_ns":5}', "\xff", "[" * 100_000, '{"a":' * 100_000),
-    *('{"sides":[]}', '{"sides":{"client":[]}}', '{"sides":{"elsewhere":{}}}'),
+    *('{"viewpoints":[]}', '{"viewpoints":{"client":[]}}', '{"viewpoints":{"elsewhere":{}}}'),
     *('{"closes":[],"errors":[]}', '{"closes":{},"errors":{"sleep:NONE":1},"start_ns":1,"end_ns":2}'),
     *("Tag=connect,0", "Tag=sleep,0.000,1.000,1.000,HISTFA", "Tag=connect,nan,1.000,1.000,HISTFA"),
     "x" * (2 * LONGEST_LINE),
@@ -255,8 +258,16 @@ OTHER_VALUES = (
 
 
 @pytest.mark.parametrize("text", OTHER_VALUES, ids=lambda text: text[:20])
-@pytest.mark.parametrize("key", ["cost_ns", "ports_held", "TIME-WAIT", "ActiveOpens", "cpu_user_ns"])
+@pytest.mark.parametrize("key", ["cost_ns", "TIME-WAIT", "ActiveOpens"])
 def test_a_count_of_a_sample_is_a_whole_number(key: str, text: str) -> None:
+    _refused(SAMPLE, key, text)
+
+
+@pytest.mark.parametrize(
+    "text", [text for text in OTHER_VALUES if text != "null"], ids=lambda text: text[:20]
+)
+@pytest.mark.parametrize("key", ["ports_held", "cpu_user_ns"])
+def test_a_count_that_not_every_viewpoint_has_is_a_whole_number_or_absent(key: str, text: str) -> None:
     _refused(SAMPLE, key, text)
 
 
@@ -310,7 +321,7 @@ def test_unknown_keys_and_missing_ones_are_refused(record: Record) -> None:
 
 def test_a_sample_of_one_side_is_refused(tmp_path: Path) -> None:
     run = written(
-        tmp_path, structs.replace(SAMPLE, sides={Side.SERVER: SIDE}), structs.replace(SAMPLE, t_ns=9)
+        tmp_path, structs.replace(SAMPLE, viewpoints={Side.SERVER: SIDE}), structs.replace(SAMPLE, t_ns=9)
     )
     (damage,) = [one for one in run.records("main") if isinstance(one, Damage)]
     assert damage.place == "samples.jsonl:1"

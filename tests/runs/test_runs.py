@@ -369,7 +369,7 @@ variants:
             "client": [cores[number % len(cores)] for number in range(3)],
             "server": [cores[-1 - number % len(cores)] for number in range(2)],
         }
-        sides = lines(path / name / "samples.jsonl")[-1]["sides"]
+        sides = lines(path / name / "samples.jsonl")[-1]["viewpoints"]
         assert [len(sides[side]["workers_cpu_ns"]) for side in ("client", "server")] == [3, 2]
     assert 0 < max(interval["in_flight"] for interval in lines(path / "closed" / "intervals.jsonl")) <= 7
     # The schedule is the one of a single worker: no arrival is missing and none comes twice.

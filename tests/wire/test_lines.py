@@ -15,7 +15,6 @@ from loadgen.drivers.channel import Reporter
 from loadgen.drivers.plan import ClosedLoop
 from loadgen.drivers.tally import Tally
 from loadgen.observe import sampler
-from loadgen.tcp import Side
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import Message
 from loadgen.wire.pulse import HELD_UP_NS, Pulse, Span
@@ -111,7 +110,7 @@ def test_a_worker_that_is_not_read_merges_its_intervals_and_loses_no_count(pipe:
 
 def test_a_sampler_that_is_not_read_drops_samples_and_counts_them(pipe: Pipe) -> None:
     lines = Lines(pipe.writer, most_bytes=4096)
-    plan = sampler.Plan(80, (1, 2), False, STEP, 0, dict.fromkeys(Side, 0))
+    plan = sampler.Plan((), STEP, 0, {})
     reporter = sampler.Reporter(lines, plan, 0)
     for index in range(200):
         one = structs.replace(sample(index * STEP), missed=2 if index == 150 else 0)
