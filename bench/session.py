@@ -119,9 +119,10 @@ class Session:
     def _take(self, record: Record | Latency) -> None:
         match record:
             case Interval():
-                self.exchanges += record.exchanges
-                self.errors += sum(record.errors.values())
-                self.dropped += record.dropped
+                # A command's are not measured: its own report has its count.
+                self.exchanges += record.exchanges or 0
+                self.errors += sum((record.errors or {}).values())
+                self.dropped += record.dropped or 0
             case Latency() if record.tag is Tag.START:
                 self.starts.add(record)
             case _:

@@ -1,4 +1,4 @@
-"""The vocabulary of connection churn: states, sides, who closes, and how a try to connect can end.
+"""The vocabulary of connection churn: states, sides, endings, and how a try to connect can end.
 
 No I/O happens here and nothing here knows a kernel number (those are in `loadgen.kernel.sock_diag`).
 Names are those of RFC 9293.
@@ -36,18 +36,35 @@ class Side(StrEnum):
     SERVER = "server"
 
 
-class Closer(StrEnum):
-    """The side that closes first: the active closer, which a FIN leaves in TIME-WAIT (K1)."""
-
-    CLIENT = "client"
-    SERVER = "server"
-
-
-class CloseMethod(StrEnum):
+class How(StrEnum):
     """How the closer ends the connection: an orderly FIN, or an abortive RST (SO_LINGER {1, 0}, K4)."""
 
     FIN = "fin"
     RST = "rst"
+
+
+class Ending(StrEnum):
+    """The end of an established connection: the side that closed first, and how.
+
+    That side is the active closer, which a FIN leaves in TIME-WAIT (K1).
+    """
+
+    CLIENT_FIN = "client_fin"
+    CLIENT_RST = "client_rst"
+    SERVER_FIN = "server_fin"
+    SERVER_RST = "server_rst"
+
+    @classmethod
+    def of(cls, side: Side, how: How) -> Self:
+        return cls(f"{side}_{how}")
+
+    @property
+    def side(self) -> Side:
+        return Side(self.partition("_")[0])
+
+    @property
+    def how(self) -> How:
+        return How(self.partition("_")[2])
 
 
 class Phase(StrEnum):

@@ -77,9 +77,9 @@ def intervals_reduced(rows: Sequence[Interval]) -> list[Interval]:
     kept = {whole[connected.index(min(connected))], whole[connected.index(max(connected))]}
     peaks: list[float]
     for peaks in (
-        [rows[index].exchanges / lengths_ns[index] for index in whole],
+        [(rows[index].exchanges or 0) / lengths_ns[index] for index in whole],
         [float(rows[index].connect_p99_ns or 0) for index in whole],
-        [sum(rows[index].errors.values()) / lengths_ns[index] for index in whole],
+        [sum((rows[index].errors or {}).values()) / lengths_ns[index] for index in whole],
     ):
         if highest := max(peaks):
             kept.add(whole[peaks.index(highest)])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from loadgen.records.events import Event, Gap, LabOpened, LoadEnds
 from loadgen.records.gaps import SAMPLER, gaps_of, hidden, of_load
-from loadgen.records.types import Interval, Sample
+from loadgen.records.types import Interval, Sample, together
 from loadgen.tcp import Failure, Fault, Side, State
 from plots.buckets import Buckets, intervals_reduced, middle_ns, samples_reduced
 from plots.sockets import Floats, Sockets
@@ -27,7 +27,7 @@ ROUNDING_S = 1e-6
 class Rates:
     """The driver's intervals, shape (n,) each: counts over the interval's real length.
 
-    If a command drives, requests and attempts are not counted: they are nan.
+    If a command drives, requests and attempts are not measured: they are nan, and `errors` are None.
 
     `t_s` is the middle of an interval and `length_s` its length; `observed` is false if a gap of the load
     touches it: then its counts are right, and its rates mean nothing. `errors` are per second by
@@ -44,14 +44,14 @@ class Rates:
     exchanges: Floats
     connect_p50_s: Floats
     connect_p99_s: Floats
-    errors: Mapping[str, Floats]
+    errors: Mapping[str, Floats] | None
     cut: int
     bucket_s: float = 0.0
     """The span of a bucket if the run is too long for a row per interval, else 0."""
 
     @property
-    def by_kernel(self) -> bool:
-        """Whether a command drove."""
+    def from_samples(self) -> bool:
+        """Whether the intervals were made from samples: no driver counted attempts, or timed connect()."""
         return bool(np.isnan(self.attempts).any())
 
     def total(self, rate: Floats) -> float:
@@ -85,7 +85,7 @@ class Columns:
     @property
     def load_gaps(self) -> list[Gap]:
         """Those that hide what the load did; those of the sampler hide the sockets."""
-        return of_load(self.gaps, by_kernel=self.rates.by_kernel)
+        return of_load(self.gaps, from_samples=self.rates.from_samples)
 
     @property
     def sampler_gaps(self) -> list[Gap]:
@@ -123,7 +123,7 @@ class Gathering:
         match record:
             case Interval():
                 self._cut += sum(
-                    count for failure, count in record.errors.items() if failure.kind == Fault.CUT
+                    count for failure, count in (record.errors or {}).items() if failure.kind == Fault.CUT
                 )
                 # An interval of no length has no rate, whatever it counted.
                 if record.end_ns > record.start_ns:
@@ -171,28 +171,34 @@ def _rates(kept: list[Interval], gaps: Sequence[Gap]) -> Rates:
     def rate(counts: Iterable[float]) -> Floats:
         return _floats(counts) / length_s
 
-    hiding = of_load(gaps, by_kernel=any(interval.by_kernel for interval in kept))
-    totals: dict[Failure, int] = {}
-    for interval in kept:
-        for failure, count in interval.errors.items():
-            if count and failure.kind != Fault.CUT:
-                totals[failure] = totals.get(failure, 0) + count
+    hiding = of_load(gaps, from_samples=any(interval.from_samples for interval in kept))
     return Rates(
         t_s=(start_s + end_s) / 2,
         length_s=length_s,
         observed=~np.array(hidden(kept, hiding), np.bool_),
-        offered=rate(np.nan if interval.by_kernel else interval.offered for interval in kept),
-        attempts=rate(np.nan if interval.by_kernel else interval.attempts for interval in kept),
+        offered=rate(_known(interval.offered) for interval in kept),
+        attempts=rate(_known(interval.attempts) for interval in kept),
         connected=rate(interval.connected for interval in kept),
-        exchanges=rate(np.nan if interval.by_kernel else interval.exchanges for interval in kept),
+        exchanges=rate(_known(interval.exchanges) for interval in kept),
         connect_p50_s=_seconds(interval.connect_p50_ns for interval in kept),
         connect_p99_s=_seconds(interval.connect_p99_ns for interval in kept),
-        errors={
-            str(failure): rate(interval.errors.get(failure, 0) for interval in kept)
-            for failure in sorted(totals, key=lambda failure: (-totals[failure], str(failure)))
-        },
+        errors=_errors([interval.errors for interval in kept], length_s),
         cut=0,
     )
+
+
+def _errors(kept: Sequence[Mapping[Failure, int] | None], length_s: Floats) -> Mapping[str, Floats] | None:
+    """Errors per second by `phase:kind`, the most frequent first; None if they were not measured."""
+    known = [errors for errors in kept if errors is not None]
+    if len(known) < len(kept):
+        return None
+    totals: Counter[Failure] = Counter()
+    for errors in known:
+        totals.update({failure: count for failure, count in errors.items() if failure.kind != Fault.CUT})
+    return {
+        str(failure): _floats(errors.get(failure, 0) for errors in known) / length_s
+        for failure in sorted(+totals, key=lambda failure: (-totals[failure], str(failure)))
+    }
 
 
 def _joined(intervals: list[Interval]) -> list[Interval]:
@@ -203,13 +209,9 @@ def _joined(intervals: list[Interval]) -> list[Interval]:
     if last.end_ns - last.start_ns >= (before.end_ns - before.start_ns) / 2:
         return intervals
     both = structs.replace(
-        before,
-        end_ns=last.end_ns,
-        offered=before.offered + last.offered,
-        attempts=before.attempts + last.attempts,
-        connected=before.connected + last.connected,
-        exchanges=before.exchanges + last.exchanges,
-        errors=Counter(before.errors) + Counter(last.errors),
+        together([before, last], before.start_ns, last.end_ns),
+        connect_p50_ns=before.connect_p50_ns,
+        connect_p99_ns=before.connect_p99_ns,
     )
     return [*rest, both]
 
@@ -253,6 +255,10 @@ def _sysctls(events: list[Event]) -> dict[Side, dict[str, str]]:
 
 def _floats(values: Iterable[float]) -> Floats:
     return np.fromiter(values, dtype=np.float64)
+
+
+def _known(count: int | None) -> float:
+    return np.nan if count is None else count
 
 
 def _seconds(values_ns: Iterable[int | None]) -> Floats:

@@ -126,8 +126,8 @@ def _scale(variants: Sequence[Variant]) -> Scale:
     exchanges = any(differ(columns.rates.connected, columns.rates.exchanges) for columns in drawn)
     rates = [columns.rates.connected for columns in drawn]
     # A command reports no exchanges.
-    counted = [columns.rates.exchanges for columns in drawn if not columns.rates.by_kernel]
-    rates += counted if exchanges else []
+    measured = [columns.rates.exchanges for columns in drawn if not columns.rates.from_samples]
+    rates += measured if exchanges else []
     means = [float(rate.mean()) for rate in rates if rate.any()]
     log = bool(means) and max(means) > WIDE * min(means)
     peaks = [columns.sockets.peak(side, State.TIME_WAIT) for columns in drawn for side in Side]

@@ -1,19 +1,19 @@
-"""How a server treats its connections: who closes first, after what, and how."""
+"""How a server treats its connections: which side closes first, after what, and how."""
 
 from msgspec import Struct
 
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending
 
 
 class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     """How a server treats its connections.
 
-    closer           who closes first. The client: the server never does, whatever the HTTP version and
-                     the Connection header say, but for idle_timeout_ns, malformed requests and its own
-                     shutdown. The server: after `requests` exchanges, or sooner where HTTP says so.
-    requests         exchanges on one connection after which the server closes, where it is the closer
-    close            how it closes. A FIN leaves together with the last byte of the response. A RST would
-                     destroy that byte and follows it: a client that closes at once may then be first.
+    ending           which side closes first, and how. The client: the server never does, whatever the HTTP
+                     version and the Connection header say, but for idle_timeout_ns, malformed requests and
+                     its own shutdown. The server: after `requests` exchanges, or sooner if HTTP says so. Its
+                     FIN leaves together with the last byte of the response. A RST would destroy that byte
+                     and follows it: a client that closes at once may then be first.
+    requests         exchanges on one connection after which the server closes, if it is the closer
     delay_ns         before each response; the event loop keeps it to the millisecond
     idle_timeout_ns  a connection without a request for that long is closed by the server, whoever is
                      the closer; within a tenth of it. 0: never
@@ -22,9 +22,8 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     Raises ValueError for a number out of range.
     """
 
-    closer: Closer
+    ending: Ending
     requests: int
-    close: CloseMethod
     delay_ns: int = 0
     idle_timeout_ns: int = 0
     response_size: int = 64

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 
-from loadgen.tcp import CloseMethod
+from loadgen.tcp import How
 from servers.behaviour import Behaviour
 from servers.lines import Served
 from servers.request import Memo, Message, RequestReader
@@ -63,7 +63,7 @@ class Service:
         self.idle_s = self.behaviour.idle_timeout_ns / 1e9
         self.writer = Writer(self.behaviour.response_size)
         self.replies = Replies(self.behaviour)
-        self.by_fin = self.behaviour.close is CloseMethod.FIN
+        self.by_fin = self.behaviour.ending.how is How.FIN
 
     def stop(self) -> None:
         """Close what is idle; the others close after their response in hand."""

@@ -7,7 +7,7 @@ from math import inf
 from time import time
 from typing import NamedTuple
 
-from loadgen.tcp import Closer
+from loadgen.tcp import Side
 from servers.behaviour import Behaviour
 from servers.request import Malformed, Message
 
@@ -62,7 +62,7 @@ class Replies:
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
-        self._server_closes = behaviour.closer is Closer.SERVER
+        self._server_closes = behaviour.ending.side is Side.SERVER
         self._requests = behaviour.requests if self._server_closes else inf
         self._known = lru_cache(REPLIES)(self._reply)
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loadgen.records.events import BothWays, Event, Gap, LoadEnds, SampleCheck, Settled
-from loadgen.records.types import Closes, Interval, Sample, SideSample
+from loadgen.records.types import COUNTS, Interval, Sample, SideSample
 from loadgen.scenario.document import Variant
-from loadgen.tcp import Failure, Fault, Phase, Side, State
+from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.messages import GapCause
 
 S = 1_000_000_000
@@ -51,14 +51,26 @@ def sample(
     return Sample(t_ns=t_ns, sides={Side.CLIENT: client or side(), Side.SERVER: server or side()}, **values)
 
 
+def driven(start_ns: int, end_ns: int, **counted: Any) -> Interval:
+    """An interval as a driver has counted it: nothing but these."""
+    values: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), "in_flight": 0, "closes": {}, "errors": {}}
+    return Interval(start_ns, end_ns, **{**values, **counted})
+
+
+def from_samples(one: Interval) -> Interval:
+    """The same interval as samples show it, if a command has made the load."""
+    kernels = ("opened", "connected", "in_flight", "closes")
+    return Interval(one.start_ns, one.end_ns, **{name: getattr(one, name) for name in kernels})
+
+
 def interval(index: int, connected: int = 0, **told: Any) -> Interval:
     """The interval of 100 ms that begins at `index` of them, with `connected` connections of one exchange."""
     values: dict[str, Any] = {
         **dict.fromkeys(("offered", "started", "attempts", "opened", "exchanges", "succeeded"), connected),
-        "closes": Closes(client_fin=connected),
+        "closes": {Ending.CLIENT_FIN: connected},
         **told,
     }
-    return Interval(index * STEP, (index + 1) * STEP, connected=connected, **values)
+    return driven(index * STEP, (index + 1) * STEP, connected=connected, **values)
 
 
 def gap(what: str, start_ns: int, end_ns: int, cause: GapCause = GapCause.HELD_UP) -> Gap:

@@ -22,6 +22,7 @@ from loadgen.wire.codec import plain
 from plots.columns import Columns, columns_of
 from plots.facts import Facts, facts_of, run_of
 from plots.figures import draw
+from tests.made_records import driven
 
 S = 1_000_000_000
 PORTS, KNEE = 28_232, 14_116
@@ -94,7 +95,7 @@ def client_closes(duration_s: float = 25.0, ends: bool = True) -> Story:
         fast = held < KNEE
         p50 = 90_000 if fast else 1_450_000
         records.append(
-            Interval(
+            driven(
                 t_ns,
                 t_ns + step,
                 offered=done + failed,
@@ -142,7 +143,7 @@ def server_closes(duration_s: float = 25.0, per_s: int = 20_100) -> Story:
         if loaded:
             n = round(per_s / 10 * noise.normal(1, 0.03))
             records.append(
-                Interval(
+                driven(
                     t_ns,
                     t_ns + step,
                     offered=n,
@@ -157,7 +158,7 @@ def server_closes(duration_s: float = 25.0, per_s: int = 20_100) -> Story:
                     connect_p99_ns=round(310_000 * noise.normal(1, 0.1)),
                 )
             )
-    cut = Interval(
+    cut = driven(
         round(duration_s * S), round((duration_s + 0.05) * S), errors={Failure(Phase.RECEIVE, Fault.CUT): 64}
     )
     connection = {"http": "1.0", "requests": 1, "closer": "server", "close": "fin"}
@@ -178,7 +179,7 @@ def kept(closer: str, duration_s: float = 25.0) -> Story:
         if 0 <= t_ns < duration_s * S:
             n = round(38 * noise.normal(1, 0.1))
             records.append(
-                Interval(
+                driven(
                     t_ns,
                     t_ns + step,
                     offered=100 * n,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase, Side, State
+from loadgen.tcp import Ending, Failure, Fault, How, Phase, Side, State
 
 
 def test_there_are_the_eleven_states_of_the_rfc() -> None:
@@ -15,9 +15,9 @@ def test_there_are_the_eleven_states_of_the_rfc() -> None:
     assert len({state.key for state in State}) == len(State)
 
 
-def test_a_closer_is_a_side() -> None:
-    assert [Side(closer) for closer in Closer] == list(Side)
-    assert [str(method) for method in CloseMethod] == ["fin", "rst"]
+def test_an_ending_is_whose_act_it_was_and_how() -> None:
+    assert [Ending.of(side, how) for side in Side for how in How] == list(Ending)
+    assert [(ending.side, ending.how) for ending in Ending] == [(side, how) for side in Side for how in How]
 
 
 @pytest.mark.parametrize("phase", Phase)

@@ -21,7 +21,7 @@ from loadgen.analysis.counts import (
     sum_of,
 )
 from loadgen.analysis.races import NO_RACES, Races
-from loadgen.tcp import Side
+from loadgen.tcp import Ending, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,13 @@ def audit(
     races: Races = NO_RACES,
 ) -> list[AuditLine]:
     """All comparisons that can be made. `kernel` holds each side's counters, less those of the baseline."""
-    client, server, closes = kernel[Side.CLIENT], kernel[Side.SERVER], counted.closes
+    client, server = kernel[Side.CLIENT], kernel[Side.SERVER]
+    client_fin, client_rst, server_fin, server_rst = (counted.closes[ending] for ending in Ending)
     lines = [
         AuditLine("attempts, one outcome each", "outcomes", counted.attempts, counted.outcomes),
-        AuditLine("connections, one close each", "closes", counted.connected, closes.total),
+        AuditLine("connections, one close each", "closes", counted.connected, counted.closes.total()),
     ]
-    fins, resets = closes.client_fin + closes.server_fin, closes.client_rst + closes.server_rst
+    fins, resets = client_fin + server_fin, client_rst + server_rst
     unmet = races.refused - races.resets - races.unaccepted
     if shared:
         # A reset connection is counted at each of its ends, and both are here.
@@ -68,7 +69,7 @@ def audit(
                 "closed by RST, both ends",
                 "",
                 RESETS,
-                2 * resets + closes.server_fin_reset,
+                2 * resets + counted.server_fin_reset,
                 client,
                 unmet,
             ),
@@ -81,7 +82,7 @@ def audit(
             "closed by the client, FIN",
             "client ",
             ACTIVE_CLOSES,
-            closes.client_fin,
+            client_fin,
             client,
             -races.behind - races.lost,
         ),
@@ -89,12 +90,12 @@ def audit(
             "closed by the server, FIN",
             "server ",
             ACTIVE_CLOSES,
-            closes.server_fin,
+            server_fin,
             server,
             races.fins - races.late,
         ),
         # A RST after the server's FIN meets the client in CLOSE-WAIT, which counts it; the server has ended.
-        *_line("closed by RST", "client ", RESETS, resets + closes.server_fin_reset, client),
+        *_line("closed by RST", "client ", RESETS, resets + counted.server_fin_reset, client),
         *_line("closed by RST", "server ", RESETS, resets, server, unmet),
     ]
 

@@ -1,9 +1,10 @@
 """What is counted over a variant: the driver's totals, and the names of the kernel's counters beside them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from loadgen.records.types import Closes
+from loadgen.tcp import Ending
 
 OPENED = ("ActiveOpens",)
 FAILED = ("AttemptFails",)
@@ -22,14 +23,15 @@ OVERFLOWS = "ListenOverflows"
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the driver counted over a whole variant."""
+    """What the driver counted over a whole variant: fields of `Interval`, and attempts that failed."""
 
     attempts: int = 0
     opened: int = 0
     connected: int = 0
     succeeded: int = 0
     failed: int = 0
-    closes: Closes = field(default_factory=Closes)
+    closes: Counter[Ending] = field(default_factory=Counter[Ending])
+    server_fin_reset: int = 0
 
     @property
     def outcomes(self) -> int:

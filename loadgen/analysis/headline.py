@@ -3,9 +3,10 @@
 Pure functions of the metrics.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
-from loadgen.tcp import CloseMethod, Closer, Fault, Side
+from loadgen.tcp import Ending, Fault, How, Side
 from loadgen.text.numbers import count, rate, seconds, significant
 
 FEW_FAILED = 0.01
@@ -99,12 +100,13 @@ def _closers(metrics: Mapping[str, float]) -> list[str]:
     The scenario does not decide it: timeouts of either side close connections too, and a command did not read
     it.
     """
-    ended = {
-        closer: sum(metrics.get(f"closes.{closer}_{close}", 0) for close in CloseMethod) for closer in Closer
-    }
-    match sorted((closer for closer in Closer if ended[closer]), key=lambda one: ended[one], reverse=True):
+    ended = Counter[Side]()
+    for ending in Ending:
+        ended[ending.side] += int(metrics.get(f"closes.{ending}", 0))
+    match [side for side, number in ended.most_common() if number]:
         case [closer]:
-            return [f"the {closer} closes first" + ("" if metrics.get(f"closes.{closer}_fin") else " by RST")]
+            by_fin = metrics.get(f"closes.{Ending.of(closer, How.FIN)}")
+            return [f"the {closer} closes first" + ("" if by_fin else " by RST")]
         case [closer, other]:
             most, fewer = count(ended[closer]), count(ended[other])
             return [f"the {closer} closes {most} connections first, the {other} {fewer}"]

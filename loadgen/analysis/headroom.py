@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from loadgen.analysis.knee import LEAST_SLOWING, out_of_ports
 from loadgen.analysis.spread import Spread
 from loadgen.analysis.window import LASTING, Window
-from loadgen.records.types import Interval, Sample
+from loadgen.records.types import Interval, Sample, added
 from loadgen.tcp import Side
 
 SEARCH_SHARE = 0.5
@@ -88,18 +88,19 @@ def cores(samples: Sequence[Sample], side: Side, until_ns: int) -> list[Core]:
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """Time spent inside connect() in some intervals, summed over all load workers, None if it was not
-    measured in each of them; the number of calls; and the total length of the intervals."""
+    """Time spent inside connect() in some intervals, summed over all load workers, and the number of calls,
+    None if they were not measured in each of them; and the total length of the intervals."""
 
     spent_ns: int | None = 0
-    calls: int = 0
+    calls: int | None = 0
     length_ns: int = 0
 
     def __add__(self, one: Interval) -> "Connecting":
-        spent_ns = (
-            None if self.spent_ns is None or one.connecting_ns is None else self.spent_ns + one.connecting_ns
+        return Connecting(
+            added(self.spent_ns, one.connecting_ns),
+            added(self.calls, one.attempts),
+            self.length_ns + one.end_ns - one.start_ns,
         )
-        return Connecting(spent_ns, self.calls + one.attempts, self.length_ns + one.end_ns - one.start_ns)
 
     def share(self, workers: int) -> float | None:
         """The share of the load workers' time; None if it was not measured.
@@ -155,9 +156,10 @@ class SearchFinder:
         # Late starts that the search explains: those during it, in the interval in which it begins, and after
         # it as long as there are any: starts that it delayed come then. Those without a port do not count.
         soon = any(self._searches(other, window, workers) for other in following)
-        self._explained = searches or soon or (self._explained and one.late > 0)
+        late = one.late or 0
+        self._explained = searches or soon or (self._explained and late > 0)
         if self._explained and not out_of_ports(one):
-            self._late += one.late
+            self._late += late
 
     def search(self, workers: int) -> Search | None:
         """The search so far, None if there is none or it does not last."""
@@ -205,7 +207,7 @@ class ExhaustionFinder:
             return
         if self._since_ns is None:
             self._since_ns, self._until_ns = one.start_ns, one.end_ns
-        self._late += one.late
+        self._late += one.late or 0
         if self.lasting_ns is None:
             self._stretch.append(one.start_ns)
             self.lasting_ns = self._stretch[0] if len(self._stretch) == LASTING else None

@@ -3,12 +3,13 @@
 Interval by interval these are differences of cumulative counts, so their sums are the counts of the whole.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loadgen.analysis.counts import ABORTS, ACTIVE_CLOSES
-from loadgen.records.types import Closes, Interval, Sample
-from loadgen.tcp import Side, State
+from loadgen.records.types import Interval, Sample
+from loadgen.tcp import Ending, Side, State
 
 OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
 """States of a connection that its application has not closed."""
@@ -16,31 +17,31 @@ OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
 
 @dataclass(frozen=True, slots=True)
 class _Totals:
-    """What was counted from the creation of the namespaces to one sample."""
+    """What was counted from the creation of the namespaces to one sample; `closes` are None if both sides
+    share a namespace, whose counters do not show whose close it was."""
 
     opened: int
     connected: int
-    closes: Closes
+    closes: Counter[Ending] | None
 
     @classmethod
     def of(cls, sample: Sample, before: "_Totals | None") -> "_Totals":
         client, server = (sample.sides[side].counters for side in (Side.CLIENT, Side.SERVER))
         opened = client.get("ActiveOpens", 0)
         waiting = sample.sides[Side.CLIENT].count(State.SYN_SENT)
-        # If both sides share a namespace, the counters do not show whose close it was.
-        closes = (
-            Closes()
-            if sample.full
-            else Closes(
-                client_fin=_sum(client, ACTIVE_CLOSES),
-                client_rst=_sum(client, ABORTS),
-                server_fin=_sum(server, ACTIVE_CLOSES),
-                server_rst=_sum(server, ABORTS),
-            )
+        closes = Counter(
+            {
+                Ending.CLIENT_FIN: _sum(client, ACTIVE_CLOSES),
+                Ending.CLIENT_RST: _sum(client, ABORTS),
+                Ending.SERVER_FIN: _sum(server, ACTIVE_CLOSES),
+                Ending.SERVER_RST: _sum(server, ABORTS),
+            }
         )
         connected = opened - client.get("AttemptFails", 0) - waiting
         # States are read an instant before the counters: a count of both may step back by a few.
-        return cls(opened, max(connected, before.connected) if before else connected, closes)
+        return cls(
+            opened, max(connected, before.connected) if before else connected, None if sample.full else closes
+        )
 
 
 class KernelCounts:
@@ -80,13 +81,7 @@ class KernelCounts:
             opened=now.opened - before.opened,
             connected=now.connected - before.connected,
             in_flight=sum(client.count(state) for state in OPEN),
-            closes=Closes(
-                client_fin=now.closes.client_fin - before.closes.client_fin,
-                client_rst=now.closes.client_rst - before.closes.client_rst,
-                server_fin=now.closes.server_fin - before.closes.server_fin,
-                server_rst=now.closes.server_rst - before.closes.server_rst,
-            ),
-            by_kernel=True,
+            closes=None if now.closes is None or before.closes is None else dict(now.closes - before.closes),
         )
         self._start_ns, self._taken = self._last.t_ns, now
         return interval

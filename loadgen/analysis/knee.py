@@ -201,7 +201,7 @@ def _connect_ns(stretch: Sequence[Interval], window: Window) -> float | None:
     if timed:
         return median(timed)
     connected = sum(one.connected for one in stretch)
-    if not connected or not window.samples or not stretch[0].by_kernel:
+    if not connected or not window.samples or stretch[0].timed is not None:
         return None
     begin_ns, end_ns = stretch[0].start_ns, stretch[-1].end_ns
     # The samples from the last one before the stretch to the first one after it.
@@ -245,4 +245,4 @@ def exhaustion_ns(intervals: Sequence[Interval]) -> int | None:
 
 def out_of_ports(interval: Interval) -> bool:
     """Whether a connection found no port in this interval."""
-    return bool(NO_PORT & interval.errors.keys())
+    return bool(interval.errors and NO_PORT & interval.errors.keys())

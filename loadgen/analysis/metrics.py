@@ -11,7 +11,7 @@ from loadgen.analysis.knee import Knee
 from loadgen.analysis.load import UnderLoad
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
 from loadgen.records.latency import Tag
-from loadgen.tcp import CloseMethod, Closer, Fault, Side, State
+from loadgen.tcp import Ending, Fault, Side, State
 
 COUNT, PORTS, SOCKETS, NS, PER_S, SHARE = Unit
 
@@ -22,8 +22,9 @@ SIDE = Placeholder(
     measured=lambda fold, _: {str(side): side for side in fold.samples[-1].sides} if fold.samples else {},
 )
 STATE = Placeholder("state", "a TCP state (RFC 9293)", {state.key: state for state in State})
-CLOSER = Placeholder("closer", "the side that ended the connection first", {str(one): one for one in Closer})
-CLOSE = Placeholder("close", "how it ended the connection", {str(one): one for one in CloseMethod})
+ENDING = Placeholder(
+    "ending", "the side that ended the connection first, and how", {str(ending): ending for ending in Ending}
+)
 KIND = Placeholder(
     "kind",
     "the name of an errno, a fault of the exchange, or an HTTP status from 400 on as `HTTP_503`",
@@ -96,22 +97,22 @@ METRICS: Sequence[Metric] = (
     _count("exchanges", "responses that were complete and right"),
     _count(
         "reads",
-        "reads of bytes of a response; 0 with the aiohttp driver, which cannot see them. More than 10 a"
-        " response are the caveat `read_in_pieces`",
+        "reads of bytes of a response; not measured with the aiohttp driver, whose library reads. More than"
+        " 10 a response are the caveat `read_in_pieces`",
     ),
     _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
     Metric(
-        "closes.{closer}_{close}",
+        "closes.{ending}",
         COUNT,
-        "established connections that this side ended first, in this way, as the client saw it",
-        lambda fold, values: fold.closed(f"{values[CLOSER]}_{values[CLOSE]}"),
-        (CLOSER, CLOSE),
+        "established connections that ended so, as the client saw it",
+        lambda fold, values: fold.closed(values[ENDING]),
+        (ENDING,),
     ),
     Metric(
         "closes.server_fin_reset",
         COUNT,
         "of `closes.server_fin`, those that the server reset because bytes came after its FIN",
-        lambda fold, _: fold.closed("server_fin_reset"),
+        lambda fold, _: fold.total("server_fin_reset"),
     ),
     Metric("errors.total", COUNT, "attempts that failed", lambda fold, _: fold.failed()),
     Metric(

@@ -64,8 +64,8 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
     lines: list[AuditLine] = []
     if fold.complete and variant.load.driver is Driver.COMMAND:
         lines = audit_sides(fold.kernel(), shared=shared)
-    elif fold.complete:
-        lines = audit(fold.counted, fold.kernel(), shared=shared, races=races)
+    elif fold.complete and (counted := fold.counted) is not None:
+        lines = audit(counted, fold.kernel(), shared=shared, races=races)
     return VariantSummary(
         name=variant.name,
         metrics=metrics,
@@ -81,10 +81,11 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
 def races_in(variant: Variant, fold: Fold) -> Races:
     """The races between the two ends; none if a command makes the load, or if records are cut short."""
     lasted_ns = fold.intervals[-1].end_ns if fold.intervals else 0
-    if not fold.complete or fold.by_kernel:
+    counted = fold.counted
+    if not fold.complete or counted is None:
         return NO_RACES
     return find_races(
-        fold.counted,
+        counted,
         fold.kernel(),
         shared=variant.lab.topology.shared,
         server_ends=variant.server_may_end(lasted_ns),

@@ -40,15 +40,14 @@ class Window:
         intervals: Sequence[Interval],
         samples: Sequence[Sample],
         gaps: Sequence[Gap] = (),
-        *,
-        by_kernel: bool = False,
     ) -> "Window":
-        """With the gaps of the run; `by_kernel`: the intervals were made from samples."""
+        """With the gaps of the run. The intervals are all made from samples, or none is."""
+        from_samples = bool(intervals) and intervals[0].from_samples
         return cls(
             intervals,
             samples,
             [sample.t_ns for sample in samples],
-            hidden(intervals, of_load(gaps, by_kernel=by_kernel)),
+            hidden(intervals, of_load(gaps, from_samples=from_samples)),
             hidden(intervals, gaps),
         )
 

@@ -6,7 +6,7 @@ import click
 
 from loadgen.cli.exits import Exit, echo, fail
 from loadgen.cli.signals import stop_handler
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending, How, Side
 
 
 class _Unit(click.ParamType[int]):
@@ -36,15 +36,15 @@ class _Unit(click.ParamType[int]):
 @click.option(
     "--closer",
     # By value, as scenarios write them: of an enum click would take the names.
-    type=click.Choice([closer.value for closer in Closer]),
-    default=Closer.SERVER.value,
+    type=click.Choice([side.value for side in Side]),
+    default=Side.SERVER.value,
     show_default=True,
     help="Who closes first.",
 )
 @click.option(
     "--close",
-    type=click.Choice([method.value for method in CloseMethod]),
-    default=CloseMethod.FIN.value,
+    type=click.Choice([how.value for how in How]),
+    default=How.FIN.value,
     show_default=True,
     help="How.",
 )
@@ -79,7 +79,8 @@ def serve_by_hand(
     from servers.plan import Kind, Plan
 
     try:
-        behaviour = Behaviour(Closer(closer), requests, CloseMethod(close), delay, idle_timeout, response)
+        ending = Ending.of(Side(closer), How(close))
+        behaviour = Behaviour(ending, requests, delay, idle_timeout, response)
         plan = Plan(Kind(kind), behaviour, hosts, port, backlog)
     except ValueError as error:
         fail(Exit.USAGE, str(error))

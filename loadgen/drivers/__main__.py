@@ -60,7 +60,7 @@ class Worker:
         self._plan = plan
         self._words = words
         self._lines = lines
-        self._tally = Tally(plan.loop)
+        self._tally = Tally(plan.loop, counts_reads=plan.driver is not Driver.AIOHTTP)
         self._client = client_of(plan, self._tally)
         self._client.load = self._load = load_of(plan, self._tally, self._client.connect)
         self._stopped = False

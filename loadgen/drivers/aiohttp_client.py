@@ -31,9 +31,9 @@ from loadgen.drivers.response import (
     ResponseReader,
     ShortResponseError,
 )
-from loadgen.drivers.sockets import closed_by_peer, connecting
+from loadgen.drivers.sockets import SERVER_RST, closed_by_server, connecting
 from loadgen.drivers.tally import Tally
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+from loadgen.tcp import Failure, Fault, Phase
 
 
 class _Wake(Enum):
@@ -128,7 +128,7 @@ class AiohttpAttempt(BaseAttempt):
         try:
             async with self._session() as session:
                 await self._exchanges(session)
-            if self._host.plan.closer is Closer.SERVER and not (self._ending or self._failure):
+            if not (self._host.closes_first or self._ending or self._failure):
                 await self._server_close()
         except asyncio.CancelledError:
             if self._failure is None:
@@ -184,7 +184,7 @@ class AiohttpAttempt(BaseAttempt):
             if error.errno == errno.ECONNRESET and self.phase is Phase.CONNECT:
                 # A reset in the handshake gives ECONNREFUSED: this one was established before.
                 self._established()
-                self._closed_by_server(CloseMethod.RST)
+                self._closed_by_server(SERVER_RST)
             self._note(failure_of(self.phase, error.os_error))
         except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError):
             self._note_peer()
@@ -193,7 +193,7 @@ class AiohttpAttempt(BaseAttempt):
 
     async def _get(self, session: aiohttp.ClientSession) -> Response | None:
         # Asking for the close entitles the server to it: only if it is the one to close.
-        asks = self._remaining == 1 and self._host.plan.closer is Closer.SERVER
+        asks = self._remaining == 1 and not self._host.closes_first
         headers = {"Connection": "close"} if asks else None
         self._response = None
         async with session.get(self._url, headers=headers, allow_redirects=False) as response:
@@ -241,7 +241,7 @@ class AiohttpAttempt(BaseAttempt):
 
     def _end(self, ours: socket.socket) -> None:
         """End the connection as the first, unless the server was: then its end is answered."""
-        self._settle(ours, GIVEN_UP if self._failure else (Closer.CLIENT, self._host.plan.close))
+        self._settle(ours, GIVEN_UP if self._failure else self._host.own_ending)
         ours.close()
 
     def _make_socket(self, _address: Any) -> socket.socket:
@@ -279,10 +279,10 @@ class AiohttpAttempt(BaseAttempt):
 
     def _peer_ended(self) -> bool:
         """Whether the server has ended the connection; if so, that is counted as its end."""
-        method = closed_by_peer(self._socket())
-        if method is not None:
-            self._closed_by_server(method)
-        return method is not None
+        ending = closed_by_server(self._socket())
+        if ending is not None:
+            self._closed_by_server(ending)
+        return ending is not None
 
     def _socket(self) -> socket.socket:
         assert self._ours is not None

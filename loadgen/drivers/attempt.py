@@ -14,23 +14,26 @@ from loadgen.drivers.plan import OpenLoop, Plan
 from loadgen.drivers.request import requests
 from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
 from loadgen.drivers.sockets import (
+    CLIENT_RST,
+    SERVER_FIN,
+    SERVER_RST,
     Sockets,
-    closed_by_peer,
+    closed_by_server,
     drain,
     fin_was_first,
     peek,
     reset_on_close,
     send_fin,
 )
-from loadgen.drivers.tally import Ending, Tally
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+from loadgen.drivers.tally import Tally
+from loadgen.tcp import Ending, Failure, Fault, Phase, Side
 
 NEVER_NS = 1 << 62
 PEER_RESET = frozenset({errno.ECONNRESET, errno.EPIPE})
 """What a socket answers once its peer has reset it: to a read, and to a later write."""
 NO_SYN = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENETUNREACH, errno.EACCES, errno.EPERM})
 """What connect() answers if it has sent nothing, for drivers that do not see the call itself."""
-GIVEN_UP: Ending = (Closer.CLIENT, CloseMethod.RST)
+GIVEN_UP = CLIENT_RST
 """How a client ends what has failed. A FIN would look like a close that the scenario asks for, and leave a
 TIME-WAIT that no scenario expects; a reset leaves nothing (K4)."""
 
@@ -56,6 +59,10 @@ class Client:
         self.load: Starter
         self.punctual = isinstance(plan.loop, OpenLoop)
         """Whether requests have an instant to start at."""
+        self.closes_first = plan.ending.side is Side.CLIENT
+        """Whether the client closes once the exchanges are done, and does not wait for the server's close."""
+        self.own_ending = Ending.of(Side.CLIENT, plan.ending.how)
+        """How the client ends a connection first in which nothing has failed."""
         self._keeping, self._closing = requests(plan)
 
     def connect(self, intended_ns: int) -> None:
@@ -191,7 +198,7 @@ class BaseAttempt:
                 response = reader.feed_eof()
                 if not self._count(response):
                     self._failure = http_failure(response)
-        self._closed_by_server(CloseMethod.FIN)
+        self._closed_by_server(SERVER_FIN)
 
     def _responded(self, response: Response) -> None:
         """A response is whole: count it, then go on, wait for the server's close, or close."""
@@ -199,7 +206,7 @@ class BaseAttempt:
             self.fail(http_failure(response))
         elif self._remaining and not response.closes:
             self._client.load.idle(self)
-        elif self._client.plan.closer is Closer.CLIENT:
+        elif self._client.closes_first:
             self.finish()
         else:
             self._enter(Phase.CLOSE, self._client.plan.timeouts.close_ns)
@@ -217,15 +224,14 @@ class BaseAttempt:
         self.phase, self.deadline_ns = Phase.CLOSE, NEVER_NS
         return True
 
-    def _closed_by_server(self, method: CloseMethod) -> None:
+    def _closed_by_server(self, ending: Ending) -> None:
         """The server ended the connection before the client did."""
         if self._ending is not None:
             return
-        self._ending = (Closer.SERVER, method)
-        plan = self._client.plan
-        as_planned = method is CloseMethod.FIN or (plan.closer, plan.close) == self._ending
+        self._ending = ending
+        as_planned = ending is SERVER_FIN or ending is self._client.plan.ending
         if self._failure is None and not (self.phase is Phase.CLOSE and as_planned):
-            kind = Fault.SHORT if method is CloseMethod.FIN else errno.errorcode[errno.ECONNRESET]
+            kind = Fault.SHORT if ending is SERVER_FIN else errno.errorcode[errno.ECONNRESET]
             self._failure = Failure(self.phase, kind)
 
     def _reset_by_server(self, code: int) -> None:
@@ -233,8 +239,8 @@ class BaseAttempt:
 
         It is EPIPE if the server's FIN had come before (tcp_reset() in net/ipv4/tcp_input.c).
         """
-        self._closed_by_server(CloseMethod.FIN if code == errno.EPIPE else CloseMethod.RST)
-        self._reset_after_fin = self._ending == (Closer.SERVER, CloseMethod.FIN)
+        self._closed_by_server(SERVER_FIN if code == errno.EPIPE else SERVER_RST)
+        self._reset_after_fin = self._ending is SERVER_FIN
 
     def _settle(self, sock: socket.socket, ending: Ending) -> None:
         """End the connection by `ending`, unless the server was first. A FIN leaves here, a RST later.
@@ -245,17 +251,17 @@ class BaseAttempt:
         if unread and self._failure is None:
             self._failure = Failure(self.phase, Fault.MALFORMED)
             ending = GIVEN_UP
-        method = None if unread is None else closed_by_peer(sock)
-        if method is not None:
-            self._closed_by_server(method)
+        theirs = None if unread is None else closed_by_server(sock)
+        if theirs is not None:
+            self._closed_by_server(theirs)
             drain(sock)
-        if (self._ending or ending) == (Closer.CLIENT, CloseMethod.RST):
+        if (self._ending or ending) is CLIENT_RST:
             self._ending = ending
             reset_on_close(sock)
-        elif self._ending != (Closer.SERVER, CloseMethod.RST):
+        elif self._ending is not SERVER_RST:
             self._send_fin(sock)
             if self._ending is None and not fin_was_first(sock):
-                self._closed_by_server(CloseMethod.FIN)
+                self._closed_by_server(SERVER_FIN)
             self._ending = self._ending or ending
 
     def _send_fin(self, sock: socket.socket) -> None:

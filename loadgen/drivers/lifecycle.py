@@ -13,7 +13,7 @@ from loadgen.drivers.messages import Quiet
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.records.events import LoadEnds
-from loadgen.tcp import Closer
+from loadgen.tcp import Side
 from loadgen.wire.lines import Lines
 
 Connection = TypeVar("Connection")
@@ -30,6 +30,7 @@ class Lifecycle(Generic[Connection]):
     def __init__(self, plan: Plan, tally: Tally) -> None:
         self._plan = plan
         self._tally = tally
+        self._client_closes = plan.ending.side is Side.CLIENT
         self._idle: dict[Connection, None] = {}
         """Kept connections that wait for their next exchange, the latest last."""
         self.closing = 0
@@ -54,7 +55,7 @@ class Lifecycle(Generic[Connection]):
     @property
     def closes_idle(self) -> bool:
         """Whether connections that become idle now are closed by the client."""
-        return self.ending and self._plan.closer is Closer.CLIENT
+        return self.ending and self._client_closes
 
     def begin(self, origin_ns: int) -> None:
         """The load begins, or should have begun at that instant."""

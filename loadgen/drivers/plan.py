@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from msgspec import Struct, structs
 
 from loadgen.scenario.choices import Arrivals, Driver
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending
 
 
 class OpenLoop(Struct, frozen=True, tag_field="loop", tag="open"):
@@ -51,8 +51,7 @@ class Plan:
     port: int
     http: str
     requests: int
-    closer: Closer
-    close: CloseMethod
+    ending: Ending
     think_ns: int
     loop: ClosedLoop | OpenLoop
     duration_ns: int

@@ -10,8 +10,8 @@ from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt,
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import Memo, ResponseReader
 from loadgen.drivers.sockets import connecting, reset_on_close
-from loadgen.drivers.tally import Ending, Tally
-from loadgen.tcp import Closer, Failure, Fault, Phase
+from loadgen.drivers.tally import Tally
+from loadgen.tcp import Ending, Failure, Fault, Phase
 
 
 class ProtocolClient(Client):
@@ -128,7 +128,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         self._requested()
 
     def finish(self) -> None:
-        self._leave((Closer.CLIENT, self._host.plan.close))
+        self._leave(self._host.own_ending)
 
     def fail(self, failure: Failure) -> None:
         if self._failure is None:

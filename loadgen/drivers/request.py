@@ -1,7 +1,7 @@
 """The requests that a driver sends, as bytes."""
 
 from loadgen.drivers.plan import Plan
-from loadgen.tcp import Closer
+from loadgen.tcp import Side
 
 
 def requests(plan: Plan) -> tuple[bytes, bytes]:
@@ -13,5 +13,5 @@ def requests(plan: Plan) -> tuple[bytes, bytes]:
     host = plan.destinations[0]
     authority = f"[{host}]" if ":" in host else host
     head = f"GET / HTTP/{plan.http}\r\nHost: {authority}:{plan.port}\r\nUser-Agent: churn\r\n"
-    last = close if plan.closer is Closer.SERVER else keep
+    last = close if plan.ending.side is Side.SERVER else keep
     return f"{head}{keep}\r\n".encode(), f"{head}{last}\r\n".encode()

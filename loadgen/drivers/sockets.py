@@ -8,12 +8,15 @@ from itertools import cycle
 
 from loadgen.drivers.plan import Plan
 from loadgen.kernel.tcp_info import left_time_wait, state_of
-from loadgen.tcp import CloseMethod, State
+from loadgen.tcp import Ending, State
 
 IP_BIND_ADDRESS_NO_PORT = 24
 """<linux/in.h>; Python names it only from 3.12 on."""
 _DRAINED = 1 << 16
 _LINGER_0 = struct.pack("ii", 1, 0)
+
+# Bound here for what is done to each connection: up to Python 3.11, looking a member up calls Python code.
+CLIENT_RST, SERVER_FIN, SERVER_RST = Ending.CLIENT_RST, Ending.SERVER_FIN, Ending.SERVER_RST
 
 
 class Sockets:
@@ -78,16 +81,16 @@ def drain(sock: socket.socket) -> None:
             pass
 
 
-def closed_by_peer(sock: socket.socket) -> CloseMethod | None:
-    """How the peer has ended the connection; None if it has not. To be called before we end it ourselves."""
+def closed_by_server(sock: socket.socket) -> Ending | None:
+    """How the server has ended the connection; None if it has not. To be called before the client ends it."""
     match state_of(sock):
         case State.CLOSE_WAIT:
-            return CloseMethod.FIN
+            return SERVER_FIN
         case State.CLOSED:
-            # A reset that comes after the peer's FIN leaves another error than one alone: EPIPE
+            # A reset that comes after the server's FIN leaves another error than one alone: EPIPE
             # (tcp_reset() in net/ipv4/tcp_input.c). Reading takes it, but at a FIN reading ends before.
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            return CloseMethod.FIN if code == errno.EPIPE else CloseMethod.RST
+            return SERVER_FIN if code == errno.EPIPE else SERVER_RST
         case _:
             return None
 

@@ -104,9 +104,8 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
     """A plan for each server worker; they share the port."""
     connection, server = variant.connection, variant.server
     behaviour = Behaviour(
-        closer=connection.closer,
+        ending=connection.ending,
         requests=connection.requests,
-        close=connection.close,
         delay_ns=server.delay,
         idle_timeout_ns=server.idle_timeout,
         response_size=server.response,
@@ -149,8 +148,7 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
         port=variant.server.port,
         http=connection.http,
         requests=connection.requests,
-        closer=connection.closer,
-        close=connection.close,
+        ending=connection.ending,
         think_ns=connection.think,
         loop=driver.OpenLoop(loop.rate, loop.arrivals, loop.connections, loop.late)
         if isinstance(loop, OpenLoop)

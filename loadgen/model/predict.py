@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from loadgen.model.pace import Pace
 from loadgen.model.situation import TIME_WAIT_S, Situation
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending, How, Side
 
 PORT_STRIDE = 4.5
 """Ports of its parity that connect() moves on by from one connection to the next, on average: it adds
@@ -62,7 +62,7 @@ def predict(situation: Situation) -> Prediction:
         time_wait_server=0,
         assumptions=(f"{pace.rate:,.0f} connections/s before the knee: {why}",) if assumed else (),
     )
-    if situation.close is CloseMethod.FIN and situation.closer is Closer.CLIENT:
+    if situation.ending is Ending.CLIENT_FIN:
         return _client_holds(situation, pace, nothing_held)
     return _given_back(situation, pace, nothing_held)
 
@@ -95,9 +95,9 @@ def _standing(situation: Situation, opened: float, held: float) -> int:
 
 def _without_rate(situation: Situation) -> Prediction:
     """What holds at any rate: the side without TIME-WAIT, the knee in ports, the ceiling."""
-    fin = situation.close is CloseMethod.FIN
-    holder = situation.closer if fin else None
-    client = holder is Closer.CLIENT and situation.ports <= situation.tw_buckets
+    fin = situation.ending.how is How.FIN
+    holder = situation.ending.side if fin else None
+    client = holder is Side.CLIENT and situation.ports <= situation.tw_buckets
     return Prediction(
         ports=situation.ports,
         rate_per_s=None,
@@ -107,8 +107,8 @@ def _without_rate(situation: Situation) -> Prediction:
         knee_ports=situation.half if client else None,
         time_to_knee_s=None,
         time_to_exhaustion_s=None,
-        time_wait_client=None if holder is Closer.CLIENT else 0,
-        time_wait_server=None if holder is Closer.SERVER else 0,
+        time_wait_client=None if holder is Side.CLIENT else 0,
+        time_wait_server=None if holder is Side.SERVER else 0,
         assumptions=("the rate of a command is unknown, and so is what depends on it",),
     )
 
@@ -121,7 +121,7 @@ def _given_back(situation: Situation, pace: Pace, prediction: Prediction) -> Pre
     """
     ports, half, duration_s = situation.ports, situation.half, situation.duration_s
     window_s = min(duration_s, TIME_WAIT_S)
-    leaves = situation.close is CloseMethod.FIN
+    leaves = situation.ending.how is How.FIN
     if pace.in_flight <= half:
         standing = _standing(situation, pace.opened(window_s, situation.connections), pace.in_flight)
         waits = situation.rate is None and situation.connections > half

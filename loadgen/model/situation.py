@@ -1,11 +1,11 @@
-"""The input of a prediction: a variant's ports, hold times, closer and costs. Pure."""
+"""The input of a prediction: a variant's ports, hold times, ending and costs. Pure."""
 
 from dataclasses import dataclass
 
 from loadgen.scenario.choices import Driver
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import ClosedLoop, OpenLoop
-from loadgen.tcp import CloseMethod, Closer, Side
+from loadgen.tcp import Ending, Side
 
 TIME_WAIT_S = 61.0
 """How long Linux keeps TIME-WAIT: 60 s, plus the granularity of its timer wheel (K2)."""
@@ -45,8 +45,7 @@ class Situation:
     ports: int
     paths: int
     hold_s: float
-    closer: Closer
-    close: CloseMethod
+    ending: Ending
     requests: int
     duration_s: float
     costs: Costs | None
@@ -95,15 +94,14 @@ def situation(variant: Variant) -> Situation:
         ports=ports(variant),
         paths=variant.lab.client.addresses * variant.lab.server.addresses,
         hold_s=_hold_s(variant),
-        closer=connection.closer,
-        close=connection.close,
+        ending=connection.ending,
         requests=requests,
         duration_s=variant.load.duration / 1e9,
         costs=_COSTS.get(preferred),
         rate=loop.rate / requests if isinstance(loop, OpenLoop) else None,
         connections=loop.connections,
         pause_s=pause_ns / 1e9,
-        tw_buckets=_sysctl(variant, Side(connection.closer), TW_BUCKETS),
+        tw_buckets=_sysctl(variant, connection.closer, TW_BUCKETS),
         workers=variant.load.workers,
         in_place=preferred in (Driver.AUTO, Driver.URING) and _ends_in_place(variant),
     )
@@ -112,7 +110,7 @@ def situation(variant: Variant) -> Situation:
 def _ends_in_place(variant: Variant) -> bool:
     """Whether uring keeps a finished connection until it opens the next in its slot: in a closed loop,
     unless the server has reset it. Other drivers close first, and wait without a port."""
-    reset = variant.connection.closer is Closer.SERVER and variant.connection.close is CloseMethod.RST
+    reset = variant.connection.ending is Ending.SERVER_RST
     return isinstance(variant.load.loop, ClosedLoop) and not reset
 
 

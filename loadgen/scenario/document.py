@@ -17,7 +17,7 @@ from loadgen.scenario.expectation import Expectation
 from loadgen.scenario.lab import Lab
 from loadgen.scenario.model import Model
 from loadgen.scenario.traffic import Connection, Load, Sampling
-from loadgen.tcp import Closer
+from loadgen.tcp import Side
 from loadgen.text.problem import Mark
 
 VARIANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._=,+-]{0,79}"
@@ -71,7 +71,7 @@ class Variant(Settings):
         """
         idle_ns = lasted_ns if self.connection.requests > 1 else STALL_NS
         own_limits = self.server.kind is ServerKind.COMMAND or self.server.idle_timeout <= idle_ns
-        return self.connection.closer is Closer.SERVER or own_limits
+        return self.connection.closer is Side.SERVER or own_limits
 
 
 class Header(Model):

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from loadgen.scenario import fields
 from loadgen.scenario.choices import Arrivals, Driver, Http
 from loadgen.scenario.model import Command, Files, Model
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending, How, Side
 from loadgen.text.units import Duration, Rate
 
 
@@ -19,12 +19,17 @@ class Connection(Model):
     """The HTTP version spoken."""
     requests: Annotated[int, fields.count(1, 1_000_000)] = 1
     """Exchanges on a connection before it is closed."""
-    closer: Closer = Closer.SERVER
+    closer: Side = Side.SERVER
     """The side that closes first; after a FIN, the one that keeps the TIME-WAIT (K1)."""
-    close: CloseMethod = CloseMethod.FIN
+    close: How = How.FIN
     """How it closes: an orderly fin, or an abortive rst, which leaves no TIME-WAIT (K4)."""
     think: Annotated[Duration, fields.duration("0", "1h")] = Duration(0)
     """Pause of the client between the exchanges of one connection."""
+
+    @property
+    def ending(self) -> Ending:
+        """How it is to end: `closer` and `close` together."""
+        return Ending.of(self.closer, self.close)
 
 
 class ClosedLoop(Model):

@@ -13,10 +13,10 @@ from loadgen.model.predict import Prediction, predict
 from loadgen.model.situation import situation
 from loadgen.records.events import ProcessDied
 from loadgen.records.latency import Latency
-from loadgen.records.types import Closes, Record
+from loadgen.records.types import Record
 from loadgen.scenario.document import Variant
 from loadgen.scenario.expectation import Expectation
-from loadgen.tcp import State
+from loadgen.tcp import Ending, State
 from loadgen.text.problem import Mark
 from tests.made_records import NO_PORT, STEP, S, ended, interval, sample, side, variant
 
@@ -236,7 +236,7 @@ def test_a_variant_cut_short_is_neither_exact_nor_valid_and_still_tells() -> Non
 
 
 def test_an_audit_that_differs_makes_the_variant_invalid() -> None:
-    records = [*client_closes(), interval(30, 1, closes=Closes(server_fin=1))]
+    records = [*client_closes(), interval(30, 1, closes={Ending.SERVER_FIN: 1})]
     summary = summary_of(CLIENT, records)
     assert (summary.exact, summary.valid) == (False, False)
 

@@ -229,8 +229,8 @@ def test_a_bad_override_is_told_by_its_text(override: str) -> None:
         "[]",
         "{}",
         '{"schema_version": 99}',
-        '{"schema_version": 2}',
-        '{"schema_version": 2, "scenario": 3}',
+        '{"schema_version": 3}',
+        '{"schema_version": 3, "scenario": 3}',
     ],
 )
 def test_a_directory_that_is_no_run_cannot_be_drawn(run_json: str, tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
 from loadgen.records.events import LoadEnds
 from loadgen.records.latency import Counts, Tag
-from loadgen.records.types import Closes, Interval
+from loadgen.records.types import Interval
 from loadgen.scenario.choices import Driver
-from loadgen.tcp import NO_PORT, CloseMethod, Closer, Side
+from loadgen.tcp import NO_PORT, Ending, Side
 from loadgen.wire.messages import Begin, Listening, Over, Ready, Unobserved
 from servers.behaviour import Behaviour
 from servers.lines import Line
@@ -63,16 +63,20 @@ class Driven:
         return sum(sum(each.counts) for each in self.latencies if each.tag is tag)
 
     @property
-    def closes(self) -> Closes:
+    def closes(self) -> Counter[Ending]:
         """All of them."""
-        names = Closes.__struct_fields__
-        return Closes(*(sum(getattr(each.closes, name) for each in self.intervals) for name in names))
+        return sum((Counter(each.closes) for each in self.intervals), Counter[Ending]())
+
+    @property
+    def ends(self) -> set[str]:
+        """How connections ended, and `server_fin_reset` if any did."""
+        return {*self.closes, *(["server_fin_reset"] if self.total("server_fin_reset") else [])}
 
     @property
     def errors(self) -> dict[str, int]:
         errors: Counter[str] = Counter()
         for interval in self.intervals:
-            errors.update({str(failure): count for failure, count in interval.errors.items()})
+            errors.update({str(failure): count for failure, count in (interval.errors or {}).items()})
         return dict(errors)
 
     def failed(self, *beginnings: str) -> int:
@@ -89,18 +93,21 @@ class Driven:
             succeeded=self.total("succeeded"),
             failed=sum(self.errors.values()),
             closes=self.closes,
+            server_fin_reset=self.total("server_fin_reset"),
         )
 
     def check(self) -> None:
         """What must hold however a load went: every count is in one place."""
         for each in self.intervals:
+            assert each.errors is not None
+            assert each.closes is not None
             assert (each.no_port_ns is not None) == bool(NO_PORT & each.errors.keys())
             assert each.no_port_ns is None or each.start_ns <= each.no_port_ns <= each.end_ns
         assert self.total("attempts") > 0
         assert self.total("attempts") == self.total("succeeded") + sum(self.errors.values())
         assert self.total("opened") == self.total("attempts") - self.failed(*NO_SYN)
         assert self.total("connected") == self.total("attempts") - self.failed("bind:", "connect:")
-        assert self.total("connected") == self.closes.total
+        assert self.total("connected") == self.closes.total()
         assert self.total("offered") == self.total("started") + self.total("dropped")
         # Each exchange that was begun is complete, or its attempt failed in it, and not at the close.
         in_exchange = sum(self.errors.values()) - self.failed("close:")
@@ -116,7 +123,7 @@ class Driven:
         assert all(start < end for start, end in edges)
         # Percentiles are there where something was measured, and there alone.
         for each in self.intervals:
-            assert all(count > 0 for count in each.errors.values())
+            assert all(count > 0 for count in [*(each.errors or {}).values(), *(each.closes or {}).values()])
             for count, p50_ns, p99_ns in (
                 (each.timed, each.connect_p50_ns, each.connect_p99_ns),
                 (each.exchanges, each.response_p50_ns, each.response_p99_ns),
@@ -153,7 +160,7 @@ class Bench:
 
         return self._runner.run(bounded())
 
-    def plan(self, port: int, closer: Closer = Closer.CLIENT, **changed: Any) -> Plan:
+    def plan(self, port: int, ending: Ending = Ending.CLIENT_FIN, **changed: Any) -> Plan:
         """A short closed loop of few connections, but for what is `changed`."""
         fields: dict[str, Any] = {
             "driver": Driver.PROTOCOL,
@@ -162,8 +169,7 @@ class Bench:
             "port": port,
             "http": "1.1",
             "requests": 1,
-            "closer": closer,
-            "close": CloseMethod.FIN,
+            "ending": ending,
             "think_ns": 0,
             "loop": ClosedLoop(4),
             "duration_ns": 100 * MS_NS,
@@ -238,14 +244,13 @@ class Bench:
     @asynccontextmanager
     async def serving(
         self,
-        closer: Closer,
-        close: CloseMethod = CloseMethod.FIN,
+        ending: Ending,
         requests: int = 1,
         kind: Kind = Kind.PROTOCOL,
         **changed: int,
     ) -> AsyncGenerator[tuple[Child[Line], int]]:
         """churn's own server, and its port; `changed` is of its behaviour."""
-        behaviour = Behaviour(closer, requests, close, **changed)
+        behaviour = Behaviour(ending, requests, **changed)
         plan = ServerPlan(kind, behaviour, self.lab.addresses[Side.SERVER])
         child: Child[Line] = await Child.start(self.lab, Side.SERVER, "server", "servers", plan, Line)
         try:

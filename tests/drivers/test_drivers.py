@@ -17,12 +17,12 @@ from loadgen.drivers.load import Attempt, ClosedLoad, Load
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
 from loadgen.drivers.sockets import connecting, fin_was_first, send_fin
-from loadgen.drivers.tally import Ending, Tally
+from loadgen.drivers.tally import Tally
 from loadgen.kernel.tcp_info import state_of
 from loadgen.lab.topology import client_server_lab
 from loadgen.records.latency import LOWEST_NS, Counts, Tag
 from loadgen.scenario.choices import Arrivals, Driver
-from loadgen.tcp import NO_PORT, CloseMethod, Closer, Failure, Fault, Phase, State
+from loadgen.tcp import NO_PORT, Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.codec import decode, encode
 from tests.drivers.driving import Bench, bench
 
@@ -95,7 +95,7 @@ class HastyClient(ProtocolClient):
 def test_a_request_between_the_servers_fin_and_the_end_has_an_outcome(pair: Bench) -> None:
     async def main() -> Tally:
         server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
-        plan = on_loopback(pair.plan(server.sockets[0].getsockname()[1], Closer.SERVER, requests=2))
+        plan = on_loopback(pair.plan(server.sockets[0].getsockname()[1], Ending.SERVER_FIN, requests=2))
         tally = Tally(plan.loop)
         client = HastyClient(plan, tally)
         client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
@@ -113,7 +113,7 @@ def test_a_request_between_the_servers_fin_and_the_end_has_an_outcome(pair: Benc
     tally = pair.run(main())
     assert (tally.started, tally.exchanges, tally.attempts, tally.succeeded) == (2, 1, 1, 0)
     assert tally.errors == {Failure(Phase.SEND, Fault.SHORT): 1}
-    assert tally.endings == {(Closer.SERVER, CloseMethod.FIN): 1}
+    assert tally.endings == {Ending.SERVER_FIN: 1}
 
 
 def speak(host: "ProtocolHost | AiohttpHost", ours: socket.socket) -> None:
@@ -198,7 +198,7 @@ def test_a_close_with_bytes_unread_is_a_reset_unless_the_server_has_ended(
     tally = pair.run(main())
     assert (tally.exchanges, tally.succeeded) == (1, 0)
     assert tally.errors == {Failure(Phase.CLOSE, Fault.MALFORMED): 1}
-    first = (Closer.SERVER, CloseMethod.FIN) if ended else (Closer.CLIENT, CloseMethod.RST)
+    first = Ending.SERVER_FIN if ended else Ending.CLIENT_RST
     assert tally.endings == {first: 1}
 
 
@@ -307,20 +307,20 @@ def test_a_tally_has_the_instant_of_the_first_failure_for_want_of_a_port(failure
 
 @pytest.mark.parametrize("loop", [ClosedLoop(3), OpenLoop(7.5, Arrivals.POISSON, 9, 10)])
 def test_a_plan_survives_the_pipe(pair: Bench, loop: ClosedLoop | OpenLoop) -> None:
-    plan = pair.plan(80, loop=loop, driver=Driver.AIOHTTP, closer=Closer.SERVER, close=CloseMethod.RST)
+    plan = pair.plan(80, loop=loop, driver=Driver.AIOHTTP, ending=Ending.SERVER_RST)
     assert decode(encode(plan), Plan) == plan
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-@pytest.mark.parametrize("first", Closer)
-def test_a_connection_that_is_over_says_who_was_first(family: int, first: Closer) -> None:
+@pytest.mark.parametrize("first", Side)
+def test_a_connection_that_is_over_says_who_was_first(family: int, first: Side) -> None:
     """Both FINs have come before anyone could ask: what stands in the socket's place decides."""
     host = "127.0.0.1" if family == socket.AF_INET else "::1"
     with socket.create_server((host, 0), family=family) as listener:
         ours = socket.create_connection(listener.getsockname()[:2])
         peer, _ = listener.accept()
         with ours, peer:
-            if first is Closer.CLIENT:
+            if first is Side.CLIENT:
                 assert send_fin(ours)
                 assert peer.recv(1) == b""
                 peer.shutdown(socket.SHUT_WR)
@@ -330,4 +330,4 @@ def test_a_connection_that_is_over_says_who_was_first(family: int, first: Closer
                 assert ours.recv(1) == b""
                 assert send_fin(ours)
             assert state_of(ours) is State.CLOSED
-            assert fin_was_first(ours) is (first is Closer.CLIENT)
+            assert fin_was_first(ours) is (first is Side.CLIENT)

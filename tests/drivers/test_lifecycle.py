@@ -14,7 +14,7 @@ from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.words import SWEEP_NS, Reporter
 from loadgen.scenario.choices import Driver
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending
 from loadgen.wire.lines import Lines
 
 SECOND_NS = 1_000_000_000
@@ -26,8 +26,7 @@ PLAN = Plan(
     port=80,
     http="1.1",
     requests=1,
-    closer=Closer.CLIENT,
-    close=CloseMethod.FIN,
+    ending=Ending.CLIENT_FIN,
     think_ns=0,
     loop=ClosedLoop(3),
     duration_ns=5 * SECOND_NS,
@@ -40,10 +39,10 @@ PLAN = Plan(
 class Named(Lifecycle[str]):
     """A load whose connections are names; `closed` are those that the client was to close."""
 
-    def __init__(self, closer: Closer, *idle: str) -> None:
+    def __init__(self, ending: Ending, *idle: str) -> None:
         self.tally = Tally(PLAN.loop)
         self.tally.in_flight = len(idle)
-        super().__init__(replace(PLAN, closer=closer), self.tally)
+        super().__init__(replace(PLAN, ending=ending), self.tally)
         self._idle.update(dict.fromkeys(idle))
         self.closed: list[str] = []
 
@@ -61,7 +60,7 @@ def lines() -> Iterator[Lines]:
 
 
 def test_the_client_closes_what_is_idle_at_the_end() -> None:
-    load = Named(Closer.CLIENT, "a", "b")
+    load = Named(Ending.CLIENT_FIN, "a", "b")
     assert not load.quiet
     load.end()
     assert load.closed == ["a", "b"]
@@ -70,7 +69,7 @@ def test_the_client_closes_what_is_idle_at_the_end() -> None:
 
 
 def test_the_server_is_left_to_close_what_is_idle() -> None:
-    load = Named(Closer.SERVER, "a", "b")
+    load = Named(Ending.SERVER_FIN, "a", "b")
     load.tally.in_flight += 1
     load.end()
     assert (load.quiet, load.over) == (False, False)
@@ -80,7 +79,7 @@ def test_the_server_is_left_to_close_what_is_idle() -> None:
 
 
 def test_a_close_not_yet_made_keeps_a_load_from_being_over() -> None:
-    load = Named(Closer.CLIENT)
+    load = Named(Ending.CLIENT_FIN)
     load.closing = 1
     load.end()
     assert not load.quiet
@@ -89,12 +88,12 @@ def test_a_close_not_yet_made_keeps_a_load_from_being_over() -> None:
 
 
 def test_arrivals_take_the_latest_idle_connection() -> None:
-    load = Named(Closer.CLIENT, "a", "b")
+    load = Named(Ending.CLIENT_FIN, "a", "b")
     assert [load.take_idle() for _ in range(3)] == ["b", "a", None]
 
 
 def test_each_wait_is_bounded_and_what_outlives_the_last_is_cut(lines: Lines) -> None:
-    load, stopped, done = Named(Closer.SERVER, "a"), False, list[str]()
+    load, stopped, done = Named(Ending.SERVER_FIN, "a"), False, list[str]()
     origin_ns = monotonic_ns()
 
     def cut() -> None:

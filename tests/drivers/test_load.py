@@ -14,7 +14,7 @@ from loadgen.drivers.load import START_BUDGET_NS, Attempt, ClosedLoad, Load, Ope
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan, Timeouts
 from loadgen.drivers.tally import Tally
 from loadgen.scenario.choices import Arrivals, Driver
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending
 
 LIMIT_S = 30
 """Bounds what is awaited; nothing here takes a hundredth of it."""
@@ -26,8 +26,7 @@ PLAN = Plan(
     port=80,
     http="1.1",
     requests=1,
-    closer=Closer.CLIENT,
-    close=CloseMethod.FIN,
+    ending=Ending.CLIENT_FIN,
     think_ns=0,
     loop=ClosedLoop(3),
     duration_ns=SECOND_NS,
@@ -36,7 +35,7 @@ PLAN = Plan(
     seed=1,
 )
 
-both_closers = pytest.mark.parametrize("closer", Closer)
+both_closers = pytest.mark.parametrize("ending", [Ending.CLIENT_FIN, Ending.SERVER_FIN])
 
 
 def open_loop(rate: float, connections: int = 100) -> OpenLoop:
@@ -333,10 +332,10 @@ def test_open_passes_over_idle_connections_that_ended() -> None:
 
 @both_closers
 @pytest.mark.parametrize("loop", [ClosedLoop(4), open_loop(1e9, connections=4)], ids=["closed", "open"])
-def test_the_end_comes_in_order(loop: ClosedLoop | OpenLoop, closer: Closer) -> None:
+def test_the_end_comes_in_order(loop: ClosedLoop | OpenLoop, ending: Ending) -> None:
     async def main() -> None:
         # It thinks for ever: what responds idles.
-        stage = Stage(replace(PLAN, loop=loop, closer=closer, think_ns=1000 * SECOND_NS, duration_ns=4))
+        stage = Stage(replace(PLAN, loop=loop, ending=ending, think_ns=1000 * SECOND_NS, duration_ns=4))
         stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.open) == 4)
         idle, failing, answering, last = stage.made
@@ -344,16 +343,16 @@ def test_the_end_comes_in_order(loop: ClosedLoop | OpenLoop, closer: Closer) -> 
         assert not idle.finished
         stage.load.end()
         # Idle connections are the closer's: the client closes its own at once, the server's are left to it.
-        assert idle.finished == (closer is Closer.CLIENT)
+        assert idle.finished == (ending is Ending.CLIENT_FIN)
         assert stage.state == (False, False)
         failing.end()
         answering.respond()
-        assert answering.finished == (closer is Closer.CLIENT)
+        assert answering.finished == (ending is Ending.CLIENT_FIN)
         assert stage.state == (False, False)
         last.respond()
         # No exchange is under way.
-        assert stage.state == (True, closer is Closer.CLIENT)
-        if closer is Closer.SERVER:
+        assert stage.state == (True, ending is Ending.CLIENT_FIN)
+        if ending is Ending.SERVER_FIN:
             for attempt in (idle, answering, last):
                 assert not stage.load.over
                 attempt.end()
@@ -365,9 +364,9 @@ def test_the_end_comes_in_order(loop: ClosedLoop | OpenLoop, closer: Closer) -> 
 
 
 @both_closers
-def test_an_end_before_any_connection_is_over_at_once(closer: Closer) -> None:
+def test_an_end_before_any_connection_is_over_at_once(ending: Ending) -> None:
     async def main() -> None:
-        stage = Stage(replace(PLAN, closer=closer, loop=open_loop(0.001)), fails=True)
+        stage = Stage(replace(PLAN, ending=ending, loop=open_loop(0.001)), fails=True)
         stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.made) == 1)
         assert stage.state == (False, False)
@@ -416,7 +415,7 @@ def test_open_offers_what_is_due_at_its_end_and_no_more() -> None:
 
 def test_a_late_thought_after_the_end_is_not_followed() -> None:
     async def main() -> None:
-        stage = Stage(replace(PLAN, think_ns=2_000_000, closer=Closer.SERVER))
+        stage = Stage(replace(PLAN, think_ns=2_000_000, ending=Ending.SERVER_FIN))
         stage.load.begin(time.monotonic_ns())
         await until(lambda: len(stage.open) == 3)
         attempts: list[Attempt] = list(stage.made)

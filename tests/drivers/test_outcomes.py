@@ -52,11 +52,7 @@ class Seen:
 
     @property
     def outcome(self) -> Outcome:
-        closes = self.driven.closes
-        names = ("client_fin", "client_rst", "server_fin", "server_rst")
-        return Outcome(
-            frozenset(self.driven.errors), frozenset(name for name in names if getattr(closes, name))
-        )
+        return Outcome(frozenset(self.driven.errors), frozenset(self.driven.closes))
 
 
 def peak_kib(pid: int) -> int:

@@ -26,7 +26,7 @@ from loadgen.scenario.choices import Driver
 from loadgen.scenario.document import Variant
 from loadgen.scenario.model import Model
 from loadgen.scenario.read import load_scenario
-from loadgen.tcp import CloseMethod, Closer, Side
+from loadgen.tcp import Ending, Side
 from loadgen.wire.codec import decode, encode
 from servers.plan import Plan as ServerPlan
 
@@ -194,22 +194,15 @@ def test_a_plain_scenario_in_full(tmp_path: Path) -> None:
         {Side.CLIENT: 4, Side.SERVER: 5},
     )
     behaviour = plan.server.behaviour
-    assert (behaviour.closer, behaviour.close, behaviour.requests) == (Closer.SERVER, CloseMethod.FIN, 1)
-    assert (plan.driver.closer, plan.driver.close, plan.driver.requests) == (
-        Closer.SERVER,
-        CloseMethod.FIN,
-        1,
-    )
+    assert (behaviour.ending, behaviour.requests) == (Ending.SERVER_FIN, 1)
+    assert (plan.driver.ending, plan.driver.requests) == (Ending.SERVER_FIN, 1)
 
 
 def test_both_ends_are_told_the_same_of_who_closes(tmp_path: Path) -> None:
     plan = planned(variant(tmp_path, connection={"closer": "client", "close": "rst", "requests": 7}))
     behaviour = plan.server.behaviour
-    assert (plan.driver.closer, plan.driver.close, plan.driver.requests) == (
-        behaviour.closer,
-        behaviour.close,
-        behaviour.requests,
-    )
+    assert plan.driver.ending is behaviour.ending is Ending.CLIENT_RST
+    assert plan.driver.requests == behaviour.requests == 7
 
 
 def test_a_command_is_told_where_who_and_how_long(tmp_path: Path) -> None:

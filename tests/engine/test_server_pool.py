@@ -19,12 +19,12 @@ from loadgen.engine.server_pool import ServerPool, start_server
 from loadgen.lab.lab import open_lab
 from loadgen.lab.topology import client_server_lab
 from loadgen.scenario.choices import Topology
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending
 from servers.behaviour import Behaviour
 from servers.plan import Kind, Plan
 from tests.command import LIMIT_S, Done, Running, eventually
 
-CLIENT_CLOSES = Behaviour(Closer.CLIENT, 1, CloseMethod.FIN)
+CLIENT_CLOSES = Behaviour(Ending.CLIENT_FIN, 1)
 T = TypeVar("T")
 
 

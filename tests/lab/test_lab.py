@@ -22,7 +22,7 @@ from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
 from loadgen.lab.sysctls import SOMAXCONN
 from loadgen.lab.topology import client_server_lab
 from loadgen.scenario.choices import MOST_ADDRESSES, Family, Topology
-from loadgen.tcp import Closer, Side
+from loadgen.tcp import Side
 from loadgen.wire.codec import decode, encode
 from tests.command import processes_with
 from tests.lab.sysctls import NO_ASSASSINATION
@@ -85,7 +85,7 @@ async def output(lab: Lab, side: str, argv: Sequence[str], **options: Any) -> st
     return text.decode()
 
 
-async def converse(lab: Lab, closer: Closer) -> list[str]:
+async def converse(lab: Lab, closer: Side) -> list[str]:
     """One connection from every client address to every server address; the peers the server saw."""
     sources, targets = lab.addresses[Side.CLIENT], lab.addresses[Side.SERVER]
     argv = python(SERVER, closer, len(sources), *targets)
@@ -105,15 +105,15 @@ async def time_waits(lab: Lab, side: str) -> int:
 
 
 @BOTH_FAMILIES
-@pytest.mark.parametrize("closer", list(Closer))
-def test_sides_talk_and_time_wait_stays_with_the_closer(family: Family, closer: Closer) -> None:
+@pytest.mark.parametrize("closer", list(Side))
+def test_sides_talk_and_time_wait_stays_with_the_closer(family: Family, closer: Side) -> None:
     async def main() -> None:
         with open_lab(client_server_lab(family=family, sysctls=dict.fromkeys(Side, NO_ASSASSINATION))) as lab:
             assert await converse(lab, closer) == list(lab.addresses[Side.CLIENT])
             left = dict.fromkeys(Side, 0)
             while not any(left.values()):
                 left = {side: await time_waits(lab, side) for side in Side}
-            assert left == {side: int(side.value == closer.value) for side in Side}
+            assert left == {side: int(side is closer) for side in Side}
 
     run(main())
 
@@ -123,7 +123,7 @@ def test_sides_talk_and_time_wait_stays_with_the_closer(family: Family, closer: 
 def test_every_address_reaches_every_address(topology: Topology, family: Family) -> None:
     async def main() -> None:
         with open_lab(client_server_lab(topology, family, client_addresses=3, server_addresses=2)) as lab:
-            assert await converse(lab, Closer.CLIENT) == list(lab.addresses[Side.CLIENT]) * 2
+            assert await converse(lab, Side.CLIENT) == list(lab.addresses[Side.CLIENT]) * 2
 
     run(main())
 
@@ -158,7 +158,7 @@ def test_host_topology_is_a_lab_without_namespaces() -> None:
         with open_lab(client_server_lab(Topology.HOST, ports=(20_000, 20_099))) as lab:
             for side in Side:
                 assert await output(lab, side, ["readlink", "/proc/self/ns/net"]) == f"{own}\n"
-            assert await converse(lab, Closer.CLIENT) == ["127.0.0.1"]
+            assert await converse(lab, Side.CLIENT) == ["127.0.0.1"]
             assert "K12" in lab.notes[0]
             assert "20000" in lab.notes[1]
 
@@ -472,7 +472,7 @@ def routed_lab() -> LabSpec:
 def test_a_middle_node_forwards_between_two_links() -> None:
     async def main() -> None:
         with open_lab(routed_lab()) as lab:
-            assert await converse(lab, Closer.CLIENT) == ["198.18.0.1"]
+            assert await converse(lab, Side.CLIENT) == ["198.18.0.1"]
             forwarded = await output(lab, "middle", ["cat", "/proc/net/snmp"])
             names, values = (line.split() for line in forwarded.splitlines() if line.startswith("Ip:"))
             assert int(values[names.index("ForwDatagrams")]) >= 6  # handshake and close

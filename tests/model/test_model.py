@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loadgen.model.pace import PORT_SCAN_S
 from loadgen.model.predict import Prediction, distinct_ports, predict
 from loadgen.model.situation import TIME_WAIT_S, Costs, Situation
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending, How
 from loadgen.wire.codec import decode, encode
 
 DEFAULT_PORTS = 28_232
@@ -19,8 +19,7 @@ CLIENT_FIN = Situation(
     ports=DEFAULT_PORTS,
     paths=1,
     hold_s=TIME_WAIT_S,
-    closer=Closer.CLIENT,
-    close=CloseMethod.FIN,
+    ending=Ending.CLIENT_FIN,
     requests=1,
     duration_s=30.0,
     costs=Costs(connection_s=1 / 16_000, exchange_s=1 / 64_000),
@@ -44,10 +43,10 @@ def test_of_a_command_only_what_holds_at_any_rate_is_predicted() -> None:
     assert (client.ceiling_per_s, client.knee_ports) == (told().ceiling_per_s, 14_116)
     assert (client.rate_per_s, client.time_wait_client, client.time_wait_server) == (None, None, 0)
     assert (client.time_to_knee_s, client.time_to_exhaustion_s, client.past_knee_per_s) == (None, None, None)
-    server = told(costs=None, closer=Closer.SERVER)
+    server = told(costs=None, ending=Ending.SERVER_FIN)
     assert (server.time_wait_client, server.time_wait_server) == (0, None)
     assert (server.ceiling_per_s, server.knee_ports) == (None, None)
-    reset = told(costs=None, close=CloseMethod.RST)
+    reset = told(costs=None, ending=Ending.CLIENT_RST)
     assert (reset.time_wait_client, reset.time_wait_server, reset.knee_ports) == (0, 0, None)
     # Beyond the buckets TIME-WAITs are destroyed at once, and the ports never run out (K14).
     assert told(costs=None, tw_buckets=10_000).ceiling_per_s is None
@@ -116,8 +115,8 @@ def test_a_wide_range_crawls_so_slowly_that_ports_come_back_before_the_last_is_g
 
 
 def test_a_reset_leaves_nothing_and_nothing_runs_out() -> None:
-    for closer in Closer:
-        prediction = told(closer=closer, close=CloseMethod.RST, duration_s=180.0)
+    for ending in (Ending.CLIENT_RST, Ending.SERVER_RST):
+        prediction = told(ending=ending, duration_s=180.0)
         assert (prediction.time_wait_client, prediction.time_wait_server) == (0, 0)
         assert prediction.ceiling_per_s is None
         assert prediction.time_to_knee_s is None
@@ -128,7 +127,7 @@ def test_a_reset_leaves_nothing_and_nothing_runs_out() -> None:
 def test_a_server_that_closes_leaves_nothing_on_the_client_and_half_of_the_ports_on_itself(
     duration_s: float,
 ) -> None:
-    prediction = told(closer=Closer.SERVER, duration_s=duration_s)
+    prediction = told(ending=Ending.SERVER_FIN, duration_s=duration_s)
     assert (prediction.time_wait_client, prediction.time_wait_server) == (0, 14_116)
     assert (prediction.ceiling_per_s, prediction.time_to_knee_s, prediction.time_to_exhaustion_s) == (
         None,
@@ -137,7 +136,7 @@ def test_a_server_that_closes_leaves_nothing_on_the_client_and_half_of_the_ports
 
 def test_a_slow_server_that_closes_holds_each_connection_until_it_expires() -> None:
     # 10/s for 61 s: fewer than one walk over the ports, so none is met twice.
-    assert told(closer=Closer.SERVER, rate=10.0, duration_s=180.0).time_wait_server == 610
+    assert told(ending=Ending.SERVER_FIN, rate=10.0, duration_s=180.0).time_wait_server == 610
 
 
 def test_the_bucket_limit_bounds_the_population_and_raises_the_apparent_capacity() -> None:
@@ -148,7 +147,7 @@ def test_the_bucket_limit_bounds_the_population_and_raises_the_apparent_capacity
     assert prediction.ceiling_per_s is None
     assert told(tw_buckets=10_000).time_to_knee_s is None
     assert told(tw_buckets=10_000).time_wait_client == 10_000
-    assert told(tw_buckets=3_000, closer=Closer.SERVER).time_wait_server == 3_000
+    assert told(tw_buckets=3_000, ending=Ending.SERVER_FIN).time_wait_server == 3_000
 
 
 def test_addresses_multiply_the_ports_and_each_scan_stays_that_of_one_range() -> None:
@@ -187,7 +186,7 @@ def test_a_closed_loop_that_rests_is_bound_by_its_connections() -> None:
 # Connections in flight hold ports, too
 
 
-HELD = dataclasses.replace(CLIENT_FIN, ports=10_000, closer=Closer.SERVER, duration_s=3.0, pause_s=1.0)
+HELD = dataclasses.replace(CLIENT_FIN, ports=10_000, ending=Ending.SERVER_FIN, duration_s=3.0, pause_s=1.0)
 """Connections that live for a second, of a client with 10,000 ports."""
 
 
@@ -202,19 +201,18 @@ def test_fewer_in_flight_than_half_of_the_ports_meet_no_knee_where_the_server_cl
     assert prediction.time_wait_server == pytest.approx(5_000, rel=0.05)
 
 
-@pytest.mark.parametrize("closer", Closer)
+@pytest.mark.parametrize("ending", [Ending.CLIENT_RST, Ending.SERVER_FIN])
 def test_more_in_flight_than_half_of_the_ports_are_past_the_knee_where_ports_come_back_at_once(
-    closer: Closer,
+    ending: Ending,
 ) -> None:
     scan_s = 5_000 * PORT_SCAN_S
-    close = CloseMethod.FIN if closer is Closer.SERVER else CloseMethod.RST
-    prediction = of_held(connections=9_000, in_place=True, closer=closer, close=close)
+    prediction = of_held(connections=9_000, in_place=True, ending=ending)
     assert prediction.knee_ports == 5_000
     assert prediction.time_to_knee_s == pytest.approx(5_000 / 16_000)
     # 4,000 of 9,000 are beyond the first parity: so many of those that take their places search.
     assert prediction.past_knee_per_s == pytest.approx(1 / (1 / 16_000 + scan_s * 4 / 9))
     assert prediction.time_to_exhaustion_s is None
-    left = 0 if close is CloseMethod.RST else pytest.approx(9_000, rel=0.01)
+    left = 0 if ending.how is How.RST else pytest.approx(9_000, rel=0.01)
     assert (prediction.time_wait_client, prediction.time_wait_server) == (0, left)
     assert any("9,000 connections in flight" in text for text in prediction.assumptions)
 
@@ -248,10 +246,10 @@ def test_more_connections_than_ports_run_out_at_once() -> None:
 
 def test_where_the_client_closes_those_in_flight_bring_the_knee_nearer() -> None:
     # 9,000 are opened at once: half of the ports are gone before the first of them ends.
-    many = of_held(closer=Closer.CLIENT, connections=9_000)
+    many = of_held(ending=Ending.CLIENT_FIN, connections=9_000)
     assert many.time_to_knee_s == pytest.approx(5_000 / 16_000)
     # 2,000 are opened in each of two rounds; the third takes the half and goes beyond.
-    few = of_held(closer=Closer.CLIENT, connections=2_000)
+    few = of_held(ending=Ending.CLIENT_FIN, connections=2_000)
     assert few.time_to_knee_s == pytest.approx(2 + 1_000 / 16_000, rel=1e-3)
     assert few.time_wait_client == pytest.approx(6_000, rel=0.01)
     # A port is held for the life of its connection and for TIME-WAIT.
@@ -350,8 +348,7 @@ situations = st.builds(
     ports=st.integers(2, 2_000_000),
     paths=st.integers(1, 2),
     hold_s=st.sampled_from([TIME_WAIT_S, 1.0, 0.001]),
-    closer=st.sampled_from(Closer),
-    close=st.sampled_from(CloseMethod),
+    ending=st.sampled_from(Ending),
     requests=st.integers(1, 1_000_000),
     duration_s=st.floats(0.1, 3600),
     costs=st.builds(
@@ -382,7 +379,7 @@ def test_a_prediction_is_finite_and_within_its_bounds(situation: Situation) -> N
     if prediction.time_to_exhaustion_s is not None:
         assert prediction.time_to_knee_s is not None
         assert prediction.time_to_knee_s <= prediction.time_to_exhaustion_s
-        leaves = situation.close is CloseMethod.FIN
+        leaves = situation.ending.how is How.FIN
         assert held == (min(situation.ports, situation.tw_buckets) if leaves else 0)
 
 

@@ -34,13 +34,12 @@ from loadgen.records.events import (
 from loadgen.records.latency import HIGHEST_NS, Counts, Distribution, Latency, Tag, read_line
 from loadgen.records.types import (
     SCHEMA_VERSION,
-    Closes,
     Interval,
     Record,
     Sample,
     SideSample,
 )
-from loadgen.tcp import Failure, Fault, Phase, Side, State
+from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.codec import convert, decode, encode
 from loadgen.wire.messages import GapCause
 from loadgen.wire.served import Served
@@ -73,7 +72,7 @@ INTERVAL = Interval(
     exchanges=5,
     succeeded=4,
     in_flight=1,
-    closes=Closes(client_fin=2, client_rst=1, server_fin=1, server_rst=1),
+    closes={Ending.CLIENT_FIN: 2, Ending.CLIENT_RST: 1, Ending.SERVER_FIN: 1, Ending.SERVER_RST: 1},
     errors={Failure(Phase.CONNECT, "EADDRNOTAVAIL"): 2, Failure(Phase.RECEIVE, Fault.SHORT): 1},
     connect_p50_ns=20_000,
     connect_p99_ns=90_000,
@@ -81,7 +80,7 @@ INTERVAL = Interval(
     response_p99_ns=None,
 )
 EVENT = ProcessDied(5, "server", "by SIGKILL", "é")
-LATER = Interval(INTERVAL.end_ns, INTERVAL.end_ns + 1)
+LATER = Interval(INTERVAL.end_ns, INTERVAL.end_ns + 1, opened=0, connected=0, in_flight=0)
 RECORDS: list[Record] = [EVENT, LoadEnds(7), SAMPLE, INTERVAL, LATER]
 FILES = ("events.jsonl", "samples.jsonl", "intervals.jsonl", "latency.hlog")
 
@@ -105,8 +104,12 @@ intervals = st.builds(
     Interval,
     times,
     st.just(EXACT),
-    closes=st.builds(Closes, numbers, numbers),
-    errors=st.dictionaries(failures, numbers),
+    numbers,
+    numbers,
+    numbers,
+    attempts=st.none() | numbers,
+    closes=st.none() | st.dictionaries(st.sampled_from(Ending), numbers),
+    errors=st.none() | st.dictionaries(failures, numbers),
 )
 both_ways = st.builds(BothWays, numbers, numbers)
 events = st.one_of(
@@ -142,7 +145,8 @@ def test_every_record_survives_json(record: Record) -> None:
     read = decode(line, type(record))
     assert read == record
     if isinstance(read, Interval):
-        assert {type(failure) for failure in read.errors} <= {Failure}
+        assert {type(failure) for failure in read.errors or ()} <= {Failure}
+        assert {type(ending) for ending in read.closes or ()} <= {Ending}
     assert convert(json.loads(line), type(record)) == record
 
 
@@ -152,7 +156,7 @@ def test_what_is_absent_in_a_sample_is_zero() -> None:
 
 
 def test_closes_add_up() -> None:
-    assert INTERVAL.closes.total == 5
+    assert sum((INTERVAL.closes or {}).values()) == 5
 
 
 def test_records_come_back_kind_by_kind_in_their_order(tmp_path: Path) -> None:
@@ -265,7 +269,8 @@ def test_a_count_of_an_interval_is_a_whole_number(key: str, text: str) -> None:
         (SAMPLE, "late", "1"),
         (SAMPLE, "late", '"true"'),
         (INTERVAL, "end_ns", "-1"),
-        (INTERVAL, "by_kernel", "null"),
+        (INTERVAL, "connected", "null"),
+        (INTERVAL, "attempts", "true"),
         (EVENT, "type", "7"),
         (EVENT, "t_ns", "1.0"),
         (EVENT, "what", "null"),
@@ -456,13 +461,13 @@ def test_a_directory_without_run_json_is_no_run(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("", "not JSON"),
-        ('{"schema_version": 2', "not JSON"),
+        ('{"schema_version": 3', "not JSON"),
         ("\xff", "not JSON"),
         ("[]", "not a JSON object"),
         ("null", "not a JSON object"),
-        ("{}", "schema_version None, but this churn reads 2"),
-        ('{"schema_version": 1}', "schema_version 1, but this churn reads 2"),
-        ('{"schema_version": "2"}', "schema_version '2', but this churn reads 2"),
+        ("{}", "schema_version None, but this churn reads 3"),
+        ('{"schema_version": 1}', "schema_version 1, but this churn reads 3"),
+        ('{"schema_version": "3"}', "schema_version '3', but this churn reads 3"),
     ],
 )
 def test_a_document_that_is_none_is_refused(tmp_path: Path, text: str, problem: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from loadgen.lab.topology import client_server_lab
 from loadgen.scenario.choices import Driver
-from loadgen.tcp import CloseMethod, Closer, Side
+from loadgen.tcp import Ending, How, Side
 from servers.plan import Kind
 from tests.runs.capture import ACK, FIN, RST, SYN
 from tests.drivers.driving import MS_NS, Bench, Driven, bench
@@ -44,9 +44,9 @@ class Captured:
     packets: tuple[Packet, ...]
     dropped: int
 
-    def first_ends(self) -> list[tuple[Side, CloseMethod] | None]:
+    def first_ends(self) -> list[Ending | None]:
         """For each connection who sent the first FIN or RST, and which; None where nobody did."""
-        ends: list[tuple[Side, CloseMethod] | None] = []
+        ends: list[Ending | None] = []
         newest: dict[int, tuple[int, int]] = {}
         for packet in self.packets:
             if packet.flags & SYN:
@@ -57,16 +57,16 @@ class Captured:
                     ends.append(None)
             else:
                 index, _ = newest[packet.client]
-                method = CloseMethod.RST if packet.flags & RST else CloseMethod.FIN
-                ends[index] = ends[index] or (packet.side, method)
+                how = How.RST if packet.flags & RST else How.FIN
+                ends[index] = ends[index] or Ending.of(packet.side, how)
         return ends
 
 
 async def run(
-    at: Bench, kind: Kind, driver: Driver, closer: Closer, close: CloseMethod, requests: int
+    at: Bench, kind: Kind, driver: Driver, ending: Ending, requests: int
 ) -> tuple[Driven, Captured]:
     """A load with a capture around it. Everything is sent before the capture is asked to end."""
-    async with at.serving(closer, close, requests, kind) as (server, port):
+    async with at.serving(ending, requests, kind) as (server, port):
         argv = [sys.executable, "-m", "tests.runs.capture", str(port)]
         capture = await at.lab.spawn(Side.CLIENT, argv, stdin=PIPE, stdout=PIPE)
         assert capture.stdin
@@ -74,9 +74,8 @@ async def run(
         assert json.loads(await capture.stdout.readline()) == {"ready": True}
         plan = at.plan(
             port,
-            closer,
+            ending,
             driver=driver,
-            close=close,
             requests=requests,
             http="1.0" if requests == 1 else "1.1",
             duration_ns=150 * MS_NS,
@@ -103,25 +102,24 @@ async def run(
         (Kind.AIOHTTP, Driver.AIOHTTP, 3),
     ],
 )
-@pytest.mark.parametrize("close", CloseMethod)
-@pytest.mark.parametrize("closer", Closer)
+@pytest.mark.parametrize("ending", Ending)
 def test_the_first_packet_that_ends_is_the_one_configured(
-    pair: Bench, closer: Closer, close: CloseMethod, kind: Kind, driver: Driver, requests: int
+    pair: Bench, ending: Ending, kind: Kind, driver: Driver, requests: int
 ) -> None:
-    driven, capture = pair.run(run(pair, kind, driver, closer, close, requests))
+    driven, capture = pair.run(run(pair, kind, driver, ending, requests))
     driven.check()
     assert driven.errors == {}
     assert capture.dropped == 0
     ends = capture.first_ends()
     assert len(ends) == driven.total("attempts")
-    assert Counter(ends) == {(Side(closer.value), close): driven.total("attempts")}
+    assert Counter(ends) == {ending: driven.total("attempts")}
     flags = Counter(packet.flags & (SYN | FIN | RST) for packet in capture.packets)
-    if close is CloseMethod.RST:
+    if ending.how is How.RST:
         assert flags[FIN] == 0
         # The one that ends a connection carries an ACK; one without answers a segment that crossed it on
         # its way (RFC 9293, section 3.10.7.1), such as the ACK of the last data.
         resets = Counter((one.side, one.flags & ACK) for one in capture.packets if one.flags & RST)
-        closing = resets.pop((Side(closer.value), ACK))
+        closing = resets.pop((ending.side, ACK))
         assert closing == driven.total("attempts")
         assert not any(acked for _, acked in resets)
     else:

@@ -17,7 +17,7 @@ from loadgen.scenario.document import Scenario
 from loadgen.scenario.read import load_scenario
 from loadgen.scenario.schema import json_schema, resolved, restore
 from loadgen.scenario.traffic import OpenLoop
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending
 from loadgen.text.problem import ScenarioError
 from loadgen.text.units import ByteSize, Duration, PortRange
 from loadgen.text.visible import visible
@@ -88,7 +88,7 @@ def test_a_title_is_enough(read: Read) -> None:
     )
     assert (variant.server.response, variant.server.idle_timeout) == (128, 60_000_000_000)
     assert (variant.connection.http, variant.connection.requests) == (Http.V1_1, 1)
-    assert (variant.connection.closer, variant.connection.close) == (Closer.SERVER, CloseMethod.FIN)
+    assert variant.connection.ending is Ending.SERVER_FIN
     assert (variant.load.driver, variant.load.duration) == (Driver.AUTO, 10_000_000_000)
     assert variant.load.closed_loop is not None
     assert variant.load.closed_loop.connections == 64

@@ -24,7 +24,7 @@ from typing import IO, cast
 import pytest
 from msgspec.structs import replace
 
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import Ending, How, Side
 from loadgen.wire.codec import CodecError, decode, encode
 from loadgen.wire.messages import GapCause, Listening, Unobserved
 from loadgen.wire.served import Served
@@ -47,8 +47,8 @@ PUT = "PUT / HTTP/1.1\r\nHost: a\r\n\r\n"
 REQUESTS = {GET: True, GET_CLOSE: False, GET_10: False, GET_10_KEEP: True}
 """Each with whether HTTP lets the connection live on."""
 
-SERVER_FIN = Behaviour(Closer.SERVER, 1, CloseMethod.FIN)
-CLIENT_FIN = Behaviour(Closer.CLIENT, 1, CloseMethod.FIN)
+SERVER_FIN = Behaviour(Ending.SERVER_FIN, 1)
+CLIENT_FIN = Behaviour(Ending.CLIENT_FIN, 1)
 
 both_kinds = pytest.mark.parametrize("kind", Kind)
 
@@ -214,10 +214,10 @@ def time_waits(port: int) -> tuple[int, int]:
 
 @both_kinds
 @pytest.mark.parametrize("requests", [1, 3])
-@pytest.mark.parametrize("close", CloseMethod)
-def test_the_server_closes_first(kind: Kind, close: CloseMethod, requests: int) -> None:
+@pytest.mark.parametrize("how", How)
+def test_the_server_closes_first(kind: Kind, how: How, requests: int) -> None:
     exchanges = 0
-    with serving(kind, Behaviour(Closer.SERVER, requests, close)) as server:
+    with serving(kind, Behaviour(Ending.of(Side.SERVER, how), requests)) as server:
         for request, persistent in REQUESTS.items():
             client = Client(server.port)
             count = requests if persistent else 1
@@ -227,19 +227,19 @@ def test_the_server_closes_first(kind: Kind, close: CloseMethod, requests: int) 
                 assert response.version in request
                 last = response.headers.get("connection") == "close"
                 assert last == (left == 0)
-            assert client.end() == close
+            assert client.end() == how
             client.close()
             exchanges += count
-        by_fin = len(REQUESTS) if close is CloseMethod.FIN else 0
+        by_fin = len(REQUESTS) if how is How.FIN else 0
         until(lambda: time_waits(server.port) == (by_fin, 0))
         served = server.stop()
     assert served == Served(accepted=4, exchanges=exchanges, fin=by_fin, rst=4 - by_fin)
 
 
 @both_kinds
-@pytest.mark.parametrize("close", CloseMethod)
-def test_the_server_never_closes_where_the_client_is_to(kind: Kind, close: CloseMethod) -> None:
-    with serving(kind, Behaviour(Closer.CLIENT, 1, close)) as server:
+@pytest.mark.parametrize("how", How)
+def test_the_server_never_closes_where_the_client_is_to(kind: Kind, how: How) -> None:
+    with serving(kind, Behaviour(Ending.of(Side.CLIENT, how), 1)) as server:
         clients = {request: Client(server.port) for request in REQUESTS}
         for request, client in clients.items():
             for _ in range(2 if REQUESTS[request] else 1):
@@ -303,27 +303,27 @@ def test_a_client_that_never_closes_is_let_go() -> None:
 
 
 @both_kinds
-@pytest.mark.parametrize("close", CloseMethod)
-def test_a_client_that_closes_at_the_last_byte_is_second(kind: Kind, close: CloseMethod) -> None:
+@pytest.mark.parametrize("how", How)
+def test_a_client_that_closes_at_the_last_byte_is_second(kind: Kind, how: How) -> None:
     # The FIN travels with the last byte. A RST cannot: there a fast client may be first.
-    with serving(kind, replace(SERVER_FIN, close=close)) as server:
+    with serving(kind, replace(SERVER_FIN, ending=Ending.of(Side.SERVER, how))) as server:
         for _ in range(50):
             client = Client(server.port)
             assert client.ask(GET_CLOSE).status == 200
             client.close()
-        if close is CloseMethod.FIN:
+        if how is How.FIN:
             until(lambda: sum(time_waits(server.port)) == 50)
         served = server.stop()
-    if close is CloseMethod.FIN:
+    if how is How.FIN:
         # Where the server is held up between the two for 0.2 s, the kernel sends the byte without the FIN.
         assert served.fin >= 45
     assert served.fin + served.rst + served.peer_fin == 50
 
 
 @both_kinds
-@pytest.mark.parametrize("closer", Closer)
-def test_half_closed_clients_get_their_responses(kind: Kind, closer: Closer) -> None:
-    behaviour = Behaviour(closer, 2, CloseMethod.RST, delay_ns=30_000_000)
+@pytest.mark.parametrize("closer", Side)
+def test_half_closed_clients_get_their_responses(kind: Kind, closer: Side) -> None:
+    behaviour = Behaviour(Ending.of(closer, How.RST), 2, delay_ns=30_000_000)
     with serving(kind, behaviour) as server:
         client = Client(server.port)
         client.send(GET + GET_CLOSE)
@@ -348,10 +348,10 @@ def test_a_half_closed_client_that_resets_is_let_go() -> None:
 
 
 @both_kinds
-@pytest.mark.parametrize("closer", Closer)
-def test_a_half_closed_client_that_reads_late_gets_everything(kind: Kind, closer: Closer) -> None:
+@pytest.mark.parametrize("closer", Side)
+def test_a_half_closed_client_that_reads_late_gets_everything(kind: Kind, closer: Side) -> None:
     size = 1 << 20
-    with serving(kind, Behaviour(closer, 2, CloseMethod.RST, response_size=size)) as server:
+    with serving(kind, Behaviour(Ending.of(closer, How.RST), 2, response_size=size)) as server:
         client = Client(server.port, receive_buffer=16_384)
         client.send(GET * 2)
         client.sock.shutdown(socket.SHUT_WR)
@@ -400,7 +400,7 @@ def test_clients_that_leave_during_the_delay(kind: Kind) -> None:
 
 
 @both_kinds
-@pytest.mark.parametrize("behaviour", [SERVER_FIN, replace(CLIENT_FIN, close=CloseMethod.RST)])
+@pytest.mark.parametrize("behaviour", [SERVER_FIN, replace(CLIENT_FIN, ending=Ending.CLIENT_RST)])
 def test_idle_connections_are_closed_by_the_server(kind: Kind, behaviour: Behaviour) -> None:
     behaviour = replace(behaviour, requests=2, idle_timeout_ns=100_000_000, delay_ns=200_000_000)
     with serving(kind, behaviour) as server:
@@ -408,7 +408,7 @@ def test_idle_connections_are_closed_by_the_server(kind: Kind, behaviour: Behavi
         started.send(GET[:-2])
         # A request that waits for its response is not idle, however long the delay.
         assert kept.ask(GET).status == 200
-        assert {client.end() for client in (silent, started, kept)} == {behaviour.close}
+        assert {client.end() for client in (silent, started, kept)} == {behaviour.ending.how}
         for client in (silent, started, kept):
             client.close()
         served = server.stop()
@@ -421,7 +421,7 @@ def test_idle_connections_are_closed_by_the_server(kind: Kind, behaviour: Behavi
 
 @both_kinds
 def test_a_keep_alive_client_of_http_1_0_is_told_the_truth(kind: Kind) -> None:
-    behaviour = Behaviour(Closer.SERVER, 3, CloseMethod.FIN, idle_timeout_ns=5_500_000_000)
+    behaviour = Behaviour(Ending.SERVER_FIN, 3, idle_timeout_ns=5_500_000_000)
     with serving(kind, behaviour) as server:
         client = Client(server.port)
         told = [client.ask(GET_10_KEEP).headers for _ in range(3)]
@@ -482,9 +482,9 @@ def test_methods_bodies_and_order(kind: Kind) -> None:
 
 
 @both_kinds
-@pytest.mark.parametrize("closer", Closer)
-def test_a_malformed_request_is_answered_400_and_ends_the_connection(kind: Kind, closer: Closer) -> None:
-    with serving(kind, Behaviour(closer, 5, CloseMethod.FIN)) as server:
+@pytest.mark.parametrize("closer", Side)
+def test_a_malformed_request_is_answered_400_and_ends_the_connection(kind: Kind, closer: Side) -> None:
+    with serving(kind, Behaviour(Ending.of(closer, How.FIN), 5)) as server:
         client = Client(server.port)
         assert client.ask(GET).status == 200
         response = client.ask("so much for HTTP\r\n\r\n")
@@ -496,16 +496,16 @@ def test_a_malformed_request_is_answered_400_and_ends_the_connection(kind: Kind,
 
 
 @both_kinds
-@pytest.mark.parametrize("close", CloseMethod)
-def test_a_large_body_arrives_whole_before_the_close(kind: Kind, close: CloseMethod) -> None:
+@pytest.mark.parametrize("how", How)
+def test_a_large_body_arrives_whole_before_the_close(kind: Kind, how: How) -> None:
     size = 1 << 20
-    with serving(kind, Behaviour(Closer.SERVER, 3, close, response_size=size)) as server:
+    with serving(kind, Behaviour(Ending.of(Side.SERVER, how), 3, response_size=size)) as server:
         client = Client(server.port, receive_buffer=16_384)
         # Three at once to a client that reads late: the server must wait with all that it cannot send.
         client.send(GET * 3)
         assert select.select([client.sock], [], [], LIMIT_S)[0]
         assert [len(client.response().body) for _ in range(3)] == [size] * 3
-        assert client.end() == close
+        assert client.end() == how
         client.close()
         assert server.stop().exchanges == 3
 
@@ -524,9 +524,9 @@ def test_an_empty_body(kind: Kind) -> None:
 
 
 @both_kinds
-@pytest.mark.parametrize("close", CloseMethod)
-def test_asked_to_stop_it_finishes_what_it_has_in_hand(kind: Kind, close: CloseMethod) -> None:
-    behaviour = Behaviour(Closer.CLIENT, 1, close, delay_ns=500_000_000)
+@pytest.mark.parametrize("how", How)
+def test_asked_to_stop_it_finishes_what_it_has_in_hand(kind: Kind, how: How) -> None:
+    behaviour = Behaviour(Ending.of(Side.CLIENT, how), 1, delay_ns=500_000_000)
     with serving(kind, behaviour) as server:
         idle, busy = Client(server.port), Client(server.port)
         assert idle.ask(GET).status == 200
@@ -540,16 +540,16 @@ def test_asked_to_stop_it_finishes_what_it_has_in_hand(kind: Kind, close: CloseM
         until(lambda: not unread_by_server(server.port))
         probe.close()
         os.kill(server.pid, signal.SIGTERM)
-        assert idle.end() == close
+        assert idle.end() == how
         idle.close()
         response = busy.response()
         assert (response.status, response.headers["connection"]) == (200, "close")
-        assert busy.end() == close
+        assert busy.end() == how
         busy.close()
         served = server.line()
         assert isinstance(served, Served)
         assert (served.accepted, served.exchanges, served.peer_fin) == (3, 4, 1)
-        assert getattr(served, close) == 2
+        assert getattr(served, how) == 2
 
 
 def test_a_client_that_keeps_it_waiting_is_reset() -> None:
@@ -656,9 +656,7 @@ def test_several_addresses_share_a_port(kind: Kind) -> None:
 
 # ---- the plan and the lines
 
-PLAN = Plan(
-    Kind.AIOHTTP, Behaviour(Closer.CLIENT, 7, CloseMethod.RST, 1, 2, 3), ("10.0.0.1", "::1"), 80, 5, 1, 2, 3
-)
+PLAN = Plan(Kind.AIOHTTP, Behaviour(Ending.CLIENT_RST, 7, 1, 2, 3), ("10.0.0.1", "::1"), 80, 5, 1, 2, 3)
 
 
 def test_a_plan_survives_its_json() -> None:
@@ -682,19 +680,19 @@ def test_a_plan_survives_its_json() -> None:
         ({"colour": "red"}, "Object contains unknown field `colour`"),
         ({"behaviour": 1}, "Expected `object`, got `int` - at `$.behaviour`"),
         (
-            {"behaviour": {"closer": "client", "requests": 1}},
-            "Object missing required field `close` - at `$.behaviour`",
+            {"behaviour": {"ending": "client_fin"}},
+            "Object missing required field `requests` - at `$.behaviour`",
         ),
         (
-            {"behaviour": {"closer": "nobody", "requests": 1, "close": "fin"}},
-            "Invalid enum value 'nobody' - at `$.behaviour.closer`",
+            {"behaviour": {"ending": "nobody_fin", "requests": 1}},
+            "Invalid enum value 'nobody_fin' - at `$.behaviour.ending`",
         ),
         (
-            {"behaviour": {"closer": "client", "requests": 0, "close": "fin"}},
+            {"behaviour": {"ending": "client_fin", "requests": 0}},
             "requests: 0 is less than 1 - at `$.behaviour`",
         ),
         (
-            {"behaviour": {"closer": "client", "requests": True, "close": "fin"}},
+            {"behaviour": {"ending": "client_fin", "requests": True}},
             "Expected `int`, got `bool` - at `$.behaviour.requests`",
         ),
     ],

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
-from loadgen.drivers.tally import Ending, Tally
+from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring import able
 from loadgen.drivers.uring.client import UringClient
 from loadgen.drivers.uring.connections import SlotAttempt
@@ -31,7 +31,7 @@ from loadgen.drivers.uring.program import STEP_BITS, Program, Step
 from loadgen.drivers.uring.programs import Programs, receive_buffers
 from loadgen.drivers.uring.slots import Table
 from loadgen.scenario.choices import Driver
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+from loadgen.tcp import Ending, Failure, Fault, How, Phase, Side
 from loadgen.uring import abi, offer
 from loadgen.uring.offer import Offer
 from loadgen.uring.ring import Ring
@@ -229,16 +229,16 @@ def reset(peer: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("act", "ending", "failures"),
     [
-        (nothing, (Closer.CLIENT, CloseMethod.FIN), {}),
-        (end, (Closer.SERVER, CloseMethod.FIN), {}),
-        (speak, (Closer.CLIENT, CloseMethod.RST), {Failure(Phase.CLOSE, Fault.MALFORMED): 1}),
-        (reset, (Closer.SERVER, CloseMethod.RST), {Failure(Phase.CLOSE, "ECONNRESET"): 1}),
+        (nothing, Ending.CLIENT_FIN, {}),
+        (end, Ending.SERVER_FIN, {}),
+        (speak, Ending.CLIENT_RST, {Failure(Phase.CLOSE, Fault.MALFORMED): 1}),
+        (reset, Ending.SERVER_RST, {Failure(Phase.CLOSE, "ECONNRESET"): 1}),
     ],
 )
 def test_what_the_kernel_says_at_a_close_decides_what_it_is(
     ring: Ring, act: Callable[[socket.socket], None], ending: Ending, failures: dict[Failure, int]
 ) -> None:
-    asked = plan(Closer.CLIENT, CloseMethod.FIN)
+    asked = plan(Ending.CLIENT_FIN)
     tally = Tally(asked.loop)
     client = UringClient(asked, tally, ring, Programs(asked, receive_buffers(3)))
     client.attach(NoLoad())
@@ -259,7 +259,7 @@ def test_what_the_kernel_says_at_a_close_decides_what_it_is(
 
 def test_the_time_estimated_in_connect_is_no_more_than_there_was(ring: Ring) -> None:
     """Of a few timed calls one that was held up counts for many."""
-    asked = plan(Closer.CLIENT, CloseMethod.FIN)
+    asked = plan(Ending.CLIENT_FIN)
     tally = Tally(asked.loop)
     client = UringClient(asked, tally, ring, Programs(asked, receive_buffers(3)))
     tally.attempts = 1_000_000
@@ -274,7 +274,7 @@ def test_the_time_estimated_in_connect_is_no_more_than_there_was(ring: Ring) -> 
 
 def test_a_head_says_what_is_missing_and_no_other_bytes_are_compared() -> None:
     buffers = receive_buffers(4)
-    judge = Judge(buffers, Closer.SERVER)
+    judge = Judge(buffers, Side.SERVER)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
     another = head.replace(b"100", b"900")
     for slot, response in enumerate((head + bytes(100), head + b"x", another, b"HTTP/1.1 503 No\r\n\r\n")):
@@ -301,7 +301,7 @@ def test_a_head_says_what_is_missing_and_no_other_bytes_are_compared() -> None:
 # ---- programs
 
 
-def plan(closer: Closer, close: CloseMethod, sources: int = 1, connections: int = 3) -> Plan:
+def plan(ending: Ending, sources: int = 1, connections: int = 3) -> Plan:
     return Plan(
         driver=Driver.URING,
         sources=tuple(f"192.0.2.{number}" for number in range(1, sources + 1)),
@@ -309,8 +309,7 @@ def plan(closer: Closer, close: CloseMethod, sources: int = 1, connections: int 
         port=80,
         http="1.1",
         requests=2,
-        closer=closer,
-        close=close,
+        ending=ending,
         think_ns=0,
         loop=ClosedLoop(connections),
         duration_ns=1,
@@ -320,8 +319,8 @@ def plan(closer: Closer, close: CloseMethod, sources: int = 1, connections: int 
     )
 
 
-def programs(closer: Closer, close: CloseMethod, sources: int = 1) -> Programs:
-    return Programs(plan(closer, close, sources), receive_buffers(3))
+def programs(ending: Ending, sources: int = 1) -> Programs:
+    return Programs(plan(ending, sources), receive_buffers(3))
 
 
 def steps(entries: NDArray[Any]) -> list[int]:
@@ -334,7 +333,7 @@ def chain(made: Programs, program: Program) -> NDArray[Any]:
 
 
 def test_a_short_chain_answers_once_where_the_client_closes() -> None:
-    entries = chain(programs(Closer.CLIENT, CloseMethod.FIN), Program.OPEN_LAST)
+    entries = chain(programs(Ending.CLIENT_FIN), Program.OPEN_LAST)
     assert steps(entries) == [Step.SOCKET, Step.OPTION, Step.CONNECT, Step.SEND, Step.RECV]
     silent = (entries["flags"] & abi.Flag.CQE_SKIP_SUCCESS) > 0
     linked = (entries["flags"] & abi.Flag.LINK) > 0
@@ -344,7 +343,7 @@ def test_a_short_chain_answers_once_where_the_client_closes() -> None:
 
 
 def test_the_last_exchange_waits_for_the_server_to_close() -> None:
-    made = programs(Closer.SERVER, CloseMethod.FIN)
+    made = programs(Ending.SERVER_FIN)
     assert steps(chain(made, Program.NEXT_KEEP)) == [Step.SEND, Step.RECV]
     last = chain(made, Program.NEXT_LAST)
     assert steps(last) == [Step.SEND, Step.RECV, Step.EOF]
@@ -352,16 +351,16 @@ def test_the_last_exchange_waits_for_the_server_to_close() -> None:
     assert last["op_flags"][2] == socket.MSG_PEEK
 
 
-@pytest.mark.parametrize("close", CloseMethod)
-def test_a_client_that_closes_looks_first_and_closes_whatever_it_saw(close: CloseMethod) -> None:
-    entries = chain(programs(Closer.CLIENT, close), Program.FINISH)
-    lingering = [Step.NOTHING] if close is CloseMethod.RST else []
+@pytest.mark.parametrize("ending", [Ending.CLIENT_FIN, Ending.CLIENT_RST])
+def test_a_client_that_closes_looks_first_and_closes_whatever_it_saw(ending: Ending) -> None:
+    entries = chain(programs(ending), Program.FINISH)
+    lingering = [Step.NOTHING] if ending.how is How.RST else []
     assert steps(entries) == [Step.PEEK, *lingering, Step.CLOSE]
     assert all(entries["flags"][:-1] & abi.Flag.HARDLINK)
 
 
 def test_several_sources_are_bound_in_turn() -> None:
-    made = programs(Closer.CLIENT, CloseMethod.FIN, sources=2)
+    made = programs(Ending.CLIENT_FIN, sources=2)
     table = Table(3)
     table.pair[:] = 0, 1, 0
     entries = made.entries(Program.OPEN_KEEP, np.array([0, 1, 2]), table).view(abi.SQE)
@@ -372,7 +371,7 @@ def test_several_sources_are_bound_in_turn() -> None:
 
 
 def test_a_request_tells_the_last_from_the_others() -> None:
-    made = programs(Closer.SERVER, CloseMethod.FIN)
+    made = programs(Ending.SERVER_FIN)
     keep, last = (chain(made, program)[0] for program in (Program.NEXT_KEEP, Program.NEXT_LAST))
     assert keep["len"] < last["len"]
 
@@ -393,7 +392,7 @@ class Crowd:
 
 
 def test_a_crowd_is_opened_and_waited_for_a_part_at_a_time() -> None:
-    asked = plan(Closer.CLIENT, CloseMethod.FIN, connections=MOST_STARTS * 5 // 2)
+    asked = plan(Ending.CLIENT_FIN, connections=MOST_STARTS * 5 // 2)
     loop = ClosedLoop(asked.loop.connections)
     tally = Tally(loop)
     load = ClosedUringLoad(asked, loop, tally, loop.connections)

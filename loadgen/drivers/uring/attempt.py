@@ -11,10 +11,9 @@ import select
 import socket
 
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, PEER_RESET, BaseAttempt, failure_of
-from loadgen.drivers.tally import Ending
 from loadgen.drivers.uring.program import Program, Step
 from loadgen.drivers.uring.slot_client import SlotClient
-from loadgen.tcp import Closer, Failure, Fault, Phase
+from loadgen.tcp import Ending, Failure, Fault, Phase
 
 
 class UringAttempt(BaseAttempt):
@@ -91,7 +90,7 @@ class UringAttempt(BaseAttempt):
         self._requested()
 
     def finish(self) -> None:
-        self._leave((Closer.CLIENT, self._host.plan.close))
+        self._leave(self._host.own_ending)
 
     def fail(self, failure: Failure) -> None:
         if self._failure is None:
@@ -148,7 +147,7 @@ class UringAttempt(BaseAttempt):
         seen = self._ending
         with socket.socket(fileno=descriptor) as sock:
             self._settle(sock, self._leaving)
-        if self._ending is not seen and self._ending != self._leaving:
+        if self._ending is not seen and self._ending is not self._leaving:
             self._host.server_was_first()
         self._push(Step.CLOSE, Program.CLOSE)
 

@@ -19,7 +19,7 @@ from loadgen.drivers.uring.programs import Programs
 from loadgen.drivers.uring.slot_client import SlotClient
 from loadgen.drivers.uring.slots import Instants, Mode, Slots, part
 from loadgen.drivers.uring.slow_path import SlowPath
-from loadgen.tcp import Closer, Failure, Fault, Phase
+from loadgen.tcp import Failure, Fault, Phase
 from loadgen.uring.ring import Ring
 
 
@@ -43,7 +43,7 @@ class UringClient(SlotClient):
 
     def _ways_to_close(self) -> tuple[Program, ...]:
         """How connections are closed in this plan, or turned over."""
-        if self.plan.closer is Closer.SERVER:
+        if not self.closes_first:
             return (Program.DISCARD,)
         return (Program.FINISH,) if self.punctual else (self._turn, Program.TURN_PREPARE)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.drivers.attempt import PEER_RESET, failure_of
+from loadgen.drivers.sockets import CLIENT_RST, SERVER_FIN, SERVER_RST
 from loadgen.drivers.uring.connects import TimedConnects
 from loadgen.drivers.uring.entries import SINK
 from loadgen.drivers.uring.judge import BAD
@@ -15,7 +16,7 @@ from loadgen.drivers.uring.program import STEP_BITS, Program, Step
 from loadgen.drivers.uring.slot_client import SlotClient
 from loadgen.drivers.uring.slots import Mode, Slots, part
 from loadgen.drivers.uring.slow_path import SlowPath
-from loadgen.tcp import CloseMethod, Closer, Failure, Fault, Phase
+from loadgen.tcp import Failure, Fault, How, Phase
 
 
 class Completions:
@@ -29,6 +30,7 @@ class Completions:
         self._slow = slow
         self._connects = connects
         self._next = Program.NEXT_LAST if host.plan.requests == 1 else Program.NEXT_KEEP
+        self._by_reset = host.plan.ending.how is How.RST
         self._in_pieces = False
         """Whether any response has taken more than one read."""
 
@@ -132,7 +134,7 @@ class Completions:
         table.missing[slots] -= lengths[as_asked]
         whole, others = part(slots, table.missing[slots] == 0)
         self._host.send_off(Program.REST, others)
-        if self._plan.closer is Closer.SERVER:
+        if not self._host.closes_first:
             last = whole[table.left[whole] == 1]
             self._host.send_off(Program.AWAIT_END, last[table.unwatched[last]])
         self._responded(whole, now_ns)
@@ -151,7 +153,7 @@ class Completions:
             load.ready(ready)
         if not len(done):
             return
-        if self._plan.closer is Closer.CLIENT:
+        if self._host.closes_first:
             done = self._close_singly(done)
             table.mode[done] = Mode.SPENT
             if len(done):
@@ -173,7 +175,7 @@ class Completions:
     def _ended(self, slots: Slots, res: NDArray[np.int32]) -> None:
         """The server has closed after the last response, or something else has come."""
         table, tally = self._table, self._tally
-        reset = (res == -errno.ECONNRESET) & (self._plan.close is CloseMethod.RST)
+        reset = (res == -errno.ECONNRESET) & self._by_reset
         good = table.answered[slots] & ((res == 0) | reset)
         if np.count_nonzero(good) < len(good):
             for index in (~good).nonzero()[0].tolist():
@@ -183,8 +185,8 @@ class Completions:
                     self._slow.unexpected(int(slots[index]), int(res[index]), at_end=True)
             slots, reset = slots[good], reset[good]
         resets = int(np.count_nonzero(reset))
-        tally.endings[Closer.SERVER, CloseMethod.RST] += resets
-        tally.endings[Closer.SERVER, CloseMethod.FIN] += len(slots) - resets
+        tally.endings[SERVER_RST] += resets
+        tally.endings[SERVER_FIN] += len(slots) - resets
         tally.succeeded += len(slots)
         tally.in_flight -= len(slots)
         table.mode[slots] = Mode.FREE
@@ -192,21 +194,21 @@ class Completions:
 
     def _left(self, res: NDArray[np.int32]) -> None:
         """What PEEK has seen before the client closed: nothing, unless the server was first."""
-        tally, ours = self._tally, (Closer.CLIENT, self._plan.close)
+        tally = self._tally
         values: list[int] = res.tolist()
         for value, count in Counter(values).items():
             if value != -errno.EAGAIN:
                 self._host.server_was_first()
             if value == 0:
-                tally.endings[Closer.SERVER, CloseMethod.FIN] += count
+                tally.endings[SERVER_FIN] += count
                 tally.succeeded += count
             elif -value in PEER_RESET:
-                tally.endings[Closer.SERVER, CloseMethod.RST] += count
+                tally.endings[SERVER_RST] += count
                 tally.errors[failure_of(Phase.CLOSE, OSError(errno.ECONNRESET, ""))] += count
             elif value > 0:
                 # Closed with bytes unread, which the kernel answers by RST (K4).
-                tally.endings[Closer.CLIENT, CloseMethod.RST] += count
+                tally.endings[CLIENT_RST] += count
                 tally.errors[Failure(Phase.CLOSE, Fault.MALFORMED)] += count
             else:
-                tally.endings[ours] += count
+                tally.endings[self._host.own_ending] += count
                 tally.succeeded += count

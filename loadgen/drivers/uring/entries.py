@@ -14,7 +14,7 @@ from loadgen.drivers.plan import Plan
 from loadgen.drivers.request import requests
 from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
 from loadgen.drivers.uring.program import STEP_BITS, Step
-from loadgen.tcp import CloseMethod, Closer
+from loadgen.tcp import How, Side
 from loadgen.uring.abi import SOCKET_SETSOCKOPT, Flag, Op
 
 SINK = 1 << 20
@@ -83,7 +83,7 @@ class Entries:
 
     def exchange(self, *, last: bool) -> list[Entry]:
         receive = self.recv()
-        if last and self._plan.closer is Closer.SERVER:
+        if last and self._plan.ending.side is Side.SERVER:
             return [self.send(last=last), replace(receive, flags=Flag.LINK), self.end()]
         return [self.send(last=last), receive]
 
@@ -116,7 +116,7 @@ class Entries:
         """What comes before a close by the client: a peek, and for a RST the option that makes it one."""
         flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
         peek = Entry(Step.PEEK, Op.RECV, Flag.HARDLINK, addr=self._peeked, len=1, op_flags=flags)
-        return [peek, self._linger_0()] if self._plan.close is CloseMethod.RST else [peek]
+        return [peek, self._linger_0()] if self._plan.ending.how is How.RST else [peek]
 
     def close(self) -> Entry:
         return Entry(Step.CLOSE, Op.CLOSE, fd=0, file_index=self.slots + 1).last()

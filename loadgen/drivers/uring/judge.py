@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from loadgen.drivers.response import MalformedResponseError, Memo, ResponseReader
 from loadgen.drivers.uring.slots import Slots
-from loadgen.tcp import Closer
+from loadgen.tcp import Side
 
 BAD: Final = -1
 """A response that an attempt of its own has to read: an error, or one whose length is not announced."""
@@ -16,7 +16,7 @@ BAD: Final = -1
 class Judge:
     """Looks at the receive buffers, shape (slots, bytes), a batch at a time."""
 
-    def __init__(self, buffers: NDArray[np.uint8], closer: Closer) -> None:
+    def __init__(self, buffers: NDArray[np.uint8], closer: Side) -> None:
         self._buffers = buffers
         self._closer = closer
         self._memo: Memo = {}
@@ -75,7 +75,7 @@ class Judge:
         response = announced.response
         if response.status >= 400:
             return BAD
-        if response.closes and not (last and self._closer is Closer.SERVER):
+        if response.closes and not (last and self._closer is Side.SERVER):
             return BAD
         self._known[last] = data[: announced.prefix], announced.total
         return announced.total - len(data)

@@ -13,7 +13,7 @@ from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.connections import Connections, SlotAttempt
 from loadgen.drivers.uring.slots import Mode, Slots
-from loadgen.tcp import Closer
+from loadgen.tcp import Side
 
 START_BUDGET_NS = 10_000_000
 """How long connections may be opened in one turn. A connect() that finds no port takes 3 to 4.5 ms of
@@ -119,7 +119,7 @@ class ClosedUringLoad(UringLoad):
         """Connections for which the ring has no slot: each fails, again and again, for want of a file."""
         self._thinking: deque[tuple[int, int]] = deque()
         """When each idle connection's think time ends, and its slot."""
-        short = plan.requests == 1 and plan.closer is Closer.SERVER
+        short = plan.requests == 1 and plan.ending.side is Side.SERVER
         self._share = ENDED_SHARE if short else SHARE
 
     def begin(self, origin_ns: int) -> None:

@@ -38,7 +38,7 @@ class SlotClient(Client):
         self.programs = programs
         self.buffers = programs.buffers
         self.table = Table(len(programs.buffers))
-        self.judge = Judge(self.buffers, plan.closer)
+        self.judge = Judge(self.buffers, plan.ending.side)
         self.cutting = False
         """The run ends: what is left is given up."""
         self.closes_singly = PROBATION

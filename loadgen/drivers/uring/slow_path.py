@@ -9,7 +9,7 @@ from loadgen.drivers.uring.attempt import UringAttempt
 from loadgen.drivers.uring.program import Step
 from loadgen.drivers.uring.slot_client import SlotClient
 from loadgen.drivers.uring.slots import Mode, Slots
-from loadgen.tcp import Closer, Failure, Fault, Phase
+from loadgen.tcp import Failure, Fault, Phase
 
 
 class SlowPath:
@@ -100,7 +100,7 @@ class SlowPath:
 
     def _last(self, slot: int) -> bool:
         """Whether the server's close is waited for behind the response."""
-        return self._plan.closer is Closer.SERVER and bool(self._table.left[slot] == 1)
+        return not self._host.closes_first and bool(self._table.left[slot] == 1)
 
     def _adopt_established(self, slot: int, phase: Phase, pending: set[int]) -> UringAttempt:
         if not self._table.known[slot]:
