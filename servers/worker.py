@@ -12,6 +12,7 @@ from loadgen.wire.messages import GapCause, Listening, Unobserved
 from loadgen.wire.pulse import Pulse
 from servers import protocol
 from servers.connection import NEVER, Service
+from servers.http import http
 from servers.lines import AcceptError, Bound, Line
 from servers.listener import Listener, listen
 from servers.plan import Kind, Plan
@@ -43,7 +44,7 @@ async def _serve(plan: Plan, sockets: Sequence[socket.socket], report: Callable[
     if plan.workers > 1 and plan.worker == 0:
         # Before what takes long: the others can begin with theirs.
         report(Bound(port))
-    service = Service(plan.behaviour, loop)
+    service = Service(plan.behaviour, http(plan.behaviour), loop)
     served = service.served
     make = await _connection_factory(plan.kind, service)
 
