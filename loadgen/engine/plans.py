@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loadgen.drivers import plan as driver
 from loadgen.drivers.uring import able
+from loadgen.engine.child import Program
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.lab.topology import client_server_lab
@@ -16,7 +17,7 @@ from loadgen.observe import sampler
 from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.programs.plan import find_program
 from loadgen.scenario import placeholders
-from loadgen.scenario.choices import Driver, Family
+from loadgen.scenario.choices import Driver, Family, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.traffic import Load, OpenLoop
@@ -32,6 +33,9 @@ driver 1 % of its core."""
 COMMAND_GRACE_NS = 5_000_000_000
 """How long after load.duration a command may take to end by itself: it may begin its clock late, and wait for
 its last responses."""
+
+COMMANDS = "loadgen.programs"
+"""The program that keeps a command."""
 
 DESCRIPTORS_EACH = {Driver.AIOHTTP: 2}
 """Descriptors that a driver needs for a connection, where it is not one: churn closes aiohttp's sockets by a
@@ -83,7 +87,22 @@ def choice(variant: Variant) -> Choice:
     return Choice(Driver.URING)
 
 
-def server_plan(variant: Variant, lab: Lab) -> ServerPlan:
+def servers(variant: Variant, lab: Lab, directory: Path) -> list[Program[ServerPlan | CommandPlan]]:
+    """What serves; `directory` is the variant's in the run."""
+    if variant.server.kind is ServerKind.COMMAND:
+        return [Program("server", COMMANDS, server_command(variant, lab, directory))]
+    return [Program(plan.name, "servers", plan) for plan in server_plans(variant, lab)]
+
+
+def drivers(variant: Variant, lab: Lab, directory: Path) -> list[Program[driver.Plan | CommandPlan]]:
+    """What makes the connections; `directory` is the variant's in the run."""
+    if variant.load.driver is Driver.COMMAND:
+        return [Program("load command", COMMANDS, driver_command(variant, lab, directory))]
+    return [Program(plan.name, "loadgen.drivers", plan) for plan in driver_plans(variant, lab)]
+
+
+def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
+    """A plan for each server worker; they share the port."""
     connection, server = variant.connection, variant.server
     behaviour = Behaviour(
         ending=connection.ending,
@@ -92,15 +111,14 @@ def server_plan(variant: Variant, lab: Lab) -> ServerPlan:
         idle_timeout_ns=server.idle_timeout,
         response_size=server.response,
     )
-    return ServerPlan(
+    plan = ServerPlan(
         kind=Kind(server.kind),
         behaviour=behaviour,
         hosts=lab.addresses[Side.SERVER],
         port=server.port,
-        workers=server.workers,
         backlog=server.backlog,
-        cores=cores(variant, Side.SERVER),
     )
+    return plan.divided(server.workers, cores(variant, Side.SERVER))
 
 
 def driver_plans(variant: Variant, lab: Lab) -> tuple[driver.Plan, ...]:

@@ -102,7 +102,7 @@ class Keeper:
                 if await self._ends_within(LISTEN_POLL_S):
                     break
         if ready:
-            self._lines.say(Listening(port, (os.getpid(),)))
+            self._lines.say(Listening(port))
         elif not self._ended.is_set():
             within_s = self._plan.limit_ns / 1e9
             return await self._give_up(f"nothing listens on port {port} after {within_s:g} s (server.ready)")

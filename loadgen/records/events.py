@@ -66,11 +66,10 @@ class DriverChosen(Event, frozen=True, tag="driver"):
 class Processes(Event, frozen=True):
     """The processes, by their ids, and the cores that they are pinned to; churn may use `cpus` cores.
 
-    server         the server's master; `workers`: those that serve
+    workers        those of the server
     driver         the first of the `load_workers`
     """
 
-    server: int
     workers: tuple[int, ...]
     driver: int
     load_workers: tuple[int, ...]

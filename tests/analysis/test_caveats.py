@@ -589,7 +589,7 @@ def full_of(
     return [
         sample(-STEP),
         sample(0, side(workers=[(0, 0)] * len(client)), side(workers=[(0, 0)] * len(server))),
-        Processes(0, 1, (1,), 2, (2,), {}, cpus),
+        Processes(0, (1,), 2, (2,), {}, cpus),
         *[record for record in clean(**told) if not isinstance(record, Sample)],
         sample(
             S,

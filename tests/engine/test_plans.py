@@ -98,7 +98,7 @@ def base_of(path: str) -> dict[str, Any]:
 @dataclasses.dataclass(frozen=True)
 class Plans:
     lab: LabSpec
-    server: ServerPlan | CommandPlan
+    servers: tuple[ServerPlan, ...] | tuple[CommandPlan]
     drivers: tuple[DriverPlan, ...] | tuple[CommandPlan]
     sampler: sampler.Plan
 
@@ -106,6 +106,11 @@ class Plans:
     def driver(self) -> DriverPlan:
         """That of the first load worker."""
         return self.drivers[0]
+
+    @property
+    def server(self) -> ServerPlan:
+        """That of the first server worker."""
+        return self.servers[0]
 
 
 def variant(tmp_path: Path, **parts: Any) -> Variant:
@@ -129,7 +134,7 @@ def planned(asked: Variant) -> Plans:
     )
     return Plans(
         spec,
-        plans.server_command(asked, lab, RUN) if asked.server.command else plans.server_plan(asked, lab),
+        (plans.server_command(asked, lab, RUN),) if asked.server.command else plans.server_plans(asked, lab),
         (plans.driver_command(asked, lab, RUN),) if asked.load.command else plans.driver_plans(asked, lab),
         plans.sampler_plan(asked, lab),
     )
@@ -237,7 +242,7 @@ def test_an_open_loop_in_full(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", CHANGES)
 def test_every_plan_survives_its_way_to_the_process(tmp_path: Path, path: str) -> None:
     plan = planned(variant(tmp_path, **merged(base_of(path), nested(path, CHANGES[path]))))
-    for one in (*plan.drivers, plan.server, plan.sampler):
+    for one in (*plan.drivers, *plan.servers, plan.sampler):
         assert decode(encode(one), type(one)) == one
         assert b"\n" not in encode(one)
 
@@ -270,11 +275,13 @@ def test_pinned_workers_begin_at_opposite_ends_of_the_cores(
     pinned = {"workers": 2, "pin": True}
     plan = planned(variant(tmp_path, load=pinned, server=pinned))
     assert [driver.core for driver in plan.drivers] == [2, 5]
-    assert plan.server.cores == (9, 5)
+    assert [server.core for server in plan.servers] == [9, 5]
     # Too few are gone round again; nobody is pinned who is not asked to be.
     plan = planned(variant(tmp_path, load={"workers": 4, "pin": True}, server={"workers": 4}))
     assert [driver.core for driver in plan.drivers] == [2, 5, 9, 2]
-    assert plan.server.cores == ()
+    assert [server.core for server in plan.servers] == [None] * 4
+    assert [server.name for server in plan.servers][1:3] == ["server worker 2 of 4", "server worker 3 of 4"]
+    assert planned(variant(tmp_path)).server.name == "server"
 
 
 # What the model is told

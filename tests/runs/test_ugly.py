@@ -191,7 +191,7 @@ def test_after_sigkill_nothing_is_left_but_records_that_can_be_read(tmp_path: Pa
         driver = running.event("processes", "a")["driver"]
         running.reaches(12 * TENTH_NS, "a")
         network = Path(f"/proc/{driver}/ns/net").readlink()
-        assert len(processes_with(running.mark)) == 5  # churn; load worker, sampler; a server and its worker
+        assert len(processes_with(running.mark)) == 4  # churn; server, load worker, sampler
         running.process.kill()
         running.finish()
     assert network not in networks()
@@ -382,7 +382,7 @@ def test_a_server_that_dies_is_refused_connections_and_told_of(tmp_path: Path) -
     with start(tmp_path, LAST, "--json") as running:
         processes = running.event("processes")
         running.reaches(3 * TENTH_NS)
-        for pid in (processes["server"], *processes["workers"]):
+        for pid in processes["workers"]:
             kill(pid)
         done = running.finish()
     variant = invalid(done, "process_died")

@@ -1,8 +1,7 @@
-"""A lab of three nodes, the middle one sampled as well: only the topology declares it, and all else shows it."""
+"""A lab of three nodes, the middle one sampled as well: the topology alone declares it, and all shows it."""
 
 import asyncio
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ connection: {closer: server}
 def routed(*, split: bool) -> LabSpec:
     """A client and a server in networks of their own, and a middle that forwards between them.
 
-    split   the server's node has the viewpoint of its listener's port alone, and so is dumped socket by socket
+    split   the server's node has the viewpoint of its listener's port alone, and is dumped socket by socket
     """
     client = End("client", ("198.18.0.1/24",), routes={"198.19.0.0/24": "198.18.0.254"})
     server = End("server", ("198.19.0.1/24",), routes={"198.18.0.0/24": "198.19.0.254"})
@@ -85,7 +84,7 @@ def routed(*, split: bool) -> LabSpec:
 def run(
     folder: Path, text: str, spec: LabSpec, patch: pytest.MonkeyPatch
 ) -> tuple[Scenario, RunDirectory, VariantSummary, str]:
-    """A run in a lab of this spec: its scenario, its directory, its summary, and the lines of its progress."""
+    """A run in a lab of this spec: its scenario, directory, summary, and the lines of its progress."""
     path = folder / "x.yaml"
     path.write_text(text)
     scenario, directory, shown = load_scenario(path), RunDirectory(folder / "run"), io.StringIO()
@@ -115,7 +114,11 @@ def drawn(directory: RunDirectory, summary: VariantSummary) -> tuple[Figure, Fig
 @pytest.mark.parametrize("text", [DRIVEN, COMMANDED], ids=["driver", "command"])
 @pytest.mark.parametrize("split", [False, True])
 def test_a_middle_node_is_sampled_measured_shown_and_drawn(
-    text: str, split: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    text: str,
+    split: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     scenario, directory, summary, progress = run(tmp_path, text, routed(split=split), monkeypatch)
     records = list(directory.records("main"))
@@ -139,7 +142,8 @@ def test_a_middle_node_is_sampled_measured_shown_and_drawn(
     counters = [name for name in metrics if name.startswith("middle.kernel.")]
     assert len(counters) > len([*snmp.COUNTERS, *netstat.COUNTERS]) / 2
     assert metrics["middle.kernel.ActiveOpens"] == metrics["middle.kernel.TW"] == 0
-    assert not {"middle.cpu_ns", "middle.busy", "middle.ports_held.max", "server.ports_held.max"} & metrics.keys()
+    absent = {"middle.cpu_ns", "middle.busy", "middle.ports_held.max", "server.ports_held.max"}
+    assert not absent & metrics.keys()
     assert "client.ports_held.max" in metrics
 
     # The audit: the middle is not an end of a connection.

@@ -18,8 +18,7 @@ from loadgen.observe import sampler
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import Message
 from loadgen.wire.pulse import HELD_UP_NS, Pulse, Span
-from servers.lines import AcceptError, Served
-from servers.serve import say
+from servers.lines import AcceptError, Served, say
 from tests.made_records import STEP, S, sample
 
 
@@ -126,7 +125,7 @@ def test_a_sampler_that_is_not_read_drops_samples_and_counts_them(pipe: Pipe) ->
 def test_a_server_that_is_not_read_leaves_out_what_its_totals_count(pipe: Pipe) -> None:
     lines = Lines(pipe.writer, most_bytes=4096)
     for _ in range(1_000):
-        say(lines, AcceptError(1, "EMFILE"))
+        say(lines, AcceptError("EMFILE"))
     say(lines, Served(accept_errors={"EMFILE": 1_000}))
     said = pipe.close(lines)
     assert len(said) < 500
