@@ -47,11 +47,11 @@ class Probe(ExitStack):
     def __init__(self, session: Session) -> None:
         super().__init__()
         keep = self.enter_context
-        server = PROC / str(session.server_pid) / "net"
+        server = PROC / str(session.server_pids[0]) / "net"
         self._snmp = keep(snmp.open(server))
         self._sockstat = keep(sockstat.open(server))
         self._requests = keep(ProcFile(PROC / str(session.client_pids[0]) / "net" / "netstat", _data_sent))
-        self._server = [keep(CpuClock(pid)) for pid in session.server_workers]
+        self._server = [keep(CpuClock(pid)) for pid in session.server_pids]
         self._client = [keep(CpuClock(pid)) for pid in session.client_pids]
 
     @property

@@ -8,28 +8,24 @@ from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 from time import monotonic_ns
-from types import UnionType
-from typing import Any
 
 from bench import fill
 from bench.studies import PORTS, Population, variant
-from loadgen.drivers.messages import WorkerMessage
 from loadgen.engine import plans
-from loadgen.engine.child import Child, ChildDiedError
+from loadgen.engine.child import Child, ChildDiedError, Children
+from loadgen.engine.server_pool import ServerPool, start_server
 from loadgen.engine.worker_pool import LoadMessage, WorkerPool
 from loadgen.kernel import sockstat
 from loadgen.kernel.procfile import PROC
 from loadgen.lab.lab import Lab
 from loadgen.observe.messages import SamplerMessage, Watch
-from loadgen.programs.messages import KeeperMessage
 from loadgen.records.events import SampleCheck
 from loadgen.records.latency import Distribution, Latency, Tag
 from loadgen.records.types import Interval, Record, Sample
 from loadgen.scenario.choices import Driver, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Side
-from loadgen.wire.messages import Listening, Ready
-from servers.lines import Line
+from loadgen.wire.messages import Ready
 
 OTHER_PORT = 8081
 """A port of the server that no load is sent to."""
@@ -78,10 +74,9 @@ class Session:
     """
 
     def __init__(
-        self, server: int, workers: Sequence[int], clients: Sequence[Child[LoadMessage]], output: Path
+        self, server_pids: Sequence[int], clients: Sequence[Child[LoadMessage]], output: Path
     ) -> None:
-        self.server_pid = server
-        self.server_workers = workers
+        self.server_pids = server_pids
         self.client_pids = [client.pid for client in clients]
         self.exchanges = self.errors = self.dropped = 0
         self.starts = Distribution()
@@ -124,9 +119,10 @@ class Session:
     def _take(self, record: Record | Latency) -> None:
         match record:
             case Interval():
-                self.exchanges += record.exchanges
-                self.errors += sum(record.errors.values())
-                self.dropped += record.dropped
+                # A command's are not measured: its own report has its count.
+                self.exchanges += record.exchanges or 0
+                self.errors += sum((record.errors or {}).values())
+                self.dropped += record.dropped or 0
             case Latency() if record.tag is Tag.START:
                 self.starts.add(record)
             case _:
@@ -139,44 +135,32 @@ class Session:
 @asynccontextmanager
 async def start(lab: Lab, load: Variant) -> AsyncGenerator[Session]:
     """Server and client of a load, started, and gone when the block ends. Raises one of `FAILURES`."""
-    started: list[Child[Any]] = []
     opened: Session | None = None
-
-    async def client(what: str, module: str, plan: object, messages: UnionType) -> Child[LoadMessage]:
-        child = await Child[LoadMessage].start(lab, Side.CLIENT, what, module, plan, messages)
-        started.append(child)
-        return child
-
     with TemporaryDirectory(prefix="churn-bench-") as work:
         directory = Path(work)
         try:
-            if load.server.kind is ServerKind.COMMAND:
-                module, plan = "loadgen.programs", plans.server_command(load, lab, directory)
-            else:
-                module, plan = "servers", plans.server_plan(load, lab)
-            messages = KeeperMessage | Line
-            server = await Child[KeeperMessage | Line].start(
-                lab, Side.SERVER, "server", module, plan, messages
-            )
-            started.append(server)
-            listening = await server.expect(Listening)
-            if load.load.driver is Driver.COMMAND:
-                keeper = plans.driver_command(load, lab, directory)
-                clients = [await client("load command", "loadgen.programs", keeper, KeeperMessage)]
-            else:
-                clients = [
-                    await client(each.name, "loadgen.drivers", each, WorkerMessage)
-                    for each in plans.driver_plans(load, lab)
+            async with Children(lab) as children:
+                server = ServerPool(
+                    await start_server(children, plans.servers(load, lab, directory)),
+                    accept_failed=lambda _worker, _error: None,
+                    gap=lambda _worker, _gap: None,
+                    died=lambda _death: None,
+                )
+                await server.ready()
+                clients: list[Child[LoadMessage]] = [
+                    await children.start(Side.CLIENT, *driver, LoadMessage)
+                    for driver in plans.drivers(load, lab, directory)
                 ]
-            opened = Session(server.pid, listening.pids, clients, directory / "driver")
-            await opened.pool.ready()
-            yield opened
+                opened = Session(server.pids, clients, directory / "driver")
+                await opened.pool.ready()
+                try:
+                    yield opened
+                finally:
+                    # A keeper that is killed takes its command with it; the server ends in order.
+                    for client in clients:
+                        client.kill()
+                    server.stop()
         finally:
-            # A keeper that is killed takes its command with it; the server ends in order.
-            for number, process in enumerate(started):
-                process.kill() if number else process.terminate()
-            for process in started:
-                await process.end()
             if opened is not None:
                 await opened.ended()
 

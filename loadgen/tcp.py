@@ -130,7 +130,7 @@ NO_PORT = frozenset(
 )
 """How an attempt fails if no port is free: at connect, or at bind if that takes the port (K10)."""
 
-# Whose limit a failure shows (law 3 of the design: these are different things). K10 and K11 tell
+# Whose limit a failure shows (law 3 of the design: these are different things). K10 and K11 explain
 # the two port errors apart, K15 and K28 name what an unanswered SYN can mean.
 _LIMITS: dict[tuple[Phase | None, str], str] = {
     (Phase.CONNECT, "EADDRNOTAVAIL"): "the client's ephemeral ports: none is free towards this destination",

@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
-from loadgen.records.types import Interval, Sample, SideSample, together
-from loadgen.tcp import Side, State
+from loadgen.records.types import Interval, Sample, ViewpointSample, together
+from loadgen.tcp import State
 
 Row = TypeVar("Row", Interval, Sample)
 
@@ -77,9 +77,9 @@ def intervals_reduced(rows: Sequence[Interval]) -> list[Interval]:
     kept = {whole[connected.index(min(connected))], whole[connected.index(max(connected))]}
     peaks: list[float]
     for peaks in (
-        [rows[index].exchanges / lengths_ns[index] for index in whole],
+        [(rows[index].exchanges or 0) / lengths_ns[index] for index in whole],
         [float(rows[index].connect_p99_ns or 0) for index in whole],
-        [sum(rows[index].errors.values()) / lengths_ns[index] for index in whole],
+        [sum((rows[index].errors or {}).values()) / lengths_ns[index] for index in whole],
     ):
         if highest := max(peaks):
             kept.add(whole[peaks.index(highest)])
@@ -110,23 +110,24 @@ def _middle(values_ns: Sequence[int | None]) -> int | None:
 
 def samples_reduced(rows: Sequence[Sample]) -> list[Sample]:
     """Two: of every state the fewest and the most sockets, in the order in which they occurred."""
-    sides = [side for side in Side if all(side in row.sides for row in rows)]
-    ends = {side: _ends([row.sides[side] for row in rows]) for side in sides}
+    names = [name for name in rows[0].viewpoints if all(name in row.viewpoints for row in rows)]
+    ends = {name: _ends([row.viewpoints[name] for row in rows]) for name in names}
     early, late = rows[len(rows) // 4], rows[len(rows) * 3 // 4]
     return [
-        replace(early, sides={side: first for side, (first, _) in ends.items()}),
-        replace(late, sides={side: last for side, (_, last) in ends.items()}),
+        replace(early, viewpoints={name: first for name, (first, _) in ends.items()}),
+        replace(late, viewpoints={name: last for name, (_, last) in ends.items()}),
     ]
 
 
-def _ends(rows: Sequence[SideSample]) -> tuple[SideSample, SideSample]:
+def _ends(rows: Sequence[ViewpointSample]) -> tuple[ViewpointSample, ViewpointSample]:
     first: dict[State, int] = {}
     last: dict[State, int] = {}
     for state in {state for row in rows for state in row.states}:
         first[state], last[state] = _extremes([row.count(state) for row in rows])
-    held = _extremes([row.ports_held for row in rows])
+    known = [row.ports_held for row in rows if row.ports_held is not None]
+    held = _extremes(known) if known else (None, None)
     age_ns = max(row.states_age_ns for row in rows)
-    return SideSample(first, held[0], {}, 0, 0, states_age_ns=age_ns), SideSample(
+    return ViewpointSample(first, held[0], {}, 0, 0, states_age_ns=age_ns), ViewpointSample(
         last, held[1], {}, 0, 0, states_age_ns=age_ns
     )
 

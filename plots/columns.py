@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from loadgen.records.events import Event, Gap, LabOpened, LoadEnds
 from loadgen.records.gaps import SAMPLER, gaps_of, hidden, of_load
-from loadgen.records.types import Interval, Sample
-from loadgen.tcp import Failure, Fault, Side, State
+from loadgen.records.types import Interval, Sample, together
+from loadgen.records.viewpoints import APART, Scope
+from loadgen.tcp import Failure, Fault, State
 from plots.buckets import Buckets, intervals_reduced, middle_ns, samples_reduced
 from plots.sockets import Floats, Sockets
 
@@ -27,7 +28,7 @@ ROUNDING_S = 1e-6
 class Rates:
     """The driver's intervals, shape (n,) each: counts over the interval's real length.
 
-    If a command drives, requests and attempts are not counted: they are nan.
+    If a command drives, requests and attempts are not measured: they are nan, and `errors` are None.
 
     `t_s` is the middle of an interval and `length_s` its length; `observed` is false if a gap of the load
     touches it: then its counts are right, and its rates mean nothing. `errors` are per second by
@@ -44,14 +45,14 @@ class Rates:
     exchanges: Floats
     connect_p50_s: Floats
     connect_p99_s: Floats
-    errors: Mapping[str, Floats]
+    errors: Mapping[str, Floats] | None
     cut: int
     bucket_s: float = 0.0
     """The span of a bucket if the run is too long for a row per interval, else 0."""
 
     @property
-    def by_kernel(self) -> bool:
-        """Whether a command drove."""
+    def from_samples(self) -> bool:
+        """Whether the intervals were made from samples: no driver counted attempts, or timed connect()."""
         return bool(np.isnan(self.attempts).any())
 
     def total(self, rate: Floats) -> float:
@@ -78,14 +79,15 @@ class Columns:
     rates: Rates
     sockets: Sockets
     events: tuple[Event, ...]
-    sysctls: Mapping[Side, Mapping[str, str]]
+    sysctls: Mapping[str, Mapping[str, str]]
+    scope: Scope
     load_end_s: float | None
     gaps: tuple[Gap, ...]
 
     @property
     def load_gaps(self) -> list[Gap]:
         """Those that hide what the load did; those of the sampler hide the sockets."""
-        return of_load(self.gaps, by_kernel=self.rates.by_kernel)
+        return of_load(self.gaps, from_samples=self.rates.from_samples)
 
     @property
     def sampler_gaps(self) -> list[Gap]:
@@ -123,7 +125,7 @@ class Gathering:
         match record:
             case Interval():
                 self._cut += sum(
-                    count for failure, count in record.errors.items() if failure.kind == Fault.CUT
+                    count for failure, count in (record.errors or {}).items() if failure.kind == Fault.CUT
                 )
                 # An interval of no length has no rate, whatever it counted.
                 if record.end_ns > record.start_ns:
@@ -140,6 +142,8 @@ class Gathering:
         intervals = sorted(self._intervals.rows, key=middle_ns)
         exact = self._intervals.exact
         gaps = gaps_of(events)
+        labs = [event for event in events if isinstance(event, LabOpened)]
+        scope = labs[-1].scope if labs else APART
         span_s = (intervals[-1].end_ns - intervals[0].start_ns) / 1e9 if intervals else 0.0
         return Columns(
             rates=replace(
@@ -147,9 +151,10 @@ class Gathering:
                 cut=self._cut,
                 bucket_s=0.0 if exact else span_s / self._intervals.count,
             ),
-            sockets=_sockets(sorted(self._samples.rows, key=lambda sample: sample.t_ns), gaps),
+            sockets=_sockets(sorted(self._samples.rows, key=lambda sample: sample.t_ns), gaps, scope),
             events=tuple(events),
-            sysctls=_sysctls(events),
+            sysctls=_sysctls(labs),
+            scope=scope,
             load_end_s=next((event.t_ns / 1e9 for event in events if isinstance(event, LoadEnds)), None),
             gaps=tuple(gaps),
         )
@@ -171,28 +176,34 @@ def _rates(kept: list[Interval], gaps: Sequence[Gap]) -> Rates:
     def rate(counts: Iterable[float]) -> Floats:
         return _floats(counts) / length_s
 
-    hiding = of_load(gaps, by_kernel=any(interval.by_kernel for interval in kept))
-    totals: dict[Failure, int] = {}
-    for interval in kept:
-        for failure, count in interval.errors.items():
-            if count and failure.kind != Fault.CUT:
-                totals[failure] = totals.get(failure, 0) + count
+    hiding = of_load(gaps, from_samples=any(interval.from_samples for interval in kept))
     return Rates(
         t_s=(start_s + end_s) / 2,
         length_s=length_s,
         observed=~np.array(hidden(kept, hiding), np.bool_),
-        offered=rate(np.nan if interval.by_kernel else interval.offered for interval in kept),
-        attempts=rate(np.nan if interval.by_kernel else interval.attempts for interval in kept),
+        offered=rate(_known(interval.offered) for interval in kept),
+        attempts=rate(_known(interval.attempts) for interval in kept),
         connected=rate(interval.connected for interval in kept),
-        exchanges=rate(np.nan if interval.by_kernel else interval.exchanges for interval in kept),
+        exchanges=rate(_known(interval.exchanges) for interval in kept),
         connect_p50_s=_seconds(interval.connect_p50_ns for interval in kept),
         connect_p99_s=_seconds(interval.connect_p99_ns for interval in kept),
-        errors={
-            str(failure): rate(interval.errors.get(failure, 0) for interval in kept)
-            for failure in sorted(totals, key=lambda failure: (-totals[failure], str(failure)))
-        },
+        errors=_errors([interval.errors for interval in kept], length_s),
         cut=0,
     )
+
+
+def _errors(kept: Sequence[Mapping[Failure, int] | None], length_s: Floats) -> Mapping[str, Floats] | None:
+    """Errors per second by `phase:kind`, the most frequent first; None if they were not measured."""
+    known = [errors for errors in kept if errors is not None]
+    if len(known) < len(kept):
+        return None
+    totals: Counter[Failure] = Counter()
+    for errors in known:
+        totals.update({failure: count for failure, count in errors.items() if failure.kind != Fault.CUT})
+    return {
+        str(failure): _floats(errors.get(failure, 0) for errors in known) / length_s
+        for failure in sorted(+totals, key=lambda failure: (-totals[failure], str(failure)))
+    }
 
 
 def _joined(intervals: list[Interval]) -> list[Interval]:
@@ -203,56 +214,54 @@ def _joined(intervals: list[Interval]) -> list[Interval]:
     if last.end_ns - last.start_ns >= (before.end_ns - before.start_ns) / 2:
         return intervals
     both = structs.replace(
-        before,
-        end_ns=last.end_ns,
-        offered=before.offered + last.offered,
-        attempts=before.attempts + last.attempts,
-        connected=before.connected + last.connected,
-        exchanges=before.exchanges + last.exchanges,
-        errors=Counter(before.errors) + Counter(last.errors),
+        together([before, last], before.start_ns, last.end_ns),
+        connect_p50_ns=before.connect_p50_ns,
+        connect_p99_ns=before.connect_p99_ns,
     )
     return [*rest, both]
 
 
-def _sockets(samples: list[Sample], gaps: Sequence[Gap]) -> Sockets:
+def _sockets(samples: list[Sample], gaps: Sequence[Gap], scope: Scope) -> Sockets:
     # A gap is a row without counts.
     empty = [((gap.start_ns + gap.end_ns) // 2, None) for gap in gaps if gap.what == SAMPLER and samples]
-    rows = sorted([*((sample.t_ns, sample.sides) for sample in samples), *empty], key=lambda row: row[0])
-    counts: dict[Side, dict[State, Floats]] = {}
-    oldest_s: dict[Side, float] = {}
-    for side in Side:
-        sides = [known.get(side) if known else None for _, known in rows]
-        seen = {state for row in sides if row for state, count in row.states.items() if count}
-        if any(sides):
-            counts[side] = {
-                state: _floats(row.count(state) if row else np.nan for row in sides)
+    rows = sorted([*((sample.t_ns, sample.viewpoints) for sample in samples), *empty], key=lambda row: row[0])
+    counts: dict[str, dict[State, Floats]] = {}
+    oldest_s: dict[str, float] = {}
+    for name in scope.names:
+        entries = [known.get(name) if known else None for _, known in rows]
+        seen = {state for row in entries if row for state, count in row.states.items() if count}
+        if any(entries):
+            counts[name] = {
+                state: _floats(row.count(state) if row else np.nan for row in entries)
                 for state in State
                 if state in seen or state is State.TIME_WAIT
             }
-            oldest_s[side] = max(row.states_age_ns for row in sides if row) / 1e9
-    clients = [known.get(Side.CLIENT) if known else None for _, known in rows]
+            oldest_s[name] = max(row.states_age_ns for row in entries if row) / 1e9
+    openers = [known.get(scope.leg.opener) if known else None for _, known in rows]
+    held = [row.ports_held if row else None for row in openers]
     return Sockets(
         t_s=_floats(t_ns / 1e9 for t_ns, _ in rows),
         counts=counts,
-        ports_held=_floats(row.ports_held if row else np.nan for row in clients),
+        ports_held=_floats(np.nan if ports is None else ports for ports in held),
         oldest_s=oldest_s,
     )
 
 
-def _sysctls(events: list[Event]) -> dict[Side, dict[str, str]]:
-    """The sysctls in force by side, as the lab read them back, under their names' last part."""
-    sides: Mapping[Side, Mapping[str, str]] = {}
-    for event in events:
-        if isinstance(event, LabOpened):
-            sides = event.sysctls
+def _sysctls(labs: list[LabOpened]) -> dict[str, dict[str, str]]:
+    """The sysctls in force by viewpoint, as the lab read them back, under their names' last part."""
     return {
-        side: {name.rpartition(".")[2]: " ".join(value.split()) for name, value in values.items()}
-        for side, values in sides.items()
+        viewpoint: {name.rpartition(".")[2]: " ".join(value.split()) for name, value in values.items()}
+        for lab in labs[-1:]
+        for viewpoint, values in lab.sysctls.items()
     }
 
 
 def _floats(values: Iterable[float]) -> Floats:
     return np.fromiter(values, dtype=np.float64)
+
+
+def _known(count: int | None) -> float:
+    return np.nan if count is None else count
 
 
 def _seconds(values_ns: Iterable[int | None]) -> Floats:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from loadgen.analysis.reread import Asked
 from loadgen.analysis.summary import VariantSummary
-from loadgen.model.predict import Prediction
-from loadgen.records.directory import Status
+from loadgen.records.info import Status
+from loadgen.records.prediction import Prediction
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import OpenLoop
 
@@ -18,7 +18,7 @@ class Run:
     id: str
     title: str
     question: str
-    status: str
+    status: Status
     quick: bool
     kernel: str
     churn: str
@@ -74,15 +74,14 @@ class Facts:
 def run_of(run_id: str, asked: Asked) -> Run:
     """The facts of a run, from its run.json."""
     info, scenario = asked.info, asked.scenario
-    environment = info.get("environment", {})
     return Run(
         id=run_id,
         title=scenario.title,
         question=scenario.question,
-        status=info.get("status", ""),
-        quick=info.get("quick", False),
-        kernel=environment.get("kernel", ""),
-        churn=environment.get("churn", ""),
+        status=info.status,
+        quick=info.quick,
+        kernel=info.environment.kernel,
+        churn=info.environment.churn,
     )
 
 

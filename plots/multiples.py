@@ -3,14 +3,15 @@
 """All variants of a run side by side: rate above TIME-WAIT and its peaks, every row on one scale."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadgen.analysis.headline import comparison
-from loadgen.tcp import Side, State
+from loadgen.tcp import State
 from loadgen.text.numbers import count
 from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Columns
@@ -19,7 +20,7 @@ from plots.labels import ADVANCE, SIZE, draw_line, hatch, say_silent, settle
 from plots.page import Frame, footer, nothing_page, page
 from plots.panels import Connections, connections_of, differ
 from plots.states import IN_SIGHT
-from plots.style import ALARM, FIRST, INK, LIMIT, QUIET, SECOND, SIDES, WIDTH, house_style, say
+from plots.style import ALARM, FIRST, INK, LIMIT, QUIET, SECOND, WIDTH, house_style, say, viewpoint_strokes
 
 Variant = tuple[Columns, Facts]
 
@@ -101,12 +102,23 @@ def _draw_sockets(axes: Axes, columns: Columns, facts: Facts, scale: Scale, name
     sockets = columns.sockets
     if not sockets.counts:
         say(axes, "no samples")
-    for side, states in sockets.counts.items():
-        draw_line(axes, sockets.t_s, states[State.TIME_WAIT], SIDES[side], side.value if named else "")
-        # Against another variant's thousands a curve of hundreds lies on the axis.
-        peak, loc = count(sockets.peak(side, State.TIME_WAIT)), "left" if side is Side.CLIENT else "right"
-        color = SIDES[side].color
-        axes.set_title(f"{side} {peak}", loc=loc, size=SIZE - 0.5, weight="normal", color=color)
+    strokes = viewpoint_strokes(sockets.counts)
+    for viewpoint, states in sockets.counts.items():
+        label = viewpoint if named else ""
+        draw_line(axes, sockets.t_s, states[State.TIME_WAIT], strokes[viewpoint], label)
+    # Against another variant's thousands a curve of hundreds lies on the axis.
+    names = list(sockets.counts)
+    places: Mapping[Literal["left", "center", "right"], Sequence[str]] = {
+        "left": names[:1],
+        "center": names[1:-1],
+        "right": names[1:][-1:],
+    }
+    for loc, here in places.items():
+        peaks = ", ".join(f"{name} {count(sockets.peak(name, State.TIME_WAIT))}" for name in here)
+        # Above the line of the others: a panel may be too narrow for all of them beside each other.
+        peaks += "\n" if loc == "center" and here else ""
+        color = strokes[here[0]].color if len(here) == 1 else INK
+        axes.set_title(peaks, loc=loc, size=SIZE - 0.5, weight="normal", color=color)
     count_axis(axes, scale.top_sockets)
     if facts.ports <= scale.top_sockets:
         axes.axhline(facts.ports, **LIMIT.keywords(), zorder=1.5)
@@ -126,11 +138,11 @@ def _scale(variants: Sequence[Variant]) -> Scale:
     exchanges = any(differ(columns.rates.connected, columns.rates.exchanges) for columns in drawn)
     rates = [columns.rates.connected for columns in drawn]
     # A command reports no exchanges.
-    counted = [columns.rates.exchanges for columns in drawn if not columns.rates.by_kernel]
-    rates += counted if exchanges else []
+    measured = [columns.rates.exchanges for columns in drawn if not columns.rates.from_samples]
+    rates += measured if exchanges else []
     means = [float(rate.mean()) for rate in rates if rate.any()]
     log = bool(means) and max(means) > WIDE * min(means)
-    peaks = [columns.sockets.peak(side, State.TIME_WAIT) for columns in drawn for side in Side]
+    peaks = [columns.sockets.peak(name, State.TIME_WAIT) for columns in drawn for name in columns.scope.names]
     walls = [facts.ports for _, facts in variants if max(peaks) >= IN_SIGHT * facts.ports]
     return Scale(
         first_s=min([0.0, *(float(columns.sockets.t_s.min(initial=0.0)) for columns in drawn)]),

@@ -14,7 +14,6 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from loadgen.tcp import Side
 from loadgen.text.visible import LINE_BREAKS, visible
 from plots.columns import Columns
 from plots.facts import Facts, Run
@@ -55,7 +54,7 @@ def variant_frame(columns: Columns, facts: Facts, title: str) -> Frame:
     alarms = [f"INVALID: {cause}" for cause in facts.invalid]
     if not columns.empty and (columns.load_end_s is None or facts.run.broken_off):
         alarms.append(f"CUT SHORT: the records end at {columns.last_s:.1f} s")
-    values = columns.sysctls.get(Side.CLIENT, {})
+    values = columns.sysctls.get(columns.scope.leg.opener, {})
     sysctls = [f"{name} {values[name]}" for name in SYSCTLS if name in values]
     subtitle = ": ".join(part for part in (facts.variant, facts.configuration) if part)
     notes = [

@@ -106,7 +106,7 @@ def connect_panel(rates: Rates) -> Panel:
         axes.set_title("Connect time, from connect() to established")
         known = np.concatenate([rates.connect_p50_s, rates.connect_p99_s])
         known = known[known > 0]
-        if not known.size and rates.by_kernel:
+        if not known.size and rates.from_samples:
             return say(axes, NOT_AVAILABLE)
         if not known.size:
             return say(axes, "nothing was established" if rates.t_s.size else "no intervals were recorded")
@@ -128,18 +128,19 @@ def error_panel(rates: Rates) -> Panel:
 
     def draw(axes: Axes) -> None:
         axes.set_title("Errors, per second")
-        kinds = list(rates.errors)
-        if rates.by_kernel:
+        errors = rates.errors
+        if errors is None:
             return say(axes, NOT_AVAILABLE)
+        kinds = list(errors)
         if not kinds:
             cut = f"; the end of the run cut {count(rates.cut)} attempts" if rates.cut else ""
             return say(axes, f"no errors{cut}" if rates.t_s.size else "no intervals were recorded")
         for kind, stroke in zip(kinds, ERRORS, strict=False):
-            label = f"{count(rates.total(rates.errors[kind]))} {kind}"
-            draw_line(axes, rates.t_s, rates.seen(rates.errors[kind]), stroke, label)
+            label = f"{count(rates.total(errors[kind]))} {kind}"
+            draw_line(axes, rates.t_s, rates.seen(errors[kind]), stroke, label)
         if kinds[len(ERRORS) :]:
             axes.set_title(f"and {len(kinds) - len(ERRORS)} rarer kinds", loc="right", weight="normal")
-        count_axis(axes, top_of(rates.errors.values()))
+        count_axis(axes, top_of(errors.values()))
         return None
 
     return Panel(1.0 if rates.errors else 0.45, draw)

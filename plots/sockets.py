@@ -1,4 +1,4 @@
-"""The samples as columns: sockets by side and state, and the ports that the client holds."""
+"""The samples as columns: sockets by viewpoint and state, and the ports that the client holds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.tcp import Side, State
+from loadgen.tcp import State
 
 Floats = NDArray[np.float64]
 
@@ -16,20 +16,21 @@ GAP_STEPS = 5
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """The samples, shape (n,) each: sockets by side and state, for every state that occurs.
+    """The samples, shape (n,) each: sockets by viewpoint and state, for every state that occurs.
 
-    TIME-WAIT is there for every side that was sampled, so that its absence shows as a zero. `oldest_s` is the
-    age of the oldest states that a sample of the side repeats; 0 if each has its own.
+    TIME-WAIT is there for every viewpoint that was sampled, so that its absence shows as a zero. `ports_held`
+    is that of the viewpoint that opens the connections. `oldest_s` is the age of the oldest states that a
+    sample of the viewpoint repeats; 0 if each has its own.
     """
 
     t_s: Floats
-    counts: Mapping[Side, Mapping[State, Floats]]
+    counts: Mapping[str, Mapping[State, Floats]]
     ports_held: Floats
-    oldest_s: Mapping[Side, float]
+    oldest_s: Mapping[str, float]
 
-    def peak(self, side: Side, state: State) -> float:
+    def peak(self, viewpoint: str, state: State) -> float:
         """The largest count; 0 if the state never occurs."""
-        column = self.counts.get(side, {}).get(state)
+        column = self.counts.get(viewpoint, {}).get(state)
         return 0.0 if column is None else float(np.nanmax(column))
 
     @property

@@ -1,6 +1,6 @@
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
-"""The panels of the samples: sockets by state, a panel for each side, with the limits."""
+"""The panels of the samples: sockets by state, a panel for each viewpoint, with the limits."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from loadgen.tcp import Side, State
+from loadgen.tcp import State
 from loadgen.text.numbers import count, si, significant
 from plots.axes import count_axis
 from plots.columns import Columns
@@ -31,65 +31,67 @@ CRESTS = 60
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One state of one side, and the most sockets that were in it."""
+    """One state of one viewpoint, and the most sockets that were in it."""
 
-    side: Side
+    viewpoint: str
     state: State
     peak: float
 
 
 def state_panels(columns: Columns, facts: Facts) -> list[Panel]:
-    """The client's panel, the server's, both on one scale, and one for the states too few to see there."""
+    """A panel for each viewpoint, all on one scale, and one for the states too few to see there."""
     sockets = columns.sockets
     if not sockets.counts:
         return [Panel(0.45, _draw_nothing)]
     curves = [
-        Curve(side, state, sockets.peak(side, state))
-        for side in sockets.counts
+        Curve(viewpoint, state, sockets.peak(viewpoint, state))
+        for viewpoint in sockets.counts
         for state in STATES
-        if state in sockets.counts[side]
+        if state in sockets.counts[viewpoint]
     ]
-    limits = {side: limits_of(columns, facts, side) for side in sockets.counts}
+    limits = {viewpoint: limits_of(columns, facts, viewpoint) for viewpoint in sockets.counts}
     top = 1.08 * max([1.0, *(c.peak for c in curves), *(y for ys in limits.values() for y, _ in ys)])
     minor = [c for c in curves if c.state is not State.TIME_WAIT and c.peak < MINOR * top]
     major = [c for c in curves if c not in minor]
     panels = [
-        _side_panel(sockets, side, [c for c in major if c.side is side], limits[side], top)
-        for side in sockets.counts
+        _viewpoint_panel(sockets, name, [c for c in major if c.viewpoint == name], limits[name], top)
+        for name in sockets.counts
     ]
-    return [*panels, _minor_panel(sockets, minor)] if minor else panels
+    opener = columns.scope.leg.opener
+    return [*panels, _minor_panel(sockets, minor, opener)] if minor else panels
 
 
-def limits_of(columns: Columns, facts: Facts, side: Side) -> list[tuple[float, str]]:
-    """The limits of a side's sockets that are nearly reached, with their names."""
-    waiting = columns.sockets.peak(side, State.TIME_WAIT)
-    held = columns.sockets.most_ports if side is Side.CLIENT else waiting
+def limits_of(columns: Columns, facts: Facts, viewpoint: str) -> list[tuple[float, str]]:
+    """The limits of a viewpoint's sockets that are nearly reached, with their names."""
+    leg = columns.scope.leg
+    waiting = columns.sockets.peak(viewpoint, State.TIME_WAIT)
+    held = columns.sockets.most_ports if viewpoint == leg.opener else waiting
     limits: list[tuple[float, float, str]] = []
-    if side is Side.CLIENT:
+    if viewpoint == leg.opener:
         limits.append((held, facts.ports, f"all {count(facts.ports)} client ports"))
-    if side is Side.SERVER:
+    if viewpoint == leg.accepter:
         # A tuple in TIME-WAIT is opened again (K13), and a client whose ports come back at once reuses ports
         # of one parity only (K8): there are so many tuples.
         limits.append((held, facts.ports / 2, f"half of {count(facts.ports)} client ports"))
-    if facts.knee_ports is not None and side is Side.CLIENT:
+    if facts.knee_ports is not None and viewpoint == leg.opener:
         limits.append((held, facts.knee_ports, f"predicted knee, {count(facts.knee_ports)}"))
-    buckets = columns.sysctls.get(side, {}).get("tcp_max_tw_buckets", "")
+    buckets = columns.sysctls.get(viewpoint, {}).get("tcp_max_tw_buckets", "")
     if buckets.isdecimal():
         limits.append((waiting, float(buckets), f"tcp_max_tw_buckets, {count(float(buckets))}"))
     return [(y, label) for reached, y, label in limits if y > 0 and reached >= IN_SIGHT * y]
 
 
-def _side_panel(
-    sockets: Sockets, side: Side, curves: list[Curve], limits: list[tuple[float, str]], top: float
+def _viewpoint_panel(
+    sockets: Sockets, viewpoint: str, curves: list[Curve], limits: list[tuple[float, str]], top: float
 ) -> Panel:
     busy = any(curve.peak for curve in curves)
 
     def draw(axes: Axes) -> None:
-        axes.set_title(f"{side.capitalize()}: sockets by state")
+        axes.set_title(f"{viewpoint.capitalize()}: sockets by state")
         axes.set_title(_age(sockets, curves), loc="right", weight="normal")
         for curve in curves:
             label = f"{curve.state}, peak {count(curve.peak)}" if curve.peak else f"no {curve.state}"
-            draw_line(axes, sockets.t_s, sockets.counts[side][curve.state], STATES[curve.state], label)
+            draw_line(axes, sockets.t_s, sockets.counts[viewpoint][curve.state], STATES[curve.state], label)
         for y, label in limits:
             draw_limit(axes, y, label)
         count_axis(axes, top, ticks=4 if busy else 2)
@@ -97,12 +99,12 @@ def _side_panel(
     return Panel(1.5 if busy else 0.6, draw)
 
 
-def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
-    """The minor states of both sides, down to one socket; the server's lines are thinner."""
+def _minor_panel(sockets: Sockets, curves: list[Curve], opener: str) -> Panel:
+    """The minor states of all viewpoints, down to one socket; lines of others than the opener are thinner."""
     ordered = sorted(curves, key=lambda curve: -curve.peak)
 
     def name(curve: Curve) -> str:
-        return f"{curve.side} {curve.state}, peak {count(curve.peak)}"
+        return f"{curve.viewpoint} {curve.state}, peak {count(curve.peak)}"
 
     # The baseline is not drawn: averaged with the begin of the load it would show sockets before it.
     loaded = sockets.t_s >= 0
@@ -114,8 +116,8 @@ def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
         axes.set_title(f"Other states: sockets{each}")
         for curve in ordered[:MOST]:
             look = STATES[curve.state]
-            width = look.width * (1.0 if curve.side is Side.CLIENT else 0.6)
-            counts = sockets.counts[curve.side][curve.state][loaded]
+            width = look.width * (1.0 if curve.viewpoint == opener else 0.6)
+            counts = sockets.counts[curve.viewpoint][curve.state][loaded]
             t_s, counts = crest(at_s, counts, buckets) if buckets else (at_s, counts)
             draw_line(axes, t_s, counts, Stroke(look.color, look.dashes, width), "")
             # Most of these end at zero, when the load does: they are distinguished by their height.
@@ -134,8 +136,8 @@ def _minor_panel(sockets: Sockets, curves: list[Curve]) -> Panel:
 
 def _age(sockets: Sockets, curves: list[Curve]) -> str:
     """How long before their samples these states were read, TIME-WAIT never; empty if none was."""
-    sides = {curve.side for curve in curves if curve.state is not State.TIME_WAIT}
-    oldest_s = max((sockets.oldest_s[side] for side in sides), default=0.0)
+    viewpoints = {curve.viewpoint for curve in curves if curve.state is not State.TIME_WAIT}
+    oldest_s = max((sockets.oldest_s[viewpoint] for viewpoint in viewpoints), default=0.0)
     named = "all but TIME-WAIT " if any(curve.state is State.TIME_WAIT for curve in curves) else ""
     return f"{named}read up to {oldest_s:.1f} s before" if oldest_s else ""
 

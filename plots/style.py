@@ -6,9 +6,10 @@ Colours are Okabe and Ito's, safe for colour-blind readers; dashes and weights d
 in grey as well. Lengths are in points, 72 an inch.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import matplotlib.style
@@ -74,10 +75,18 @@ STATES: Mapping[State, Stroke] = {
     State.SYN_RECEIVED: Stroke(QUIET, DASHED),
 }
 """The states of connections, in the order in which panels name them; listeners are none."""
-SIDES: Mapping[Side, Stroke] = {
+_ENDS: Mapping[str, Stroke] = {
     Side.CLIENT: Stroke(VERMILLION, width=2.0),
     Side.SERVER: Stroke(BLUE, DASHED, 1.6),
 }
+_BETWEEN = (Stroke(GREEN, MIXED, 1.6), Stroke(PURPLE, DOTTED, 1.6), Stroke(ORANGE, LONG, 1.6))
+
+
+def viewpoint_strokes(viewpoints: Iterable[str]) -> dict[str, Stroke]:
+    """The line of each viewpoint: the client and the server always have theirs, the others take turns."""
+    between = cycle(_BETWEEN)
+    return {name: _ENDS.get(name) or next(between) for name in viewpoints}
+
 
 _RC: Mapping[str, Any] = {
     "font.family": "DejaVu Sans",

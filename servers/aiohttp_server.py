@@ -59,6 +59,7 @@ class AiohttpConnection(Connection, asyncio.Protocol):
 
     def take(self) -> Reply:
         reply = super().take()
+        assert isinstance(reply, Reply)
         if reply.closes and self.service.by_fin:
             # The end of the response waits in the kernel for the FIN and leaves in one segment with it.
             # A client that closes as soon as it has the response would otherwise often be first.

@@ -14,10 +14,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from loadgen.tcp import How
+from servers.application import Application, Reader, Reply, Request
 from servers.behaviour import Behaviour
 from servers.lines import Served
-from servers.request import Memo, Message, RequestReader
-from servers.response import MALFORMED, Replies, Reply, Writer
 
 LINGER_S = 2.0
 """After its own FIN the server waits so long for the client's. After close(), the kernel times the orphan
@@ -27,7 +26,7 @@ FLUSH_S = 30.0
 """So long a client may take to make room for the last response; then the connection is reset."""
 FLUSH_POLL_S = 0.001
 FLUSH_POLL_MOST_S = 0.05
-"""No event tells that the kernel has sent everything. Polls are short at first, then doubled up to this."""
+"""No event reports that the kernel has sent everything. Polls are short at first, then doubled up to this."""
 
 SIOCOUTQNSD = 0x894B
 """ioctl: bytes in the send queue that were never sent (include/uapi/linux/sockios.h)."""
@@ -43,14 +42,12 @@ class Service:
     """What the connections of one worker share. Times are seconds on the loop's clock."""
 
     behaviour: Behaviour
+    application: Application
     loop: asyncio.AbstractEventLoop
     served: Served = field(default_factory=Served)
-    writer: Writer = field(init=False)
-    replies: Replies = field(init=False)
     delay_s: float = field(init=False)
     idle_s: float = field(init=False)
     by_fin: bool = field(init=False)
-    memo: Memo = field(default_factory=Memo)
     connections: set["Connection"] = field(default_factory=set["Connection"])
     openings: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
     """Connections that are accepted and not yet opened."""
@@ -61,8 +58,6 @@ class Service:
     def __post_init__(self) -> None:
         self.delay_s = self.behaviour.delay_ns / 1e9
         self.idle_s = self.behaviour.idle_timeout_ns / 1e9
-        self.writer = Writer(self.behaviour.response_size)
-        self.replies = Replies(self.behaviour)
         self.by_fin = self.behaviour.ending.how is How.FIN
 
     def stop(self) -> None:
@@ -110,12 +105,12 @@ class Connection(ABC):
     def __init__(self, service: Service, sock: socket.SocketType) -> None:
         self.service = service
         self.sock = sock
-        self.queue: deque[Message] = deque()
+        self.queue: deque[Request] = deque()
         """Requests that were read and not yet taken."""
         self.deadline = NEVER
         """When `expire` is due: idle for too long, or no FIN from a client that was closed."""
-        self._reader: RequestReader | None = None
-        """None as long as everything read was found in the memo."""
+        self._reader: Reader | None = None
+        """None as long as everything read was known."""
         self._taken = 0
         self._in_hand = False
         """A request was taken, its response is not yet written."""
@@ -155,13 +150,13 @@ class Connection(ABC):
 
     def received(self, data: bytes) -> None:
         """Bytes came; the requests they complete are in the queue."""
-        service = self.service
-        messages = service.memo.get(data) if self._reader is None else None
-        if messages is None:
-            self._reader = self._reader or RequestReader(service.memo)
-            messages = self._reader.feed(data)
-        if messages:
-            self.queue.extend(messages)
+        application = self.service.application
+        requests = application.known.get(data) if self._reader is None else None
+        if requests is None:
+            self._reader = self._reader or application.reader()
+            requests = self._reader.feed(data)
+        if requests:
+            self.queue.extend(requests)
             self.deadline = NEVER
 
     def received_fin(self) -> bool:
@@ -176,16 +171,16 @@ class Connection(ABC):
     def take(self) -> Reply:
         """The reply to the next request, which is then in hand. Raises IndexError if there is none."""
         service = self.service
-        message = self.queue.popleft()
+        request = self.queue.popleft()
         self._in_hand = True
         self._taken += 1
-        return service.replies.to(message, self._taken, service.stopping)
+        return service.application.reply(request, self._taken, service.stopping)
 
     def answered(self, reply: Reply) -> None:
         """The response is written: now the connection goes on, or ends."""
         service = self.service
         self._in_hand = False
-        if reply.status == MALFORMED:
+        if reply.malformed:
             service.served.malformed += 1
         else:
             service.served.exchanges += 1

@@ -1,29 +1,33 @@
-"""The messages of a server process: one JSON object a line, its kind under `type`."""
+"""The messages of a server worker: one JSON object a line, its kind under `type`.
 
-from loadgen.wire.messages import Listening, Message
+> plan                        one JSON line (`Plan`)
+< Bound                       the first of several: the others may share its port from now on
+< Listening
+< AcceptError, Unobserved     as they occur
+< Served                      after a stop signal: all is counted
+"""
+
+from loadgen.wire.lines import Lines
+from loadgen.wire.messages import Listening, Message, Unobserved
 from loadgen.wire.served import Served
 
 
-class AcceptError(Message, frozen=True):
-    """A worker could not accept, for this errno name, and pauses (K30)."""
+class Bound(Message, frozen=True):
+    """`port` is bound by this worker alone, and is shared from now on."""
 
-    pid: int
+    port: int
+
+
+class AcceptError(Message, frozen=True):
+    """The worker could not accept, for this errno name, and pauses (K30)."""
+
     error: str
 
 
-class WorkerExited(Message, frozen=True):
-    """A worker ended unasked, and its counts with it. `status` is an exit code, or minus a signal."""
-
-    pid: int
-    status: int
+Line = Bound | Listening | AcceptError | Unobserved | Served
 
 
-class Gap(Message, frozen=True):
-    """A worker did not run, by its clock, from one instant of CLOCK_MONOTONIC to another."""
-
-    pid: int
-    start_ns: int
-    end_ns: int
-
-
-Line = Listening | AcceptError | WorkerExited | Gap | Served
+def say(lines: Lines, line: Line) -> None:
+    """Write a line; if the reader is too far behind, leave out what the totals count as well."""
+    if not (lines.full and isinstance(line, AcceptError)):
+        lines.say(line)

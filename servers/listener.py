@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Final, cast
 
+from servers.plan import Plan
+
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Trying again at once would fail again."""
 PAUSE_S = 1.0
@@ -89,32 +91,41 @@ class Listener:
         self._sock.close()
 
 
-def listening_socket(host: str, port: int, backlog: int) -> socket.socket:
-    """A non-blocking socket that shares its port with the other workers'. Raises OSError."""
-    sock = bound_socket(host, port, shared=True)
+def bound_sockets(plan: Plan) -> list[socket.socket]:
+    """A socket for each address of the plan, all on one port. Raises OSError, which names the address.
+
+    The first of several workers binds alone, so that a foreign server on that port is an error and not a
+    companion. Then it shares the port with the other workers, over which the kernel spreads the connections.
+    """
+    port, sockets = plan.port, list[socket.socket]()
+    for host in plan.hosts:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sockets.append(sock)
+        # Without it a port that still has TIME-WAITs cannot be bound (K29).
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if plan.worker:
+            _share(sock)
+        try:
+            sock.bind((host, port))
+        except OSError as error:
+            for each in sockets:
+                each.close()
+            raise OSError(error.errno, error.strerror, f"{host} port {port}") from None
+        if plan.workers > 1:
+            _share(sock)
+        port = int(sock.getsockname()[1])
+    return sockets
+
+
+def listen(sock: socket.socket, backlog: int) -> None:
+    """Make it a non-blocking listener. Raises OSError."""
     # Inherited by accepted sockets: a response must not wait for the acknowledgement of the one before.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.listen(backlog)
     sock.setblocking(False)
-    return sock
 
 
-def bound_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A socket bound to an address, which a `shared` one shares with other shared ones. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        # Without it a port that still has TIME-WAITs cannot be bound (K29).
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            share(sock)
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def share(sock: socket.socket) -> None:
-    """Let this user's other sockets bind to the same port, which spreads the connections over them."""
+def _share(sock: socket.socket) -> None:
+    """Let this user's other sockets bind to the same port."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -1,9 +1,11 @@
-"""The plan of a server process: one JSON line on its standard input."""
+"""The plan of a server worker: one JSON line on its standard input."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from ipaddress import ip_address
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from servers.behaviour import Behaviour, need_whole
 
@@ -18,20 +20,21 @@ class Kind(StrEnum):
 
 
 class Plan(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where and with what to serve.
+    """Where and with what one worker serves.
 
-    `hosts` are IP addresses, all served on one `port` (0: the kernel picks). Each of the `workers` is a
-    process with its own listeners, each with this `backlog`, and pinned to its one of the `cores` where
-    there are any. Raises ValueError for what cannot be served.
+    `hosts` are IP addresses, all served on one `port` (0: the kernel picks), each with this `backlog`. It is
+    number `worker`, from 0 on, of `workers` that share the port: the first one binds it alone. `core` is the
+    one that it is pinned to, None if it is not. Raises ValueError for what cannot be served.
     """
 
     kind: Kind
     behaviour: Behaviour
     hosts: tuple[str, ...]
     port: int = 0
-    workers: int = 1
     backlog: int = 4096
-    cores: tuple[int, ...] = ()
+    worker: int = 0
+    workers: int = 1
+    core: int | None = None
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -44,9 +47,20 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
             except ValueError:
                 raise ValueError(f"hosts: {host!r} is not an IP address") from None
         need_whole("port", self.port, 0, 65535)
-        need_whole("workers", self.workers, 1, 1024)
         need_whole("backlog", self.backlog, 1)
-        for core in self.cores:
-            need_whole("cores", core, 0)
-        if len(self.cores) not in (0, self.workers):
-            raise ValueError(f"cores: one for each of the {self.workers} workers is needed, or none")
+        need_whole("workers", self.workers, 1, 1024)
+        need_whole("worker", self.worker, 0, self.workers - 1)
+        if self.core is not None:
+            need_whole("core", self.core, 0)
+
+    @property
+    def name(self) -> str:
+        """What the worker is called."""
+        return "server" if self.workers == 1 else f"server worker {self.worker + 1} of {self.workers}"
+
+    def divided(self, workers: int, cores: Sequence[int] = ()) -> tuple["Plan", ...]:
+        """The plans of `workers` that together are this server, each on its core, if there are any."""
+        return tuple(
+            replace(self, worker=worker, workers=workers, core=cores[worker] if cores else None)
+            for worker in range(workers)
+        )

@@ -83,7 +83,7 @@ class ProtocolConnection(Connection):
 
     def _answer(self) -> None:
         reply = self.take()
-        if self._send(self.service.writer.bytes_of(reply), reply.closes):
+        if self._send(self.service.application.bytes_of(reply), reply.closes):
             self.answered(reply)
 
     def _send(self, data: bytes | memoryview, last: bool) -> bool:

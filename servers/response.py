@@ -17,7 +17,7 @@ CONTENT_TYPE = "text/plain"
 # Plain numbers, as keys of a dictionary: an enum's member is ten times slower to hash.
 _OK = int(HTTPStatus.OK)
 _REFUSED = int(HTTPStatus.METHOD_NOT_ALLOWED)
-MALFORMED = int(HTTPStatus.BAD_REQUEST)
+_MALFORMED = int(HTTPStatus.BAD_REQUEST)
 
 REPLIES = 1024
 """A load's clients ask the same again and again; a server that announces its count has a reply for each."""
@@ -39,6 +39,10 @@ class Reply(NamedTuple):
     keep_alive: bool = False
     left: int | None = None
     timeout_s: int | None = None
+
+    @property
+    def malformed(self) -> bool:
+        return self.status == _MALFORMED
 
     def headers(self) -> dict[str, str]:
         """The header fields that depend on the reply; not Date, Server and Content-Length."""
@@ -75,7 +79,7 @@ class Replies:
 
     def _reply(self, message: Message, final: bool, stopping: bool, announced: int) -> Reply:
         if isinstance(message, Malformed):
-            return Reply("1.1", MALFORMED, final=True, closes=True, length=0, body=False)
+            return Reply("1.1", _MALFORMED, final=True, closes=True, length=0, body=False)
         behaviour = self._behaviour
         closes = final and (self._server_closes or stopping)
         keep_alive = message.keep_alive and not final

@@ -1,19 +1,20 @@
-"""One worker: a process with an event loop, its own listeners, and one kind of server."""
+"""One worker of a server: an event loop, its own listeners, and one kind of server."""
 
 import asyncio
 import errno
-import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvloop
 
+from loadgen.wire.messages import GapCause, Listening, Unobserved
 from loadgen.wire.pulse import Pulse
 from servers import protocol
 from servers.connection import NEVER, Service
-from servers.lines import AcceptError, Gap, Line, Listening
-from servers.listener import Listener, listening_socket
+from servers.http import http
+from servers.lines import AcceptError, Bound, Line
+from servers.listener import Listener, listen
 from servers.plan import Kind, Plan
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
@@ -31,36 +32,38 @@ def stop_signals() -> list[signal.Signals]:
     return [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def run_worker(plan: Plan, port: int, report: Callable[[Line], None]) -> None:
-    """Serve until a stop signal, which the caller has blocked; then drain. Raises OSError for the listeners.
-
-    Reports `Listening` when ready, `AcceptError` and `Gap` as they occur and `Served` at the end.
-    """
+def run_worker(plan: Plan, sockets: Sequence[socket.socket], report: Callable[[Line], None]) -> None:
+    """Serve on the bound sockets until a stop signal, which the caller has blocked; then drain."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(plan, port, report))
+        runner.run(_serve(plan, sockets, report))
 
 
-async def _serve(plan: Plan, port: int, report: Callable[[Line], None]) -> None:
+async def _serve(plan: Plan, sockets: Sequence[socket.socket], report: Callable[[Line], None]) -> None:
     loop = asyncio.get_running_loop()
-    service = Service(plan.behaviour, loop)
+    port = int(sockets[0].getsockname()[1])
+    if plan.workers > 1 and plan.worker == 0:
+        # Before what takes long: the others can begin with theirs.
+        report(Bound(port))
+    service = Service(plan.behaviour, http(plan.behaviour), loop)
     served = service.served
     make = await _connection_factory(plan.kind, service)
 
     def failed(error: OSError) -> None:
         name = errno.errorcode.get(error.errno or 0, str(error))
         served.accept_errors[name] = served.accept_errors.get(name, 0) + 1
-        report(AcceptError(os.getpid(), name))
+        report(AcceptError(name))
 
     stop = asyncio.Event()
     for number in stop_signals():
         loop.add_signal_handler(number, stop.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
-    sockets = [listening_socket(host, port, plan.backlog) for host in plan.hosts]
+    for sock in sockets:
+        listen(sock, plan.backlog)
     listeners = [Listener(sock, loop, make, failed) for sock in sockets]
     for listener in listeners:
         listener.start()
-    report(Listening(port, (os.getpid(),)))
+    report(Listening(port))
 
     sweeping = loop.create_task(_sweep(service, report))
     await stop.wait()
@@ -83,13 +86,13 @@ async def _connection_factory(kind: Kind, service: Service) -> Callable[[socket.
 
 
 async def _sweep(service: Service, report: Callable[[Line], None]) -> None:
-    """End the connections whose time is up: one timer for all, not one each. A sweep too late is a `Gap`."""
+    """End the connections whose time is up: one timer for all, not one each. A late sweep is `Unobserved`."""
     period_s = min(max((service.idle_s or NEVER) / SWEEPS_PER_TIMEOUT, SWEEP_LEAST_S), SWEEP_MOST_S)
     pulse = Pulse(round(period_s * 1e9))
     while True:
         await asyncio.sleep(period_s)
         if (span := pulse.beat()) is not None:
-            report(Gap(os.getpid(), span.start_ns, span.end_ns))
+            report(Unobserved(span.start_ns, span.end_ns, GapCause.HELD_UP))
         service.sweep()
 
 

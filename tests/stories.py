@@ -1,9 +1,9 @@
 """Made-up runs: records and documents as a real one would leave them, for tests of what reads them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -11,17 +11,20 @@ from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.headline import headline
 from loadgen.analysis.reread import Asked, reread
 from loadgen.analysis.summary import VariantSummary
-from loadgen.model.predict import Prediction
-from loadgen.records.directory import Info, RunDirectory
+from loadgen.records.directory import RunDirectory
 from loadgen.records.events import Event, LabOpened, LoadEnds, Origin
-from loadgen.records.types import SCHEMA_VERSION, Interval, Record, Sample, SideSample
+from loadgen.records.info import Asked as AskedVariant
+from loadgen.records.info import Info, Status
+from loadgen.records.prediction import Prediction
+from loadgen.records.types import Interval, Record, Sample, ViewpointSample
+from loadgen.records.viewpoints import APART
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import resolved
 from loadgen.tcp import Failure, Fault, Phase, Side, State
-from loadgen.wire.codec import plain
 from plots.columns import Columns, columns_of
 from plots.facts import Facts, facts_of, run_of
 from plots.figures import draw
+from tests.made_records import driven, made_info, unknown_prediction
 
 S = 1_000_000_000
 PORTS, KNEE = 28_232, 14_116
@@ -50,15 +53,15 @@ class Story:
 
 
 def sample(t_ns: int, client: Mapping[State, int], server: Mapping[State, int], ports: int) -> Sample:
-    sides = {
-        Side.CLIENT: SideSample(client, ports, {}, 0, 0),
-        Side.SERVER: SideSample({State.LISTEN: 1, **server}, 0, {}, 0, 0),
+    viewpoints = {
+        Side.CLIENT: ViewpointSample(client, ports, {}, 0, 0),
+        Side.SERVER: ViewpointSample({State.LISTEN: 1, **server}, None, {}, 0, 0),
     }
-    return Sample(t_ns, 400_000, False, False, sides, 0)
+    return Sample(t_ns, 400_000, False, viewpoints, 0)
 
 
 def load_events(end_s: float | None) -> list[Event]:
-    lab = LabOpened(-S // 2, {}, dict.fromkeys(Side, SYSCTLS))
+    lab = LabOpened(-S // 2, {}, dict.fromkeys(Side, SYSCTLS), APART)
     ends = [] if end_s is None else [LoadEnds(round(end_s * S))]
     return [lab, Origin(0, 1_795_000_000.0), *ends]
 
@@ -94,7 +97,7 @@ def client_closes(duration_s: float = 25.0, ends: bool = True) -> Story:
         fast = held < KNEE
         p50 = 90_000 if fast else 1_450_000
         records.append(
-            Interval(
+            driven(
                 t_ns,
                 t_ns + step,
                 offered=done + failed,
@@ -142,7 +145,7 @@ def server_closes(duration_s: float = 25.0, per_s: int = 20_100) -> Story:
         if loaded:
             n = round(per_s / 10 * noise.normal(1, 0.03))
             records.append(
-                Interval(
+                driven(
                     t_ns,
                     t_ns + step,
                     offered=n,
@@ -157,7 +160,7 @@ def server_closes(duration_s: float = 25.0, per_s: int = 20_100) -> Story:
                     connect_p99_ns=round(310_000 * noise.normal(1, 0.1)),
                 )
             )
-    cut = Interval(
+    cut = driven(
         round(duration_s * S), round((duration_s + 0.05) * S), errors={Failure(Phase.RECEIVE, Fault.CUT): 64}
     )
     connection = {"http": "1.0", "requests": 1, "closer": "server", "close": "fin"}
@@ -178,7 +181,7 @@ def kept(closer: str, duration_s: float = 25.0) -> Story:
         if 0 <= t_ns < duration_s * S:
             n = round(38 * noise.normal(1, 0.1))
             records.append(
-                Interval(
+                driven(
                     t_ns,
                     t_ns + step,
                     offered=100 * n,
@@ -228,27 +231,21 @@ def scenario_of(stories: Mapping[str, Story]) -> Scenario:
 
 def prediction_of(story: Story) -> Prediction:
     """What the model is made to expect: nothing but the story's knee and ceiling."""
-    unknown = dict.fromkeys(field.name for field in fields(Prediction))
-    known = {"ports": PORTS, "knee_ports": story.knee, "ceiling_per_s": story.ceiling}
-    return Prediction(**{**unknown, "rate_assumed": False, "assumptions": (), **known})
+    return replace(unknown_prediction(PORTS), knee_ports=story.knee, ceiling_per_s=story.ceiling)
 
 
 def asked_for(stories: Mapping[str, Story], **info: Any) -> Asked:
     predictions = {name: prediction_of(story) for name, story in stories.items()}
-    return Asked(cast(Info, info_of(stories, **info)), scenario_of(stories), predictions)
+    return Asked(info_of(stories, **info), scenario_of(stories), predictions)
 
 
-def info_of(stories: Mapping[str, Story], quick: bool = False, status: str = "finished") -> dict[str, Any]:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "id": "20261120T213005Z-http10",
-        "status": status,
-        "started_at": "2026-11-20T21:30:05Z",
-        "quick": quick,
-        "scenario": resolved(scenario_of(stories)),
-        "environment": {"kernel": "6.18.5", "cpus": 2, "python": "3.12.3", "churn": "0.1.0"},
-        "variants": {name: {"prediction": plain(prediction_of(story))} for name, story in stories.items()},
-    }
+def info_of(stories: Mapping[str, Story], quick: bool = False, status: Status = Status.FINISHED) -> Info:
+    return made_info(
+        status=status,
+        quick=quick,
+        scenario=resolved(scenario_of(stories)),
+        variants={name: AskedVariant(prediction_of(story)) for name, story in stories.items()},
+    )
 
 
 def summary_of(name: str, story: Story) -> VariantSummary:

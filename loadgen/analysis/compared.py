@@ -1,33 +1,38 @@
 """The prediction beside the measurement, quantity by quantity. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from loadgen.analysis.knee import LEAST_FALL
-from loadgen.model.predict import Prediction
+from loadgen.records.prediction import Prediction
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A predicted quantity beside the measured one. None: not expected, or not measured.
 
-    `assumed`: it rests on an assumed rate, so that its error judges the assumption.
+    `assumed`: it rests on an assumed rate, so that its error judges the assumption. `error` is the relative
+    error of the prediction; None if one of the two is missing, or if only one is 0.
     """
 
     name: str
     unit: str
-    predicted: float | None
-    measured: float | None
+    predicted: float | None = None
+    measured: float | None = None
     assumed: bool
+    error: float | None = None
 
-    @property
-    def error(self) -> float | None:
-        """Relative error of the prediction; None if one of the two is missing, or if only one is 0."""
-        if self.predicted is None or self.measured is None:
-            return None
-        if self.predicted == self.measured:
-            return 0.0
-        return self.predicted / self.measured - 1 if self.predicted and self.measured else None
+    def __post_init__(self) -> None:
+        force_setattr(self, "error", _error(self.predicted, self.measured))
+
+
+def _error(predicted: float | None, measured: float | None) -> float | None:
+    if predicted is None or measured is None:
+        return None
+    if predicted == measured:
+        return 0.0
+    return predicted / measured - 1 if predicted and measured else None
 
 
 def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compared]:
@@ -40,27 +45,31 @@ def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compar
     seen = "knee.ports" in metrics
     name = "rate before the knee" if seen or prediction.knee_ports is not None else "rate"
     rows = [
-        Compared(name, "/s", prediction.rate_per_s, _rate(prediction, metrics), assumed),
-        Compared("TIME-WAIT, client", "", prediction.time_wait_client, client, assumed),
-        Compared("TIME-WAIT, server", "", prediction.time_wait_server, server, assumed),
+        _row(name, "/s", prediction.rate_per_s, _rate(prediction, metrics), assumed),
+        _row("TIME-WAIT, client", "", prediction.time_wait_client, client, assumed),
+        _row("TIME-WAIT, server", "", prediction.time_wait_server, server, assumed),
     ]
     if prediction.rate_per_s is None:
-        knee = Compared("knee", "ports", prediction.knee_ports, metrics.get("knee.ports"), False)
-        return [*(row for row in rows if row.predicted is not None), *([knee] if seen else [])]
+        knee = _row("knee", "ports", prediction.knee_ports, metrics.get("knee.ports"), False)
+        return [*(one for one in rows if one.predicted is not None), *([knee] if seen else [])]
     if seen or _falls(prediction):
         to_knee_s = prediction.time_to_knee_s
         ports = None if to_knee_s is None else prediction.knee_ports
         past = None if to_knee_s is None else prediction.past_knee_per_s
         rows += [
-            Compared("knee", "ports", ports, metrics.get("knee.ports"), False),
-            Compared("time to the knee", "s", to_knee_s, _seconds(metrics, "knee.time_ns"), assumed),
-            Compared("rate past the knee", "/s", past, metrics.get("knee.rate_after"), True),
+            _row("knee", "ports", ports, metrics.get("knee.ports"), False),
+            _row("time to the knee", "s", to_knee_s, _seconds(metrics, "knee.time_ns"), assumed),
+            _row("rate past the knee", "/s", past, metrics.get("knee.rate_after"), True),
         ]
     to_end_s = prediction.time_to_exhaustion_s
     if to_end_s is not None or "exhaustion.time_ns" in metrics:
         seen_s = _seconds(metrics, "exhaustion.time_ns")
-        rows.append(Compared("time to exhaustion", "s", to_end_s, seen_s, assumed))
+        rows.append(_row("time to exhaustion", "s", to_end_s, seen_s, assumed))
     return rows
+
+
+def _row(name: str, unit: str, predicted: float | None, measured: float | None, assumed: bool) -> Compared:
+    return Compared(name=name, unit=unit, predicted=predicted, measured=measured, assumed=assumed)
 
 
 def _falls(prediction: Prediction) -> bool:

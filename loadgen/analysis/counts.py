@@ -1,9 +1,11 @@
 """What is counted over a variant: the driver's totals, and the names of the kernel's counters beside them."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from loadgen.records.types import Closes
+from loadgen.records.viewpoints import Leg
+from loadgen.tcp import Ending
 
 OPENED = ("ActiveOpens",)
 FAILED = ("AttemptFails",)
@@ -22,18 +24,37 @@ OVERFLOWS = "ListenOverflows"
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the driver counted over a whole variant."""
+    """What the driver counted over a whole variant: fields of `Interval`, and attempts that failed."""
 
     attempts: int = 0
     opened: int = 0
     connected: int = 0
     succeeded: int = 0
     failed: int = 0
-    closes: Closes = field(default_factory=Closes)
+    closes: Counter[Ending] = field(default_factory=Counter[Ending])
+    server_fin_reset: int = 0
 
     @property
     def outcomes(self) -> int:
         return self.succeeded + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class LegCounts:
+    """The kernel's counters at both ends of a leg, less those of the baseline.
+
+    `shared`: both ends are in one namespace, and its counters count both.
+    """
+
+    leg: Leg
+    opener: Mapping[str, int]
+    accepter: Mapping[str, int]
+    shared: bool
+
+    @property
+    def kernels(self) -> Sequence[Mapping[str, int]]:
+        """The counters of each namespace, once."""
+        return (self.opener,) if self.shared else (self.opener, self.accepter)
 
 
 def sum_of(counters: Mapping[str, int], names: tuple[str, ...]) -> int:

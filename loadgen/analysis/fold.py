@@ -10,23 +10,19 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import TypeVar
 
-from loadgen.analysis.counts import Counted
+from loadgen.analysis.counts import Counted, LegCounts
 from loadgen.analysis.headroom import Core, Exhaustion, Search, cores, cores_used
 from loadgen.analysis.knee import Knee, exhaustion_ns
 from loadgen.analysis.load import UnderLoad
 from loadgen.analysis.sampled import Sampled
 from loadgen.analysis.window import Recent, Window
 from loadgen.records.damage import Damage
-from loadgen.records.events import Event, Gap, LoadEnds, Settled
+from loadgen.records.events import Event, Gap, LabOpened, LoadEnds, Settled
 from loadgen.records.gaps import SAMPLER, gaps_of
 from loadgen.records.latency import Distribution, Latency, Tag
-from loadgen.records.types import COUNTS, Closes, Interval, Record, Sample
-from loadgen.tcp import Failure, Side
-
-_KERNELS = frozenset({"opened", "connected"})
-"""Of these counts, those that the kernel has where a command drives."""
-
-_CLOSES = Closes.__struct_fields__
+from loadgen.records.types import COUNTS, Interval, Record, Sample
+from loadgen.records.viewpoints import APART
+from loadgen.tcp import Ending, Failure
 
 E = TypeVar("E", bound=Event)
 
@@ -39,11 +35,13 @@ class Fold:
         self.events: list[Event] = []
         self.damage: list[Damage] = []
         self.errors: Counter[Failure] = Counter()
+        self.closes: Counter[Ending] = Counter()
         self.sampled = Sampled()
-        self.by_kernel = False
-        """Whether a command drives, so that the kernel alone has counted."""
+        self.scope = APART
+        """What is sampled; the event `lab` says so."""
         self._counts: Counter[str] = Counter()
-        self._closes: Counter[str] = Counter()
+        self._unmeasured: set[str] = set()
+        """Fields of `Interval` that an interval did not have."""
         self._latencies = {tag: Distribution() for tag in Tag}
         self.no_port_ns: int | None = None
         """The instant of the first failure for want of a port; None if there was none."""
@@ -57,10 +55,7 @@ class Fold:
         match record:
             case Interval():
                 self._recent.intervals.append(record)
-                self.errors.update(record.errors)
-                self._counts.update({name: getattr(record, name) for name in COUNTS})
-                self._closes.update({name: getattr(record.closes, name) for name in _CLOSES})
-                self.by_kernel = self.by_kernel or record.by_kernel
+                self._add_counts(record)
                 if self.no_port_ns is None:
                     self.no_port_ns = exhaustion_ns([record])
             case Sample():
@@ -69,6 +64,8 @@ class Fold:
             case Event():
                 self.events.append(record)
                 self._note_gap(record)
+                if isinstance(record, LabOpened):
+                    self.scope = record.scope
             case Latency():
                 self._latencies[record.tag].add(record)
             case Damage():
@@ -87,39 +84,25 @@ class Fold:
         return self._recent.samples
 
     @property
-    def counted(self) -> Counted:
-        """The driver's totals, as the audit takes them."""
-        return Counted(
-            attempts=self._counts["attempts"],
-            opened=self._counts["opened"],
-            connected=self._counts["connected"],
-            succeeded=self._counts["succeeded"],
-            failed=self.errors.total(),
-            closes=self.closes,
-        )
-
-    @property
-    def closes(self) -> Closes:
-        return Closes(**self._closes)
-
-    def count(self, name: str) -> int:
-        """A total of the intervals, by the field's name."""
-        return self._counts[name]
+    def counted(self) -> Counted | None:
+        """The driver's totals, as the audit takes them; None if no driver has counted them."""
+        names = ("attempts", "opened", "connected", "succeeded", "server_fin_reset")
+        if not self._unmeasured.isdisjoint((*names, "errors", "closes")):
+            return None
+        totals = {name: self._counts[name] for name in names}
+        return Counted(**totals, failed=self.errors.total(), closes=self.closes)
 
     def total(self, name: str) -> int | None:
-        """The same; None if it was not counted."""
-        counted = self.intervals and (not self.by_kernel or name in _KERNELS)
-        return self._counts[name] if counted else None
+        """A total of the intervals, by the field's name; None if it was not measured."""
+        return self._counts[name] if self._measured(name) else None
 
-    def closed(self, name: str) -> int | None:
-        """Connections by how they ended, by the field's name in `Closes`; None if it was not counted."""
-        # If both sides live in one namespace, its counters do not say whose close it was.
-        counted = self.intervals and not (self.by_kernel and self.sampled.full)
-        return self._closes[name] if counted else None
+    def closed(self, ending: Ending) -> int | None:
+        """Connections that ended so; None if that was not measured."""
+        return self.closes[ending] if self._measured("closes") else None
 
     def failed(self) -> int | None:
-        """Attempts that failed; None if they were not counted."""
-        return None if self.by_kernel or not self.intervals else self.errors.total()
+        """Attempts that failed; None if that was not measured."""
+        return self.errors.total() if self._measured("errors") else None
 
     def latency(self, tag: Tag) -> Distribution:
         """All latencies of a tag."""
@@ -134,18 +117,25 @@ class Fold:
         """Whether the records go to the end: the last sample came after the last count, so both compare."""
         return self.event(Settled) is not None
 
-    def kernel(self) -> Mapping[Side, Mapping[str, int]]:
-        """Each side's kernel counters: the last sample's less the baseline's, empty without samples."""
+    def kernel(self) -> Mapping[str, Mapping[str, int]]:
+        """Each viewpoint's kernel counters: the last sample's less the baseline's, empty without samples."""
         if not self.samples:
-            return {side: {} for side in Side}
+            return {viewpoint: {} for viewpoint in self.scope.names}
         first, last = self.samples[0], self.samples[-1]
         return {
-            side: {
-                name: value - first.sides[side].counters.get(name, 0)
-                for name, value in last.sides[side].counters.items()
+            viewpoint: {
+                name: value - first.viewpoints[viewpoint].counters.get(name, 0)
+                for name, value in last.viewpoints[viewpoint].counters.items()
             }
-            for side in last.sides
+            for viewpoint in self.scope.names
         }
+
+    def legs(self) -> Sequence[LegCounts]:
+        """The kernel's counters at both ends of each leg; the driver's connections are on the first."""
+        kernel, shares = self.kernel(), self.scope.shares
+        return [
+            LegCounts(leg, kernel[leg.opener], kernel[leg.accepter], shares(leg)) for leg in self.scope.legs
+        ]
 
     def load_end_ns(self) -> int:
         """When the load ended: the event, or where it is missing the last interval."""
@@ -171,21 +161,25 @@ class Fold:
         """The spans that were not observed."""
         return gaps_of(self.events)
 
-    def workers(self, side: Side) -> int:
-        """The processes that serve, or make the load, as far as the samples tell."""
-        return max(1, len(self.samples[-1].sides[side].workers_cpu_ns)) if self.samples else 1
+    def workers(self, viewpoint: str) -> int:
+        """The processes that serve, or make the load, as far as the samples show."""
+        return max(1, len(self.samples[-1].viewpoints[viewpoint].workers_cpu_ns)) if self.samples else 1
 
-    def busy(self, side: Side, until_ns: int | None = None) -> float:
-        """Cores that a side's processes used, on average, while under load, or until then."""
-        return cores_used(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
+    def busy(self, viewpoint: str, until_ns: int | None = None) -> float:
+        """Cores that a viewpoint's processes used, on average, while under load, or until then."""
+        return cores_used(self.samples, viewpoint, self.load_end_ns() if until_ns is None else until_ns)
 
-    def cores(self, side: Side, until_ns: int | None = None) -> list[Core]:
-        """What each process of a side used of its core meanwhile; none where they were not told apart."""
-        return cores(self.samples, side, self.load_end_ns() if until_ns is None else until_ns)
+    def mean_busy(self, viewpoint: str) -> float | None:
+        """Cores that each of its processes used, on average, while under load; None if it has none."""
+        return None if self.cpu_ns(viewpoint) is None else self.busy(viewpoint) / self.workers(viewpoint)
+
+    def cores(self, viewpoint: str, until_ns: int | None = None) -> list[Core]:
+        """What each of its processes used of a core meanwhile; none if they are not known one by one."""
+        return cores(self.samples, viewpoint, self.load_end_ns() if until_ns is None else until_ns)
 
     def search(self) -> Search | None:
         """The part of the load in which connect() searched for ports."""
-        return self.under_load().search(self.workers(Side.CLIENT))
+        return self.under_load().search(self.workers(self.scope.leg.opener))
 
     def exhaustion(self) -> Exhaustion | None:
         """The part of the load in which the client found no port."""
@@ -196,19 +190,40 @@ class Fold:
         return self.under_load().knee()
 
     def requests_per_s(self) -> float | None:
-        """Responses per second under load, gaps left out; None if they were not counted."""
+        """Responses per second under load, gaps left out; None if they were not measured."""
         load = self.under_load()
-        if self.by_kernel or load.observed.length_ns <= 0:
+        if load.exchanges is None or load.observed.length_ns <= 0:
             return None
         return load.exchanges * 1e9 / load.observed.length_ns
 
     def connect_share(self) -> float | None:
         """The share of the load workers' time inside connect(); None if it was not measured."""
-        return self.under_load().connecting.share(self.workers(Side.CLIENT))
+        return self.under_load().connecting.share(self.workers(self.scope.leg.opener))
 
-    def cpu_ns(self, side: Side) -> int:
-        """CPU time of a side's processes from the first sample to the last; there is one at least."""
-        return _cpu_ns(self.samples[-1], side) - _cpu_ns(self.samples[0], side)
+    def cpu_ns(self, viewpoint: str) -> int | None:
+        """CPU time of a viewpoint's processes from the first sample to the last; None if it has none."""
+        first_ns, last_ns = (self.samples[index].viewpoints[viewpoint].cpu_ns for index in (0, -1))
+        return None if first_ns is None or last_ns is None else last_ns - first_ns
+
+    def _add_counts(self, one: Interval) -> None:
+        for name in COUNTS:
+            count: int | None = getattr(one, name)
+            if count is None:
+                self._unmeasured.add(name)
+            else:
+                self._counts[name] += count
+        if one.closes is None:
+            self._unmeasured.add("closes")
+        else:
+            self.closes.update(one.closes)
+        if one.errors is None:
+            self._unmeasured.add("errors")
+        else:
+            self.errors.update(one.errors)
+
+    def _measured(self, name: str) -> bool:
+        """Whether every interval had this field, and there was one."""
+        return bool(self.intervals) and name not in self._unmeasured
 
     def _note_gap(self, event: Event) -> None:
         """Have the sample that ends a gap of the sampler counted as such."""
@@ -230,23 +245,17 @@ class Fold:
         first, last = sum(loads[:judged]), sum(loads[:upto])
         if not load.intervals and not loaded:
             loaded, first, last = self.intervals, 0, upto
-        window, workers = (
-            Window.of(loaded, self.samples, self.gaps, by_kernel=self.by_kernel),
-            self.workers(Side.CLIENT),
-        )
+        opener = self.scope.leg.opener
+        window, workers = Window.of(loaded, self.samples, self.gaps, opener), self.workers(opener)
         for index in range(first, last):
             load.judge(window, index, workers)
 
     def _open_at_end(self, upto: int) -> tuple[int, int]:
-        """Connections open when the load ended, by the last interval of it, and attempts since."""
+        """Connections open when the load ended, by the last interval of it, and attempts measured since."""
         end_ns, last, since = self.load_end_ns(), self._open_last, self._attempts_since
         for one in self.intervals[self._recent.judged : upto]:
             if one.end_ns <= end_ns:
                 last = one.in_flight
             else:
-                since += one.attempts
+                since += one.attempts or 0
         return last, since
-
-
-def _cpu_ns(sample: Sample, side: Side) -> int:
-    return sample.sides[side].cpu_user_ns + sample.sides[side].cpu_system_ns

@@ -14,7 +14,7 @@ FEW_FAILED = 0.01
 KEPT = 1.5
 """Requests for each connection from which on their rate is worth naming beside that of connections."""
 
-_ERRORS = "errors."
+_ERRORS, _TIME_WAIT = "errors.", ".time_wait.max"
 
 
 def headline(metrics: Mapping[str, float]) -> str:
@@ -82,16 +82,23 @@ def _throughput(metrics: Mapping[str, float]) -> str:
 
 
 def _ends(metrics: Mapping[str, float]) -> list[str]:
-    """Who closed first, unless the next part shows it, and the most TIME-WAITs of each side."""
-    held = {side: metrics.get(f"{side}.time_wait.max", 0) for side in Side}
-    who = _closers(metrics)
-    first, other = sorted(Side, key=lambda side: held[side], reverse=True)
-    if not held[first]:
+    """Who closed first, unless the next part shows it, and the most TIME-WAITs of each viewpoint."""
+    held, who = time_waits(metrics), _closers(metrics)
+    if not any(held.values()):
         return [*who, "no side collects TIME-WAIT"]
+    first, *others = sorted(held, key=lambda viewpoint: held[viewpoint], reverse=True)
     what = f"the {first} collects up to {count(held[first])} TIME-WAIT{'s' * (held[first] != 1)}"
-    if held[other]:
-        return [*who, f"{what}, the {other} {count(held[other])}"]
-    return [*(part for part in who if part != f"the {first} closes first"), f"{what}, the {other} none"]
+    rest = [f"the {other} {count(held[other]) if held[other] else 'none'}" for other in others]
+    if not any(held[other] for other in others):
+        who = [part for part in who if part != f"the {first} closes first"]
+    return [*who, ", ".join([what, *rest])]
+
+
+def time_waits(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The most TIME-WAITs of each viewpoint, in the order of the metrics."""
+    return {
+        name.removesuffix(_TIME_WAIT): number for name, number in metrics.items() if name.endswith(_TIME_WAIT)
+    }
 
 
 def _closers(metrics: Mapping[str, float]) -> list[str]:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from loadgen.analysis.knee import LEAST_SLOWING, out_of_ports
 from loadgen.analysis.spread import Spread
 from loadgen.analysis.window import LASTING, Window
-from loadgen.records.types import Interval, Sample
-from loadgen.tcp import Side
+from loadgen.records.types import Interval, Sample, added
 
 SEARCH_SHARE = 0.5
 """The share of the load workers' time inside connect() from which on connect() is most of their work."""
@@ -68,18 +67,20 @@ class Exhaustion:
     late: int
 
 
-def cores_used(samples: Sequence[Sample], side: Side, until_ns: int) -> float:
-    """Cores that all processes of a side used, on average, from the beginning of the load until then."""
+def cores_used(samples: Sequence[Sample], viewpoint: str, until_ns: int) -> float:
+    """Cores that all processes of a viewpoint used, on average, from the beginning of the load until then."""
     under = _under_load(samples, until_ns)
-    return (_cpu_ns(under[-1], side) - _cpu_ns(under[0], side)) / _length_ns(under) if under else 0.0
+    return (
+        (_cpu_ns(under[-1], viewpoint) - _cpu_ns(under[0], viewpoint)) / _length_ns(under) if under else 0.0
+    )
 
 
-def cores(samples: Sequence[Sample], side: Side, until_ns: int) -> list[Core]:
+def cores(samples: Sequence[Sample], viewpoint: str, until_ns: int) -> list[Core]:
     """The same for each process; empty if the samples do not list them one by one."""
     under = _under_load(samples, until_ns)
     if not under:
         return []
-    first, last = under[0].sides[side], under[-1].sides[side]
+    first, last = under[0].viewpoints[viewpoint], under[-1].viewpoints[viewpoint]
     used_ns = _grown(first.workers_cpu_ns, last.workers_cpu_ns)
     waited_ns = _grown(first.workers_wait_ns, last.workers_wait_ns) or [0] * len(used_ns)
     length_ns = _length_ns(under)
@@ -88,18 +89,19 @@ def cores(samples: Sequence[Sample], side: Side, until_ns: int) -> list[Core]:
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """Time spent inside connect() in some intervals, summed over all load workers, None if it was not
-    measured in each of them; the number of calls; and the total length of the intervals."""
+    """Time spent inside connect() in some intervals, summed over all load workers, and the number of calls,
+    None if they were not measured in each of them; and the total length of the intervals."""
 
     spent_ns: int | None = 0
-    calls: int = 0
+    calls: int | None = 0
     length_ns: int = 0
 
     def __add__(self, one: Interval) -> "Connecting":
-        spent_ns = (
-            None if self.spent_ns is None or one.connecting_ns is None else self.spent_ns + one.connecting_ns
+        return Connecting(
+            added(self.spent_ns, one.connecting_ns),
+            added(self.calls, one.attempts),
+            self.length_ns + one.end_ns - one.start_ns,
         )
-        return Connecting(spent_ns, self.calls + one.attempts, self.length_ns + one.end_ns - one.start_ns)
 
     def share(self, workers: int) -> float | None:
         """The share of the load workers' time; None if it was not measured.
@@ -155,9 +157,10 @@ class SearchFinder:
         # Late starts that the search explains: those during it, in the interval in which it begins, and after
         # it as long as there are any: starts that it delayed come then. Those without a port do not count.
         soon = any(self._searches(other, window, workers) for other in following)
-        self._explained = searches or soon or (self._explained and one.late > 0)
+        late = one.late or 0
+        self._explained = searches or soon or (self._explained and late > 0)
         if self._explained and not out_of_ports(one):
-            self._late += one.late
+            self._late += late
 
     def search(self, workers: int) -> Search | None:
         """The search so far, None if there is none or it does not last."""
@@ -179,7 +182,7 @@ class SearchFinder:
 def _held(interval: Interval, window: Window) -> int:
     """The ports that the client holds at the end of an interval."""
     sample = window.sample_before(interval.end_ns)
-    return sample.sides[Side.CLIENT].ports_held if sample else 0
+    return (sample.viewpoints[window.opener].ports_held or 0) if sample else 0
 
 
 def _busy_connecting(interval: Interval, workers: int) -> bool:
@@ -205,7 +208,7 @@ class ExhaustionFinder:
             return
         if self._since_ns is None:
             self._since_ns, self._until_ns = one.start_ns, one.end_ns
-        self._late += one.late
+        self._late += one.late or 0
         if self.lasting_ns is None:
             self._stretch.append(one.start_ns)
             self.lasting_ns = self._stretch[0] if len(self._stretch) == LASTING else None
@@ -234,5 +237,5 @@ def _length_ns(samples: Sequence[Sample]) -> int:
     return samples[-1].t_ns - samples[0].t_ns
 
 
-def _cpu_ns(sample: Sample, side: Side) -> int:
-    return sample.sides[side].cpu_user_ns + sample.sides[side].cpu_system_ns
+def _cpu_ns(sample: Sample, viewpoint: str) -> int:
+    return sample.viewpoints[viewpoint].cpu_ns or 0

@@ -1,14 +1,16 @@
-"""Intervals made from samples, if a command makes the load: the kernel's counters of each side. Pure.
+"""Intervals made from samples, if a command makes the load: the kernel's counters of both ends. Pure.
 
 Interval by interval these are differences of cumulative counts, so their sums are the counts of the whole.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loadgen.analysis.counts import ABORTS, ACTIVE_CLOSES
-from loadgen.records.types import Closes, Interval, Sample
-from loadgen.tcp import Side, State
+from loadgen.records.types import Interval, Sample
+from loadgen.records.viewpoints import APART, Scope
+from loadgen.tcp import Ending, State
 
 OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
 """States of a connection that its application has not closed."""
@@ -16,38 +18,45 @@ OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
 
 @dataclass(frozen=True, slots=True)
 class _Totals:
-    """What was counted from the creation of the namespaces to one sample."""
+    """What was counted from the creation of the namespaces to one sample; `closes` are None if both sides
+    share a namespace, whose counters do not show whose close it was."""
 
     opened: int
     connected: int
-    closes: Closes
+    closes: Counter[Ending] | None
 
     @classmethod
-    def of(cls, sample: Sample, before: "_Totals | None") -> "_Totals":
-        client, server = (sample.sides[side].counters for side in (Side.CLIENT, Side.SERVER))
+    def of(cls, sample: Sample, before: "_Totals | None", scope: Scope) -> "_Totals":
+        leg = scope.leg
+        client, server = (sample.viewpoints[end].counters for end in (leg.opener, leg.accepter))
         opened = client.get("ActiveOpens", 0)
-        waiting = sample.sides[Side.CLIENT].count(State.SYN_SENT)
-        # If both sides share a namespace, the counters do not show whose close it was.
-        closes = (
-            Closes()
-            if sample.full
-            else Closes(
-                client_fin=_sum(client, ACTIVE_CLOSES),
-                client_rst=_sum(client, ABORTS),
-                server_fin=_sum(server, ACTIVE_CLOSES),
-                server_rst=_sum(server, ABORTS),
-            )
+        waiting = sample.viewpoints[leg.opener].count(State.SYN_SENT)
+        closes = Counter(
+            {
+                Ending.CLIENT_FIN: _sum(client, ACTIVE_CLOSES),
+                Ending.CLIENT_RST: _sum(client, ABORTS),
+                Ending.SERVER_FIN: _sum(server, ACTIVE_CLOSES),
+                Ending.SERVER_RST: _sum(server, ABORTS),
+            }
         )
         connected = opened - client.get("AttemptFails", 0) - waiting
         # States are read an instant before the counters: a count of both may step back by a few.
-        return cls(opened, max(connected, before.connected) if before else connected, closes)
+        return cls(
+            opened,
+            max(connected, before.connected) if before else connected,
+            None if scope.shares(leg) else closes,
+        )
 
 
 class KernelCounts:
-    """Makes intervals of about `every_ns`, the first from the origin on, counted from the baseline."""
+    """Makes intervals of about `every_ns`, the first from the origin on, counted from the baseline.
 
-    def __init__(self, every_ns: int) -> None:
+    They count the connections of the first leg of the `scope`.
+    """
+
+    def __init__(self, every_ns: int, scope: Scope = APART) -> None:
         self._every_ns = every_ns
+        self._scope = scope
         self._start_ns = 0
         self._taken: _Totals | None = None
         self._last: Sample | None = None
@@ -58,11 +67,11 @@ class KernelCounts:
         None ends with a sample that repeats the states of an earlier one: with newer counters, those would
         count connections as established that were not.
         """
-        if sample.sides[Side.CLIENT].states_age_ns:
+        if sample.viewpoints[self._scope.leg.opener].states_age_ns:
             return None
         self._last = sample
         if self._taken is None:
-            self._taken = _Totals.of(sample, None)
+            self._taken = _Totals.of(sample, None, self._scope)
         return self._take() if sample.t_ns - self._start_ns > self._every_ns * 3 // 4 else None
 
     def rest(self) -> Interval | None:
@@ -72,21 +81,15 @@ class KernelCounts:
     def _take(self) -> Interval:
         assert self._last is not None
         assert self._taken is not None
-        before, now = self._taken, _Totals.of(self._last, self._taken)
-        client = self._last.sides[Side.CLIENT]
+        before, now = self._taken, _Totals.of(self._last, self._taken, self._scope)
+        client = self._last.viewpoints[self._scope.leg.opener]
         interval = Interval(
             start_ns=self._start_ns,
             end_ns=self._last.t_ns,
             opened=now.opened - before.opened,
             connected=now.connected - before.connected,
             in_flight=sum(client.count(state) for state in OPEN),
-            closes=Closes(
-                client_fin=now.closes.client_fin - before.closes.client_fin,
-                client_rst=now.closes.client_rst - before.closes.client_rst,
-                server_fin=now.closes.server_fin - before.closes.server_fin,
-                server_rst=now.closes.server_rst - before.closes.server_rst,
-            ),
-            by_kernel=True,
+            closes=None if now.closes is None or before.closes is None else dict(now.closes - before.closes),
         )
         self._start_ns, self._taken = self._last.t_ns, now
         return interval

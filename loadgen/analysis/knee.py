@@ -14,7 +14,7 @@ import numpy as np
 
 from loadgen.analysis.window import LASTING, Window
 from loadgen.records.types import Interval
-from loadgen.tcp import NO_PORT, Side
+from loadgen.tcp import NO_PORT
 
 LEAST_FALL = 1.5
 """A knee is a fall of the rate to two thirds or less. It may be as small as that: connections that are kept
@@ -201,13 +201,13 @@ def _connect_ns(stretch: Sequence[Interval], window: Window) -> float | None:
     if timed:
         return median(timed)
     connected = sum(one.connected for one in stretch)
-    if not connected or not window.samples or not stretch[0].by_kernel:
+    if not connected or not window.samples or stretch[0].timed is not None:
         return None
     begin_ns, end_ns = stretch[0].start_ns, stretch[-1].end_ns
     # The samples from the last one before the stretch to the first one after it.
     first = max(bisect_right(window.times_ns, begin_ns) - 1, 0)
     around = slice(first, max(bisect_left(window.times_ns, end_ns) + 1, first + 1))
-    spent_ns = [sample.sides[Side.CLIENT].cpu_system_ns for sample in window.samples[around]]
+    spent_ns = [sample.viewpoints[window.opener].cpu_system_ns or 0 for sample in window.samples[around]]
     begun, ended = np.interp([begin_ns, end_ns], window.times_ns[around], spent_ns).tolist()
     return (ended - begun) / connected
 
@@ -224,7 +224,7 @@ def _held(fast: int, mixed: Interval, window: Window) -> int | None:
     opened = [0, *accumulate(one.connected for one in window.intervals)]
     first, begun, last = np.interp([before.t_ns, mixed.start_ns, after.t_ns], times_ns, opened).tolist()
     share = (begun + fast - first) / (last - first) if last > first else 0.0
-    held = [sample.sides[Side.CLIENT].ports_held for sample in (before, after)]
+    held = [sample.viewpoints[window.opener].ports_held or 0 for sample in (before, after)]
     return round(held[0] + share * (held[1] - held[0]))
 
 
@@ -245,4 +245,4 @@ def exhaustion_ns(intervals: Sequence[Interval]) -> int | None:
 
 def out_of_ports(interval: Interval) -> bool:
     """Whether a connection found no port in this interval."""
-    return bool(NO_PORT & interval.errors.keys())
+    return bool(interval.errors and NO_PORT & interval.errors.keys())

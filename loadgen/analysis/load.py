@@ -9,7 +9,7 @@ from loadgen.analysis.headroom import Connecting, Exhaustion, ExhaustionFinder, 
 from loadgen.analysis.knee import Knee, KneeFinder, Stretch, rate
 from loadgen.analysis.spread import Spread, rounded
 from loadgen.analysis.window import Window
-from loadgen.records.types import Interval
+from loadgen.records.types import Interval, added
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class UnderLoad:
         self.intervals = 0
         self.observed = Stretch()
         """The intervals that no gap of the load touches: rates are read off these."""
-        self.exchanges = 0
-        """Responses in those."""
+        self.exchanges: int | None = 0
+        """Responses in those; None if they were not measured."""
         self.connecting = Connecting()
         self._start_ns = self._end_ns = 0
         self._lengths_ns = Spread()
@@ -49,7 +49,7 @@ class UnderLoad:
         self._exhaustion.judge(one)
         if not window.hidden[index]:
             self.observed += one
-            self.exchanges += one.exchanges
+            self.exchanges = added(self.exchanges, one.exchanges)
             self.connecting += one
             self._add_rate(one)
             self._search.judge(window, index, workers)

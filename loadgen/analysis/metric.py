@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from loadgen.analysis.fold import Fold
 
@@ -38,7 +38,7 @@ UNITS: Mapping[Unit, str] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placeholder(Generic[_T]):
-    """A part of a name that stands for one word of several, as `{side}` does.
+    """A part of a name that stands for one word of several, as `{viewpoint}` does.
 
     sentence  what it stands for
     known     its values by the word for each, as far as they are known before a run
@@ -80,7 +80,7 @@ class Values:
 class Metric:
     """A metric, or a family of metrics that have a pattern of names in common.
 
-    name       `rate.mean`, or a pattern as `{side}.{state}.max`
+    name       `rate.mean`, or a pattern as `{viewpoint}.{state}.max`
     sentence   what it is, for people
     take       its value in a fold; None if it was not measured
     over       the placeholders of the pattern, in their order
@@ -117,14 +117,20 @@ class Named:
     values: Values
 
 
+class ValuesOf(Protocol):
+    """The values of a placeholder, by the word for each, given those of the placeholders before it."""
+
+    def __call__(self, placeholder: Placeholder[_T], before: Values, /) -> Mapping[str, _T]: ...
+
+
 def named(
     metrics: Sequence[Metric],
-    values_of: Callable[[Placeholder[Any], Values], Mapping[str, Any]],
+    values_of: ValuesOf,
     before: Values | None = None,
 ) -> Iterator[Named]:
     """Every name of these metrics, with the values that `values_of` gives for a placeholder.
 
-    Neighbours that begin with the same placeholder take turns: the names of one side stand together.
+    Neighbours that begin with the same placeholder take turns: the names of one viewpoint stand together.
     """
     chosen = before or Values()
     depth = len(chosen.words)

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from loadgen.analysis import metrics
-from loadgen.analysis.metric import Placeholder, named
+from loadgen.analysis.metric import Placeholder, Values, named
+
+_T = TypeVar("_T")
 
 
 class MetricNames(Collection[str]):
@@ -23,11 +25,13 @@ class MetricNames(Collection[str]):
         return isinstance(name, str) and self._expression.fullmatch(name) is not None
 
     def __iter__(self) -> Iterator[str]:
-        for one in named(metrics.METRICS, lambda placeholder, _: self._known(placeholder)):
+        for one in named(metrics.METRICS, self._known):
             yield one.name
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def _known(self, placeholder: Placeholder[Any]) -> Mapping[str, Any]:
-        return self._counters if placeholder is metrics.COUNTER else placeholder.known
+    def _known(self, placeholder: Placeholder[_T], _: Values) -> Mapping[str, _T]:
+        # Only the counters are known better here: their values are their names.
+        known = self._counters if placeholder is metrics.COUNTER else placeholder.known
+        return cast(Mapping[str, _T], known)

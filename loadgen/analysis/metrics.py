@@ -11,15 +11,16 @@ from loadgen.analysis.knee import Knee
 from loadgen.analysis.load import UnderLoad
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
 from loadgen.records.latency import Tag
-from loadgen.tcp import Ending, Fault, Side, State
+from loadgen.scenario.choices import Topology
+from loadgen.tcp import Ending, Fault, State
 
 COUNT, PORTS, SOCKETS, NS, PER_S, SHARE = Unit
 
-SIDE = Placeholder(
-    "side",
-    "a side of the connections",
-    {str(side): side for side in Side},
-    measured=lambda fold, _: {str(side): side for side in fold.samples[-1].sides} if fold.samples else {},
+VIEWPOINT = Placeholder(
+    "viewpoint",
+    "where sockets are counted: an end of the connections, or a node between the ends",
+    {name: name for topology in Topology for name in topology.viewpoints},
+    measured=lambda fold, _: {name: name for name in fold.scope.names} if fold.samples else {},
 )
 STATE = Placeholder("state", "a TCP state (RFC 9293)", {state.key: state for state in State})
 ENDING = Placeholder(
@@ -49,7 +50,7 @@ COUNTER: Placeholder[str] = Placeholder(
     "a TCP counter of the kernel, by the kernel's name for it",
     {},
     word="[A-Z][A-Za-z0-9]*",
-    measured=lambda fold, values: {name: name for name in fold.kernel()[values[SIDE]]},
+    measured=lambda fold, values: {name: name for name in fold.kernel()[values[VIEWPOINT]]},
 )
 
 
@@ -97,8 +98,8 @@ METRICS: Sequence[Metric] = (
     _count("exchanges", "responses that were complete and right"),
     _count(
         "reads",
-        "reads of bytes of a response; 0 with the aiohttp driver, which cannot see them. More than 10 a"
-        " response are the caveat `read_in_pieces`",
+        "reads of bytes of a response; not measured with the aiohttp driver, whose library reads. More than"
+        " 10 a response are the caveat `read_in_pieces`",
     ),
     _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
     Metric(
@@ -112,7 +113,7 @@ METRICS: Sequence[Metric] = (
         "closes.server_fin_reset",
         COUNT,
         "of `closes.server_fin`, those that the server reset because bytes came after its FIN",
-        lambda fold, _: fold.closed("server_fin_reset"),
+        lambda fold, _: fold.total("server_fin_reset"),
     ),
     Metric("errors.total", COUNT, "attempts that failed", lambda fold, _: fold.failed()),
     Metric(
@@ -204,60 +205,64 @@ METRICS: Sequence[Metric] = (
         _of_samples(lambda fold: fold.sampled.missed),
     ),
     Metric(
-        "{side}.{state}.max",
+        "{viewpoint}.{state}.max",
         SOCKETS,
         "the most sockets that a sample found in this state",
-        lambda fold, values: fold.sampled.most(values[SIDE], values[STATE]),
-        (SIDE, STATE),
+        lambda fold, values: fold.sampled.most(values[VIEWPOINT], values[STATE]),
+        (VIEWPOINT, STATE),
     ),
     Metric(
-        "{side}.{state}.end",
+        "{viewpoint}.{state}.end",
         SOCKETS,
         "sockets in this state in the last sample",
-        lambda fold, values: fold.samples[-1].sides[values[SIDE]].count(values[STATE]),
-        (SIDE, STATE),
+        lambda fold, values: fold.samples[-1].viewpoints[values[VIEWPOINT]].count(values[STATE]),
+        (VIEWPOINT, STATE),
     ),
     Metric(
-        "{side}.cpu_ns",
+        "{viewpoint}.cpu_ns",
         NS,
-        "CPU time of the side's processes, from the first sample to the last",
-        lambda fold, values: fold.cpu_ns(values[SIDE]),
-        (SIDE,),
+        "CPU time of the viewpoint's processes, from the first sample to the last",
+        lambda fold, values: fold.cpu_ns(values[VIEWPOINT]),
+        (VIEWPOINT,),
     ),
     Metric(
-        "{side}.busy",
+        "{viewpoint}.busy",
         SHARE,
         "the part of a core that a worker used under load: the mean of the workers",
-        lambda fold, values: fold.busy(values[SIDE]) / fold.workers(values[SIDE]),
-        (SIDE,),
+        lambda fold, values: fold.mean_busy(values[VIEWPOINT]),
+        (VIEWPOINT,),
     ),
     Metric(
-        "{side}.busy.max",
+        "{viewpoint}.busy.max",
         SHARE,
         "the part of a core that the busiest worker used under load",
-        lambda fold, values: max((core.used for core in fold.cores(values[SIDE])), default=None),
-        (SIDE,),
+        lambda fold, values: max((core.used for core in fold.cores(values[VIEWPOINT])), default=None),
+        (VIEWPOINT,),
     ),
     Metric(
-        "{side}.waiting",
+        "{viewpoint}.waiting",
         SHARE,
         "the part of the time that a worker was ready to run and had no core: the mean of the workers",
         lambda fold, values: (
-            sum(core.waited for core in cores) / len(cores) if (cores := fold.cores(values[SIDE])) else None
+            sum(core.waited for core in cores) / len(cores)
+            if (cores := fold.cores(values[VIEWPOINT]))
+            else None
         ),
-        (SIDE,),
+        (VIEWPOINT,),
     ),
     Metric(
-        "client.ports_held.max",
+        "{viewpoint}.ports_held.max",
         PORTS,
         "the most ephemeral ports with a socket on them that a sample found",
-        lambda fold, _: fold.sampled.ports_most,
+        lambda fold, values: fold.sampled.ports_most.get(values[VIEWPOINT]),
+        (VIEWPOINT,),
     ),
     Metric(
-        "client.ports_held.end",
+        "{viewpoint}.ports_held.end",
         PORTS,
         "ephemeral ports with a socket on them in the last sample that read them",
-        lambda fold, _: fold.sampled.ports_last,
+        lambda fold, values: fold.sampled.ports_last.get(values[VIEWPOINT]),
+        (VIEWPOINT,),
     ),
     Metric(
         "{tag}.{quantile}_ns",
@@ -274,12 +279,12 @@ METRICS: Sequence[Metric] = (
         (TAG,),
     ),
     Metric(
-        "{side}.kernel.{counter}",
+        "{viewpoint}.kernel.{counter}",
         COUNT,
-        "by how much a counter of the kernel grew from the first sample, before the load, to the last; sides"
-        " that share a network namespace share its counters",
-        lambda fold, values: fold.kernel()[values[SIDE]][values[COUNTER]],
-        (SIDE, COUNTER),
+        "by how much a counter of the kernel grew from the first sample, before the load, to the last;"
+        " viewpoints of one network namespace share its counters",
+        lambda fold, values: fold.kernel()[values[VIEWPOINT]][values[COUNTER]],
+        (VIEWPOINT, COUNTER),
     ),
 )
 

@@ -5,7 +5,6 @@ its kernel counts something else. The audit expects these differences, as far as
 them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -17,9 +16,10 @@ from loadgen.analysis.counts import (
     OVERFLOWS,
     RESETS,
     Counted,
+    LegCounts,
     sum_of,
 )
-from loadgen.tcp import Side
+from loadgen.tcp import Ending
 
 BEHIND = 0.25
 """The largest share of the client's FINs that may come after the server's own. The driver looks who closed
@@ -64,42 +64,36 @@ class Races:
 NO_RACES = Races()
 
 
-def find_races(
-    counted: Counted, kernel: Mapping[Side, Mapping[str, int]], *, shared: bool, server_ends: bool = True
-) -> Races:
+def find_races(counted: Counted, ends: LegCounts, *, server_ends: bool = True) -> Races:
     """The races that explain how the kernels' counters differ from the driver's; none if they do not.
 
     For drivers. If the server ends no connections by itself (`server_ends`), it cannot close one at the same
     time as the client. There are at most as many races as churn counts closes of that kind, few of them are
     `behind`, and a counter of the server bounds each of the others.
     """
-    if any(name not in kernel[side] for side in Side for name in (*ACCEPTED, *ACTIVE_CLOSES, *RESETS)):
+    if any(
+        name not in counters for counters in ends.kernels for name in (*ACCEPTED, *ACTIVE_CLOSES, *RESETS)
+    ):
         return NO_RACES
-    client, server, closes = kernel[Side.CLIENT], kernel[Side.SERVER], counted.closes
-    resets = closes.client_rst + closes.server_rst
+    client, server = ends.opener, ends.accepter
+    client_fin, client_rst, server_fin, server_rst = (counted.closes[ending] for ending in Ending)
+    resets = client_rst + server_rst
     unaccepted = counted.connected - sum_of(server, ACCEPTED)
     if not 0 <= unaccepted <= min(resets, server.get(OVERFLOWS, 0)):
         unaccepted = 0
     if not server_ends:
         return Races(unaccepted=unaccepted)
-    if shared:
-        fins, behind = sum_of(client, ACTIVE_CLOSES) - closes.client_fin - closes.server_fin, 0
-        spared = 2 * resets + closes.server_fin_reset - sum_of(client, RESETS) - unaccepted
+    if ends.shared:
+        fins, behind = sum_of(client, ACTIVE_CLOSES) - client_fin - server_fin, 0
+        spared = 2 * resets + counted.server_fin_reset - sum_of(client, RESETS) - unaccepted
     else:
-        fins = sum_of(server, ACTIVE_CLOSES) - closes.server_fin
-        behind = closes.client_fin - sum_of(client, ACTIVE_CLOSES)
+        fins = sum_of(server, ACTIVE_CLOSES) - server_fin
+        behind = client_fin - sum_of(client, ACTIVE_CLOSES)
         spared = resets - sum_of(server, RESETS) - unaccepted
-    refused = (
-        -spared if 0 < -spared <= min(closes.client_fin, sum(server.get(name, 0) for name in ABORTS)) else 0
-    )
+    refused = -spared if 0 < -spared <= min(client_fin, sum(server.get(name, 0) for name in ABORTS)) else 0
     lost = min(max(behind, 0), refused)
-    late = -fins if 0 < -fins <= min(closes.server_fin, server.get(ABORTED_ON_DATA, 0)) else 0
+    late = -fins if 0 < -fins <= min(server_fin, server.get(ABORTED_ON_DATA, 0)) else 0
     fins, behind = fins + late, behind - lost
-    if not (
-        0 <= behind <= fins <= closes.client_fin
-        and behind <= max(BEHIND_ANYWAY, ceil(BEHIND * closes.client_fin))
-    ):
+    if not (0 <= behind <= fins <= client_fin and behind <= max(BEHIND_ANYWAY, ceil(BEHIND * client_fin))):
         fins = behind = 0
-    return Races(
-        fins, behind, spared if 0 <= spared <= closes.client_rst else 0, refused, lost, late, unaccepted
-    )
+    return Races(fins, behind, spared if 0 <= spared <= client_rst else 0, refused, lost, late, unaccepted)

@@ -2,29 +2,28 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from pydantic import ValidationError
 
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.summary import VariantSummary, summarise
-from loadgen.model.predict import Prediction
 from loadgen.model.situation import ports
 from loadgen.records.damage import Damage, reason
-from loadgen.records.directory import RUN_FILE, Info, RunDirectory, RunError
+from loadgen.records.directory import RUN_FILE, RunDirectory, RunError
+from loadgen.records.info import Info
 from loadgen.records.latency import Latency
+from loadgen.records.prediction import Prediction
 from loadgen.records.types import Record
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import restore
 from loadgen.text.problem import ScenarioError, quote
-from loadgen.wire.codec import convert
 
 Look = Callable[[str, Record | Latency], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What run.json has: the scenario, and what was predicted for each variant, by name."""
+    """run.json, the scenario in it, and what was predicted for each variant, by name."""
 
     info: Info
     scenario: Scenario
@@ -76,10 +75,7 @@ def asked_of(directory: RunDirectory) -> Asked:
     """The scenario and the predictions in run.json. Raises RunError."""
     info, path = directory.info(), directory.path / RUN_FILE
     try:
-        scenario = restore(info["scenario"])
-        predictions = {
-            name: convert(known["prediction"], Prediction) for name, known in info["variants"].items()
-        }
+        scenario = restore(info.scenario)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, ("scenario", *first["loc"])))
@@ -88,8 +84,8 @@ def asked_of(directory: RunDirectory) -> Asked:
         raise RunError(f"{path}: {key}: {wrong}") from None
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError, ScenarioError) as error:
         raise RunError(f"{path}: does not show what was run ({reason(error)})") from None
-    if list(predictions) != [variant.name for variant in scenario.variants]:
+    if list(info.variants) != [variant.name for variant in scenario.variants]:
         raise RunError(
             f"{path}: does not show what was run (the variants of scenario.variants and variants differ)"
         )
-    return Asked(cast(Info, info), scenario, predictions)
+    return Asked(info, scenario, {name: asked.prediction for name, asked in info.variants.items()})

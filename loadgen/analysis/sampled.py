@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from loadgen.records.types import Sample
-from loadgen.tcp import Side, State
+from loadgen.tcp import State
 
 
 class Sampled:
-    """The samples so far. `full` tells that TIME-WAIT was counted socket by socket in any of them.
+    """The samples so far.
 
-    Of the client's ports held, `ports_most` and `ports_last` are None where no sample has states of its own.
+    `ports_most` and `ports_last` are the ports held by viewpoint: of those that count them, if a sample has
+    states of its own.
     """
 
     def __init__(self) -> None:
@@ -21,10 +22,9 @@ class Sampled:
         """Of those, what the samples have that end a gap of the sampler."""
         self._gap_ends_ns: set[int] = set()
         self.cost_ns = 0
-        self.full = False
-        self.ports_most: int | None = None
-        self.ports_last: int | None = None
-        self._most: Counter[tuple[Side, State]] = Counter()
+        self.ports_most: dict[str, int] = {}
+        self.ports_last: dict[str, int] = {}
+        self._most: Counter[tuple[str, State]] = Counter()
 
     def add(self, sample: Sample) -> None:
         self.count += 1
@@ -33,16 +33,14 @@ class Sampled:
         if sample.t_ns in self._gap_ends_ns:
             self._end_gap(sample)
         self.cost_ns += sample.cost_ns
-        self.full = self.full or sample.full
-        for side, told in sample.sides.items():
-            for state, count in told.states.items():
-                if count > self._most[side, state]:
-                    self._most[side, state] = count
-        client = sample.sides[Side.CLIENT]
-        # With states of an earlier sample, a connection that closed since would hold two.
-        if not client.states_age_ns:
-            self.ports_last = client.ports_held
-            self.ports_most = max(client.ports_held, self.ports_most or 0)
+        for name, one in sample.viewpoints.items():
+            for state, count in one.states.items():
+                if count > self._most[name, state]:
+                    self._most[name, state] = count
+            # With states of an earlier sample, a connection that closed since would hold two.
+            if one.ports_held is not None and not one.states_age_ns:
+                self.ports_last[name] = one.ports_held
+                self.ports_most[name] = max(one.ports_held, self.ports_most.get(name, 0))
 
     def end_gap(self, end_ns: int, samples: Sequence[Sample]) -> None:
         """A gap of the sampler ended then: with one of these samples, or with one that is still to come."""
@@ -57,6 +55,6 @@ class Sampled:
         self.late_by_gaps += sample.late
         self.missed_by_gaps += sample.missed
 
-    def most(self, side: Side, state: State) -> int:
+    def most(self, viewpoint: str, state: State) -> int:
         """The largest count of sockets in a state."""
-        return self._most[side, state]
+        return self._most[viewpoint, state]

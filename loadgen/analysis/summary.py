@@ -5,9 +5,9 @@ from here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from loadgen.analysis.audit import AuditLine, audit, audit_sides
+from loadgen.analysis.audit import AuditLine, audit, audit_ends
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.caveats.rules import find_caveats
@@ -16,19 +16,12 @@ from loadgen.analysis.fold import Fold
 from loadgen.analysis.headline import headline
 from loadgen.analysis.metrics import measure
 from loadgen.analysis.races import NO_RACES, Races, find_races
-from loadgen.model.predict import Prediction
+from loadgen.records.events import LabOpened
+from loadgen.records.prediction import Prediction
 from loadgen.scenario.choices import Driver
 from loadgen.scenario.document import Variant
 from loadgen.scenario.expectation import Verdict
 from loadgen.tcp import Failure
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """An expectation and what became of it."""
-
-    text: str
-    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +32,7 @@ class VariantSummary:
     metrics: dict[str, float]
     audit: Sequence[AuditLine]
     caveats: Sequence[Caveat]
-    expectations: Sequence[Expected]
+    expectations: Sequence[Verdict]
     compared: Sequence[Compared]
     errors: Mapping[Failure, int]
     verdict: str
@@ -55,37 +48,49 @@ class VariantSummary:
 
     @property
     def passed(self) -> bool:
-        return all(expected.verdict.passed for expected in self.expectations)
+        return all(verdict.passed for verdict in self.expectations)
 
 
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
-    metrics, shared, races = measure(fold), variant.lab.topology.shared, races_in(variant, fold)
-    lines: list[AuditLine] = []
-    if fold.complete and variant.load.driver is Driver.COMMAND:
-        lines = audit_sides(fold.kernel(), shared=shared)
-    elif fold.complete:
-        lines = audit(fold.counted, fold.kernel(), shared=shared, races=races)
+    metrics, races = measure(fold), races_in(variant, fold)
+    lines = audited(variant, fold, races)
     return VariantSummary(
         name=variant.name,
         metrics=metrics,
         audit=lines,
         caveats=find_caveats(Case(variant, fold, lines, races)),
-        expectations=[Expected(item.text, item.evaluate(metrics)) for item in variant.expect],
+        expectations=[expectation.evaluate(metrics) for expectation in variant.expect],
         compared=compare(prediction, metrics),
         errors=dict(fold.errors.most_common()),
         verdict=headline(metrics),
     )
 
 
+def audited(variant: Variant, fold: Fold, races: Races) -> list[AuditLine]:
+    """The audit of every leg; none if records are cut short, or do not show what shares a namespace.
+
+    The driver's counts are compared on the first leg. On the others one end is compared with the other.
+    """
+    if not fold.complete or (fold.damage and fold.event(LabOpened) is None):
+        return []
+    first, *others = fold.legs()
+    counted = None if variant.load.driver is Driver.COMMAND else fold.counted
+    lines = audit_ends(first) if counted is None else audit(counted, first, races)
+    for ends in others:
+        name = f"{ends.leg.opener} to {ends.leg.accepter}"
+        lines += [replace(line, what=f"{name}: {line.what}") for line in audit_ends(ends)]
+    return lines
+
+
 def races_in(variant: Variant, fold: Fold) -> Races:
     """The races between the two ends; none if a command makes the load, or if records are cut short."""
     lasted_ns = fold.intervals[-1].end_ns if fold.intervals else 0
-    if not fold.complete or fold.by_kernel:
+    counted = fold.counted
+    if not fold.complete or counted is None:
         return NO_RACES
     return find_races(
-        fold.counted,
-        fold.kernel(),
-        shared=variant.lab.topology.shared,
+        counted,
+        fold.legs()[0],
         server_ends=variant.server_may_end(lasted_ns),
     )

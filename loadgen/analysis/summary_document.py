@@ -1,35 +1,77 @@
-"""summary.json: the summaries of all variants as plain data, and the sentence over them all. Pure."""
+"""summary.json: the summaries of all variants, and the sentence over them all. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Annotated
 
+from msgspec import Meta, Struct
+
+from loadgen.analysis.audit import AuditLine
+from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.caveats.records import INTERRUPTED
+from loadgen.analysis.compared import Compared
 from loadgen.analysis.summary import VariantSummary
-from loadgen.wire.codec import plain
+from loadgen.records.types import SCHEMA_VERSION
+from loadgen.scenario.expectation import Verdict
+from loadgen.tcp import Phase
+
+
+class ErrorCount(Struct, frozen=True):
+    """How often attempts failed in one way, and whose `limit` that shows."""
+
+    phase: Phase
+    kind: str
+    count: Annotated[int, Meta(ge=0)]
+    limit: str
+
+
+class VariantDocument(Struct, frozen=True):
+    """A variant in summary.json. What was not measured is absent from `metrics`."""
+
+    verdict: str
+    valid: bool
+    passed: bool
+    exact: bool
+    metrics: Mapping[str, float]
+    errors: Sequence[ErrorCount]
+    audit: Sequence[AuditLine]
+    caveats: Sequence[Caveat]
+    expectations: Sequence[Verdict]
+    compared: Sequence[Compared]
+
+
+class SummaryDocument(Struct, frozen=True, kw_only=True):
+    """summary.json."""
+
+    schema_version: Annotated[int, Meta(extra_json_schema={"const": SCHEMA_VERSION})] = SCHEMA_VERSION
+    run: str
+    valid: bool
+    passed: bool
+    verdict: str
+    variants: Mapping[str, VariantDocument]
 
 
 def summary_document(
     run: str, summaries: Sequence[VariantSummary], asked: Collection[str], *, whole: bool
-) -> dict[str, Any]:
-    """summary.json without its schema_version. What was not measured is absent, never null or nan.
+) -> SummaryDocument:
+    """summary.json.
 
     `asked` are the names of all variants: if one of them is missing, the run has not passed. `whole`: the run
     has ended in order; if not, it is invalid.
     """
-    return {
-        "run": run,
-        "valid": whole and all(summary.valid for summary in summaries),
-        "passed": not _missing(summaries, asked) and all(summary.passed for summary in summaries),
-        "verdict": run_verdict(summaries, asked, whole=whole),
-        "variants": {summary.name: _document(summary) for summary in summaries},
-    }
+    return SummaryDocument(
+        run=run,
+        valid=whole and all(summary.valid for summary in summaries),
+        passed=not _missing(summaries, asked) and all(summary.passed for summary in summaries),
+        verdict=run_verdict(summaries, asked, whole=whole),
+        variants={summary.name: _document(summary) for summary in summaries},
+    )
 
 
 def run_verdict(summaries: Sequence[VariantSummary], asked: Collection[str], *, whole: bool) -> str:
     """One sentence about all variants, including those that were asked for and not run."""
     if not summaries:
         return "Nothing was run."
-    expected = [item.verdict.passed for summary in summaries for item in summary.expectations]
+    expected = [item.passed for summary in summaries for item in summary.expectations]
     inexact = [summary.name for summary in summaries if summary.audit and not summary.exact]
     unaudited = [summary.name for summary in summaries if not summary.audit]
     invalid = [summary.name for summary in summaries if not summary.valid]
@@ -63,26 +105,19 @@ def _missing(summaries: Sequence[VariantSummary], asked: Collection[str]) -> lis
     return [name for name in asked if name not in found]
 
 
-def _document(summary: VariantSummary) -> dict[str, Any]:
-    return {
-        "verdict": summary.verdict,
-        "valid": summary.valid,
-        "passed": summary.passed,
-        "exact": summary.exact,
-        "metrics": summary.metrics,
-        "errors": [
-            {"phase": failure.phase, "kind": failure.kind, "count": count, "limit": failure.limit}
+def _document(summary: VariantSummary) -> VariantDocument:
+    return VariantDocument(
+        verdict=summary.verdict,
+        valid=summary.valid,
+        passed=summary.passed,
+        exact=summary.exact,
+        metrics=summary.metrics,
+        errors=[
+            ErrorCount(failure.phase, failure.kind, count, failure.limit)
             for failure, count in summary.errors.items()
         ],
-        "audit": [{**plain(line), "exact": line.exact} for line in summary.audit],
-        "caveats": plain(summary.caveats),
-        "expectations": [
-            _measured({"text": item.text, **plain(item.verdict)}) for item in summary.expectations
-        ],
-        "compared": [_measured({**plain(row), "error": row.error}) for row in summary.compared],
-    }
-
-
-def _measured(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that have a value: what was not measured is absent."""
-    return {name: value for name, value in fields.items() if value is not None}
+        audit=summary.audit,
+        caveats=summary.caveats,
+        expectations=summary.expectations,
+        compared=summary.compared,
+    )

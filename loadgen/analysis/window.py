@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from loadgen.records.events import Gap
 from loadgen.records.gaps import hidden, of_load
 from loadgen.records.types import Interval, Sample
+from loadgen.records.viewpoints import APART
 
 LASTING = 3
 """Intervals that a knee or a search must last for: a pause of the machine is neither. An interval is judged
@@ -25,7 +26,7 @@ class Window:
     """A stretch of a run: its intervals and its samples, in their order; `times_ns` are the samples'.
 
     Of each interval `hidden` says if a gap hides what the load did in it, `blind` if a gap of any kind
-    touches it, one of the sampler's too.
+    touches it, one of the sampler's too. `opener` is the viewpoint that opens the connections.
     """
 
     intervals: Sequence[Interval]
@@ -33,6 +34,7 @@ class Window:
     times_ns: Sequence[int]
     hidden: Sequence[bool]
     blind: Sequence[bool]
+    opener: str
 
     @classmethod
     def of(
@@ -40,16 +42,17 @@ class Window:
         intervals: Sequence[Interval],
         samples: Sequence[Sample],
         gaps: Sequence[Gap] = (),
-        *,
-        by_kernel: bool = False,
+        opener: str = APART.leg.opener,
     ) -> "Window":
-        """With the gaps of the run; `by_kernel`: the intervals were made from samples."""
+        """With the gaps of the run. The intervals are all made from samples, or none is."""
+        from_samples = bool(intervals) and intervals[0].from_samples
         return cls(
             intervals,
             samples,
             [sample.t_ns for sample in samples],
-            hidden(intervals, of_load(gaps, by_kernel=by_kernel)),
+            hidden(intervals, of_load(gaps, from_samples=from_samples)),
             hidden(intervals, gaps),
+            opener,
         )
 
     def sample_before(self, t_ns: int) -> Sample | None:

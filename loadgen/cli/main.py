@@ -14,7 +14,7 @@ from loadgen.cli.metrics import metrics
 from loadgen.cli.plot import plot
 from loadgen.cli.run import run
 from loadgen.cli.schema import schema
-from loadgen.cli.serve import serve
+from loadgen.cli.serve import serve_by_hand
 from loadgen.cli.signals import ignore_signals, restore_signals
 from loadgen.cli.streams import StreamError, restore_streams
 from loadgen.lab.errors import BuilderKilledError
@@ -83,5 +83,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, check, gallery, plot, serve, doctor, schema, metrics, endings):
+for command in (run, check, gallery, plot, serve_by_hand, doctor, schema, metrics, endings):
     main.add_command(command)

@@ -1,6 +1,5 @@
 """`churn metrics`: what a run measures, and what expectations can compare."""
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,8 @@ import click
 from loadgen.cli.exits import Exit, echo, fail
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from loadgen.analysis.metric import Metric, Placeholder
 
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 def metrics(word: str, as_json: bool, markdown: bool) -> None:
     """List the metrics, or those that have WORD in a name or in the sentence.
 
-    A name in braces stands for several: {side}.{state}.max is client.time_wait.max and others.
+    A name in braces stands for several: {viewpoint}.{state}.max is client.time_wait.max and others.
     """
     from loadgen.analysis.metrics import METRICS
     from loadgen.cli.metrics_page import page, words
+    from loadgen.wire.codec import indented
 
     if markdown:
         if word or as_json:
@@ -33,7 +35,7 @@ def metrics(word: str, as_json: bool, markdown: bool) -> None:
     if not rows:
         fail(Exit.USAGE, f"{word}: no metric has this in its name or sentence; churn metrics lists them all")
     if as_json:
-        click.echo(json.dumps([row.document() for row in rows], indent=2))
+        click.echo(indented([row.listed() for row in rows]))
         return
     width, units = max(len(row.name) for row in rows), max(len(row.metric.unit) for row in rows)
     for row in rows:
@@ -44,6 +46,16 @@ def metrics(word: str, as_json: bool, markdown: bool) -> None:
     for one in over:
         listed = f"{words(one)}: " if words(one) else ""
         echo(f"{f'{{{one.name}}}':{width}}  {listed}{one.sentence}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A line of the list as JSON: `placeholders` has the words that each can stand for, as far as known."""
+
+    name: str
+    unit: str
+    sentence: str
+    placeholders: "Mapping[str, Sequence[str]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +79,9 @@ class _Row:
         names = named([self.metric], lambda placeholder, _: placeholder.known)
         return any(word in one.name for one in names)
 
-    def document(self) -> dict[str, Any]:
-        over = {placeholder.name: list(placeholder.known) for placeholder in self.over}
-        return {"name": self.name, "unit": self.metric.unit, "sentence": self.sentence, "placeholders": over}
+    def listed(self) -> _Listed:
+        words = {placeholder.name: list(placeholder.known) for placeholder in self.over}
+        return _Listed(self.name, self.metric.unit, self.sentence, words)
 
 
 def _rows(metric: "Metric") -> "list[_Row]":

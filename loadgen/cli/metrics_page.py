@@ -17,7 +17,7 @@ An [expectation](scenarios.md#expectations) compares metrics, and summary.json h
 A metric that was not measured is absent, and is not 0. Braces stand for [several words](#placeholders)."""
 
 _COUNTERS = """\
-For `{side}.kernel.{counter}`, by the kernel's own names. A kernel that lacks a counter leaves it out.
+For `{viewpoint}.kernel.{counter}`, by the kernel's own names. A kernel that lacks a counter leaves it out.
 The K numbers are those of [facts.md](facts.md)."""
 
 

@@ -47,7 +47,7 @@ def plotted(directory: "RunDirectory") -> bool:
     for damage in found.damage:
         echo(damage, err=True)
     if found.summaries:
-        asked = directory.info()["variants"]
+        asked = directory.info().variants
         document = summary_document(directory.id, found.summaries, asked, whole=directory.whole())
         directory.write_summary(document)
         columns = {variant: each.columns() for variant, each in gatherings.items()}

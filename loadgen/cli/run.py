@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import json
 import resource
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +54,7 @@ def run(
     from loadgen.cli.tables import print_figures, print_report
     from loadgen.engine.experiment import create_directory
     from loadgen.lab.errors import BuilderKilledError, LabUnavailable, SysctlRefused
-    from loadgen.records.types import SCHEMA_VERSION
+    from loadgen.wire.codec import indented
 
     path, asked = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
     asked = ready(asked, runs)
@@ -72,8 +71,8 @@ def run(
     whole = failure is None
     if as_json and (summaries or whole):
         names = [variant.name for variant in asked.variants]
-        document = summary_document(directory.id, summaries, names, whole=whole)
-        echo(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2))
+        summary = summary_document(directory.id, summaries, names, whole=whole)
+        echo(indented(summary))
     elif summaries or whole:
         print_report(asked, summaries, directory, quick=quick, whole=whole)
     if summaries and whole and not no_figures:

@@ -13,13 +13,13 @@ from loadgen.analysis.knee import mean_rate
 from loadgen.analysis.summary import VariantSummary
 from loadgen.cli.columns import Screen
 from loadgen.engine.experiment import Watcher
-from loadgen.model.predict import Prediction
 from loadgen.records.directory import RunDirectory
 from loadgen.records.latency import Latency
+from loadgen.records.prediction import Prediction
 from loadgen.records.types import Interval, Record, Sample
 from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.traffic import OpenLoop
-from loadgen.tcp import Side, State
+from loadgen.tcp import State
 
 REFRESH_S = 0.2
 """Drawn when records arrive, not by a thread: this process forks others."""
@@ -68,9 +68,9 @@ class Current:
             f"{loop.rate:,.10g} requests/s" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
         )
 
-    def time_wait(self, side: Side) -> int:
+    def time_wait(self, viewpoint: str) -> int:
         samples = self.fold.samples
-        return samples[-1].sides[side].count(State.TIME_WAIT) if samples else 0
+        return samples[-1].viewpoints[viewpoint].count(State.TIME_WAIT) if samples else 0
 
     def errors(self) -> str:
         return ", ".join(f"{failure} {count:,}" for failure, count in self.fold.errors.most_common(4))
@@ -101,7 +101,7 @@ class PlainLines:
         if isinstance(record, Interval) and monotonic() >= self._due:
             self._due = monotonic() + LINE_S
             current = self._current
-            held = ", ".join(f"{side} {current.time_wait(side):,}" for side in Side)
+            held = ", ".join(f"{name} {current.time_wait(name):,}" for name in current.fold.scope.names)
             errors = current.errors()
             self._print(
                 f"{current.variant.name}: {current.elapsed_s:5.1f} of {current.duration_s:g} s,"
@@ -188,11 +188,11 @@ def _panel(current: Current) -> RenderableType:
         ),
     )
     grid.add_row("rate", f"{current.rate():,.0f} connections/s, offered {current.offered()}")
-    for side in Side:
-        held = current.time_wait(side)
+    for name in current.fold.scope.names:
+        held = current.time_wait(name)
         style = "red" if held > ports / 2 else "yellow"
         bar = ProgressBar(ports, min(held, ports), width=40, complete_style=style, finished_style="red")
-        grid.add_row(f"TIME-WAIT {side}", _beside(bar, f"{held:,} of {ports:,} ports"))
+        grid.add_row(f"TIME-WAIT {name}", _beside(bar, f"{held:,} of {ports:,} ports"))
     grid.add_row("errors", _errors(current))
     return grid
 

@@ -1,8 +1,11 @@
 """`churn serve`: one of the bundled servers, by hand."""
 
+import asyncio
+
 import click
 
-from loadgen.cli.exits import Exit, fail
+from loadgen.cli.exits import Exit, echo, fail
+from loadgen.cli.signals import stop_handler
 from loadgen.tcp import Ending, How, Side
 
 
@@ -22,7 +25,7 @@ class _Unit(click.ParamType[int]):
             self.fail(error.message, param, ctx)
 
 
-@click.command()
+@click.command("serve")
 @click.option("--kind", type=click.Choice(["protocol", "aiohttp"]), default="protocol", show_default=True)
 @click.option("--host", "hosts", multiple=True, default=["127.0.0.1"], show_default=True, help="Repeatable.")
 @click.option(
@@ -53,7 +56,7 @@ class _Unit(click.ParamType[int]):
     "--delay", type=_Unit("duration"), default="0s", show_default=True, help="Before each response."
 )
 @click.option("--idle-timeout", type=_Unit("duration"), default="60s", show_default=True)
-def serve(
+def serve_by_hand(
     kind: str,
     hosts: tuple[str, ...],
     port: int,
@@ -67,22 +70,39 @@ def serve(
     idle_timeout: int,
 ) -> None:
     """Serve HTTP with a given way of closing, until Ctrl-C. Prints JSON lines, the totals last."""
+    import uvloop
+
+    from loadgen.engine.child import ChildDiedError
+    from loadgen.engine.serve import Line, serve
     from loadgen.wire.codec import encode
     from servers.behaviour import Behaviour
-    from servers.lines import Line
     from servers.plan import Kind, Plan
-    from servers.serve import WorkersLostError, serve_blocking
-
-    def echo(line: Line) -> None:
-        click.echo(encode(line))
 
     try:
         ending = Ending.of(Side(closer), How(close))
         behaviour = Behaviour(ending, requests, delay, idle_timeout, response)
-        serve_blocking(Plan(Kind(kind), behaviour, hosts, port, workers, backlog), echo)
+        plan = Plan(Kind(kind), behaviour, hosts, port, backlog)
     except ValueError as error:
         fail(Exit.USAGE, str(error))
-    except OSError as error:
-        fail(Exit.USAGE, f"cannot listen: {error}")
-    except WorkersLostError:
+
+    def echo_line(line: Line) -> None:
+        click.echo(encode(line))
+
+    def echo_stderr(text: str) -> None:
+        if text:
+            echo(text, err=True)
+
+    async def go() -> bool:
+        stop = asyncio.Event()
+        with stop_handler(stop.set):
+            return await serve(plan.divided(workers), echo_line, echo_stderr, stop)
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            in_order = runner.run(go())
+    except ChildDiedError as death:
+        # It prints its own name before the problem.
+        problem = death.stderr.removeprefix("servers: ")
+        fail(*((Exit.USAGE, problem) if death.code == Exit.USAGE else (Exit.BUG, str(death))))
+    if not in_order:
         fail(Exit.BUG, "all workers have failed; their messages are above")

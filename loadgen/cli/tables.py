@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.padding import Padding
@@ -11,11 +12,12 @@ from rich.text import Text
 from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.compared import Compared
+from loadgen.analysis.headline import time_waits
 from loadgen.analysis.summary import VariantSummary
 from loadgen.analysis.summary_document import run_verdict
 from loadgen.cli.columns import GAP, Column, print_columns, screen
-from loadgen.model.predict import Prediction
 from loadgen.records.directory import RunDirectory
+from loadgen.records.prediction import Prediction
 from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.traffic import OpenLoop
 from loadgen.text.numbers import count, duration, percent
@@ -105,7 +107,9 @@ def _print_overview(
         Column("variant", [summary.name for summary in summaries], numeric=False),
         Column("closes first", [closing(variants[summary.name]) for summary in summaries], numeric=False),
     ]
-    for heading, (name, show) in _MEASURED.items():
+    sampled = dict.fromkeys(name for summary in summaries for name in time_waits(summary.metrics))
+    waiting: _Measured = {f"TW {name}": (f"{name}.time_wait.max", _count) for name in sampled}
+    for heading, (name, show) in {**_RATES, **waiting, **_TIMES}.items():
         if punctual or name != _START:
             columns.append(Column(heading, [show(summary.metrics.get(name)) for summary in summaries]))
     print_columns(console, columns)
@@ -115,7 +119,7 @@ def _print_expectations(console: Console, summaries: Sequence[VariantSummary]) -
     table = Table.grid(padding=(0, GAP))
     for summary in summaries:
         for item in summary.expectations:
-            table.add_row(_mark(item.verdict.passed), f"{summary.name}: {item.text}", item.verdict.reason)
+            table.add_row(_mark(item.passed), f"{summary.name}: {item.text}", item.reason)
     _print_listed(console, "expectations", table)
 
 
@@ -233,14 +237,15 @@ _PREDICTED: Mapping[str, Callable[[Prediction], str]] = {
     "TW server": lambda prediction: _count(prediction.time_wait_server),
 }
 """The columns of the predictions: headings, and the value under each."""
+_Measured: TypeAlias = Mapping[str, tuple[str, Callable[[float | None], str]]]
 _START = "start.p99_ns"
 """How late starts were. Only an open loop schedules starts: without one there is no such column."""
-_MEASURED: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
+_RATES: _Measured = {
     "conn/s": ("rate.mean", _count),
     "req/s": ("rate.requests", _count),
     "start p99": (_START, _time),
-    "TW client": ("client.time_wait.max", _count),
-    "TW server": ("server.time_wait.max", _count),
+}
+_TIMES: _Measured = {
     "errors": ("errors.total", _count),
     "connect p50": ("connect.p50_ns", _time),
     "connect p99": ("connect.p99_ns", _time),
@@ -249,4 +254,5 @@ _MEASURED: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
     "in connect": ("connect.share", _share),
     "server CPU": ("server.busy.max", _share),
 }
-"""The columns of the overview: headings, the metric under each, and how it is written."""
+"""The columns of the overview, before and after those of TIME-WAIT: headings, the metric under each, and how
+it is written."""

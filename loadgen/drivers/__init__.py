@@ -6,7 +6,8 @@ admission      the arrivals of an open loop; arrivals: their schedule; timer: fi
 housekeeping   deadlines and reports, at fixed instants
 tally          the counts
 attempt        one attempt, from connect to close, as every driver counts it
-request, response, sockets   what attempts send, read and stand on
+application    the seam to the protocol that is spoken; http: the one there is, of request and response
+sockets        what attempts stand on
 load           closed and open loop on an event loop, for two drivers:
                protocol (asyncio Protocols) and aiohttp_client (what people use; aiohttp_tap: its hooks)
 uring/         connections in batches by io_uring

@@ -22,12 +22,13 @@ from time import monotonic_ns
 import uvloop
 
 from loadgen.drivers.attempt import Client
+from loadgen.drivers.channel import Reporter, read_message
 from loadgen.drivers.housekeeping import Housekeeping
+from loadgen.drivers.http import http
 from loadgen.drivers.lifecycle import Wait, waits
 from loadgen.drivers.load import load_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
-from loadgen.drivers.words import Reporter, hear
 from loadgen.scenario.choices import Driver
 from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
@@ -44,11 +45,11 @@ def client_of(plan: Plan, tally: Tally) -> Client:
         case Driver.PROTOCOL:
             from loadgen.drivers.protocol import ProtocolClient
 
-            return ProtocolClient(plan, tally)
+            return ProtocolClient(plan, tally, http(plan))
         case Driver.AIOHTTP:
             from loadgen.drivers.aiohttp_client import AiohttpClient
 
-            return AiohttpClient(plan, tally)
+            return AiohttpClient(plan, tally, http(plan))
         case Driver.URING | Driver.AUTO | Driver.COMMAND:
             raise ValueError(f"{plan.driver} does not run on an event loop")
 
@@ -60,7 +61,7 @@ class Worker:
         self._plan = plan
         self._words = words
         self._lines = lines
-        self._tally = Tally(plan.loop)
+        self._tally = Tally(plan.loop, counts_reads=plan.driver is not Driver.AIOHTTP)
         self._client = client_of(plan, self._tally)
         self._client.load = self._load = load_of(plan, self._tally, self._client.connect)
         self._stopped = False
@@ -117,7 +118,7 @@ async def _work(plan: Plan, lines: Lines) -> None:
 
 
 def main() -> None:
-    plan = decode(hear(), Plan)
+    plan = decode(read_message(), Plan)
     if plan.core is not None:
         os.sched_setaffinity(0, {plan.core})
     gc.freeze()

@@ -5,7 +5,7 @@ although the scenario names the server. Each socket is therefore duplicated when
 duplicate is open, aiohttp's close() sends no FIN. Which side closes, when and how is then decided on the
 duplicate, with nothing but aiohttp's public interface.
 
-An exchange is complete once both aiohttp and the `ResponseReader` behind the connection's tap have read a
+An exchange is complete once both aiohttp and the reader behind the connection's tap have read a
 whole response.
 """
 
@@ -21,16 +21,10 @@ from typing import Any, cast
 import aiohttp
 
 from loadgen.drivers.aiohttp_tap import TappedResponse, TimedSocket
-from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of, http_failure
+from loadgen.drivers.application import Application, MalformedResponseError, Response, ShortResponseError
+from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.response import (
-    MOST_HEAD,
-    MalformedResponseError,
-    Memo,
-    Response,
-    ResponseReader,
-    ShortResponseError,
-)
+from loadgen.drivers.response import MOST_HEAD
 from loadgen.drivers.sockets import SERVER_RST, closed_by_server, connecting
 from loadgen.drivers.tally import Tally
 from loadgen.tcp import Failure, Fault, Phase
@@ -47,11 +41,10 @@ class _Wake(Enum):
 class AiohttpClient(Client):
     """Opens connections that are one ClientSession each, so that a socket and its attempt are one."""
 
-    def __init__(self, plan: Plan, tally: Tally) -> None:
-        super().__init__(plan, tally)
+    def __init__(self, plan: Plan, tally: Tally, application: Application) -> None:
+        super().__init__(plan, tally, application)
         self.loop = asyncio.get_running_loop()
         self.version = aiohttp.HttpVersion10 if plan.http == "1.0" else aiohttp.HttpVersion11
-        self.memo: Memo = {}
 
     def connect(self, intended_ns: int) -> None:
         AiohttpAttempt(self, intended_ns).begin()
@@ -69,7 +62,7 @@ class AiohttpAttempt(BaseAttempt):
         self._source, there = host.sockets.pair()
         self._url = f"http://{f'[{there}]' if ':' in there else there}:{host.plan.port}/"
         self._ours: socket.socket | None = None
-        self._reader = ResponseReader(host.memo)
+        self._reader = host.application.reader()
         self._response: Response | None = None
         """What the server has answered, once that is whole."""
         self._unasked = False
@@ -168,7 +161,7 @@ class AiohttpAttempt(BaseAttempt):
                     self._note_peer()
                     return
                 if not self._count(response):
-                    self._note(http_failure(response))
+                    self._note(Failure(Phase.RECEIVE, response.error))
                     return
                 if not self._remaining or response.closes or self._peer_ended():
                     return

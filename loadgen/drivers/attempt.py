@@ -10,9 +10,14 @@ from contextlib import suppress
 from time import monotonic_ns
 from typing import Any, Protocol
 
+from loadgen.drivers.application import (
+    Application,
+    MalformedResponseError,
+    Reader,
+    Response,
+    ShortResponseError,
+)
 from loadgen.drivers.plan import OpenLoop, Plan
-from loadgen.drivers.request import requests
-from loadgen.drivers.response import MalformedResponseError, Response, ResponseReader, ShortResponseError
 from loadgen.drivers.sockets import (
     CLIENT_RST,
     SERVER_FIN,
@@ -49,11 +54,12 @@ class Starter(Protocol):
 
 
 class Client:
-    """What the attempts of one worker share: the plan, the counts, the load, and those alive."""
+    """What the attempts of one worker share: plan, counts, protocol, load, and those alive."""
 
-    def __init__(self, plan: Plan, tally: Tally) -> None:
+    def __init__(self, plan: Plan, tally: Tally, application: Application) -> None:
         self.plan = plan
         self.tally = tally
+        self.application = application
         self.sockets = Sockets(plan)
         self.live: dict[BaseAttempt, None] = {}
         self.load: Starter
@@ -63,7 +69,6 @@ class Client:
         """Whether the client closes once the exchanges are done, and does not wait for the server's close."""
         self.own_ending = Ending.of(Side.CLIENT, plan.ending.how)
         """How the client ends a connection first in which nothing has failed."""
-        self._keeping, self._closing = requests(plan)
 
     def connect(self, intended_ns: int) -> None:
         """Begin an attempt whose first exchange was meant for `intended_ns`."""
@@ -71,7 +76,7 @@ class Client:
 
     def request(self, remaining: int) -> bytes:
         """The request to send when `remaining` exchanges are left, this one counted."""
-        return self._closing if remaining == 1 else self._keeping
+        return self.application.last if remaining == 1 else self.application.request
 
     def sweep(self) -> None:
         """Fail the attempts whose phase has outlived its deadline."""
@@ -177,7 +182,7 @@ class BaseAttempt:
         """The request is written."""
         self._enter(Phase.RECEIVE, self._client.plan.timeouts.response_ns)
 
-    def _read(self, reader: ResponseReader, data: bytes) -> None:
+    def _read(self, reader: Reader, data: bytes) -> None:
         """Bytes have come: part of a response, the whole, or bytes outside of any exchange."""
         if self.phase is not Phase.RECEIVE:
             self.fail(Failure(self.phase, Fault.MALFORMED))
@@ -191,19 +196,19 @@ class BaseAttempt:
         if response is not None:
             self._responded(response)
 
-    def _read_end(self, reader: ResponseReader) -> None:
+    def _read_end(self, reader: Reader) -> None:
         """The server's FIN: the end of the connection, and of a response that has no other."""
         if self.phase is Phase.RECEIVE and self._failure is None:
             with suppress(ShortResponseError):
                 response = reader.feed_eof()
                 if not self._count(response):
-                    self._failure = http_failure(response)
+                    self._failure = Failure(Phase.RECEIVE, response.error)
         self._closed_by_server(SERVER_FIN)
 
     def _responded(self, response: Response) -> None:
         """A response is whole: count it, then go on, wait for the server's close, or close."""
         if not self._count(response):
-            self.fail(http_failure(response))
+            self.fail(Failure(Phase.RECEIVE, response.error))
         elif self._remaining and not response.closes:
             self._client.load.idle(self)
         elif self._client.closes_first:
@@ -213,7 +218,7 @@ class BaseAttempt:
 
     def _count(self, response: Response) -> bool:
         """Count a whole response, which ends its exchange. False if it is an error."""
-        if response.status >= 400:
+        if response.error:
             return False
         now_ns = monotonic_ns()
         tally = self._client.tally
@@ -292,8 +297,3 @@ class BaseAttempt:
 def failure_of(phase: Phase, error: OSError) -> Failure:
     """The failure that an OSError is: its errno's name."""
     return Failure(phase, errno.errorcode.get(error.errno or 0, type(error).__name__))
-
-
-def http_failure(response: Response) -> Failure:
-    """The failure that an error response is."""
-    return Failure(Phase.RECEIVE, f"HTTP_{response.status}")

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from time import monotonic_ns
 
 from loadgen.drivers.attempt import Client
+from loadgen.drivers.channel import SWEEP_NS, Reporter
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.words import SWEEP_NS, Reporter
 
 
 class Housekeeping:

@@ -6,9 +6,9 @@ import os
 import socket
 from typing import cast
 
+from loadgen.drivers.application import Application
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.response import Memo, ResponseReader
 from loadgen.drivers.sockets import connecting, reset_on_close
 from loadgen.drivers.tally import Tally
 from loadgen.tcp import Ending, Failure, Fault, Phase
@@ -17,10 +17,9 @@ from loadgen.tcp import Ending, Failure, Fault, Phase
 class ProtocolClient(Client):
     """Opens connections that are one transport and one Protocol each."""
 
-    def __init__(self, plan: Plan, tally: Tally) -> None:
-        super().__init__(plan, tally)
+    def __init__(self, plan: Plan, tally: Tally, application: Application) -> None:
+        super().__init__(plan, tally, application)
         self.loop = asyncio.get_running_loop()
-        self.memo: Memo = {}
 
     def connect(self, intended_ns: int) -> None:
         ProtocolAttempt(self, intended_ns).connect()
@@ -36,7 +35,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         super().__init__(host)
         self._begin(intended_ns)
         self._host = host
-        self._reader = ResponseReader(host.memo)
+        self._reader = host.application.reader()
         self._sock: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[object] | None = None

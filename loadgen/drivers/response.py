@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 import h11
 
+from loadgen.drivers.application import MalformedResponseError, ShortResponseError
+
 _MEMO_ENTRIES = 64
 _MEMO_BYTES = 4096
 """A longer response that marks its own end is read by h11 each time: to look it up is to read it, too."""
@@ -28,14 +30,6 @@ _STARTS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 """Requests are made in these two versions; a response in another one is no answer to them."""
 
 
-class MalformedResponseError(Exception):
-    """The bytes are no HTTP response, or more came than the response has."""
-
-
-class ShortResponseError(Exception):
-    """The connection ended inside a response, or before it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Response:
     """What matters of a response: its status, its body's length, and whether the server will close."""
@@ -43,6 +37,10 @@ class Response:
     status: int
     length: int
     closes: bool
+
+    @property
+    def error(self) -> str:
+        return f"HTTP_{self.status}" if self.status >= 400 else ""
 
 
 @dataclass(frozen=True, slots=True)

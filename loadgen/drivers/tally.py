@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from loadgen.drivers.plan import ClosedLoop, OpenLoop
 from loadgen.records.latency import Counts, Tag
-from loadgen.records.types import Closes, Interval
+from loadgen.records.types import Interval
 from loadgen.tcp import NO_PORT, Ending, Failure
 
 
@@ -21,10 +21,12 @@ class Tally:
     """Counts since the last `take`. Attributes are those of `Interval`, and are added to directly, but for
     errors: `fail` counts one. Instants are those of CLOCK_MONOTONIC until `take`.
 
-    `start_ns` gets one for each that is `started` in an open loop, and tells which were late.
+    `start_ns` gets one for each that is `started` in an open loop, and shows which were late. `counts_reads`
+    is false for a driver whose library reads.
     """
 
     __slots__ = (
+        "_counts_reads",
         "_late_ns",
         "attempts",
         "connect_ns",
@@ -47,7 +49,8 @@ class Tally:
         "succeeded",
     )
 
-    def __init__(self, loop: ClosedLoop | OpenLoop) -> None:
+    def __init__(self, loop: ClosedLoop | OpenLoop, *, counts_reads: bool = True) -> None:
+        self._counts_reads = counts_reads
         self._late_ns = loop.late_ns if isinstance(loop, OpenLoop) else 0
         self.in_flight = 0
         self._clear()
@@ -97,16 +100,11 @@ class Tally:
             connected=self.connected,
             timed=len(self.connect_ns),
             exchanges=self.exchanges,
-            reads=self.reads,
+            reads=self.reads if self._counts_reads else None,
             succeeded=self.succeeded,
             in_flight=self.in_flight,
-            closes=Closes(
-                client_fin=self.endings[Ending.CLIENT_FIN],
-                client_rst=self.endings[Ending.CLIENT_RST],
-                server_fin=self.endings[Ending.SERVER_FIN],
-                server_rst=self.endings[Ending.SERVER_RST],
-                server_fin_reset=self.server_fin_reset,
-            ),
+            closes=dict(+self.endings),
+            server_fin_reset=self.server_fin_reset,
             errors=dict(self.errors),
             connect_p50_ns=connect_p50_ns,
             connect_p99_ns=connect_p99_ns,

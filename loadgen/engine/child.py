@@ -6,9 +6,9 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from types import UnionType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from loadgen.lab.lab import Lab
 from loadgen.tcp import Side
@@ -19,6 +19,7 @@ from loadgen.wire.messages import Message
 M = TypeVar("M")
 """The messages of a program: a union of their types."""
 K = TypeVar("K")
+P_co = TypeVar("P_co", covariant=True)
 
 KEPT_LINES = 20
 """How much of a process's stderr is kept: the end of a traceback."""
@@ -31,14 +32,27 @@ GRACE_S = 10.0
 """How long a process may take to end once it was asked to; then it is killed."""
 
 
-class ChildDiedError(Exception):
-    """A process ended before its time: `what` it was, `how` it ended, and the end of its stderr."""
+class Program(NamedTuple, Generic[P_co]):
+    """One of churn's own programs: `what` it is called, its module, and its plan."""
 
-    def __init__(self, what: str, how: str, stderr: str) -> None:
-        super().__init__(f"the {what} ended before its time, {how}" + (f":\n{stderr}" if stderr else ""))
+    what: str
+    module: str
+    plan: P_co
+
+
+class ChildDiedError(Exception):
+    """A process ended before its time: `what` it was, and the end of its stderr.
+
+    `code` is its exit code, or minus the signal that ended it; `how` says the same in words.
+    """
+
+    def __init__(self, what: str, pid: int, code: int, stderr: str) -> None:
         self.what = what
-        self.how = how
+        self.pid = pid
+        self.code = code
+        self.how = how_ended(code)
         self.stderr = stderr
+        super().__init__(f"the {what} ended before its time, {self.how}" + (f":\n{stderr}" if stderr else ""))
 
 
 class Child(Generic[M]):
@@ -58,16 +72,17 @@ class Child(Generic[M]):
         side: Side,
         what: str,
         module: str,
-        plan: object,
+        plan: object | None,
         messages: type[M] | UnionType,
         pass_fds: Sequence[int] = (),
     ) -> Self:
-        """Start `python -m module` and give it its plan; `what` names it for people."""
+        """Start `python -m module`, and give it its plan if that is known; `what` names it for people."""
         # -P: our modules, and never those of the directory that the user is in.
         argv = [sys.executable, "-P", "-m", module]
         process = await lab.spawn(side, argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=pass_fds)
         child = cls(what, process, messages)
-        child.send_plan(plan)
+        if plan is not None:
+            child.send_plan(plan)
         return child
 
     @property
@@ -123,7 +138,7 @@ class Child(Generic[M]):
         await self._drain
         # The traceback of a KeyboardInterrupt says no more than the signal's name does.
         stderr = "" if code == -signal.SIGINT else "\n".join(self._stderr)
-        return ChildDiedError(self.what, how_ended(code), stderr)
+        return ChildDiedError(self.what, self.pid, code, stderr)
 
     async def end(self) -> None:
         """See it end, by SIGKILL where it takes longer than `GRACE_S`."""
@@ -148,3 +163,45 @@ class Child(Generic[M]):
         assert self._process.stderr is not None
         async for line in self._process.stderr:
             self._stderr.append(line.decode(errors="replace").rstrip())
+
+
+class Children:
+    """Children of one lab, started in a block: when it ends, so have they. If it fails they are killed."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._started: list[Child[Any]] = []
+
+    async def start(
+        self,
+        side: Side,
+        what: str,
+        module: str,
+        plan: object | None,
+        messages: type[M] | UnionType,
+        pass_fds: Sequence[int] = (),
+    ) -> Child[M]:
+        """Start one more; see `Child.start`."""
+        child = await Child[M].start(self._lab, side, what, module, plan, messages, pass_fds)
+        self._started.append(child)
+        return child
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for child in self._started:
+                child.kill()
+        for child in self._started:
+            await child.end()
+
+
+async def together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run them all to their ends. The first to fail ends the others, and its error is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None

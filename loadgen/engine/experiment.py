@@ -9,20 +9,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.summary import VariantSummary, summarise
 from loadgen.analysis.summary_document import summary_document
 from loadgen.engine.variant import run_variant
-from loadgen.model.predict import Prediction, predict
+from loadgen.model.predict import predict
 from loadgen.model.situation import ports, situation
-from loadgen.records.directory import WHOLE, RunDirectory, Status
+from loadgen.records.directory import RunDirectory
+from loadgen.records.info import WHOLE, Asked, Environment, Info, Status
 from loadgen.records.latency import Latency
+from loadgen.records.prediction import Prediction
 from loadgen.records.types import Record
 from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.schema import resolved
-from loadgen.wire.codec import plain
 
 
 class Watcher(Protocol):
@@ -67,7 +68,7 @@ def create_directory(parent: Path, source: Path) -> RunDirectory:
 async def run_scenario(
     scenario: Scenario, directory: RunDirectory, watcher: Watcher, stop: asyncio.Event, *, quick: bool
 ) -> Outcome:
-    """Run every variant. What was recorded is on disk at any time; run.json tells how it ended.
+    """Run every variant. What was recorded is on disk at any time; run.json says how it ended.
 
     A process of a variant that dies is that variant's outcome, and the next one follows. What would befall
     every variant (LabUnavailable, SysctlRefused, OSError, a bug) ends the run: the outcome's `failure`.
@@ -131,29 +132,28 @@ def _conclude(
 
 def _info(
     scenario: Scenario, directory: RunDirectory, predictions: Mapping[str, Prediction], quick: bool
-) -> dict[str, Any]:
+) -> Info:
     """run.json: everything that was known before the first packet."""
-    now = time.time()
-    return {
-        "id": directory.id,
-        "status": Status.RUNNING,
-        "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
-        "quick": quick,
-        "scenario": resolved(scenario),
-        "environment": environment(),
-        "variants": {name: {"prediction": plain(prediction)} for name, prediction in predictions.items()},
-    }
+    return Info(
+        id=directory.id,
+        status=Status.RUNNING,
+        started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        quick=quick,
+        scenario=resolved(scenario),
+        environment=environment(),
+        variants={name: Asked(prediction) for name, prediction in predictions.items()},
+    )
 
 
-def environment() -> dict[str, Any]:
-    """The machine and the programs that a result depends on."""
-    return {
-        "churn": version("churn"),
-        "kernel": platform.release(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "uid": os.geteuid(),
-        "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE),
-        "libraries": {name: version(name) for name in ("aiohttp", "h11", "hdrhistogram", "numpy", "uvloop")},
-    }
+def environment() -> Environment:
+    """This machine and these programs."""
+    return Environment(
+        churn=version("churn"),
+        kernel=platform.release(),
+        machine=platform.machine(),
+        python=platform.python_version(),
+        cpus=len(os.sched_getaffinity(0)),
+        uid=os.geteuid(),
+        descriptors=resource.getrlimit(resource.RLIMIT_NOFILE),
+        libraries={name: version(name) for name in ("aiohttp", "h11", "hdrhistogram", "numpy", "uvloop")},
+    )

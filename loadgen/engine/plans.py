@@ -1,4 +1,4 @@
-"""From a variant to what each process is told, and to what the model predicts from."""
+"""From a variant to the plan of each of its processes, and to what the model predicts from."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loadgen.drivers import plan as driver
 from loadgen.drivers.uring import able
+from loadgen.engine.child import Program
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.lab.topology import client_server_lab
@@ -16,7 +17,7 @@ from loadgen.observe import sampler
 from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.programs.plan import find_program
 from loadgen.scenario import placeholders
-from loadgen.scenario.choices import Driver, Family
+from loadgen.scenario.choices import Driver, Family, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.traffic import Load, OpenLoop
@@ -33,6 +34,9 @@ COMMAND_GRACE_NS = 5_000_000_000
 """How long after load.duration a command may take to end by itself: it may begin its clock late, and wait for
 its last responses."""
 
+COMMANDS = "loadgen.programs"
+"""The program that keeps a command."""
+
 DESCRIPTORS_EACH = {Driver.AIOHTTP: 2}
 """Descriptors that a driver needs for a connection, where it is not one: churn closes aiohttp's sockets by a
 duplicate of each."""
@@ -43,6 +47,7 @@ def lab_spec(variant: Variant) -> LabSpec:
     return client_server_lab(
         topology=lab.topology,
         family=lab.family,
+        port=variant.server.port,
         ports=(lab.client.ports.first, lab.client.ports.last),
         client_addresses=lab.client.addresses,
         server_addresses=lab.server.addresses,
@@ -62,7 +67,7 @@ def descriptors(variant: Variant) -> int:
 class Choice:
     """The driver that makes a variant's load; `why` it is another than the one that `auto` prefers.
 
-    `lacking` tells that the preferred one cannot be had, and not that it would serve worse.
+    `lacking`: the preferred one is not available; otherwise it would serve worse.
     """
 
     driver: Driver
@@ -82,7 +87,22 @@ def choice(variant: Variant) -> Choice:
     return Choice(Driver.URING)
 
 
-def server_plan(variant: Variant, lab: Lab) -> ServerPlan:
+def servers(variant: Variant, lab: Lab, directory: Path) -> list[Program[ServerPlan | CommandPlan]]:
+    """What serves; `directory` is the variant's in the run."""
+    if variant.server.kind is ServerKind.COMMAND:
+        return [Program("server", COMMANDS, server_command(variant, lab, directory))]
+    return [Program(plan.name, "servers", plan) for plan in server_plans(variant, lab)]
+
+
+def drivers(variant: Variant, lab: Lab, directory: Path) -> list[Program[driver.Plan | CommandPlan]]:
+    """What makes the connections; `directory` is the variant's in the run."""
+    if variant.load.driver is Driver.COMMAND:
+        return [Program("load command", COMMANDS, driver_command(variant, lab, directory))]
+    return [Program(plan.name, "loadgen.drivers", plan) for plan in driver_plans(variant, lab)]
+
+
+def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
+    """A plan for each server worker; they share the port."""
     connection, server = variant.connection, variant.server
     behaviour = Behaviour(
         ending=connection.ending,
@@ -91,15 +111,14 @@ def server_plan(variant: Variant, lab: Lab) -> ServerPlan:
         idle_timeout_ns=server.idle_timeout,
         response_size=server.response,
     )
-    return ServerPlan(
+    plan = ServerPlan(
         kind=Kind(server.kind),
         behaviour=behaviour,
         hosts=lab.addresses[Side.SERVER],
         port=server.port,
-        workers=server.workers,
         backlog=server.backlog,
-        cores=cores(variant, Side.SERVER),
     )
+    return plan.divided(server.workers, cores(variant, Side.SERVER))
 
 
 def driver_plans(variant: Variant, lab: Lab) -> tuple[driver.Plan, ...]:
@@ -198,12 +217,9 @@ def _whole_seconds(variant: Variant) -> int:
 
 
 def sampler_plan(variant: Variant, lab: Lab) -> sampler.Plan:
-    span = variant.lab.client.ports
     return sampler.Plan(
-        port=variant.server.port,
-        ports=(span.first, span.last),
-        shared=variant.lab.topology.shared,
+        viewpoints=lab.spec.scope.viewpoints,
         every_ns=variant.sample.every,
         user=lab.user,
-        networks={side: lab.networks[side] for side in Side},
+        networks=lab.nodes,
     )

@@ -5,7 +5,6 @@ Nothing is printed here: a `Preflight` holds the findings, and the command shows
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from loadgen.engine import machine, plans
 from loadgen.engine.machine import Check, Verdict
@@ -114,7 +113,9 @@ def on_host(scenario: Scenario) -> Scenario:
 
 
 def _lab_on_host(lab: Lab) -> Lab:
-    changes: dict[str, Any] = {"topology": Topology.HOST, "sysctl": type(lab.sysctl)()}
-    if lab.family is Family.IPV6:  # ::1 is its only address
-        changes |= {side: getattr(lab, side).model_copy(update={"addresses": 1}) for side in Side}
-    return lab.model_copy(update=changes)
+    alone = lab.model_copy(update={"topology": Topology.HOST, "sysctl": type(lab.sysctl)()})
+    if lab.family is not Family.IPV6:
+        return alone
+    # ::1 is its only address.
+    one = {side.value: getattr(lab, side).model_copy(update={"addresses": 1}) for side in Side}
+    return alone.model_copy(update=one)

@@ -6,20 +6,17 @@ data, and is recorded; what goes wrong with churn itself is raised.
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic_ns, time
-from types import UnionType
-from typing import Any, TypeVar
 
 from loadgen.analysis.kernel_counts import KernelCounts
 from loadgen.engine import plans
-from loadgen.engine.child import GRACE_S, SILENCE_S, Child, ChildDiedError
+from loadgen.engine.child import SILENCE_S, Child, ChildDiedError, Children
+from loadgen.engine.server_pool import ServerPool, ServerWorker, start_server
 from loadgen.engine.worker_pool import Emit, LoadMessage, WorkerPool
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.observe.messages import SamplerMessage, Watch
-from loadgen.programs.messages import KeeperMessage
 from loadgen.records.events import (
     AcceptFailed,
     DriverChosen,
@@ -39,15 +36,10 @@ from loadgen.records.types import Interval, Sample
 from loadgen.scenario.choices import Driver, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Side
-from loadgen.wire.messages import GapCause, Listening, Ready, Stop, Unobserved
-from loadgen.wire.served import Served
-from servers import lines
+from loadgen.wire.messages import Ready, Stop, Unobserved
 
 LEAD_NS = 250_000_000
 """From the instant that all are ready to the load's begin: time for the baseline sample."""
-
-_ServerMessage = lines.Line | KeeperMessage
-M = TypeVar("M")
 
 
 async def run_variant(variant: Variant, directory: Path, emit: Emit, stop: asyncio.Event) -> None:
@@ -59,66 +51,24 @@ async def run_variant(variant: Variant, directory: Path, emit: Emit, stop: async
     """
     with open_lab(plans.lab_spec(variant)) as lab:
         try:
-            async with _children(variant, directory, lab) as (server, load_workers, sampler):
-                await _VariantRun(variant, lab, emit, server, load_workers, sampler).run(stop)
+            async with Children(lab) as children:
+                server_workers = await start_server(children, plans.servers(variant, lab, directory))
+                load_workers: list[Child[LoadMessage]] = [
+                    await children.start(Side.CLIENT, *driver, LoadMessage)
+                    for driver in plans.drivers(variant, lab, directory)
+                ]
+                sampler: Child[SamplerMessage] = await children.start(
+                    Side.CLIENT,
+                    SAMPLER,
+                    "loadgen.observe.sampler",
+                    plans.sampler_plan(variant, lab),
+                    SamplerMessage,
+                    lab.descriptors,
+                )
+                await _VariantRun(variant, lab, emit, server_workers, load_workers, sampler).run(stop)
         except ChildDiedError as death:
             # There may be no origin yet to count from.
             emit(_process_died(death, 0))
-
-
-@asynccontextmanager
-async def _children(
-    variant: Variant, directory: Path, lab: Lab
-) -> AsyncGenerator[tuple[Child[_ServerMessage], Sequence[Child[LoadMessage]], Child[SamplerMessage]]]:
-    """The processes, started together, and gone when the block ends."""
-    started: list[Child[Any]] = []
-
-    async def start(
-        side: Side,
-        what: str,
-        module: str,
-        plan: object,
-        messages: type[M] | UnionType,
-        descriptors: Sequence[int] = (),
-    ) -> Child[M]:
-        child = await Child[M].start(lab, side, what, module, plan, messages, descriptors)
-        started.append(child)
-        return child
-
-    try:
-        yield (
-            await start(Side.SERVER, "server", *_server(variant, directory, lab), _ServerMessage),
-            [await start(Side.CLIENT, *driver, LoadMessage) for driver in _drivers(variant, directory, lab)],
-            await start(
-                Side.CLIENT,
-                SAMPLER,
-                "loadgen.observe.sampler",
-                plans.sampler_plan(variant, lab),
-                SamplerMessage,
-                lab.descriptors,
-            ),
-        )
-    except BaseException:
-        for child in started:
-            child.kill()
-        raise
-    finally:
-        for child in started:
-            await child.end()
-
-
-def _server(variant: Variant, directory: Path, lab: Lab) -> tuple[str, object]:
-    """The module that serves, and its plan."""
-    if variant.server.kind is ServerKind.COMMAND:
-        return "loadgen.programs", plans.server_command(variant, lab, directory)
-    return "servers", plans.server_plan(variant, lab)
-
-
-def _drivers(variant: Variant, directory: Path, lab: Lab) -> list[tuple[str, str, object]]:
-    """What makes the connections, each with its module and its plan."""
-    if variant.load.driver is Driver.COMMAND:
-        return [("load command", "loadgen.programs", plans.driver_command(variant, lab, directory))]
-    return [(plan.name, "loadgen.drivers", plan) for plan in plans.driver_plans(variant, lab)]
 
 
 def _process_died(death: ChildDiedError, t_ns: int) -> ProcessDied:
@@ -133,39 +83,45 @@ class _VariantRun:
         variant: Variant,
         lab: Lab,
         emit: Emit,
-        server: Child[_ServerMessage],
+        server_workers: Sequence[ServerWorker],
         load_workers: Sequence[Child[LoadMessage]],
         sampler: Child[SamplerMessage],
     ) -> None:
         self._variant = variant
         self._lab = lab
         self._emit = emit
-        self._server = server
+        self._server_workers = ServerPool(
+            server_workers,
+            accept_failed=lambda worker, error: emit(AcceptFailed(self._now_ns(), worker.pid, error)),
+            gap=lambda worker, span: self._note_gap(worker.what, span),
+            died=self._note_server_death,
+        )
+        self._server_commanded = variant.server.kind is ServerKind.COMMAND
         self._commanded = variant.load.driver is Driver.COMMAND
         self._load_workers = WorkerPool(
             load_workers,
             plans.INTERVAL_NS,
             emit,
-            quiet=self._end_server,
+            quiet=self._server_workers.stop,
             died=self._note_death,
             ended=emit,
             gap=self._note_gap,
             silence_s=None if self._commanded else SILENCE_S,
         )
         self._sampler = sampler
-        self._counts = KernelCounts(max(plans.INTERVAL_NS, variant.sample.every))
+        self._counts = KernelCounts(max(plans.INTERVAL_NS, variant.sample.every), lab.spec.scope)
         self._origin_ns = 0
-        self._server_asked = False
-        self._server_workers: Sequence[int] = ()
 
     async def run(self, stop: asyncio.Event) -> None:
-        listening = await self._server.expect(Listening)
-        self._server_workers = listening.pids
+        await self._server_workers.ready()
         await self._load_workers.ready()
         await self._sampler.expect(Ready)
         self._origin_ns = monotonic_ns() + LEAD_NS
         self._emit(Origin(0, time() + LEAD_NS / 1e9))
-        pids = {Side.SERVER: listening.pids, Side.CLIENT: tuple(self._load_workers.pids)}
+        pids: dict[str, tuple[int, ...]] = {
+            Side.SERVER: tuple(self._server_workers.pids),
+            Side.CLIENT: tuple(self._load_workers.pids),
+        }
         self._emit(self._lab_opened())
         choice = plans.choice(self._variant)
         asked = self._variant.load.driver
@@ -188,11 +144,7 @@ class _VariantRun:
             stopper = group.create_task(self._stop_early(stop))
             await self._load_workers.run()
             stopper.cancel()
-            self._end_server()
-            _, late = await asyncio.wait({server}, timeout=GRACE_S)
-            if late:
-                self._server.kill()
-                self._note_death(await self._server.died())
+            self._server_workers.stop()
             await server
             self._sampler.send(Stop())
             await sampler
@@ -203,22 +155,11 @@ class _VariantRun:
         self._load_workers.stop()
 
     async def _receive_from_server(self) -> None:
-        # While all is well it sends nothing.
-        async for message in self._server.received(silence_s=None):
-            match message:
-                case lines.Gap():
-                    number, of = self._server_workers.index(message.pid) + 1, len(self._server_workers)
-                    self._note_gap("server" if of == 1 else f"server worker {number} of {of}", message)
-                case lines.AcceptError():
-                    self._emit(AcceptFailed(self._now_ns(), message.pid, message.error))
-                case lines.WorkerExited():
-                    self._emit(WorkerExited(self._now_ns(), message.pid, message.status))
-                case Served():
-                    self._emit(ServerCounted(self._now_ns(), message))
-                case _:
-                    raise RuntimeError(f"the server sent {message}")
-        if not self._server_asked:
-            self._note_death(await self._server.died())
+        await self._server_workers.run()
+        if not self._server_commanded:
+            self._emit(ServerCounted(self._now_ns(), self._server_workers.served))
+            if (last := self._server_workers.lost) is not None:
+                self._emit(ProcessDied(self._now_ns(), "server", last.how, last.stderr))
 
     async def _receive_from_sampler(self) -> None:
         async for message in self._sampler.received(SILENCE_S + self._variant.sample.every / 1e9):
@@ -237,12 +178,6 @@ class _VariantRun:
                     raise RuntimeError(f"the sampler sent {message}")
         self._note_death(await self._sampler.died())
 
-    def _end_server(self) -> None:
-        """Ask it to end. Idle connections are the server's to close, and its end closes them."""
-        if not self._server_asked:
-            self._server_asked = True
-            self._server.terminate()
-
     def _sample(self, sample: Sample) -> None:
         self._emit(sample)
         self._count(self._counts.add(sample))
@@ -256,11 +191,12 @@ class _VariantRun:
         return monotonic_ns() - self._origin_ns
 
     def _lab_opened(self) -> LabOpened:
-        addresses, sysctls = self._lab.addresses, self._lab.sysctls
+        addresses, scope = self._lab.addresses, self._lab.spec.scope
         return LabOpened(
             self._now_ns(),
             {side: addresses[side] for side in Side},
-            {side: sysctls[side] for side in Side},
+            {viewpoint.name: self._lab.settings[viewpoint.node] for viewpoint in scope.viewpoints},
+            scope,
             self._lab.notes,
         )
 
@@ -268,18 +204,22 @@ class _VariantRun:
         load_workers = tuple(self._load_workers.pids)
         return Processes(
             self._now_ns(),
-            server=self._server.pid,
-            workers=tuple(self._server_workers),
+            workers=self._server_workers.pids,
             driver=load_workers[0],
             load_workers=load_workers,
             cores={side: plans.cores(self._variant, side) for side in Side},
             cpus=len(os.sched_getaffinity(0)),
         )
 
-    def _note_gap(self, what: str, span: Unobserved | lines.Gap) -> None:
+    def _note_gap(self, what: str, span: Unobserved) -> None:
         start_ns, end_ns = span.start_ns - self._origin_ns, span.end_ns - self._origin_ns
-        cause = span.cause if isinstance(span, Unobserved) else GapCause.HELD_UP
-        self._emit(Gap(start_ns, what, end_ns, cause))
+        self._emit(Gap(start_ns, what, end_ns, span.cause))
 
     def _note_death(self, death: ChildDiedError) -> None:
         self._emit(_process_died(death, self._now_ns()))
+
+    def _note_server_death(self, death: ChildDiedError) -> None:
+        if self._server_commanded:
+            self._note_death(death)
+        else:
+            self._emit(WorkerExited(self._now_ns(), death.pid, death.code))

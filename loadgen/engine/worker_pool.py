@@ -1,10 +1,9 @@
 """The load workers of a variant as one: one origin, one stream of records, one end."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from loadgen.drivers.messages import Quiet, WorkerMessage
-from loadgen.engine.child import SILENCE_S, Child, ChildDiedError
+from loadgen.engine.child import SILENCE_S, Child, ChildDiedError, together
 from loadgen.programs.messages import KeeperMessage
 from loadgen.records.aggregation import Aggregation, Taken
 from loadgen.records.events import CommandEnded, LoadEnds
@@ -89,12 +88,7 @@ class WorkerPool:
 
     async def run(self) -> None:
         """Receive from all of them until their ends."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(len(self._workers)):
-                    group.create_task(self._receive(number))
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+        await together(self._receive(number) for number in range(len(self._workers)))
         self._histograms.flush()
 
     def _send(self, message: Message) -> None:

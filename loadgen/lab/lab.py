@@ -31,21 +31,36 @@ LINE_BYTES = 1 << 24
 class Lab:
     """A lab in service.
 
-    `user` and `networks` are descriptors of the namespaces: pass them to a process that enters by
-    itself, with `namespaces.enter_user` and `enter_network`. `addresses`, `networks` and the `sysctls` in
-    force, by their dotted names, are by side. `notes` are sentences that a run records.
+    `user` and `nodes`, the nodes' network namespaces, are descriptors: pass them to a process that enters by
+    itself, with `namespaces.enter_user` and `enter_network`. `settings` are the sysctls in force on each
+    node, by their dotted names. `notes` are sentences that a run records.
     """
 
-    addresses: Mapping[str, tuple[str, ...]]
-    sysctls: Mapping[str, Mapping[str, str]]
+    spec: LabSpec
+    settings: Mapping[str, Mapping[str, str]]
     notes: tuple[str, ...]
     user: int
-    networks: Mapping[str, int]
+    nodes: Mapping[str, int]
+
+    @property
+    def addresses(self) -> Mapping[str, tuple[str, ...]]:
+        """The addresses of each side."""
+        return {side: placement.addresses for side, placement in self.spec.sides.items()}
+
+    @property
+    def sysctls(self) -> Mapping[str, Mapping[str, str]]:
+        """The sysctls in force on the node of each side."""
+        return {side: self.settings[placement.node] for side, placement in self.spec.sides.items()}
+
+    @property
+    def networks(self) -> Mapping[str, int]:
+        """The descriptor of the network namespace of each side."""
+        return {side: self.nodes[placement.node] for side, placement in self.spec.sides.items()}
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """Every descriptor that a process needs to enter all sides, each once."""
-        return tuple(dict.fromkeys((self.user, *self.networks.values())))
+        """Every descriptor that a process needs to enter all nodes."""
+        return (self.user, *self.nodes.values())
 
     async def spawn(
         self,
@@ -105,13 +120,7 @@ def open_lab(spec: LabSpec) -> Generator[Lab]:
     """
     built, descriptors = request(spec) if spec.private else _on_host(spec)
     try:
-        yield Lab(
-            addresses={side: placement.addresses for side, placement in spec.sides.items()},
-            sysctls={side: built.sysctls[placement.node] for side, placement in spec.sides.items()},
-            notes=built.notes,
-            user=descriptors.user,
-            networks={side: descriptors.networks[placement.node] for side, placement in spec.sides.items()},
-        )
+        yield Lab(spec, built.sysctls, built.notes, descriptors.user, descriptors.networks)
     finally:
         descriptors.close()
 

@@ -1,11 +1,14 @@
-"""The description of a lab: nodes, the links between them, and the node of each side. Pure.
+"""The description of a lab: nodes, the links between them, the node of each side, and what is sampled. Pure.
 
-A node is a network namespace. A link is a veth pair. A side is a name that processes are started under and
-state is read under: it is on a node, and two sides may be on the same one, as on loopback.
+A node is a network namespace. A link is a veth pair. A side is a name that processes are started under: it is
+on a node, and two sides may be on the same one, as on loopback. A viewpoint is a name that sockets are
+counted under: those of a node, or a part of them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from loadgen.records.viewpoints import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +60,19 @@ class Placement:
 class LabSpec:
     """A lab as asked for. Without `private` its only node is the namespace that the caller is in.
 
-    Raises ValueError if a link or a side names a node that does not exist.
+    Raises ValueError if a link, a side or a viewpoint names a node that does not exist.
     """
 
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
     sides: Mapping[str, Placement]
+    scope: Scope = field(default_factory=Scope)
     private: bool = True
 
     def __post_init__(self) -> None:
         names = {node.name for node in self.nodes}
         used = {end.node for link in self.links for end in link.ends}
-        used |= {placement.node for placement in self.sides.values()}
+        used |= {placement.node for placement in self.sides.values()} | set(self.scope.by_node)
         if unknown := sorted(used - names):
             raise ValueError(f"no such node: {', '.join(unknown)}")
 

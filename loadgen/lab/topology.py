@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 from loadgen.lab.errors import SysctlRefused
 from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
+from loadgen.records.viewpoints import Leg, Scope, SocketFilter, Viewpoint
 from loadgen.scenario.choices import MOST_ADDRESSES, Family, Topology
 from loadgen.tcp import Side
 
@@ -26,6 +27,7 @@ _FIRST_OF_LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
 _PAIR_PREFIX = {Family.IPV4: 15, Family.IPV6: 48}
 """Both sides of a pair are in this prefix, so the link needs no routes."""
 
+_LEG = Leg(Side.CLIENT, Side.SERVER)
 _NO_SYSCTLS: Mapping[Side, Mapping[str, str]] = {}
 
 
@@ -33,6 +35,7 @@ def client_server_lab(
     topology: Topology = Topology.PAIR,
     family: Family = Family.IPV4,
     *,
+    port: int | None = None,
     ports: tuple[int, int] = DEFAULT_PORTS,
     client_addresses: int = 1,
     server_addresses: int = 1,
@@ -41,9 +44,10 @@ def client_server_lab(
 ) -> LabSpec:
     """The lab of a client and a server.
 
-    `ports` is the client's ephemeral range, both ends included; `sysctls` are by side; listeners of the
-    server may have a `backlog` of so many, unless the sysctls set another. Raises ValueError for
-    addresses that cannot exist, SysctlRefused if two sides of one namespace need different values.
+    `port` is the server's: it distinguishes the sockets of two sides in one namespace, which therefore has no
+    viewpoints without it. `ports` is the client's ephemeral range, both ends included; `sysctls` are by side;
+    listeners of the server may have a `backlog` of so many, unless the sysctls set another. Raises ValueError
+    for addresses that cannot exist, SysctlRefused if two sides of one namespace need different values.
     """
     counts = {Side.CLIENT: client_addresses, Side.SERVER: server_addresses}
     for side, count in counts.items():
@@ -65,7 +69,8 @@ def client_server_lab(
         loopback=tuple(f"{address}/128" for address in more),
     )
     sides = {side.value: Placement(node.name, own) for side, own in addresses.items()}
-    return LabSpec((node,), (), sides, private=topology is not Topology.HOST)
+    scope = Scope() if port is None else _by_port(node.name, port, ports)
+    return LabSpec((node,), (), sides, scope, private=topology is not Topology.HOST)
 
 
 def _pair(
@@ -83,7 +88,16 @@ def _pair(
     client = Node("client", ports=ports, sysctls=sysctls.get(Side.CLIENT, {}))
     server = Node("server", backlog=backlog, sysctls=sysctls.get(Side.SERVER, {}))
     sides = {side.value: Placement(side.value, own) for side, own in addresses.items()}
-    return LabSpec((client, server), (Link((end(Side.CLIENT), end(Side.SERVER))),), sides)
+    scope = Scope(
+        (Viewpoint(Side.CLIENT, client.name, ports=ports), Viewpoint(Side.SERVER, server.name)), (_LEG,)
+    )
+    return LabSpec((client, server), (Link((end(Side.CLIENT), end(Side.SERVER))),), sides, scope)
+
+
+def _by_port(node: str, port: int, ports: tuple[int, int]) -> Scope:
+    """A client and a server in one namespace: the server's port shows whose a socket is."""
+    client = Viewpoint(Side.CLIENT, node, SocketFilter(remote_port=port), ports)
+    return Scope((client, Viewpoint(Side.SERVER, node, SocketFilter(local_port=port))), (_LEG,))
 
 
 def _following(first: str, count: int) -> tuple[str, ...]:

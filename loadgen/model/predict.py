@@ -5,41 +5,16 @@ client: connect() depends on the number of ports held by either. The scenario do
 closed loop, so it is assumed from rates measured on one machine; `assumptions` names what depends on it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from loadgen.model.pace import Pace
 from loadgen.model.situation import TIME_WAIT_S, Situation
+from loadgen.records.prediction import Prediction
 from loadgen.tcp import Ending, How, Side
 
 PORT_STRIDE = 4.5
 """Ports of its parity that connect() moves on by from one connection to the next, on average: it adds
 1 to 8 (`__inet_hash_connect()` in net/ipv4/inet_hashtables.c)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What should happen. Rates are connections per second, times are seconds after the load begins.
-
-    rate_assumed          whether `rate_per_s` is the generator's, seen on one machine, and not the scenario's
-    past_knee_per_s       the rate once connect() is slow, None if it never is
-    ceiling_per_s         the rate that the client's ports can sustain, None if they never run out
-    knee_ports            the ports held at which connect() becomes slow (K8); `time_to_knee_s` when
-    time_to_exhaustion_s  when no port is left
-    time_wait_client      and `time_wait_server`: the largest population on each side
-    What does not happen within the run is None, and so is what depends on an unknown rate.
-    """
-
-    ports: int
-    rate_per_s: float | None
-    rate_assumed: bool
-    past_knee_per_s: float | None
-    ceiling_per_s: float | None
-    knee_ports: int | None
-    time_to_knee_s: float | None
-    time_to_exhaustion_s: float | None
-    time_wait_client: int | None
-    time_wait_server: int | None
-    assumptions: tuple[str, ...]
 
 
 def predict(situation: Situation) -> Prediction:

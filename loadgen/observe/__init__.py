@@ -1,1 +1,1 @@
-"""Observation: the state of each side, sampled on one clock."""
+"""Observation: the state of each viewpoint, sampled on one clock."""

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 from loadgen.records.events import SampleCheck, Settled
 from loadgen.records.types import Sample
-from loadgen.tcp import Side
 from loadgen.wire.messages import Message, Ready, Unobserved
 
 
 class Watch(Message, frozen=True):
-    """To the sampler: the load begins at `origin_ns` of CLOCK_MONOTONIC; `pids` are each side's processes."""
+    """To the sampler: the load begins at `origin_ns` of CLOCK_MONOTONIC; `pids` are the processes whose
+    CPU time counts for a viewpoint."""
 
     origin_ns: int
-    pids: Mapping[Side, tuple[int, ...]]
+    pids: Mapping[str, tuple[int, ...]]
 
 
 SamplerMessage = Ready | Sample | SampleCheck | Unobserved | Settled

@@ -1,4 +1,4 @@
-"""Dumps of a side's sockets, made less often if they are expensive."""
+"""Dumps of a namespace's sockets, made less often if they are expensive."""
 
 from collections.abc import Callable
 from time import monotonic_ns, thread_time_ns
@@ -15,7 +15,7 @@ DUMP_LEAST_NS = 1_000_000_000
 
 
 class PacedDump:
-    """Dumps a side's sockets, or has the last dump again while the next one is not due."""
+    """Dumps a namespace's sockets, or has the last dump again while the next one is not due."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
-"""The sampler: the TCP state of every side at one instant, again and again, from a process of its own.
+"""The sampler: the TCP state of every viewpoint at one instant, again and again, from a process of its own.
 
-Run as `python -m loadgen.observe.sampler`. It enters every side once, opens what it reads there, and keeps
+Run as `python -m loadgen.observe.sampler`. It enters every node once, opens what it reads there, and keeps
 the descriptors (K21): no reading needs a namespace any more.
 
     > plan                       one JSON line (`Plan`); the namespaces' descriptors are inherited
@@ -9,7 +9,7 @@ the descriptors (K21): no reading needs a namespace any more.
     < Sample, SampleCheck        the baseline
     < Sample                     one at every multiple of the period since the origin
     < Unobserved                 no sample was taken, or none was read, between two instants
-    > Stop                       or end of file: sample on until the sides are quiet, then
+    > Stop                       or end of file: sample on until all sockets are quiet, then
     < SampleCheck, Settled
 """
 
@@ -29,8 +29,9 @@ from loadgen.observe.messages import Watch
 from loadgen.observe.paced_dump import PacedDump
 from loadgen.observe.time_wait_check import both_ways
 from loadgen.records.events import BothWays, SampleCheck, Settled
-from loadgen.records.types import Sample, SideSample
-from loadgen.tcp import Side, State
+from loadgen.records.types import Sample, ViewpointSample
+from loadgen.records.viewpoints import Viewpoint
+from loadgen.tcp import State
 from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import GapCause, Ready, Unobserved
@@ -51,17 +52,14 @@ RESTING = frozenset({State.LISTEN, State.TIME_WAIT, State.FIN_WAIT_2})
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to sample. Where `shared`, both sides are in one namespace and are told apart by `port`.
-
-    `user` and `networks` are descriptors of namespaces; `ports` is the client's ephemeral range.
+    """What to sample, in the order of a sample's entries. `user` and `networks`, by node, are descriptors of
+    namespaces.
     """
 
-    port: int
-    ports: tuple[int, int]
-    shared: bool
+    viewpoints: tuple[Viewpoint, ...]
     every_ns: int
     user: int
-    networks: Mapping[Side, int]
+    networks: Mapping[str, int]
 
 
 class Namespace:
@@ -96,92 +94,105 @@ class Namespace:
         return table, age_ns
 
 
-class Sides:
-    """Both sides, read at one instant."""
+class Viewpoints:
+    """All viewpoints, read at one instant."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         namespaces.enter_user(plan.user)
-        self._namespaces: dict[Side, Namespace] = {}
-        for side, network in plan.networks.items():
-            namespaces.enter_network(network)
-            self._namespaces[side] = Namespace()
+        self._nodes: dict[str, tuple[Namespace, list[Viewpoint]]] = {}
+        for node in dict.fromkeys(viewpoint.node for viewpoint in plan.viewpoints):
+            namespaces.enter_network(plan.networks[node])
+            self._nodes[node] = Namespace(), [one for one in plan.viewpoints if one.node == node]
         self._softnet = softnet.open()
-        self._clocks: dict[Side, list[process.CpuClock | process.Ended]] = {side: [] for side in Side}
-        self._waits: dict[Side, list[schedstat.WaitClock]] = {side: [] for side in Side}
+        self._clocks: Mapping[str, list[process.CpuClock | process.Ended]] = {}
+        self._waits: Mapping[str, list[schedstat.WaitClock]] = {}
 
-    def watch(self, pids: Mapping[Side, Sequence[int]]) -> None:
-        """Take these processes' CPU time for their side's."""
-        for side in Side:
-            self._clocks[side] = process.open_all(pids.get(side, ()))
-            self._waits[side] = schedstat.open_all(pids.get(side, ()))
+    def watch(self, pids: Mapping[str, Sequence[int]]) -> None:
+        """Take these processes' CPU time for their viewpoint's."""
+        self._clocks = {name: process.open_all(of_name) for name, of_name in pids.items()}
+        self._waits = {name: schedstat.open_all(of_name) for name, of_name in pids.items()}
 
     def sample(self, origin_ns: int, owed_ns: int, *, fresh: bool) -> Sample:
         """One sample, owed since an instant; a `fresh` one has no states from a dump before."""
         begun_ns = monotonic_ns()
-        sides = self._shared() if self._plan.shared else self._apart(fresh=fresh)
+        viewpoints: dict[str, ViewpointSample] = {}
+        for namespace, here in self._nodes.values():
+            if len(here) == 1 and here[0].filter is None:
+                viewpoints[here[0].name] = self._whole(namespace, here[0], fresh=fresh)
+            else:
+                viewpoints |= self._parts(namespace, here)
         return Sample(
             t_ns=begun_ns - origin_ns,
             cost_ns=monotonic_ns() - begun_ns,
             late=begun_ns - owed_ns > self._plan.every_ns // 2,
-            full=self._plan.shared,
-            sides=sides,
+            viewpoints={viewpoint.name: viewpoints[viewpoint.name] for viewpoint in self._plan.viewpoints},
             softnet_dropped=self._softnet.read(),
             missed=max(begun_ns - owed_ns, 0) // self._plan.every_ns,
         )
 
-    def check(self) -> dict[Side, BothWays]:
-        """TIME-WAIT both ways, of each side."""
-        return {side: namespace.check() for side, namespace in self._namespaces.items()}
+    def check(self) -> dict[str, BothWays]:
+        """TIME-WAIT both ways, of each viewpoint's namespace."""
+        checks = {node: namespace.check() for node, (namespace, _) in self._nodes.items()}
+        return {viewpoint.name: checks[viewpoint.node] for viewpoint in self._plan.viewpoints}
 
-    def _apart(self, *, fresh: bool) -> dict[Side, SideSample]:
-        """A namespace a side: TIME-WAIT need not be dumped."""
-        sides: dict[Side, SideSample] = {}
-        for side, namespace in self._namespaces.items():
-            table, age_ns = namespace.read(fresh=fresh)
-            counts = table.counts()
-            time_wait = namespace.time_wait(table)
-            if time_wait:
-                counts[State.TIME_WAIT] = time_wait
-            held = self._in_range(table) + time_wait if side is Side.CLIENT else 0
-            sides[side] = self._side(side, counts, held, namespace.counters(), age_ns)
-        return sides
+    def _whole(self, namespace: Namespace, viewpoint: Viewpoint, *, fresh: bool) -> ViewpointSample:
+        """All sockets of a namespace: TIME-WAIT need not be dumped."""
+        table, age_ns = namespace.read(fresh=fresh)
+        counts = table.counts()
+        time_wait = namespace.time_wait(table)
+        if time_wait:
+            counts[State.TIME_WAIT] = time_wait
+        held = _held(table, viewpoint, time_wait)
+        return self._entry(viewpoint, counts, held, namespace.counters(), age_ns)
 
-    def _shared(self) -> dict[Side, SideSample]:
-        """One namespace for both: every socket has to be looked at, for its ports tell whose it is."""
-        namespace = self._namespaces[Side.CLIENT]
+    def _parts(self, namespace: Namespace, viewpoints: Sequence[Viewpoint]) -> dict[str, ViewpointSample]:
+        """Several viewpoints of a namespace: every socket is dumped, because its ports show whose it is."""
         table = namespace.dump(ALL)
-        client = table.select(remote_port=self._plan.port)
-        server = table.select(local_port=self._plan.port)
         counters = namespace.counters()
-        return {
-            Side.CLIENT: self._side(Side.CLIENT, client.counts(), self._in_range(client), counters),
-            Side.SERVER: self._side(Side.SERVER, server.counts(), 0, counters),
-        }
+        parts: dict[str, ViewpointSample] = {}
+        for viewpoint in viewpoints:
+            chosen = viewpoint.filter
+            part = (
+                table.select(local_port=chosen.local_port, remote_port=chosen.remote_port)
+                if chosen
+                else table
+            )
+            held = _held(part, viewpoint, 0)
+            parts[viewpoint.name] = self._entry(viewpoint, part.counts(), held, counters, full=True)
+        return parts
 
-    def _in_range(self, table: SocketTable) -> int:
-        low, high = self._plan.ports
-        return int(((table.local_port >= low) & (table.local_port <= high)).sum())
-
-    def _side(
+    def _entry(
         self,
-        side: Side,
+        viewpoint: Viewpoint,
         states: Mapping[State, int],
-        held: int,
+        held: int | None,
         counters: Mapping[str, int],
         age_ns: int = 0,
-    ) -> SideSample:
-        times = [clock.read() for clock in self._clocks[side]]
-        return SideSample(
+        *,
+        full: bool = False,
+    ) -> ViewpointSample:
+        clocks = self._clocks.get(viewpoint.name)
+        times = [clock.read() for clock in clocks or ()]
+        return ViewpointSample(
             states=states,
             ports_held=held,
             counters=counters,
-            cpu_user_ns=sum(time.user_ns for time in times),
-            cpu_system_ns=sum(time.system_ns for time in times),
+            cpu_user_ns=None if clocks is None else sum(time.user_ns for time in times),
+            cpu_system_ns=None if clocks is None else sum(time.system_ns for time in times),
             workers_cpu_ns=tuple(time.user_ns + time.system_ns for time in times),
-            workers_wait_ns=tuple(clock.read() for clock in self._waits[side]),
+            workers_wait_ns=tuple(clock.read() for clock in self._waits.get(viewpoint.name, ())),
             states_age_ns=age_ns,
+            full=full,
         )
+
+
+def _held(table: SocketTable, viewpoint: Viewpoint, time_wait: int) -> int | None:
+    """The ephemeral ports in use: those in a dump, and those of sockets that are in TIME-WAIT beside it."""
+    if viewpoint.ports is None:
+        return None
+    low, high = viewpoint.ports
+    return int(((table.local_port >= low) & (table.local_port <= high)).sum()) + time_wait
 
 
 @dataclass(slots=True)
@@ -213,7 +224,7 @@ class Clock:
 
 def is_quiet(sample: Sample) -> bool:
     """Whether only states are left that last."""
-    return all(state in RESTING for side in sample.sides.values() for state in side.states)
+    return all(state in RESTING for one in sample.viewpoints.values() for state in one.states)
 
 
 class Reporter:
@@ -239,23 +250,23 @@ class Reporter:
         self._lines.say(replace(sample, missed=sample.missed + self._dropped) if self._dropped else sample)
         self._dropped = 0
 
-    def check(self, sides: Sides) -> None:
+    def check(self, viewpoints: Viewpoints) -> None:
         """Compare the shortcut with a full dump: before the load and after it, while nothing moves."""
         t_ns = monotonic_ns() - self._origin_ns
-        self._lines.say(SampleCheck(t_ns, sides.check()))
+        self._lines.say(SampleCheck(t_ns, viewpoints.check()))
 
 
 def run() -> None:
     plan = decode(sys.stdin.readline(), Plan)
-    sides, lines = Sides(plan), Lines()
+    viewpoints, lines = Viewpoints(plan), Lines()
     lines.say(Ready())
     watch = decode(sys.stdin.readline(), Watch)
-    sides.watch(watch.pids)
+    viewpoints.watch(watch.pids)
     clock = Clock(watch.origin_ns, plan.every_ns)
     # The baseline: what the counters and states are before the first packet.
-    lines.say(sides.sample(clock.origin_ns, monotonic_ns(), fresh=True))
+    lines.say(viewpoints.sample(clock.origin_ns, monotonic_ns(), fresh=True))
     reporter = Reporter(lines, plan, clock.origin_ns)
-    reporter.check(sides)
+    reporter.check(viewpoints)
     stop_ns: int | None = None
     while True:
         wait_ns = clock.due_ns - monotonic_ns()
@@ -265,12 +276,12 @@ def run() -> None:
             select.select([], [], [], wait_ns / 1e9)
         else:
             # What is left at the end is judged by the last sample: that one is whole.
-            sample = sides.sample(clock.origin_ns, clock.owed_ns, fresh=stop_ns is not None)
+            sample = viewpoints.sample(clock.origin_ns, clock.owed_ns, fresh=stop_ns is not None)
             reporter.sample(sample, last=stop_ns is not None)
             clock.advance(clock.origin_ns + sample.t_ns, monotonic_ns())
             if stop_ns is not None and (is_quiet(sample) or monotonic_ns() - stop_ns > SETTLE_NS):
                 break
-    reporter.check(sides)
+    reporter.check(viewpoints)
     lines.say(Settled(monotonic_ns() - clock.origin_ns))
     lines.close()
 

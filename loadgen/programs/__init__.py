@@ -3,5 +3,5 @@
 plan       what to run, where, and for how long
 process    the command in a PID namespace of its own, so that nothing of it outlives churn
 output     what it writes, kept up to a bound
-__main__   the keeper: starts it, knows when it is ready, ends it, tells how it ended
+__main__   the keeper: starts it, knows when it is ready, ends it, reports how it ended
 """

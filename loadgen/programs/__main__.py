@@ -102,7 +102,7 @@ class Keeper:
                 if await self._ends_within(LISTEN_POLL_S):
                     break
         if ready:
-            self._lines.say(Listening(port, (os.getpid(),)))
+            self._lines.say(Listening(port))
         elif not self._ended.is_set():
             within_s = self._plan.limit_ns / 1e9
             return await self._give_up(f"nothing listens on port {port} after {within_s:g} s (server.ready)")
@@ -135,7 +135,7 @@ class Keeper:
         return self._ended.is_set()
 
     async def _gone(self) -> int:
-        """The command's exit code, once nobody is left to write."""
+        """The command's exit code, once its output is closed by every process."""
         code = self._command.exit_code()
         await self._drained.wait()
         return code

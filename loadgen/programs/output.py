@@ -1,4 +1,4 @@
-"""One of a command's two output streams: kept in a file up to a bound, its last words in memory."""
+"""One of a command's two output streams: kept in a file up to a bound, its last lines in memory."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ MOST_BYTES = 1 << 20
 """Kept of a stream: enough for any report, and nothing that fills a disk. The rest is read and dropped, for
 a command that finds its pipe full would stand still."""
 LAST_BYTES = 2_000
-"""Kept in memory, for the event that tells how the command ended."""
+"""Kept in memory, for the event that reports how the command ended."""
 CUT = b"\n[churn kept the first %d bytes]\n" % MOST_BYTES
 
 _CHUNK_BYTES = 65_536

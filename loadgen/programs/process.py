@@ -18,14 +18,14 @@ from loadgen.lab import namespaces
 
 _TERM = frozenset({signal.SIGTERM})
 NOT_STARTED = 127
-"""The exit status of a command that cannot be started, as a shell tells it."""
+"""The exit status of a command that cannot be started, as a shell reports it."""
 
 
 class Contained:
     """A command that waits for `go`. `stdout` and `stderr` are reading ends of pipes.
 
     `channel` becomes readable when the command has ended. The process that makes one can make no thread
-    any more. Raises OSError where no PID namespace can be had.
+    any more. Raises OSError if no PID namespace can be made.
     """
 
     def __init__(self, argv: Sequence[str], directory: str, environment: Mapping[str, str]) -> None:
@@ -37,7 +37,7 @@ class Contained:
         signal.pthread_sigmask(signal.SIG_BLOCK, _TERM)
         self._pid = os.fork()
         if self._pid != 0:
-            _heed()
+            _unblock()
         else:
             try:
                 self.channel.close()
@@ -61,9 +61,9 @@ class Contained:
 
     def exit_code(self) -> int:
         """How the command ended: its exit status, or minus the signal. Blocks until all of it is gone."""
-        told = self.channel.recv(16)
+        status = self.channel.recv(16)
         os.waitpid(self._pid, 0)
-        return int(told) if told else -signal.SIGKILL
+        return int(status) if status else -signal.SIGKILL
 
 
 def _first_process(
@@ -74,7 +74,7 @@ def _first_process(
     stdout: int,
     stderr: int,
 ) -> NoReturn:
-    """Start the command, reap whatever its own processes leave behind, and tell how it ended."""
+    """Start the command, reap whatever its own processes leave behind, and report how it ended."""
     signal.set_wakeup_fd(-1)  # the keeper's event loop has it
     namespaces.die_with(0)  # a parent outside of the namespace has the number 0 here
     if not channel.recv(1):
@@ -87,7 +87,7 @@ def _first_process(
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
-            preexec_fn=_heed,
+            preexec_fn=_unblock,
         )
     except OSError as error:
         os.write(stderr, f"{argv[0]}: {error.strerror}\n".encode())
@@ -95,11 +95,11 @@ def _first_process(
     else:
 
         def pass_on(number: int, _: FrameType | None) -> None:
-            with contextlib.suppress(ProcessLookupError):  # it has ended, and how is about to be told
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and its status is about to be sent
                 os.kill(command.pid, number)
 
         signal.signal(signal.SIGTERM, pass_on)
-        _heed()
+        _unblock()
         ended, status = os.wait()
         while ended != command.pid:
             ended, status = os.wait()
@@ -108,6 +108,6 @@ def _first_process(
     os._exit(0)
 
 
-def _heed() -> None:
+def _unblock() -> None:
     """Let SIGTERM in, for whoever calls; a mask is inherited."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)

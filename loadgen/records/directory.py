@@ -1,7 +1,7 @@
 """The directory of a run: where its records are appended, and how they are read back.
 
 runs/20261120T213005Z-http10/
-  run.json            what was asked, predicted, and on what machine; `status` tells how it ended
+  run.json            what was asked, predicted, and on what machine; `status` says how it ended
   <variant>/          samples.jsonl, intervals.jsonl, events.jsonl, latency.hlog
   summary.json        made from the records, as are the figures/
 """
@@ -13,19 +13,20 @@ import os
 import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from heapq import merge
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NotRequired, Self, TypedDict, TypeVar, cast
+from typing import Any, Self
+
+from msgspec import Struct
 
 from loadgen.records.damage import Damage, check_depth, read_document, read_records, reason
-from loadgen.records.events import AnyEvent, Event, Origin
+from loadgen.records.events import AnyEvent, Event, LabOpened, Origin
+from loadgen.records.info import WHOLE, Info, Status
 from loadgen.records.latency import Latency, Tag, read_line, write_header
 from loadgen.records.types import SCHEMA_VERSION, Interval, Record, Sample
-from loadgen.wire.codec import CodecError, convert, decode, encode
-
-_R = TypeVar("_R", Sample, Interval)
+from loadgen.records.viewpoints import APART, Scope
+from loadgen.wire.codec import CodecError, convert, decode, encode, indented
 
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
@@ -41,47 +42,14 @@ class RunError(Exception):
     """A run directory that cannot be read: says which file, and why."""
 
 
-class Status(StrEnum):
-    """How a run stands. One found `running` with nobody running it was killed."""
+class _Versioned(Struct):
+    """What a document has to have before it is read as anything else."""
 
-    RUNNING = "running"
-    FINISHED = "finished"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-
-
-class Environment(TypedDict, total=False):
-    """Of the machine and the programs, what is read again."""
-
-    churn: str
-    kernel: str
-
-
-class Asked(TypedDict):
-    """What run.json has of a variant."""
-
-    prediction: NotRequired[dict[str, Any]]
-
-
-class Info(TypedDict, total=False):
-    """Of run.json, what is read again; `scenario` and the predictions are judged by who restores them."""
-
-    schema_version: int
-    status: Status
-    quick: bool
-    scenario: dict[str, Any]
-    environment: Environment
-    variants: dict[str, Asked]
-
-
-_JSON = dict[str, Any] | list[Any] | str | float | bool | None
-
-WHOLE = frozenset({Status.FINISHED, Status.INTERRUPTED})
-"""How a run stands that ended in order, of itself or by Ctrl-C."""
+    schema_version: Any = None
 
 
 _STATUS = re.compile(r'(?<=\n  "status": )"\w*" *')
-"""As `_to_json` writes it: the key of the document itself, and none that is nested."""
+"""As `indented` writes it: the key of the document itself, and none that is nested."""
 _STATUS_WIDTH = max(len(json.dumps(status)) for status in Status)
 
 
@@ -111,7 +79,7 @@ class VariantWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for file in self._files.values():
-            # Every line was flushed: what cannot be written now was told then.
+            # Every line was flushed: what cannot be written now was reported then.
             with contextlib.suppress(OSError):
                 file.close()
 
@@ -130,23 +98,40 @@ class RunDirectory:
     def figures(self) -> Path:
         return self.path / "figures"
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> Info:
         """run.json. Raises RunError where it is missing, broken, or of another schema."""
-        document = self._document(RUN_FILE)
+        path = self.path / RUN_FILE
         try:
-            convert(document, Info)
+            found = decode(read_document(path))
+            check_depth(found)
+        except FileNotFoundError:
+            raise RunError(f"{path}: not found; is {self.path} a run directory?") from None
+        except OSError as error:
+            raise RunError(f"{path}: {reason(error)}") from None
+        except ValueError as error:
+            raise RunError(f"{path}: not JSON ({reason(error)})") from None
+        try:
+            version = convert(found, _Versioned).schema_version
+        except CodecError:
+            raise RunError(f"{path}: not a JSON object") from None
+        if version != SCHEMA_VERSION:
+            raise RunError(
+                f"{path}: the run has schema_version {reason(ValueError(repr(version)))},"
+                f" but this churn reads {SCHEMA_VERSION}; read it with the churn that recorded it"
+            )
+        try:
+            return convert(found, Info)
         except CodecError as error:
-            raise RunError(f"{self.path / RUN_FILE}: {reason(error)}") from None
-        return document
+            raise RunError(f"{path}: does not show what was run ({reason(error)})") from None
 
     def whole(self) -> bool:
         """Whether the run ended in order. Raises RunError, as `info` does."""
-        return self.info().get("status") in WHOLE
+        return self.info().status in WHOLE
 
-    def write_info(self, info: Mapping[str, Any]) -> None:
+    def write_info(self, info: Info) -> None:
         """Write run.json. Its `status` takes as many bytes as the longest, for `write_status`."""
-        text = _STATUS.sub(lambda found: found[0].ljust(_STATUS_WIDTH), _to_json(info), count=1)
-        self._write(RUN_FILE, text)
+        text = _STATUS.sub(lambda found: found[0].ljust(_STATUS_WIDTH), indented(info), count=1)
+        self._write(RUN_FILE, text + "\n")
 
     def write_status(self, status: Status) -> None:
         """Say in run.json how the run stands now.
@@ -161,19 +146,19 @@ class RunDirectory:
             file.seek(found.start())  # as far in bytes as in characters: the text is ASCII
             file.write(json.dumps(status).ljust(_STATUS_WIDTH).encode())
 
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        self._write(SUMMARY_FILE, _to_json(summary))
+    def write_summary(self, summary: Struct) -> None:
+        self._write(SUMMARY_FILE, indented(summary) + "\n")
 
     def variants(self) -> list[str]:
         """The names of the variants that have records, in the order of the scenario."""
-        return [name for name in self.info()["variants"] if (self.path / name).is_dir()]
+        return [name for name in self.info().variants if (self.path / name).is_dir()]
 
     def lost(self, variant: str) -> list[Damage]:
         """The damage that a variant without a directory is: none where it never began."""
         path = self.path / variant
         if os.path.lexists(path):
             return [Damage(path, 0, "is no directory")]
-        finished = self.info().get("status") == Status.FINISHED
+        finished = self.info().status is Status.FINISHED
         return [Damage(path, 0, "is missing")] if finished else []
 
     def latencies(self, variant: str) -> Path:
@@ -187,20 +172,24 @@ class RunDirectory:
 
         What cannot be read of them comes as `Damage`, at most a few for each file.
         """
-        directory, whole = self.path / variant, self._finished()
+        directory, whole, scope = self.path / variant, self._finished(), APART
         if not directory.exists():
             return
-        yield from read_records(directory / _FILES[Event], _read_event, None, whole=whole)
+        for event in read_records(
+            directory / _FILES[Event], lambda line: decode(line, AnyEvent), None, whole=whole
+        ):
+            scope = event.scope if isinstance(event, LabOpened) else scope
+            yield event
         yield from merge(
             read_records(
                 directory / _FILES[Sample],
-                lambda line: _read(line, Sample),
+                lambda line: _read_sample(line, scope),
                 lambda one, other: one.t_ns < other.t_ns,
                 whole=whole,
             ),
             read_records(
                 directory / _FILES[Interval],
-                lambda line: _read(line, Interval),
+                _read_interval,
                 lambda one, other: one.end_ns <= other.start_ns,
                 whole=whole,
             ),
@@ -220,28 +209,6 @@ class RunDirectory:
         except RunError:
             return False
 
-    def _document(self, name: str) -> dict[str, Any]:
-        path = self.path / name
-        try:
-            document = decode(read_document(path), _JSON)
-            check_depth(document)
-        except FileNotFoundError:
-            raise RunError(f"{path}: not found; is {self.path} a run directory?") from None
-        except OSError as error:
-            raise RunError(f"{path}: {reason(error)}") from None
-        except ValueError as error:
-            raise RunError(f"{path}: not JSON ({reason(error)})") from None
-        if not isinstance(document, dict):
-            raise RunError(f"{path}: not a JSON object")
-        document = cast(dict[str, Any], document)
-        if document.get("schema_version") != SCHEMA_VERSION:
-            found = reason(ValueError(repr(document.get("schema_version"))))
-            raise RunError(
-                f"{path}: the run has schema_version {found}, but this churn reads {SCHEMA_VERSION};"
-                " read it with the churn that recorded it"
-            )
-        return document
-
     def _write(self, name: str, text: str) -> None:
         """Replace a document whole: a reader never sees half of it. One that does not fit leaves nothing."""
         part = self.path / f".{name}.part"
@@ -256,28 +223,23 @@ class RunDirectory:
             raise
 
 
-def _to_json(document: Mapping[str, Any]) -> str:
-    return json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2) + "\n"
-
-
 @contextlib.contextmanager
 def _naming(path: object) -> Generator[None]:
-    """Name the file in what goes wrong: of a full disk, Python does not tell whose write it was."""
+    """Name the file in what goes wrong: of a full disk, Python does not say whose write it was."""
     try:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _read(line: bytes, kind: type[_R]) -> _R:
-    record = decode(line, kind)
-    record.check()
-    return record
+def _read_sample(line: bytes, scope: Scope) -> Sample:
+    (sample := decode(line, Sample)).check(scope)
+    return sample
 
 
-def _read_event(line: bytes) -> Event:
-    event: Event = decode(line, AnyEvent)
-    return event
+def _read_interval(line: bytes) -> Interval:
+    (interval := decode(line, Interval)).check()
+    return interval
 
 
 def _instant_ns(record: Record | Damage) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from loadgen.records.bounds import Count, Time
+from loadgen.records.viewpoints import Scope
 from loadgen.tcp import Side
 from loadgen.wire.messages import GapCause, Message
 from loadgen.wire.served import Served
@@ -35,11 +36,19 @@ class Origin(Event, frozen=True):
 
 
 class LabOpened(Event, frozen=True, tag="lab"):
-    """The lab: the addresses of each side, the sysctls in force there, and what is to be noted about it."""
+    """The lab: the addresses of each side, the sysctls in force at each viewpoint, what is sampled (`scope`),
+    and what is to be noted about it.
+    """
 
     addresses: Mapping[Side, tuple[str, ...]]
-    sysctls: Mapping[Side, Mapping[str, str]]
+    sysctls: Mapping[str, Mapping[str, str]]
+    scope: Scope
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what types alone do not say."""
+        if not self.scope.legs:
+            raise ValueError("has no leg")
 
 
 class DriverChosen(Event, frozen=True, tag="driver"):
@@ -57,11 +66,10 @@ class DriverChosen(Event, frozen=True, tag="driver"):
 class Processes(Event, frozen=True):
     """The processes, by their ids, and the cores that they are pinned to; churn may use `cpus` cores.
 
-    server         the server's master; `workers`: those that serve
+    workers        those of the server
     driver         the first of the `load_workers`
     """
 
-    server: int
     workers: tuple[int, ...]
     driver: int
     load_workers: tuple[int, ...]
@@ -81,9 +89,9 @@ class BothWays(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SampleCheck(Event, frozen=True):
-    """The sampler's shortcut to TIME-WAIT beside a full dump, of each side."""
+    """The sampler's shortcut to TIME-WAIT beside a full dump, of the namespace of each viewpoint."""
 
-    sides: Mapping[Side, BothWays]
+    viewpoints: Mapping[str, BothWays]
 
 
 class Gap(Event, frozen=True):

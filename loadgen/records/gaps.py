@@ -19,9 +19,9 @@ def gaps_of(events: Iterable[Event]) -> list[Gap]:
     return sorted((event for event in events if isinstance(event, Gap)), key=lambda gap: gap.start_ns)
 
 
-def of_load(gaps: Iterable[Gap], *, by_kernel: bool) -> list[Gap]:
-    """Those that hide what the load did. Where a command drives, the samples alone show it."""
-    return [gap for gap in gaps if by_kernel or gap.what != SAMPLER]
+def of_load(gaps: Iterable[Gap], *, from_samples: bool) -> list[Gap]:
+    """Those that hide what the load did; if its intervals were made from samples, the sampler's too."""
+    return [gap for gap in gaps if from_samples or gap.what != SAMPLER]
 
 
 def hidden(intervals: Iterable[Interval], gaps: Iterable[Gap]) -> list[bool]:

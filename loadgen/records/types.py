@@ -6,15 +6,16 @@ the instant its load begins; what happens before is negative.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from loadgen.records.bounds import Count, Time
 from loadgen.records.events import Event
-from loadgen.tcp import Failure, Side, State
+from loadgen.records.viewpoints import Scope
+from loadgen.tcp import Ending, Failure, State
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of every file in a run directory; a reader refuses what it does not know."""
 
 
@@ -25,55 +26,62 @@ class _Record(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
 
-class SideSample(_Record, frozen=True):
-    """The TCP state of one side at one instant.
+class ViewpointSample(_Record, frozen=True):
+    """The TCP state of one viewpoint at one instant.
 
     `states` counts sockets by state, zeros left out, TIME-WAIT included. `ports_held` counts the
-    client's sockets (TIME-WAIT too) on ephemeral ports; it is 0 for a server. `counters` are the
-    kernel's own, cumulative since the namespace was made, under the kernel's names. `cpu_user_ns`
-    and `cpu_system_ns` are those of the side's processes, cumulative; `workers_cpu_ns` both together
-    of each of them, in the order of the event `processes`, and `workers_wait_ns` the time that each was
-    ready to run and had no core. Empty where they are not known one by one.
+    sockets (TIME-WAIT too) on ephemeral ports; None if they are not counted at this viewpoint. `counters` are
+    the kernel's own, cumulative since the namespace was made, under the kernel's names. `cpu_user_ns`
+    and `cpu_system_ns` are those of the viewpoint's processes, cumulative, None if it has none;
+    `workers_cpu_ns` both together of each of them, in the order of the event `processes`, and
+    `workers_wait_ns` the time that each was ready to run and had no core. Empty where they are not known one
+    by one.
+
+    `full`: TIME-WAIT was counted socket by socket (slow, K20) and not taken from sockstat (K17).
 
     `states_age_ns` is how long before this sample the states were read, TIME-WAIT apart: 0 but where
     reading is dear, because there are many sockets to walk over (`loadgen.observe.paced_dump.DUMP_SHARE`).
     """
 
     states: Mapping[State, Count]
-    ports_held: Count
+    ports_held: Count | None
     counters: Mapping[str, Count]
-    cpu_user_ns: Count
-    cpu_system_ns: Count
+    cpu_user_ns: Count | None
+    cpu_system_ns: Count | None
     workers_cpu_ns: tuple[Count, ...] = ()
     workers_wait_ns: tuple[Count, ...] = ()
     states_age_ns: Count = 0
+    full: bool = False
+
+    @property
+    def cpu_ns(self) -> int | None:
+        """CPU time of its processes; None if it has none."""
+        user_ns, system_ns = self.cpu_user_ns, self.cpu_system_ns
+        return None if user_ns is None or system_ns is None else user_ns + system_ns
 
     def count(self, state: State) -> int:
         return self.states.get(state, 0)
 
 
 class Sample(_Record, frozen=True, tag_field="type", tag="sample"):
-    """Both sides at one instant: `t_ns` is when reading began, `cost_ns` how long it took.
+    """All viewpoints at one instant: `t_ns` is when reading began, `cost_ns` how long it took.
 
     `late` tells that reading began more than half a period after it was due, or that instants before it were
-    missed, which `missed` counts. `full` tells that TIME-WAIT was counted socket by
-    socket (slow, K20) and not taken from sockstat (K17).
-    `softnet_dropped` is host-wide and cumulative (K26).
+    missed, which `missed` counts. `softnet_dropped` is host-wide and cumulative (K26).
     """
 
     t_ns: Time
     cost_ns: Count
     late: bool
-    full: bool
-    sides: Mapping[Side, SideSample]
+    viewpoints: Mapping[str, ViewpointSample]
     softnet_dropped: Count
     missed: Count = 0
 
-    def check(self) -> None:
-        """Raise ValueError for what types alone do not say."""
-        for side in Side:
-            if side not in self.sides:
-                raise ValueError(f"lacks the {side}'s side")
+    def check(self, scope: Scope) -> None:
+        """Raise ValueError if it lacks a viewpoint."""
+        for name in scope.names:
+            if name not in self.viewpoints:
+                raise ValueError(f"lacks the viewpoint {name}")
 
 
 COUNTS = (
@@ -88,33 +96,20 @@ COUNTS = (
     "exchanges",
     "reads",
     "succeeded",
+    "server_fin_reset",
 )
 """The fields of an `Interval` that count what happened in it, and so add up."""
 
 
-class Closes(_Record, frozen=True):
-    """Connections that ended, by who ended them first and how, as the client saw it.
-
-    `server_fin_reset` is no other end: of `server_fin` it counts those where a RST of the server followed
-    before the client had closed. Bytes of the client had come after the server's close (RFC 1122, 4.2.2.13).
-    """
-
-    client_fin: Count = 0
-    client_rst: Count = 0
-    server_fin: Count = 0
-    server_rst: Count = 0
-    server_fin_reset: Count = 0
-
-    @property
-    def total(self) -> int:
-        return self.client_fin + self.client_rst + self.server_fin + self.server_rst
+_K = TypeVar("_K")
 
 
-class Interval(_Record, frozen=True, tag_field="type", tag="interval"):
+class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="interval"):
     """What the load workers counted between two instants, 100 ms apart unless one was held up.
 
-    A command does not tell what it counts. Where it drives, the interval lies between two samples and
-    is `by_kernel`: opened, connected, closes and in_flight are the kernel's, all else is 0 and unknown.
+    What was not measured is None, and absent from the line. A command does not report what it counts: if it
+    drives, the interval lies between two samples (`from_samples`). Then opened, connected, in_flight and
+    closes are the kernel's, and there is nothing else; in a shared namespace there are no closes either.
 
     offered     requests whose intended start fell into the interval
     started     of those and earlier ones, the requests actually begun
@@ -122,42 +117,49 @@ class Interval(_Record, frozen=True, tag_field="type", tag="interval"):
     attempts    tries to connect that began; opened: those that sent a SYN;
     connected   those that were established; timed: of these, the ones whose connect() was timed: all,
                 but for the uring driver, which times one in 10 ms
-    exchanges   responses that were complete and right; reads: how often the driver read bytes of a response,
-                0 and unknown where its library does that (aiohttp)
+    exchanges   responses that were complete and right; reads: how often the driver read bytes of a response;
+                not measured if its library does that (aiohttp)
     succeeded   attempts that failed in nothing: each exchange that they began was complete and right, and the
                 connection was then closed, as the scenario says or by the server's FIN, with however few
                 of its requests (RFC 9112, section 9.3); errors: the others, by `phase:kind`
     in_flight   connections open at the end of the interval
+    closes      connections that ended, as the client saw it, by their ending; zeros left out
+    server_fin_reset   of those that ended by server_fin, the ones that a RST of the server followed before
+                the client had closed: bytes of the client had arrived after the FIN (RFC 1122, 4.2.2.13)
     no_port_ns  the instant of the first failure for want of a port (`tcp.NO_PORT`); None if there was none
-    connecting_ns   time spent inside connect(), calls that failed included, over all load workers; None
-                where it is not measured
+    connecting_ns   time spent inside connect(), calls that failed included, over all load workers
     Percentiles are nanoseconds, None where nothing was measured: `connect` from connect() to
     established, `response` from the intended start, `service` from the actual one.
     """
 
     start_ns: Time
     end_ns: Time
-    offered: Count = 0
-    started: Count = 0
-    late: Count = 0
-    dropped: Count = 0
-    attempts: Count = 0
-    opened: Count = 0
-    connected: Count = 0
-    timed: Count = 0
-    exchanges: Count = 0
-    reads: Count = 0
-    succeeded: Count = 0
-    in_flight: Count = 0
-    closes: Closes = Closes()
-    errors: Mapping[Failure, Count] = field(default_factory=dict[Failure, int])
+    opened: Count
+    connected: Count
+    in_flight: Count
+    offered: Count | None = None
+    started: Count | None = None
+    late: Count | None = None
+    dropped: Count | None = None
+    attempts: Count | None = None
+    timed: Count | None = None
+    exchanges: Count | None = None
+    reads: Count | None = None
+    succeeded: Count | None = None
+    closes: Mapping[Ending, Count] | None = None
+    server_fin_reset: Count | None = None
+    errors: Mapping[Failure, Count] | None = None
     connect_p50_ns: Count | None = None
     connect_p99_ns: Count | None = None
     response_p50_ns: Count | None = None
     response_p99_ns: Count | None = None
     connecting_ns: Count | None = None
     no_port_ns: Time | None = None
-    by_kernel: bool = False
+
+    @property
+    def from_samples(self) -> bool:
+        """Whether it was made from samples: no driver has counted its attempts."""
+        return self.attempts is None
 
     def check(self) -> None:
         """Raise ValueError for what types alone do not say."""
@@ -167,23 +169,32 @@ class Interval(_Record, frozen=True, tag_field="type", tag="interval"):
 
 def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
     """What they counted, added up, as one interval of that time: without percentiles, which do not add up."""
-    errors: Counter[Failure] = Counter()
-    for part in parts:
-        errors.update(part.errors)
-    connecting = [part.connecting_ns for part in parts if part.connecting_ns is not None]
-    no_port = [part.no_port_ns for part in parts if part.no_port_ns is not None]
-    closes = Closes(*(sum(getattr(part.closes, each) for part in parts) for each in Closes.__struct_fields__))
     return Interval(
         start_ns=start_ns,
         end_ns=end_ns,
-        **dict[str, Any]({name: sum(getattr(part, name) for part in parts) for name in COUNTS}),
+        **dict[str, Any]({name: added(*(getattr(part, name) for part in parts)) for name in COUNTS}),
         in_flight=parts[-1].in_flight,
-        closes=closes,
-        errors=dict(errors),
-        connecting_ns=sum(connecting) if len(connecting) == len(parts) else None,
-        no_port_ns=min(no_port, default=None),
-        by_kernel=any(part.by_kernel for part in parts),
+        closes=_merged([part.closes for part in parts]),
+        errors=_merged([part.errors for part in parts]),
+        connecting_ns=added(*(part.connecting_ns for part in parts)),
+        no_port_ns=min((part.no_port_ns for part in parts if part.no_port_ns is not None), default=None),
     )
+
+
+def added(*counts: int | None) -> int | None:
+    """Their sum; None if one of them was not measured."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _merged(counts: Sequence[Mapping[_K, int] | None]) -> dict[_K, int] | None:
+    """Their sum, key by key; None if one of them was not measured."""
+    total: Counter[_K] = Counter()
+    for one in counts:
+        if one is None:
+            return None
+        total.update(one)
+    return dict(total)
 
 
 Record = Sample | Interval | Event

@@ -45,6 +45,11 @@ class Topology(StrEnum):
         """Whether both sides are in one namespace."""
         return self is not Topology.PAIR
 
+    @property
+    def viewpoints(self) -> tuple[str, ...]:
+        """The names that its sockets are counted under: those of metrics."""
+        return ("client", "server")
+
 
 class Family(StrEnum):
     """The address family of the connections."""

@@ -9,6 +9,8 @@ import operator
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from loadgen.text.formula import Comparison, FormulaError, Metric, Number, Operation, Term, parse_comparison
 from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quote
 
@@ -31,16 +33,17 @@ _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether an expectation held. `left` and `right` are None if they could not be computed.
 
-    `reason` is part of a sentence: the two values, or why they could not be compared.
+    `text` is the expectation itself. `reason` is part of a sentence: the two values, or why they could not be
+    compared.
     """
 
+    text: str
     passed: bool
-    left: float | None
-    right: float | None
+    left: float | None = None
+    right: float | None = None
     reason: str
 
 
@@ -106,11 +109,12 @@ class Expectation:
                 reasons.append(str(error))
         left, right = values
         if left is None or right is None:
-            return Verdict(False, left, right, "; ".join(dict.fromkeys(reasons)))
+            reason = "; ".join(dict.fromkeys(reasons))
+            return Verdict(text=self.text, passed=False, left=left, right=right, reason=reason)
         op = self.comparison.op
         passed = _COMPARE[op](left, right)
         reason = f"{_shown(left)} {op} {_shown(right)}{'' if passed else ' is false'}"
-        return Verdict(passed, left, right, reason)
+        return Verdict(text=self.text, passed=passed, left=left, right=right, reason=reason)
 
 
 def _unknown(name: str, offset: int, known: Collection[str]) -> FormulaError:

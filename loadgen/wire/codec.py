@@ -4,6 +4,7 @@ Records, plans and the messages between processes all go through here. msgspec d
 that is not what its annotations say is refused, and so is nesting without end.
 """
 
+import json
 from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, overload
@@ -49,11 +50,13 @@ def encode(value: Any) -> bytes:
 
 
 @overload
+def decode(data: bytes | str) -> object: ...
+@overload
 def decode(data: bytes | str, kind: type[T]) -> T: ...
 @overload
 def decode(data: bytes | str, kind: UnionType) -> Any: ...
-def decode(data: bytes | str, kind: Any) -> Any:
-    """The value of this type, or of one type of the union, that the JSON holds. Raises CodecError."""
+def decode(data: bytes | str, kind: Any = Any) -> Any:
+    """The value of this type, or of one type of the union, or any, that the JSON holds. Raises CodecError."""
     try:
         return _decoder(kind).decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -71,3 +74,8 @@ def convert(data: Any, kind: type[T]) -> T:
 def plain(value: Any) -> Any:
     """The value as what JSON knows: objects by their fields, choices and keys by their text."""
     return msgspec.to_builtins(value, enc_hook=_number)
+
+
+def indented(value: Any) -> str:
+    """The value as a JSON file that people read, too: indented, and in ASCII."""
+    return json.dumps(plain(value), indent=2)

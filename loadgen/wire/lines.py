@@ -38,7 +38,7 @@ class Lines:
         self.flush()
 
     def flush(self) -> None:
-        """Write what the pipe takes now. Raises BrokenPipeError where nobody reads any more."""
+        """Write what the pipe takes now. Raises BrokenPipeError if the pipe has no reader any more."""
         while self._kept:
             try:
                 written = os.write(self._descriptor, self._kept)

@@ -39,10 +39,9 @@ class Stop(Message, frozen=True):
 
 
 class Listening(Message, frozen=True):
-    """A server accepts connections on `port`; `pids` are its workers."""
+    """A server accepts connections on `port`."""
 
     port: int
-    pids: tuple[int, ...]
 
 
 class Unobserved(Message, frozen=True):

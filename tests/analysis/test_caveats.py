@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from loadgen.analysis import caveats
-from loadgen.analysis.audit import AuditLine, audit, audit_sides
+from loadgen.analysis.audit import AuditLine, audit, audit_ends
 from loadgen.analysis.caveats.audit import AUDIT_DIFFERS, AUDIT_INCOMPLETE, NOT_AUDITED
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
@@ -58,11 +58,26 @@ from loadgen.records.events import (
     WorkerExited,
 )
 from loadgen.records.latency import Latency
-from loadgen.records.types import Closes, Interval, Record, Sample
+from loadgen.records.types import Interval, Record, Sample
+from loadgen.records.viewpoints import APART
 from loadgen.scenario.document import Variant
-from loadgen.tcp import Failure, Fault, Phase, Side, State
+from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.messages import GapCause
-from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, gap, interval, sample, side, variant
+from tests.made_records import (
+    NO_PORT,
+    SHARED,
+    STEP,
+    TIMEOUT,
+    S,
+    ended,
+    from_samples,
+    gap,
+    interval,
+    opened,
+    sample,
+    side,
+    variant,
+)
 
 CLIENT_CLOSES = variant(connection={"closer": "client"})
 OPEN = {"open_loop": {"rate": "1000/s", "late": "10ms", "connections": 500}}
@@ -107,12 +122,9 @@ def found(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -
     fold = Fold(28_232)
     for record in records:
         fold.add(record)
-    kernel, shared, races = fold.kernel(), asked.lab.topology.shared, races_in(asked, fold)
-    lines = (
-        audit_sides(kernel, shared=shared)
-        if fold.by_kernel
-        else audit(fold.counted, kernel, shared=shared, races=races)
-    )
+    races = races_in(asked, fold)
+    (leg,) = fold.legs()
+    lines = audit_ends(leg) if fold.counted is None else audit(fold.counted, leg, races)
     return find_caveats(Case(asked, fold, lines if fold.complete else [], races))
 
 
@@ -132,18 +144,21 @@ def resampled(records: Records, change: Callable[[Sample], Sample]) -> Records:
 
 
 def counting(record: Sample, change: Callable[[Mapping[str, int]], Mapping[str, int]]) -> Sample:
-    """The sample with other counters on both sides."""
-    sides = {key: structs.replace(one, counters=change(one.counters)) for key, one in record.sides.items()}
-    return structs.replace(record, sides=sides)
+    """The sample with other counters at all viewpoints."""
+    viewpoints = {
+        key: structs.replace(one, counters=change(one.counters)) for key, one in record.viewpoints.items()
+    }
+    return structs.replace(record, viewpoints=viewpoints)
 
 
 def shared(records: Records, **more: int) -> Records:
     """The same where both sides are in one namespace: at the end, both have the counters of both."""
     both = {"ActiveOpens": 1_000, "TW": 1_000, "PassiveOpens": 1_000, **more}
-    return resampled(
+    changed = resampled(
         records,
         lambda one: counting(one, lambda counters: {**counters, **both}) if one.t_ns == S else one,
     )
+    return [*changed, opened(SHARED)]
 
 
 def test_a_clean_run_leaves_none() -> None:
@@ -218,9 +233,7 @@ COMMANDED = variant(
 
 def commanded(**told: Any) -> Records:
     """The clean run, as the kernel counts it where a command drives."""
-    return [
-        structs.replace(one, by_kernel=True) if isinstance(one, Interval) else one for one in clean(**told)
-    ]
+    return [from_samples(one) if isinstance(one, Interval) else one for one in clean(**told)]
 
 
 def ended_with(code: int, asked: bool, stderr: str = "") -> CommandEnded:
@@ -242,7 +255,7 @@ def test_a_command_that_fails_invalidates(code: int, how: str) -> None:
 
 
 def test_a_command_that_tries_no_connection_invalidates() -> None:
-    idle = [structs.replace(interval(0), by_kernel=True), sample(-STEP), sample(S), *ended(S)]
+    idle = [from_samples(interval(0)), sample(-STEP), sample(S), *ended(S)]
     caveat = only([*idle, ended_with(0, asked=False)], COMMANDED)
     assert caveat.kind == COMMAND_FAILED
     assert "tried no connection" in caveat.cause
@@ -269,22 +282,25 @@ def test_a_command_that_had_to_be_ended_is_told_and_its_exit_is_ours() -> None:
 
 @pytest.mark.parametrize(("others", "found_it"), [(100, False), (101, True)])
 def test_a_command_may_end_a_tenth_in_its_own_way(others: int, found_it: bool) -> None:
-    loads = [structs.replace(interval(index, 100), by_kernel=True) for index in range(10)]
-    closes = Closes(client_fin=100 - others // 10, server_fin=others // 10)
+    loads = [from_samples(interval(index, 100)) for index in range(10)]
+    closes = {Ending.CLIENT_FIN: 100 - others // 10, Ending.SERVER_FIN: others // 10}
     loads = [structs.replace(one, closes=closes) for one in loads]
-    last = Closes(client_fin=100 - others // 10 - others % 10, server_fin=others // 10 + others % 10)
+    last = {
+        Ending.CLIENT_FIN: 100 - others // 10 - others % 10,
+        Ending.SERVER_FIN: others // 10 + others % 10,
+    }
     loads[-1] = structs.replace(loads[-1], closes=last)
     assert (CLOSER_DIFFERS in kinds([*loads, *ended(S)], COMMANDED)) is found_it
 
 
 def test_connections_that_both_sides_closed_are_told_and_do_not_invalidate() -> None:
-    closes = Closes(client_fin=100, server_fin=60)
+    closes = {Ending.CLIENT_FIN: 100, Ending.SERVER_FIN: 60}
     caveat = only(commanded(server={"TW": 60}, closes=closes), COMMANDED)
     assert caveat.kind == CLOSED_BY_BOTH
     assert caveat.cause.startswith("60 connections were closed by both ends at once")
     assert not caveat.invalidates
     # The closer of the scenario did close: of the others one in ten may end otherwise.
-    others = Closes(client_fin=100, server_fin=60 + 150)
+    others = {Ending.CLIENT_FIN: 100, Ending.SERVER_FIN: 60 + 150}
     told = commanded(client={"TW": 850}, server={"TW": 210}, closes=others)
     assert kinds(told, COMMANDED) == {CLOSED_BY_BOTH, CLOSER_DIFFERS}
 
@@ -351,7 +367,9 @@ def test_bytes_after_a_close_and_connections_never_accepted_are_told() -> None:
         records = [
             sample(-STEP),
             sample(0),
-            interval(0, 100, closes=Closes(client_rst=2, server_fin=98), errors=failed, succeeded=98),
+            interval(
+                0, 100, closes={Ending.CLIENT_RST: 2, Ending.SERVER_FIN: 98}, errors=failed, succeeded=98
+            ),
             sample(S, side({}, 0, 0, {"ActiveOpens": 100, "EstabResets": 2}), side(counters=server)),
             *ended(S),
         ]
@@ -500,7 +518,7 @@ def test_a_search_excuses_only_what_came_with_it_and_after_it() -> None:
     search = fold.search()
     assert search is not None
     # The six of an earlier trouble are not among them.
-    assert (search.since_ns, search.late, fold.count("late")) == (2 * S, 210, 270)
+    assert (search.since_ns, search.late, fold.total("late")) == (2 * S, 210, 270)
     caveats = find_caveats(Case(OPEN_LOOP, fold, []))
     (caveat,) = [caveat for caveat in caveats if caveat.kind == STARTS_LATE]
     assert "60 of 4,000 starts were later than 10ms, for which neither a search for ports nor" in caveat.cause
@@ -571,7 +589,7 @@ def full_of(
     return [
         sample(-STEP),
         sample(0, side(workers=[(0, 0)] * len(client)), side(workers=[(0, 0)] * len(server))),
-        Processes(0, 1, (1,), 2, (2,), {}, cpus),
+        Processes(0, (1,), 2, (2,), {}, cpus),
         *[record for record in clean(**told) if not isinstance(record, Sample)],
         sample(
             S,
@@ -678,7 +696,7 @@ def test_a_server_at_its_limit_is_measured_by_its_workers() -> None:
 def test_connections_that_ended_otherwise_are_counted(
     closer: str, close: str, asked: str, ending: str
 ) -> None:
-    records = [interval(0, 10, closes=Closes(**{ending: 10})), *ended(S)]
+    records = [interval(0, 10, closes={Ending(ending): 10}), *ended(S)]
     caveats = found(records, variant(connection={"closer": closer, "close": close}))
     differs = [caveat for caveat in caveats if caveat.kind == CLOSER_DIFFERS]
     assert bool(differs) == (ending != asked)
@@ -692,7 +710,7 @@ def test_what_the_end_of_the_run_cut_off_is_not_held_against_the_closer() -> Non
 
     def closer_differs(cut_in: Phase, resets: int) -> bool:
         errors = {Failure(cut_in, Fault.CUT): 10}
-        records = [interval(0, 100, closes=Closes(server_fin=90, client_rst=resets), errors=errors)]
+        records = [interval(0, 100, closes={Ending.SERVER_FIN: 90, Ending.CLIENT_RST: resets}, errors=errors)]
         return CLOSER_DIFFERS in kinds(records, server_closes)
 
     assert not closer_differs(Phase.RECEIVE, 10)
@@ -706,7 +724,7 @@ def kept(exchanges: int, idle: int) -> Records:
 
     `idle` of them do so only as the load ends, which is in the last interval.
     """
-    closes = Closes(server_fin=10)
+    closes = {Ending.SERVER_FIN: 10}
     loads = [interval(index, 10, exchanges=exchanges, closes=closes, in_flight=idle) for index in range(10)]
     return [sample(-STEP), sample(0), *loads, sample(S), *ended(S - STEP // 2)]
 
@@ -737,7 +755,7 @@ def test_connections_that_ended_before_their_requests_are_told_whoever_closed(
 
 def test_given_up_connections_are_told_even_where_the_client_closes() -> None:
     # A timeout ends in a reset (K4): no TIME-WAIT, though the scenario counts on one.
-    records = [interval(0, 10, closes=Closes(client_fin=8, client_rst=2), errors={TIMEOUT: 2})]
+    records = [interval(0, 10, closes={Ending.CLIENT_FIN: 8, Ending.CLIENT_RST: 2}, errors={TIMEOUT: 2})]
     assert CLOSER_DIFFERS in kinds(records)
 
 
@@ -812,10 +830,10 @@ def test_queues_that_are_too_short_are_lengthened_where_they_can_be() -> None:
 def test_a_backlog_that_the_kernel_cuts_is_told_and_where_to_raise_the_limit(
     limit: str, capped: bool
 ) -> None:
-    lab = LabOpened(0, {}, {Side.CLIENT: {}, Side.SERVER: {"net.core.somaxconn": limit}})
+    lab = LabOpened(0, {}, {Side.CLIENT: {}, Side.SERVER: {"net.core.somaxconn": limit}}, APART)
     assert kinds([*clean(), lab]) == ({BACKLOG_CAPPED} if capped else set())
     for topology, place in ((CLIENT_CLOSES, "under lab.sysctl"), (HOST, "on the host")):
-        for caveat in found([*(shared(clean()) if topology is HOST else clean()), lab], topology):
+        for caveat in found([lab, *(shared(clean()) if topology is HOST else clean())], topology):
             if caveat.kind == BACKLOG_CAPPED:
                 assert caveat.cause == "server.backlog is 4,096, and net.core.somaxconn limits it to 4,095"
                 assert place in caveat.remedy
@@ -823,7 +841,7 @@ def test_a_backlog_that_the_kernel_cuts_is_told_and_where_to_raise_the_limit(
     # A command listens as it likes.
     nginx = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
     assert found([*clean(), lab], nginx) == []
-    older = LabOpened(0, {}, {Side.CLIENT: {}, Side.SERVER: {}})
+    older = LabOpened(0, {}, {Side.CLIENT: {}, Side.SERVER: {}}, APART)
     assert found([*clean(), older]) == []
 
 
@@ -831,7 +849,7 @@ def test_an_overflow_of_time_wait_is_told_of_its_side_and_once_where_the_sides_s
     counted = {"TW": 988, "TCPTimeWaitOverflow": 12}
     assert only(clean(client=counted)).cause.startswith("client: 12 TIME-WAITs were destroyed")
     server_closes = variant(connection={"closer": "server"})
-    records = clean(client={"TW": 0}, server=counted, closes=Closes(server_fin=100))
+    records = clean(client={"TW": 0}, server=counted, closes={Ending.SERVER_FIN: 100})
     (caveat,) = [one for one in found(records, server_closes) if one.kind == TIME_WAIT_OVERFLOW]
     assert caveat.cause.startswith("server: 12 TIME-WAITs were destroyed")
     assert only(shared(clean(), **counted), LOOPBACK).cause.startswith("12 TIME-WAITs were destroyed")

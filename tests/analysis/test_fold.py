@@ -10,14 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from loadgen.analysis.counts import Counted
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.metric_names import MetricNames
 from loadgen.analysis.metrics import measure
 from loadgen.records.events import LoadEnds
 from loadgen.records.latency import Counts, Distribution, Latency, Tag
-from loadgen.records.types import Closes, Interval, Record, Sample
-from loadgen.tcp import Failure, Fault, Phase, Side, State
-from tests.made_records import NO_PORT, STEP, TIMEOUT, S, ended, gap, interval, sample, side
+from loadgen.records.types import Interval, Record
+from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
+from tests.made_records import (
+    NO_PORT,
+    STEP,
+    TIMEOUT,
+    S,
+    driven,
+    ended,
+    from_samples,
+    gap,
+    interval,
+    sample,
+    side,
+)
 
 PORTS = 28_232
 
@@ -43,13 +56,13 @@ def latency(tag: Tag, *values_ns: int) -> Latency:
 def test_nothing_gives_the_ports_and_no_more() -> None:
     fold = Fold(PORTS)
     assert measure(fold) == {"client.ports": PORTS}
-    assert fold.counted.attempts == fold.counted.outcomes == fold.closes.total == 0
+    assert fold.counted == Counted()
     assert (fold.knee(), fold.complete, fold.busy(Side.CLIENT)) == (None, False, 0.0)
     assert fold.kernel() == {side: {} for side in Side}
 
 
 def test_counts_add_up() -> None:
-    one = Interval(
+    one = driven(
         0,
         STEP,
         offered=9,
@@ -61,7 +74,7 @@ def test_counts_add_up() -> None:
         connected=5,
         exchanges=4,
         succeeded=3,
-        closes=Closes(1, 1, 2, 1),
+        closes=dict(zip(Ending, (1, 1, 2, 1), strict=True)),
         errors={NO_PORT: 1, TIMEOUT: 2, Failure(Phase.CONNECT, Fault.TIMEOUT): 1},
     )
     fold = folded([one, one])
@@ -74,7 +87,8 @@ def test_counts_add_up() -> None:
         "attempts": 14,
     }
     assert (metrics["errors.total"], metrics["errors.EADDRNOTAVAIL"], metrics["errors.TIMEOUT"]) == (8, 2, 6)
-    assert fold.closes == fold.counted.closes == Closes(2, 2, 4, 2)
+    assert fold.counted
+    assert fold.closes == fold.counted.closes == dict(zip(Ending, (2, 2, 4, 2), strict=True))
     assert (metrics["closes.server_fin"], fold.counted.succeeded, fold.counted.failed) == (4, 6, 8)
 
 
@@ -108,14 +122,14 @@ def test_idle_intervals_lower_the_mean_and_not_the_maximum() -> None:
 
 
 def test_an_interval_cut_short_gives_no_rate_of_its_own() -> None:
-    short = Interval(4 * STEP, 4 * STEP + S // 1_000, connected=5)
+    short = driven(4 * STEP, 4 * STEP + S // 1_000, connected=5)
     metrics = measure(folded([*(interval(index, 100) for index in range(4)), short]))
     assert (metrics["rate.max"], metrics["rate.end"]) == (1_000, 1_000)
     assert metrics["rate.mean"] == pytest.approx(405 / 0.401)
 
 
 def test_an_interval_without_length_has_no_rate() -> None:
-    metrics = measure(folded([Interval(0, 0, connected=5)]))
+    metrics = measure(folded([driven(0, 0, connected=5)]))
     assert "rate.mean" not in metrics
     assert metrics["connected"] == 5
 
@@ -246,11 +260,12 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     fast = [interval(index, 1_600, connect_p50_ns=15_000, connecting_ns=1) for index in range(9)]
     slow = [interval(index, 66, connect_p50_ns=600_000, connecting_ns=1) for index in range(9, 30)]
     worker = side(workers=[(0, 0)])
-    samples: list[Sample] = [sample(index * STEP, worker, worker) for index in range(-1, 32)]
+    viewpoints = dict.fromkeys(("client", "server"), worker)
+    samples = [replace(sample(index * STEP), viewpoints=viewpoints) for index in range(-1, 32)]
     latencies = [latency(tag, 5_000) for tag in Tag]
     gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
     metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, *ended(3 * S)]))
-    counters = samples[0].sides[Side.CLIENT].counters
+    counters = samples[0].viewpoints[Side.CLIENT].counters
     listed = [name for name in MetricNames(counters) if not name.startswith("errors.")]
     assert listed == [name for name in metrics if not name.startswith("errors.")]
     assert len(listed) == len(set(listed))
@@ -301,10 +316,10 @@ def test_rates_are_of_the_time_that_was_observed_and_totals_of_all() -> None:
     assert (honest["rate.mean"], honest["rate.requests"]) == (1_000, 1_000)
     assert (honest["rate.max"], honest["rate.end"]) == (1_000, 1_000)
     assert (honest["connected"], honest["exchanges"], honest["load.time_ns"]) == (1_007, 1_014, 30 * STEP)
-    # What hides the sockets hides no rate, but where the kernel of each side alone has counted.
+    # What hides the sockets hides no rate, unless the intervals were made from samples.
     sampler = gap("sampler", 5 * STEP + 1, 25 * STEP)
     assert measure(folded([*records, sampler]))["rate.mean"] < 400
-    counted = [replace(one, by_kernel=True) if isinstance(one, Interval) else one for one in records]
+    counted = [from_samples(one) if isinstance(one, Interval) else one for one in records]
     assert measure(folded([*counted, sampler]))["rate.mean"] == 1_000
 
 

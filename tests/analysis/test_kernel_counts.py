@@ -1,13 +1,16 @@
 """Counts made from samples: every connection in one interval, and nothing that the kernel does not tell."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from loadgen.analysis.kernel_counts import KernelCounts
-from loadgen.records.types import Closes, Interval, Sample
-from loadgen.tcp import Side, State
-from tests.made_records import STEP, S, sample, side
+from loadgen.records.types import Interval, Sample
+from loadgen.records.viewpoints import APART, Scope
+from loadgen.tcp import Ending, Side, State
+from loadgen.wire.codec import decode, encode
+from tests.made_records import SHARED, STEP, S, sample, side
 
 MS = 1_000_000
 
@@ -18,8 +21,8 @@ def at(t_ns: int, opened: int, waiting: int = 0, **more: int) -> Sample:
     return sample(t_ns, client)
 
 
-def intervals(samples: Sequence[Sample], every_ns: int = STEP) -> list[Interval]:
-    counts = KernelCounts(every_ns)
+def intervals(samples: Sequence[Sample], every_ns: int = STEP, scope: Scope = APART) -> list[Interval]:
+    counts = KernelCounts(every_ns, scope)
     made = [counts.add(one) for one in samples]
     return [one for one in (*made, counts.rest()) if one is not None]
 
@@ -30,8 +33,10 @@ def test_an_interval_lies_between_two_samples_and_the_first_begins_at_the_origin
         (0, STEP, 10),
         (STEP, 2 * STEP + MS, 20),
     ]
-    assert all(one.by_kernel for one in found)
-    assert all((one.attempts, one.exchanges, one.offered) == (0, 0, 0) for one in found)
+    assert all(one.from_samples for one in found)
+    assert {name for one in found for name in decode(encode(one), dict[str, Any])} == {
+        *("type", "start_ns", "end_ns", "opened", "connected", "in_flight", "closes"),
+    }
 
 
 def test_samples_closer_together_make_intervals_of_the_usual_length() -> None:
@@ -54,8 +59,8 @@ def test_established_is_what_neither_waits_nor_failed() -> None:
 def test_states_of_an_earlier_sample_end_no_interval() -> None:
     # 300 SYNs that wait, and then fail, would else have been connections for a while, and for good.
     stale = at(2 * STEP, 1_300)
-    client = replace(stale.sides[Side.CLIENT], states_age_ns=STEP)
-    stale = replace(stale, sides={**stale.sides, Side.CLIENT: client})
+    client = replace(stale.viewpoints[Side.CLIENT], states_age_ns=STEP)
+    stale = replace(stale, viewpoints={**stale.viewpoints, Side.CLIENT: client})
     found = intervals([at(-STEP, 0), at(STEP, 1_000), stale, at(3 * STEP, 1_300, AttemptFails=300)])
     assert [(one.end_ns, one.connected) for one in found] == [(STEP, 1_000), (3 * STEP, 0)]
 
@@ -69,14 +74,19 @@ def test_closes_are_told_by_the_side_that_made_them() -> None:
     client = side(counters={"TW": 5, "TWKilled": 1, "TCPTimeWaitOverflow": 2, "TCPAbortOnData": 3})
     server = side(counters={"TW": 7, "TCPAbortOnClose": 4, "TCPAbortOnData": 1})
     (found,) = intervals([sample(-STEP), sample(STEP, client, server)])
-    assert found.closes == Closes(client_fin=8, client_rst=3, server_fin=7, server_rst=5)
+    assert found.closes == {
+        Ending.CLIENT_FIN: 8,
+        Ending.CLIENT_RST: 3,
+        Ending.SERVER_FIN: 7,
+        Ending.SERVER_RST: 5,
+    }
 
 
 def test_in_one_namespace_nothing_tells_whose_close_it_was() -> None:
     both = side(counters={"ActiveOpens": 5, "PassiveOpens": 5, "TW": 5})
-    samples = [sample(-STEP, full=True), sample(STEP, both, both, full=True)]
-    (found,) = intervals(samples)
-    assert (found.connected, found.closes) == (5, Closes())
+    samples = [sample(-STEP), sample(STEP, both, both)]
+    (found,) = intervals(samples, scope=SHARED)
+    assert (found.connected, found.closes) == (5, None)
 
 
 def test_without_samples_there_is_nothing() -> None:

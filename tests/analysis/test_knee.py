@@ -17,7 +17,7 @@ from loadgen.records.events import Gap
 from loadgen.records.gaps import covered_ns, gaps_of, hidden
 from loadgen.records.types import Interval, Sample
 from loadgen.tcp import Failure, Fault, Phase, Side
-from tests.made_records import NO_PORT, STEP, S, gap, interval, sample, side
+from tests.made_records import NO_PORT, STEP, S, driven, from_samples, gap, interval, sample, side
 
 MS = 1_000_000
 FAST_CONNECT_NS, SLOW_CONNECT_NS = 15_000, 600_000
@@ -136,12 +136,12 @@ def test_where_nobody_timed_connect_the_kernels_time_for_each_connection_tells(
     """A command drives. At a knee the client's kernel works all the time for fewer connections; where it
     works less, somebody else is slow."""
     run = falling(845)
-    loads = [structs.replace(one, connect_p50_ns=None, by_kernel=True) for one in run.intervals()]
+    loads = [from_samples(one) for one in run.intervals()]
     samples: list[Sample] = []
     for one in run.samples():
         spent_ns = one.t_ns if grows else round(30_000 * run.ports_at(one.t_ns))
-        client = structs.replace(one.sides[Side.CLIENT], cpu_system_ns=max(spent_ns, 0))
-        samples.append(structs.replace(one, sides={**one.sides, Side.CLIENT: client}))
+        client = structs.replace(one.viewpoints[Side.CLIENT], cpu_system_ns=max(spent_ns, 0))
+        samples.append(structs.replace(one, viewpoints={**one.viewpoints, Side.CLIENT: client}))
     result = knee(loads, samples)
     assert (result is not None) is known
     if result is not None:
@@ -286,8 +286,8 @@ def test_only_a_port_that_is_lacking_exhausts(failure: Failure, counts: bool) ->
 
 
 def test_a_rate_is_per_second_of_the_intervals_own_length() -> None:
-    assert rate(Interval(0, S // 4, connected=100)) == 400
-    assert rate(Interval(S, S, connected=100)) == 0
+    assert rate(driven(0, S // 4, connected=100)) == 400
+    assert rate(driven(S, S, connected=100)) == 0
 
 
 # Gaps
@@ -335,5 +335,5 @@ def test_what_gaps_hide_is_what_looking_at_each_instant_gives(lengths: list[tupl
     gaps = gaps_of(events)
     units = [any(one.touches(at, at + 1) for one in gaps) for at in range(40)]
     assert covered_ns(gaps, 5, 35) == sum(units[5:35])
-    intervals = [Interval(at, at + 3) for at in range(0, 40, 3)]
+    intervals = [driven(at, at + 3) for at in range(0, 40, 3)]
     assert hidden(intervals, gaps) == [any(units[one.start_ns : one.end_ns]) for one in intervals]

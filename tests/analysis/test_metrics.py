@@ -22,16 +22,20 @@ from loadgen.kernel import netstat, snmp
 from loadgen.model.predict import predict
 from loadgen.model.situation import situation
 from loadgen.records.directory import SUMMARY_FILE, RunDirectory
-from loadgen.records.types import COUNTS, Closes
+from loadgen.records.types import COUNTS
 from loadgen.scenario.read import load_scenario
-from loadgen.tcp import Fault, Side
+from loadgen.tcp import Ending, Fault, Side
 from loadgen.text.problem import ScenarioError
 from tests.command import Done
 from tests.made_records import STEP, S, ended, interval, sample, side
 
 COUNTERS = [*snmp.COUNTERS, *netstat.COUNTERS]
 ADDED = Metric(
-    "server.backlog.{side}", Unit.SHARE, "a test's own", lambda fold, _: fold.ports / 2, (metrics.SIDE,)
+    "server.backlog.{viewpoint}",
+    Unit.SHARE,
+    "a test's own",
+    lambda fold, _: fold.ports / 2,
+    (metrics.VIEWPOINT,),
 )
 
 
@@ -66,8 +70,8 @@ def summary(tmp_path: Path, *expect: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "name",
     [
-        *COUNTS,
-        *(f"closes.{name}" for name in Closes.__struct_fields__),
+        *(f"closes.{name}" if name == "server_fin_reset" else name for name in COUNTS),
+        *(f"closes.{ending}" for ending in Ending),
         *(f"errors.{kind}" for kind in (*errno.errorcode.values(), *Fault, "total", "HTTP_503")),
         *("client.time_wait.max", "server.fin_wait_2.end", "start.p999_ns", "service.max_ns"),
         *("server.kernel.ListenOverflows", "client.kernel.TCPSynRetrans"),
@@ -84,7 +88,7 @@ def test_what_can_be_measured_is_known(name: str) -> None:
         *("", "errors", "errors.HTTP_5030", "errors.ENOSUCH", "EADDRNOTAVAIL", "errors.total.max"),
         *("client.time_wait", "proxy.time_wait.max", "client_ports", "Client.ports", "client.ports\n"),
         *("server.kernel.", "server.kernel.listen_overflows", "server.kernel.Listen_Overflows", "kernel.TW"),
-        *("start.p95_ns", "closes.both_fin", "{side}.cpu_ns"),
+        *("start.p95_ns", "closes.both_fin", "{viewpoint}.cpu_ns"),
     ],
 )
 def test_what_cannot_is_not(name: str) -> None:
@@ -169,10 +173,10 @@ def test_a_metric_added_in_one_place_shows_in_expectations_summary_schema_list_a
     assert found["expectations"][0]["passed"] is True
     validator().validate(document)
     assert churn("metrics", "backlog.server").stdout.splitlines()[0].split(maxsplit=2) == [
-        *("server.backlog.{side}", "share"),
+        *("server.backlog.{viewpoint}", "share"),
         "a test's own",
     ]
-    assert "| `server.backlog.{side}` | share | a test's own |" in churn("metrics", "--markdown").stdout
+    assert "| `server.backlog.{viewpoint}` | share | a test's own |" in churn("metrics", "--markdown").stdout
 
 
 # What is made from it
@@ -208,14 +212,16 @@ def test_the_list_is_searched_by_name_and_by_sentence() -> None:
     assert all(metric.name.replace("{counter}", "TW") in every for metric in METRICS)
     for word in ("time_wait.max", "MOST SOCKETS"):
         found = churn("metrics", word).stdout.splitlines()
-        assert found[0].startswith("{side}.{state}.max  sockets  the most sockets")
+        assert found[0].startswith("{viewpoint}.{state}.max  sockets  the most sockets")
         assert found[1] == ""
-        assert [line.split()[0] for line in found[2:]] == ["{side}", "{state}"]
-    assert churn("metrics", "listenoverflows").stdout.startswith("{side}.kernel.ListenOverflows  count  ")
+        assert [line.split()[0] for line in found[2:]] == ["{viewpoint}", "{state}"]
+    assert churn("metrics", "listenoverflows").stdout.startswith(
+        "{viewpoint}.kernel.ListenOverflows  count  "
+    )
     assert churn("metrics", "errors.EADDRNOTAVAIL").stdout.startswith("errors.{kind}  count  ")
     (busiest,) = json.loads(churn("metrics", "busy.max", "--json").stdout)
-    assert (busiest["name"], busiest["unit"]) == ("{side}.busy.max", "share")
-    assert busiest["placeholders"] == {"side": ["client", "server"]}
+    assert (busiest["name"], busiest["unit"]) == ("{viewpoint}.busy.max", "share")
+    assert busiest["placeholders"] == {"viewpoint": ["client", "server"]}
 
 
 def test_a_search_without_an_answer_is_a_usage_error() -> None:

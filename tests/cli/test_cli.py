@@ -22,7 +22,7 @@ from loadgen.records.directory import RunDirectory
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import resolved
 from tests.command import Done, Running, churn
-from tests.made_records import variant
+from tests.made_records import made_info, variant
 from tests.unprivileged import as_ordinary_user
 
 ROOT = Path(__file__).parents[2]
@@ -229,8 +229,8 @@ def test_a_bad_override_is_told_by_its_text(override: str) -> None:
         "[]",
         "{}",
         '{"schema_version": 99}',
-        '{"schema_version": 2}',
-        '{"schema_version": 2, "scenario": 3}',
+        '{"schema_version": 3}',
+        '{"schema_version": 3, "scenario": 3}',
     ],
 )
 def test_a_directory_that_is_no_run_cannot_be_drawn(run_json: str, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_run_of_another_churn_is_told_by_file_and_key(
 ) -> None:
     scenario = resolved(Scenario(title="t", variants=(variant(),)))
     scenario["variants"][0]["load"] |= change
-    RunDirectory(tmp_path).write_info({"scenario": scenario, "variants": {}})
+    RunDirectory(tmp_path).write_info(made_info("main", scenario=scenario))
     done = invoke("plot", str(tmp_path))
     refused(done, 2, f"{tmp_path / 'run.json'}: {told}")
     assert len(done.stderr.splitlines()) == 1

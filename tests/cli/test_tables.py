@@ -7,7 +7,7 @@ import pytest
 
 from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.compared import Compared
-from loadgen.analysis.summary import Expected, VariantSummary
+from loadgen.analysis.summary import VariantSummary
 from loadgen.cli.tables import print_predictions, print_report
 from loadgen.model.predict import predict
 from loadgen.model.situation import situation
@@ -46,8 +46,12 @@ def summary(name: str) -> VariantSummary:
         metrics=METRICS,
         audit=[AuditLine("connections established", "server PassiveOpens", 90_907, 90_906)],
         caveats=[],
-        expectations=[Expected("knee.ports >= 0.475 * client.ports", Verdict(True, 1, 1, "3,995 >= 3,800"))],
-        compared=[Compared("rate before the knee", "/s", 28_000, 19_458, True)],
+        expectations=[
+            Verdict(text="knee.ports >= 0.475 * client.ports", passed=True, reason="3,995 >= 3,800")
+        ],
+        compared=[
+            Compared(name="rate before the knee", unit="/s", predicted=28_000, measured=19_458, assumed=True)
+        ],
         errors={NO_PORT: 2_293},
         verdict="It is as it is.",
     )

@@ -23,7 +23,7 @@ from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.spec import LabSpec
 from loadgen.records.events import LoadEnds
 from loadgen.records.latency import Counts, Tag
-from loadgen.records.types import Closes, Interval
+from loadgen.records.types import Interval
 from loadgen.scenario.choices import Driver
 from loadgen.tcp import NO_PORT, Ending, Side
 from loadgen.wire.messages import Begin, Listening, Over, Ready, Unobserved
@@ -31,6 +31,8 @@ from servers.behaviour import Behaviour
 from servers.lines import Line
 from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
+from tests.drivers.forks import Forks
+from tests.made_records import ends
 from tests.peers import need
 
 LIMIT_S = 30
@@ -63,16 +65,20 @@ class Driven:
         return sum(sum(each.counts) for each in self.latencies if each.tag is tag)
 
     @property
-    def closes(self) -> Closes:
+    def closes(self) -> Counter[Ending]:
         """All of them."""
-        names = Closes.__struct_fields__
-        return Closes(*(sum(getattr(each.closes, name) for each in self.intervals) for name in names))
+        return sum((Counter(each.closes) for each in self.intervals), Counter[Ending]())
+
+    @property
+    def ends(self) -> set[str]:
+        """How connections ended, and `server_fin_reset` if any did."""
+        return {*self.closes, *(["server_fin_reset"] if self.total("server_fin_reset") else [])}
 
     @property
     def errors(self) -> dict[str, int]:
         errors: Counter[str] = Counter()
         for interval in self.intervals:
-            errors.update({str(failure): count for failure, count in interval.errors.items()})
+            errors.update({str(failure): count for failure, count in (interval.errors or {}).items()})
         return dict(errors)
 
     def failed(self, *beginnings: str) -> int:
@@ -89,18 +95,21 @@ class Driven:
             succeeded=self.total("succeeded"),
             failed=sum(self.errors.values()),
             closes=self.closes,
+            server_fin_reset=self.total("server_fin_reset"),
         )
 
     def check(self) -> None:
         """What must hold however a load went: every count is in one place."""
         for each in self.intervals:
+            assert each.errors is not None
+            assert each.closes is not None
             assert (each.no_port_ns is not None) == bool(NO_PORT & each.errors.keys())
             assert each.no_port_ns is None or each.start_ns <= each.no_port_ns <= each.end_ns
         assert self.total("attempts") > 0
         assert self.total("attempts") == self.total("succeeded") + sum(self.errors.values())
         assert self.total("opened") == self.total("attempts") - self.failed(*NO_SYN)
         assert self.total("connected") == self.total("attempts") - self.failed("bind:", "connect:")
-        assert self.total("connected") == self.closes.total
+        assert self.total("connected") == self.closes.total()
         assert self.total("offered") == self.total("started") + self.total("dropped")
         # Each exchange that was begun is complete, or its attempt failed in it, and not at the close.
         in_exchange = sum(self.errors.values()) - self.failed("close:")
@@ -116,7 +125,7 @@ class Driven:
         assert all(start < end for start, end in edges)
         # Percentiles are there where something was measured, and there alone.
         for each in self.intervals:
-            assert all(count > 0 for count in each.errors.values())
+            assert all(count > 0 for count in [*(each.errors or {}).values(), *(each.closes or {}).values()])
             for count, p50_ns, p99_ns in (
                 (each.timed, each.connect_p50_ns, each.connect_p99_ns),
                 (each.exchanges, each.response_p50_ns, each.response_p99_ns),
@@ -145,6 +154,7 @@ class Bench:
     def __init__(self, lab: Lab, runner: asyncio.Runner) -> None:
         self.lab = lab
         self._runner = runner
+        self.forks: Forks | None = None
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         async def bounded() -> T:
@@ -174,9 +184,7 @@ class Bench:
 
     async def drive(self, plan: Plan, heard: Heard = nothing) -> Driven:
         """Run one worker to its end. `heard` is called as it has `started`, then with each line of it."""
-        child: Child[WorkerMessage] = await Child.start(
-            self.lab, Side.CLIENT, "load worker", "loadgen.drivers", plan, WorkerMessage
-        )
+        child = await self._start(plan)
         try:
             heard(child, None)
             ready = await child.expect(Ready)
@@ -199,6 +207,15 @@ class Bench:
             tuple(message for message in messages if isinstance(message, Counts)),
             isinstance(plan.loop, OpenLoop),
         )
+
+    async def _start(self, plan: Plan) -> Child[WorkerMessage]:
+        if self.forks is None:
+            return await Child.start(
+                self.lab, Side.CLIENT, "load worker", "loadgen.drivers", plan, WorkerMessage
+            )
+        child: Child[WorkerMessage] = Child("load worker", await self.forks.fork(), WorkerMessage)
+        child.send_plan(plan)
+        return child
 
     async def drive_all(self, server: Child[Line], *plans: Plan, heard: Heard = nothing) -> list[Driven]:
         """Several at once. When all are quiet the server is ended, as in a run: what idles is its own."""
@@ -232,7 +249,7 @@ class Bench:
             yield loads
         assert missing(kernel) == []
         together = Driven((), tuple(each for load in loads for each in load.intervals), ())
-        assert [line for line in audit(together.counted, kernel, shared=False) if not line.exact] == []
+        assert [line for line in audit(together.counted, ends(kernel, shared=False)) if not line.exact] == []
 
     @asynccontextmanager
     async def serving(
@@ -272,9 +289,18 @@ class Bench:
 
 
 @contextmanager
-def bench(spec: LabSpec) -> Generator[Bench]:
+def bench(spec: LabSpec, *, forking: bool = False) -> Generator[Bench]:
+    """A lab; with `forking`, for many tests, whose load workers are forked from one process."""
     with open_lab(spec) as lab, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        yield Bench(lab, runner)
+        made = Bench(lab, runner)
+        if not forking:
+            yield made
+            return
+        made.forks = forks = made.run(Forks.start(lab))
+        try:
+            yield made
+        finally:
+            made.run(forks.stop())
 
 
 @contextmanager

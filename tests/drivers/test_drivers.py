@@ -13,6 +13,7 @@ from typing import TypeVar
 import pytest
 
 from loadgen.drivers.aiohttp_client import AiohttpAttempt, AiohttpClient
+from loadgen.drivers.http import http
 from loadgen.drivers.load import Attempt, ClosedLoad, Load
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
@@ -57,7 +58,7 @@ def test_a_bug_does_not_pass_for_a_success(pair: Bench) -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         plan = on_loopback(pair.plan(server.sockets[0].getsockname()[1], driver=Driver.AIOHTTP, requests=2))
         tally = Tally(plan.loop)
-        client = AiohttpClient(plan, tally)
+        client = AiohttpClient(plan, tally, http(plan))
         client.load = Broken(plan, ClosedLoop(1), tally, client.connect)
         client.load.begin(0)
         client.load.end()
@@ -97,7 +98,7 @@ def test_a_request_between_the_servers_fin_and_the_end_has_an_outcome(pair: Benc
         server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
         plan = on_loopback(pair.plan(server.sockets[0].getsockname()[1], Ending.SERVER_FIN, requests=2))
         tally = Tally(plan.loop)
-        client = HastyClient(plan, tally)
+        client = HastyClient(plan, tally, http(plan))
         client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
         client.load.begin(monotonic_ns())
         client.load.end()
@@ -168,7 +169,7 @@ async def answered_by_hand(pair: Bench, kind: type[Host]) -> AsyncGenerator[Host
         listener.setblocking(False)
         plan = on_loopback(pair.plan(listener.getsockname()[1]))
         tally = Tally(plan.loop)
-        client = kind(plan, tally)
+        client = kind(plan, tally, http(plan))
         client.load = ClosedLoad(plan, ClosedLoop(1), tally, client.connect)
         client.load.begin(monotonic_ns())
         client.load.end()
@@ -269,7 +270,7 @@ def test_a_handshake_that_is_done_has_not_timed_out_though_nobody_has_looked(
                 sock.connect_ex(listener.getsockname())
             assert connecting(sock) is not answering
             plan = on_loopback(pair.plan(listener.getsockname()[1]))
-            client = client_kind(plan, Tally(plan.loop))
+            client = client_kind(plan, Tally(plan.loop), http(plan))
             attempt = kind(client, 0)
             attempt.hold(sock)
             attempt.phase, attempt.deadline_ns = Phase.CONNECT, 0

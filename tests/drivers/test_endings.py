@@ -16,7 +16,7 @@ from loadgen.scenario.choices import Driver
 from loadgen.tcp import Ending, How, Side
 from tests.drivers.driving import MS_NS, Bench, Driven, bench, misbehaving
 from tests.drivers.misbehaving import IDLE_S
-from tests.drivers.test_conformance import DRIVERS, HOUR_NS, ends, stop_after
+from tests.drivers.test_conformance import DRIVERS, HOUR_NS, stop_after
 
 ENDED = 300
 """More than uring closes one by one before it takes a server's word."""
@@ -99,14 +99,22 @@ def test_whoever_is_first_is_booked_as_the_kernel_books_it(
     driven.check()
     closes, client, server = driven.closes, kernel[Side.CLIENT], kernel[Side.SERVER]
     possible = {end.replace("client_fin", f"client_{how}") for end in race.possible}
-    assert ends(closes) <= possible
+    assert driven.ends <= possible
     assert set(driven.errors) <= set(race.errors.split())
     assert driven.total("connected") == server["PassiveOpens"]
     # The client's own ends: of a FIN there is a TIME-WAIT, unless the server's RST came after it.
-    resets = closes.client_rst + closes.server_rst
-    assert resets + closes.server_fin_reset == client["EstabResets"]
+    resets = closes[Ending.CLIENT_RST] + closes[Ending.SERVER_RST]
+    assert resets + driven.total("server_fin_reset") == client["EstabResets"]
     refused = max(server["EstabResets"] - resets, 0)
-    assert closes.client_fin - refused <= sum(client[each] for each in ACTIVE_CLOSES) <= closes.client_fin
+    assert (
+        closes[Ending.CLIENT_FIN] - refused
+        <= sum(client[each] for each in ACTIVE_CLOSES)
+        <= closes[Ending.CLIENT_FIN]
+    )
     # The server's: of a FIN there is a TIME-WAIT, unless bytes came after it.
     left, late = sum(server[each] for each in ACTIVE_CLOSES), server["TCPAbortOnData"]
-    assert closes.server_fin - late <= left <= closes.server_fin + closes.client_fin + closes.client_rst
+    assert (
+        closes[Ending.SERVER_FIN] - late
+        <= left
+        <= closes[Ending.SERVER_FIN] + closes[Ending.CLIENT_FIN] + closes[Ending.CLIENT_RST]
+    )

@@ -8,11 +8,12 @@ from time import monotonic_ns
 import pytest
 
 from loadgen.drivers.attempt import Client
+from loadgen.drivers.channel import SWEEP_NS, Reporter
 from loadgen.drivers.housekeeping import Housekeeping
+from loadgen.drivers.http import http
 from loadgen.drivers.lifecycle import Lifecycle, Wait, waits
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
 from loadgen.drivers.tally import Tally
-from loadgen.drivers.words import SWEEP_NS, Reporter
 from loadgen.scenario.choices import Driver
 from loadgen.tcp import Ending
 from loadgen.wire.lines import Lines
@@ -130,7 +131,7 @@ class Swept(Client):
     """A client that notes when it is swept, and the lengths of its intervals."""
 
     def __init__(self) -> None:
-        super().__init__(PLAN, Tally(PLAN.loop))
+        super().__init__(PLAN, Tally(PLAN.loop), http(PLAN))
         self.sweeps = 0
         self.intervals_ns: list[int] = []
 

@@ -6,13 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loadgen.drivers.response import (
-    MalformedResponseError,
-    Memo,
-    Response,
-    ResponseReader,
-    ShortResponseError,
-)
+from loadgen.drivers.application import MalformedResponseError, ShortResponseError
+from loadgen.drivers.response import Memo, Response, ResponseReader
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ from loadgen.model.predict import predict
 from loadgen.model.situation import TIME_WAIT_S, Situation, situation
 from loadgen.observe import sampler
 from loadgen.programs.plan import Plan as CommandPlan
+from loadgen.records.viewpoints import Viewpoint
 from loadgen.scenario.choices import Driver
 from loadgen.scenario.document import Variant
 from loadgen.scenario.model import Model
 from loadgen.scenario.read import load_scenario
-from loadgen.tcp import Ending, Side
+from loadgen.tcp import Ending
 from loadgen.wire.codec import decode, encode
 from servers.plan import Plan as ServerPlan
 
@@ -97,7 +98,7 @@ def base_of(path: str) -> dict[str, Any]:
 @dataclasses.dataclass(frozen=True)
 class Plans:
     lab: LabSpec
-    server: ServerPlan | CommandPlan
+    servers: tuple[ServerPlan, ...] | tuple[CommandPlan]
     drivers: tuple[DriverPlan, ...] | tuple[CommandPlan]
     sampler: sampler.Plan
 
@@ -105,6 +106,11 @@ class Plans:
     def driver(self) -> DriverPlan:
         """That of the first load worker."""
         return self.drivers[0]
+
+    @property
+    def server(self) -> ServerPlan:
+        """That of the first server worker."""
+        return self.servers[0]
 
 
 def variant(tmp_path: Path, **parts: Any) -> Variant:
@@ -120,15 +126,15 @@ def planned(asked: Variant) -> Plans:
     """All plans, in a lab that stands only on paper."""
     spec = plans.lab_spec(asked)
     lab = Lab(
-        addresses={side: stand.addresses for side, stand in spec.sides.items()},
-        sysctls={side: {} for side in Side},
+        spec,
+        settings={node.name: {} for node in spec.nodes},
         notes=(),
         user=3,
-        networks={Side.CLIENT: 4, Side.SERVER: 5},
+        nodes={node.name: number for number, node in enumerate(spec.nodes, 4)},
     )
     return Plans(
         spec,
-        plans.server_command(asked, lab, RUN) if asked.server.command else plans.server_plan(asked, lab),
+        (plans.server_command(asked, lab, RUN),) if asked.server.command else plans.server_plans(asked, lab),
         (plans.driver_command(asked, lab, RUN),) if asked.load.command else plans.driver_plans(asked, lab),
         plans.sampler_plan(asked, lab),
     )
@@ -179,15 +185,15 @@ def test_a_plain_scenario_in_full(tmp_path: Path) -> None:
     plan = planned(variant(tmp_path))
     assert plan.driver.sources == ("198.18.0.1",)
     assert plan.driver.destinations == plan.server.hosts == ("198.19.0.1",)
-    assert plan.driver.port == plan.server.port == plan.sampler.port == 8080
+    assert plan.driver.port == plan.server.port == 8080
     assert plan.driver.loop == ClosedLoop(64)
     assert (plan.driver.duration_ns, plan.driver.interval_ns) == (10_000_000_000, 100_000_000)
-    assert plan.lab.nodes[0].ports == plan.sampler.ports == (32768, 60999)
-    assert (plan.sampler.shared, plan.sampler.user, plan.sampler.networks) == (
-        False,
-        3,
-        {Side.CLIENT: 4, Side.SERVER: 5},
+    assert plan.lab.nodes[0].ports == (32768, 60999)
+    assert plan.sampler.viewpoints == (
+        Viewpoint("client", "client", ports=(32768, 60999)),
+        Viewpoint("server", "server"),
     )
+    assert (plan.sampler.user, plan.sampler.networks) == (3, {"client": 4, "server": 5})
     behaviour = plan.server.behaviour
     assert (behaviour.ending, behaviour.requests) == (Ending.SERVER_FIN, 1)
     assert (plan.driver.ending, plan.driver.requests) == (Ending.SERVER_FIN, 1)
@@ -236,7 +242,7 @@ def test_an_open_loop_in_full(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", CHANGES)
 def test_every_plan_survives_its_way_to_the_process(tmp_path: Path, path: str) -> None:
     plan = planned(variant(tmp_path, **merged(base_of(path), nested(path, CHANGES[path]))))
-    for one in (*plan.drivers, plan.server, plan.sampler):
+    for one in (*plan.drivers, *plan.servers, plan.sampler):
         assert decode(encode(one), type(one)) == one
         assert b"\n" not in encode(one)
 
@@ -269,11 +275,13 @@ def test_pinned_workers_begin_at_opposite_ends_of_the_cores(
     pinned = {"workers": 2, "pin": True}
     plan = planned(variant(tmp_path, load=pinned, server=pinned))
     assert [driver.core for driver in plan.drivers] == [2, 5]
-    assert plan.server.cores == (9, 5)
+    assert [server.core for server in plan.servers] == [9, 5]
     # Too few are gone round again; nobody is pinned who is not asked to be.
     plan = planned(variant(tmp_path, load={"workers": 4, "pin": True}, server={"workers": 4}))
     assert [driver.core for driver in plan.drivers] == [2, 5, 9, 2]
-    assert plan.server.cores == ()
+    assert [server.core for server in plan.servers] == [None] * 4
+    assert [server.name for server in plan.servers][1:3] == ["server worker 2 of 4", "server worker 3 of 4"]
+    assert planned(variant(tmp_path)).server.name == "server"
 
 
 # What the model is told

@@ -23,7 +23,7 @@ from loadgen.observe.paced_dump import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, Pace
 from loadgen.observe.sampler import Clock, Plan, is_quiet
 from loadgen.observe.time_wait_check import both_ways
 from loadgen.records.events import BothWays, SampleCheck, Settled
-from loadgen.records.types import Sample, SideSample
+from loadgen.records.types import Sample, ViewpointSample
 from loadgen.scenario.choices import Topology
 from loadgen.tcp import Side, State
 from loadgen.wire.codec import decode, encode
@@ -163,8 +163,9 @@ async def holding(at: Bench) -> AsyncGenerator[int]:
 async def sampling(at: Bench, port: int, every_ns: int = 20 * MS_NS) -> AsyncGenerator[Child[SamplerMessage]]:
     """The sampler as a run uses it, told to begin."""
     lab = at.lab
-    networks = {side: lab.networks[side] for side in Side}
-    plan = Plan(port, PORTS, shared(lab), every_ns, lab.user, networks)
+    topology = Topology.LOOPBACK if shared(lab) else Topology.PAIR
+    viewpoints = client_server_lab(topology, port=port, ports=PORTS).scope.viewpoints
+    plan = Plan(viewpoints, every_ns, lab.user, lab.nodes)
     descriptors = lab.descriptors
     child: Child[SamplerMessage] = await Child.start(
         lab, Side.CLIENT, "sampler", "loadgen.observe.sampler", plan, SamplerMessage, descriptors
@@ -192,7 +193,7 @@ async def seen_by_ss(at: Bench, side: Side, port: int) -> Counter[State]:
     return Counter(SS_NAMES[row[0]] for row in rows if row[column].endswith(f":{port}"))
 
 
-async def agrees(at: Bench, side: Side, port: int, sample: SideSample) -> bool:
+async def agrees(at: Bench, side: Side, port: int, sample: ViewpointSample) -> bool:
     """Whether `ss` and /proc say now what the sample says; what moves by itself may need another try."""
     return sample.states == await seen_by_ss(at, side, port) and sample.counters == await at.counters(side)
 
@@ -205,15 +206,15 @@ def test_a_sample_says_what_ss_and_proc_say(at: Bench) -> None:
         async with holding(at) as port, sampling(at, port) as child:
             sample = await next_sample(child)
             # SYNs are sent again, and counted: take the next sample until nothing moved meanwhile.
-            while not all([await agrees(at, side, port, sample.sides[side]) for side in Side]):
+            while not all([await agrees(at, side, port, sample.viewpoints[side]) for side in Side]):
                 sample = await next_sample(child)
-            assert {side: dict(each.states) for side, each in sample.sides.items()} == HELD
-            client, server = sample.sides[Side.CLIENT], sample.sides[Side.SERVER]
+            assert {side: dict(each.states) for side, each in sample.viewpoints.items()} == HELD
+            client, server = sample.viewpoints[Side.CLIENT], sample.viewpoints[Side.SERVER]
             # Every socket of the client is on one of its ports, whatever its state.
             assert client.ports_held == sum(HELD[Side.CLIENT].values())
-            assert server.ports_held == 0
+            assert server.ports_held is None
             assert client.counters["ActiveOpens"] == len(SCRIPT) + 2
-            assert sample.full == (shared(at.lab))
+            assert client.full == server.full == shared(at.lab)
             assert sample.cost_ns > 0
             assert client.cpu_user_ns + client.cpu_system_ns == sum(client.workers_cpu_ns) > 0
             assert len(client.workers_cpu_ns) == len(client.workers_wait_ns) == 1
@@ -234,8 +235,8 @@ def test_time_wait_is_checked_both_ways_at_start_and_end(at: Bench) -> None:
         assert all(isinstance(message, Sample | Unobserved) for message in others)
         assert isinstance(last, SampleCheck)
         assert isinstance(end, Settled)
-        assert first.sides == last.sides
-        return last.sides
+        assert first.viewpoints == last.viewpoints
+        return last.viewpoints
 
     waiting = {side: HELD[side][State.TIME_WAIT] for side in Side}
     if shared(at.lab):
@@ -416,10 +417,11 @@ def test_before_the_load_the_origin_is_due() -> None:
 )
 @pytest.mark.parametrize("side", Side)
 def test_quiet_is_when_only_lasting_states_are_left(side: Side, state: State, quiet: bool) -> None:
-    sides = {each: SideSample({state: 1} if each is side else {}, 0, {}, 0, 0) for each in Side}
-    assert is_quiet(Sample(0, 0, late=False, full=False, sides=sides, softnet_dropped=0)) == quiet
+    viewpoints = {each: ViewpointSample({state: 1} if each is side else {}, 0, {}, 0, 0) for each in Side}
+    assert is_quiet(Sample(0, 0, late=False, viewpoints=viewpoints, softnet_dropped=0)) == quiet
 
 
 def test_a_plan_survives_the_pipe() -> None:
-    plan = Plan(80, PORTS, shared=True, every_ns=7, user=3, networks={Side.CLIENT: 4, Side.SERVER: 5})
+    viewpoints = client_server_lab(Topology.LOOPBACK, port=80, ports=PORTS).scope.viewpoints
+    plan = Plan(viewpoints, every_ns=7, user=3, networks={"loopback": 4})
     assert decode(encode(plan), Plan) == plan

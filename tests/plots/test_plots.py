@@ -22,6 +22,7 @@ from msgspec import structs
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.records.events import AcceptFailed, LabOpened
 from loadgen.records.types import Interval, Record, Sample
+from loadgen.records.viewpoints import APART
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from loadgen.text.numbers import count, duration, rate, seconds, si, significant
 from plots.columns import Columns, Floats, columns_of
@@ -33,7 +34,7 @@ from plots.portrait import portrait, ports_ran_short
 from plots.series import averaged, broken, crest, drawable, lone, thinned
 from plots.style import LEADER
 from plots.timeline import timeline
-from tests.made_records import gap
+from tests.made_records import driven, from_samples, gap
 from tests.stories import (
     KNEE,
     NO_PORT,
@@ -118,7 +119,7 @@ def assert_readable(figure: Figure) -> None:
 
 def test_rates_are_counts_over_the_real_length() -> None:
     rates = columns_of(
-        [Interval(0, S // 4, connected=50, exchanges=100), Interval(S // 4, S, connected=75)]
+        [driven(0, S // 4, connected=50, exchanges=100), driven(S // 4, S, connected=75)]
     ).rates
     assert rates.connected.tolist() == [200.0, 100.0]
     assert rates.exchanges.tolist() == [400.0, 0.0]
@@ -130,35 +131,29 @@ def test_rates_are_counts_over_the_real_length() -> None:
 
 
 def test_an_interval_without_length_has_no_rate() -> None:
-    rates = columns_of([Interval(5, 5, connected=3, errors={NO_PORT: 2}), Interval(5, S, connected=1)]).rates
+    rates = columns_of([driven(5, 5, connected=3, errors={NO_PORT: 2}), driven(5, S, connected=1)]).rates
     assert rates.connected.size == 1
     assert rates.errors == {}
 
 
 def test_what_was_not_measured_is_a_gap() -> None:
-    measured = Interval(S, 2 * S, connected=1, connect_p50_ns=8_000, connect_p99_ns=1_450_000)
-    rates = columns_of([Interval(0, S), measured]).rates
+    measured = driven(S, 2 * S, connected=1, connect_p50_ns=8_000, connect_p99_ns=1_450_000)
+    rates = columns_of([driven(0, S), measured]).rates
     assert rates.connect_p50_s.tolist() == pytest.approx([np.nan, 8e-6], nan_ok=True)
     assert rates.connect_p99_s.tolist() == pytest.approx([np.nan, 1.45e-3], nan_ok=True)
 
 
-def by_kernel(story: Story) -> Story:
+def commanded(story: Story) -> Story:
     """The story as it is recorded where a command drives."""
-    records = [
-        structs.replace(
-            one, by_kernel=True, attempts=0, offered=0, exchanges=0, connect_p50_ns=None, connect_p99_ns=None
-        )
-        if isinstance(one, Interval)
-        else one
-        for one in story.records
-    ]
+    records = [from_samples(one) if isinstance(one, Interval) else one for one in story.records]
     return replace(story, records=records)
 
 
 def test_what_a_command_does_not_tell_is_drawn_as_unknown() -> None:
-    story = by_kernel(server_closes())
+    story = commanded(server_closes())
     rates = columns_of(story.records).rates
-    assert rates.by_kernel
+    assert rates.from_samples
+    assert rates.errors is None
     assert np.isnan(rates.exchanges).all()
     assert not np.isnan(rates.connected).any()
     figure = timeline(*told(story))
@@ -169,7 +164,7 @@ def test_what_a_command_does_not_tell_is_drawn_as_unknown() -> None:
 
 
 def test_a_command_beside_a_driver_has_no_line_of_exchanges() -> None:
-    figure = multiples_of({"ours": kept("server"), "command": by_kernel(server_closes())})
+    figure = multiples_of({"ours": kept("server"), "command": commanded(server_closes())})
     assert_readable(figure)
     ours, _, command, _ = figure.axes
     drawn = [[line for line in axes.lines if np.isfinite(points(line)[1]).any()] for axes in (ours, command)]
@@ -178,7 +173,7 @@ def test_a_command_beside_a_driver_has_no_line_of_exchanges() -> None:
 
 def test_a_side_that_was_not_sampled_is_absent_and_not_zero() -> None:
     both = sample(0, {State.TIME_WAIT: 7}, {State.ESTABLISHED: 2}, 7)
-    server_only = Sample(S, 1, False, False, {Side.SERVER: both.sides[Side.SERVER]}, 0)
+    server_only = Sample(S, 1, False, {Side.SERVER: both.viewpoints[Side.SERVER]}, 0)
     sockets = columns_of([both, server_only]).sockets
     assert sockets.counts[Side.CLIENT][State.TIME_WAIT].tolist() == pytest.approx([7, np.nan], nan_ok=True)
     assert sockets.counts[Side.SERVER][State.TIME_WAIT].tolist() == [0, 0]
@@ -191,7 +186,7 @@ def test_a_side_that_was_not_sampled_is_absent_and_not_zero() -> None:
 
 def test_errors_come_by_frequency_and_the_end_of_the_run_is_none() -> None:
     refused, cut = Failure(Phase.CONNECT, "ECONNREFUSED"), Failure(Phase.RECEIVE, Fault.CUT)
-    rates = columns_of([Interval(0, S // 2, errors={NO_PORT: 1, refused: 4, cut: 64})]).rates
+    rates = columns_of([driven(0, S // 2, errors={NO_PORT: 1, refused: 4, cut: 64})]).rates
     assert {kind: rate.tolist() for kind, rate in rates.errors.items()} == {
         "connect:ECONNREFUSED": [8.0],
         "connect:EADDRNOTAVAIL": [2.0],
@@ -390,9 +385,9 @@ def test_states_that_were_not_read_anew_are_told_with_their_age() -> None:
         records = [
             structs.replace(
                 each,
-                sides={
+                viewpoints={
                     side: structs.replace(row, states_age_ns=states_age_ns)
-                    for side, row in each.sides.items()
+                    for side, row in each.viewpoints.items()
                 },
             )
             if isinstance(each, Sample)
@@ -426,7 +421,7 @@ def test_exchanges_get_a_line_where_they_are_another_rate() -> None:
 
 
 def test_a_silent_overflow_of_the_bucket_limit_is_drawn() -> None:
-    lab = LabOpened(0, {}, {Side.SERVER: {"net.ipv4.tcp_max_tw_buckets": "8192"}})
+    lab = LabOpened(0, {}, {Side.SERVER: {"net.ipv4.tcp_max_tw_buckets": "8192"}}, APART)
     waiting = [sample(t * S, {}, {State.TIME_WAIT: min(4000 * t, 8192)}, 0) for t in range(5)]
     figure = timeline(*told(Story([lab, *waiting])))
     assert "tcp_max_tw_buckets, 8,192" in words(figure)
@@ -473,7 +468,7 @@ def test_the_portrait_shows_a_ceiling_that_is_not_far_above_the_rates(
     ceiling: float, drawn: list[float]
 ) -> None:
     held = [sample(index * S // 10, {State.TIME_WAIT: 10 * index}, {}, 10 * index) for index in range(31)]
-    steady = [Interval(index * S // 10, (index + 1) * S // 10, connected=10) for index in range(30)]
+    steady = [driven(index * S // 10, (index + 1) * S // 10, connected=10) for index in range(30)]
     columns, facts = told(Story([*held, *steady, *load_events(3.0)], ceiling=ceiling))
     figure = portrait(columns, facts)
     assert_readable(figure)
@@ -505,7 +500,7 @@ def test_a_portrait_is_worth_drawing_where_ports_ran_short() -> None:
 
 def test_a_rate_that_falls_to_zero_keeps_its_label_on_a_log_axis() -> None:
     gone = [
-        Interval(index * S // 10, (index + 1) * S // 10, attempts=4_000, connected=0 if index else 100)
+        driven(index * S // 10, (index + 1) * S // 10, attempts=4_000, connected=0 if index else 100)
         for index in range(20)
     ]
     samples = [sample(index * S // 10, {State.TIME_WAIT: 100}, {}, 100) for index in range(21)]
@@ -540,7 +535,7 @@ def lockstep(zeros_from_s: float = 3.0) -> Story:
     records: list[Record] = []
     for index in range(30):
         n = 64 * (1 + index % 2) if index * step < zeros_from_s * S else 0
-        interval = Interval(index * step, (index + 1) * step, attempts=n, connected=n, exchanges=9_600)
+        interval = driven(index * step, (index + 1) * step, attempts=n, connected=n, exchanges=9_600)
         records += [interval, sample(index * step, {}, {}, 64)]
     return Story([*load_events(3.0), *records], kept("server").connection)
 
@@ -649,26 +644,25 @@ UGLY: dict[str, list[Record]] = {
     "no records": [],
     "events only": [*load_events(3.0)],
     "one sample": [sample(0, {State.TIME_WAIT: 3}, {}, 3)],
-    "one interval": [Interval(0, S, connected=3, connect_p50_ns=10_000, connect_p99_ns=10_000)],
-    "one of each": [sample(S // 2, {}, {}, 0), Interval(0, S)],
+    "one interval": [driven(0, S, connected=3, connect_p50_ns=10_000, connect_p99_ns=10_000)],
+    "one of each": [sample(S // 2, {}, {}, 0), driven(0, S)],
     "no samples": [record for record in FULL if not isinstance(record, Sample)],
     "no intervals": [record for record in FULL if not isinstance(record, Interval)],
-    "no length": [Interval(S, S, connected=4), sample(S, {}, {}, 0)],
-    "counts of zero": [
-        record for t in range(9) for record in (Interval(t * S, (t + 1) * S), at(t * S, NONE))
-    ],
+    "no length": [driven(S, S, connected=4), sample(S, {}, {}, 0)],
+    "counts of zero": [record for t in range(9) for record in (driven(t * S, (t + 1) * S), at(t * S, NONE))],
     "all failed": [
-        Interval(t * S, (t + 1) * S, attempts=60, errors=dict.fromkeys(FAILING, 10)) for t in range(9)
+        driven(t * S, (t + 1) * S, attempts=60, errors=dict.fromkeys(FAILING, 10)) for t in range(9)
     ],
     "every state": [sample(t * S, EVERY_STATE, EVERY_STATE, 64) for t in range(9)],
     "few of every state": [
         sample(t * S, {**EVERY_STATE, State.TIME_WAIT: 28_000}, EVERY_STATE, 28_000) for t in range(90)
     ],
     "gaps": [record for record in client_closes(9, ends=False).records if not 4 * S < t_of(record) < 6 * S],
-    "only before": [sample(-S, {}, {}, 0), Interval(-S, -S // 2, connected=5)],
+    "only before": [sample(-S, {}, {}, 0), driven(-S, -S // 2, connected=5)],
     "many events": [*FULL, *(AcceptFailed(t * S // 10, 7, "EMFILE") for t in range(30))],
     "one side": [
-        structs.replace(at(t * S, NONE), sides={Side.SERVER: NONE.sides[Side.SERVER]}) for t in range(3)
+        structs.replace(at(t * S, NONE), viewpoints={Side.SERVER: NONE.viewpoints[Side.SERVER]})
+        for t in range(3)
     ],
 }
 
@@ -703,7 +697,7 @@ def test_an_hour_is_thinned_to_a_page() -> None:
     noise = np.random.default_rng(4).integers(30, 60, 36_000)
     step = S // 10
     records: list[Record] = [
-        Interval(t * step, (t + 1) * step, connected=int(n), connect_p50_ns=int(n) * 1000)
+        driven(t * step, (t + 1) * step, connected=int(n), connect_p50_ns=int(n) * 1000)
         for t, n in enumerate(noise)
     ]
     records += [sample(t * step, {State.TIME_WAIT: int(n)}, {}, int(n)) for t, n in enumerate(noise)]

@@ -6,21 +6,23 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from loadgen.records.aggregation import Aggregation, Taken, merged
 from loadgen.records.latency import Counts, Tag
-from loadgen.records.types import COUNTS, Closes, Interval
-from tests.made_records import NO_PORT, TIMEOUT
+from loadgen.records.types import COUNTS
+from loadgen.tcp import Ending
+from tests.made_records import NO_PORT, TIMEOUT, driven
 
 MS = 1_000_000
 LENGTH = 100 * MS
 
 
 def taken(start_ms: float, end_ms: float, connected: int = 0, **told: Any) -> Taken:
-    return Taken(Interval(round(start_ms * MS), round(end_ms * MS), connected=connected, **told))
+    return Taken(driven(round(start_ms * MS), round(end_ms * MS), connected=connected, **told))
 
 
 def edges(stream: Sequence[Taken]) -> list[tuple[float, float]]:
@@ -111,12 +113,12 @@ def test_workers_may_end_at_different_times() -> None:
 
 def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_together() -> None:
     one = Taken(
-        Interval(
+        driven(
             0,
             LENGTH,
-            *range(1, len(COUNTS) + 1),
+            **dict(zip(COUNTS, range(1, len(COUNTS) + 1), strict=True)),
             in_flight=3,
-            closes=Closes(1, 2, 3, 4),
+            closes=dict(zip(Ending, (1, 2, 3, 4), strict=True)),
             errors={NO_PORT: 1},
             connect_p50_ns=10,
             connect_p99_ns=10,
@@ -133,7 +135,8 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
     (both,) = gathering.add(1, other)
     interval = both.interval
     assert [getattr(interval, name) for name in COUNTS] == [2 * count for count in range(1, len(COUNTS) + 1)]
-    assert (interval.in_flight, interval.closes, interval.connecting_ns) == (6, Closes(2, 4, 6, 8), 140)
+    assert interval.closes == dict(zip(Ending, (2, 4, 6, 8), strict=True))
+    assert (interval.in_flight, interval.connecting_ns) == (6, 140)
     assert interval.errors == {NO_PORT: 3, TIMEOUT: 5}
     # A mean of the workers' medians would be 505: nobody's.
     assert (interval.connect_p50_ns, interval.connect_p99_ns) == (10, 1000)
@@ -141,11 +144,14 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
     assert [sum(counts.counts) for counts in both.latencies] == [100, 1]
 
 
-def test_time_in_connect_is_unknown_where_one_worker_did_not_measure_it() -> None:
+@pytest.mark.parametrize("name", [*COUNTS, "connecting_ns", "closes", "errors"])
+def test_what_one_worker_did_not_measure_is_not_known_of_all(name: str) -> None:
     gathering = Aggregation(2, LENGTH)
-    assert list(gathering.add(0, taken(0, 100, connecting_ns=5))) == []
-    (both,) = gathering.add(1, taken(0, 100))
-    assert both.interval.connecting_ns is None
+    both = taken(0, 100, connecting_ns=5)
+    assert list(gathering.add(0, both)) == []
+    (found,) = gathering.add(1, Taken(replace(both.interval, **{name: None})))
+    assert getattr(found.interval, name) is None
+    assert found.interval.from_samples == (name == "attempts")
 
 
 @st.composite
@@ -160,7 +166,7 @@ def streams(draw: st.DrawFn) -> list[list[Taken]]:
         for start_ns, end_ns in pairwise(times):
             values = draw(st.lists(st.integers(1, 10**9), max_size=3))
             counts = [latencies(Tag.CONNECT, *values)] if values else []
-            said.append(Taken(Interval(start_ns, end_ns, connected=len(values)), counts))
+            said.append(Taken(driven(start_ns, end_ns, connected=len(values)), counts))
         workers.append(said)
     return workers
 

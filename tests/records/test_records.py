@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from loadgen.analysis.summary_document import summary_document
 from loadgen.records.bounds import EXACT
 from loadgen.records.damage import DEEPEST, LONGEST_LINE, Damage, check_depth
-from loadgen.records.directory import RunDirectory, RunError, Status
+from loadgen.records.directory import RunDirectory, RunError
 from loadgen.records.events import (
     AnyEvent,
     BothWays,
@@ -31,21 +32,22 @@ from loadgen.records.events import (
     SampleCheck,
     ServerCounted,
 )
+from loadgen.records.info import Status
 from loadgen.records.latency import HIGHEST_NS, Counts, Distribution, Latency, Tag, read_line
 from loadgen.records.types import (
     SCHEMA_VERSION,
-    Closes,
     Interval,
     Record,
     Sample,
-    SideSample,
+    ViewpointSample,
 )
-from loadgen.tcp import Failure, Fault, Phase, Side, State
+from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.codec import convert, decode, encode
 from loadgen.wire.messages import GapCause
 from loadgen.wire.served import Served
+from tests.made_records import made_info
 
-SIDE = SideSample(
+SIDE = ViewpointSample(
     states={State.TIME_WAIT: 28_000, State.SYN_SENT: 2},
     ports_held=28_002,
     counters={"ActiveOpens": 28_002, "TWRecycled": 0},
@@ -56,8 +58,7 @@ SAMPLE = Sample(
     t_ns=-200_000_000,
     cost_ns=40_000,
     late=True,
-    full=False,
-    sides={Side.CLIENT: SIDE, Side.SERVER: SideSample({}, 0, {}, 0, 0)},
+    viewpoints={Side.CLIENT: SIDE, Side.SERVER: ViewpointSample({}, None, {}, 0, 0)},
     softnet_dropped=3,
 )
 INTERVAL = Interval(
@@ -73,7 +74,7 @@ INTERVAL = Interval(
     exchanges=5,
     succeeded=4,
     in_flight=1,
-    closes=Closes(client_fin=2, client_rst=1, server_fin=1, server_rst=1),
+    closes={Ending.CLIENT_FIN: 2, Ending.CLIENT_RST: 1, Ending.SERVER_FIN: 1, Ending.SERVER_RST: 1},
     errors={Failure(Phase.CONNECT, "EADDRNOTAVAIL"): 2, Failure(Phase.RECEIVE, Fault.SHORT): 1},
     connect_p50_ns=20_000,
     connect_p99_ns=90_000,
@@ -81,7 +82,7 @@ INTERVAL = Interval(
     response_p99_ns=None,
 )
 EVENT = ProcessDied(5, "server", "by SIGKILL", "é")
-LATER = Interval(INTERVAL.end_ns, INTERVAL.end_ns + 1)
+LATER = Interval(INTERVAL.end_ns, INTERVAL.end_ns + 1, opened=0, connected=0, in_flight=0)
 RECORDS: list[Record] = [EVENT, LoadEnds(7), SAMPLE, INTERVAL, LATER]
 FILES = ("events.jsonl", "samples.jsonl", "intervals.jsonl", "latency.hlog")
 
@@ -90,13 +91,17 @@ times = st.integers(-EXACT, EXACT)
 counts = st.dictionaries(st.text(), numbers)
 failures = st.builds(Failure, st.sampled_from(Phase), st.text(min_size=1))
 side_samples = st.builds(
-    SideSample, st.dictionaries(st.sampled_from(State), numbers), numbers, counts, numbers, numbers
+    ViewpointSample,
+    st.dictionaries(st.sampled_from(State), numbers),
+    st.none() | numbers,
+    counts,
+    numbers,
+    numbers,
 )
 samples = st.builds(
     Sample,
     times,
     numbers,
-    st.booleans(),
     st.booleans(),
     st.fixed_dictionaries(dict.fromkeys(Side, side_samples)),
     numbers,
@@ -105,8 +110,12 @@ intervals = st.builds(
     Interval,
     times,
     st.just(EXACT),
-    closes=st.builds(Closes, numbers, numbers),
-    errors=st.dictionaries(failures, numbers),
+    numbers,
+    numbers,
+    numbers,
+    attempts=st.none() | numbers,
+    closes=st.none() | st.dictionaries(st.sampled_from(Ending), numbers),
+    errors=st.none() | st.dictionaries(failures, numbers),
 )
 both_ways = st.builds(BothWays, numbers, numbers)
 events = st.one_of(
@@ -142,7 +151,8 @@ def test_every_record_survives_json(record: Record) -> None:
     read = decode(line, type(record))
     assert read == record
     if isinstance(read, Interval):
-        assert {type(failure) for failure in read.errors} <= {Failure}
+        assert {type(failure) for failure in read.errors or ()} <= {Failure}
+        assert {type(ending) for ending in read.closes or ()} <= {Ending}
     assert convert(json.loads(line), type(record)) == record
 
 
@@ -152,7 +162,7 @@ def test_what_is_absent_in_a_sample_is_zero() -> None:
 
 
 def test_closes_add_up() -> None:
-    assert INTERVAL.closes.total == 5
+    assert sum((INTERVAL.closes or {}).values()) == 5
 
 
 def test_records_come_back_kind_by_kind_in_their_order(tmp_path: Path) -> None:
@@ -172,7 +182,7 @@ def test_a_record_is_on_disk_as_soon_as_it_is_appended(tmp_path: Path) -> None:
 def test_variants_keep_apart(tmp_path: Path) -> None:
     written(tmp_path, EVENT, variant="one")
     run = written(tmp_path, SAMPLE, INTERVAL, variant="two")
-    run.write_info({"variants": {"two": {}, "one": {}, "never begun": {}}})
+    run.write_info(made_info("two", "one", "never begun", status=Status.RUNNING))
     assert run.variants() == ["two", "one"]
     assert list(run.records("one")) == [EVENT]
     assert list(run.records("two")) == [SAMPLE, INTERVAL]
@@ -204,7 +214,7 @@ def test_a_killed_run_reads_up_to_its_last_whole_line(tmp_path: Path, file: str)
 
 BROKEN = [
     *("", "{", "not json", "null", "7", "[]", "{}", '{"t_ns":5}', "\xff", "[" * 100_000, '{"a":' * 100_000),
-    *('{"sides":[]}', '{"sides":{"client":[]}}', '{"sides":{"elsewhere":{}}}'),
+    *('{"viewpoints":[]}', '{"viewpoints":{"client":[]}}', '{"viewpoints":{"elsewhere":{}}}'),
     *('{"closes":[],"errors":[]}', '{"closes":{},"errors":{"sleep:NONE":1},"start_ns":1,"end_ns":2}'),
     *("Tag=connect,0", "Tag=sleep,0.000,1.000,1.000,HISTFA", "Tag=connect,nan,1.000,1.000,HISTFA"),
     "x" * (2 * LONGEST_LINE),
@@ -248,8 +258,16 @@ OTHER_VALUES = (
 
 
 @pytest.mark.parametrize("text", OTHER_VALUES, ids=lambda text: text[:20])
-@pytest.mark.parametrize("key", ["cost_ns", "ports_held", "TIME-WAIT", "ActiveOpens", "cpu_user_ns"])
+@pytest.mark.parametrize("key", ["cost_ns", "TIME-WAIT", "ActiveOpens"])
 def test_a_count_of_a_sample_is_a_whole_number(key: str, text: str) -> None:
+    _refused(SAMPLE, key, text)
+
+
+@pytest.mark.parametrize(
+    "text", [text for text in OTHER_VALUES if text != "null"], ids=lambda text: text[:20]
+)
+@pytest.mark.parametrize("key", ["ports_held", "cpu_user_ns"])
+def test_a_count_that_not_every_viewpoint_has_is_a_whole_number_or_absent(key: str, text: str) -> None:
     _refused(SAMPLE, key, text)
 
 
@@ -265,7 +283,8 @@ def test_a_count_of_an_interval_is_a_whole_number(key: str, text: str) -> None:
         (SAMPLE, "late", "1"),
         (SAMPLE, "late", '"true"'),
         (INTERVAL, "end_ns", "-1"),
-        (INTERVAL, "by_kernel", "null"),
+        (INTERVAL, "connected", "null"),
+        (INTERVAL, "attempts", "true"),
         (EVENT, "type", "7"),
         (EVENT, "t_ns", "1.0"),
         (EVENT, "what", "null"),
@@ -302,7 +321,7 @@ def test_unknown_keys_and_missing_ones_are_refused(record: Record) -> None:
 
 def test_a_sample_of_one_side_is_refused(tmp_path: Path) -> None:
     run = written(
-        tmp_path, structs.replace(SAMPLE, sides={Side.SERVER: SIDE}), structs.replace(SAMPLE, t_ns=9)
+        tmp_path, structs.replace(SAMPLE, viewpoints={Side.SERVER: SIDE}), structs.replace(SAMPLE, t_ns=9)
     )
     (damage,) = [one for one in run.records("main") if isinstance(one, Damage)]
     assert damage.place == "samples.jsonl:1"
@@ -378,7 +397,7 @@ def test_a_run_that_ended_in_order_has_no_unfinished_lines(tmp_path: Path) -> No
         path = tmp_path / "main" / name
         os.truncate(path, path.stat().st_size - 5)
     assert places(run) == []
-    run.write_info({"status": Status.FINISHED})
+    run.write_info(made_info())
     assert places(run) == ["samples.jsonl:1", "latency.hlog:1"]
 
 
@@ -426,25 +445,26 @@ def test_counts_that_cannot_be_are_no_traceback(counts: bytes) -> None:
 
 def test_documents_come_back_with_their_version(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    run.write_info({"status": Status.RUNNING, "variants": {}})
-    assert run.info() == {"schema_version": SCHEMA_VERSION, "status": "running", "variants": {}}
-    run.write_info({"status": Status.FINISHED})
-    assert Status(run.info()["status"]) is Status.FINISHED
-    run.write_summary({"variants": [1]})
-    assert json.loads((tmp_path / "summary.json").read_text()) == {
-        "schema_version": SCHEMA_VERSION,
-        "variants": [1],
-    }
+    asked = made_info("main", status=Status.RUNNING, scenario={"title": "é"})
+    run.write_info(asked)
+    assert run.info() == asked
+    run.write_info(made_info())
+    assert run.info() == made_info()
+    assert run.info().schema_version == SCHEMA_VERSION
+    run.write_summary(summary_document("x", [], [], whole=True))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert list(summary) == ["schema_version", "run", "valid", "passed", "verdict", "variants"]
+    assert (summary["schema_version"], summary["variants"]) == (SCHEMA_VERSION, {})
     # Replaced whole, and nothing of the making is left.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "summary.json"]
 
 
 def test_a_document_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    run.write_info({"status": Status.RUNNING})
+    run.write_info(made_info(status=Status.RUNNING))
     with pytest.raises(TypeError):
-        run.write_info({"status": object()})
-    assert run.info()["status"] == "running"
+        run.write_info(made_info(scenario={"title": object()}))
+    assert run.info().status is Status.RUNNING
 
 
 def test_a_directory_without_run_json_is_no_run(tmp_path: Path) -> None:
@@ -456,13 +476,13 @@ def test_a_directory_without_run_json_is_no_run(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("", "not JSON"),
-        ('{"schema_version": 2', "not JSON"),
+        ('{"schema_version": 3', "not JSON"),
         ("\xff", "not JSON"),
         ("[]", "not a JSON object"),
         ("null", "not a JSON object"),
-        ("{}", "schema_version None, but this churn reads 2"),
-        ('{"schema_version": 1}', "schema_version 1, but this churn reads 2"),
-        ('{"schema_version": "2"}', "schema_version '2', but this churn reads 2"),
+        ("{}", "schema_version None, but this churn reads 3"),
+        ('{"schema_version": 1}', "schema_version 1, but this churn reads 3"),
+        ('{"schema_version": "3"}', "schema_version '3', but this churn reads 3"),
     ],
 )
 def test_a_document_that_is_none_is_refused(tmp_path: Path, text: str, problem: str) -> None:

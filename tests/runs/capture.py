@@ -1,4 +1,4 @@
-"""What goes over a lab's link: `python -m tests.runs.capture` in a side prints a JSON line per SYN, FIN or RST.
+"""What goes over a lab's link: `python -m tests.runs.capture` prints a JSON line for each SYN, FIN or RST.
 
     < {"ready": true}
     < {"client": ..., "flags": ..., "sent": ..., "sequence": ...}

@@ -13,8 +13,8 @@ from loadgen.lab.topology import client_server_lab
 from loadgen.scenario.choices import Driver
 from loadgen.tcp import Ending, How, Side
 from servers.plan import Kind
-from tests.runs.capture import ACK, FIN, RST, SYN
 from tests.drivers.driving import MS_NS, Bench, Driven, bench
+from tests.runs.capture import ACK, FIN, RST, SYN
 
 
 @pytest.fixture(scope="module")

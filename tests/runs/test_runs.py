@@ -20,7 +20,7 @@ from loadgen.analysis.reread import reread
 from loadgen.analysis.summary_document import summary_document
 from loadgen.analysis.summary_schema import summary_schema
 from loadgen.records.directory import RunDirectory
-from loadgen.records.types import SCHEMA_VERSION
+from loadgen.wire.codec import encode
 from tests.command import LIMIT_S, Done, Running, churn, document, lines
 
 SECOND_NS = 1_000_000_000
@@ -108,7 +108,7 @@ def test_a_run_is_one_document_and_a_directory_that_agrees_with_it(tmp_path: Pat
     directory = RunDirectory(path)
     # What the records say when read again is what was said then.
     again = summary_document(path.name, reread(directory).summaries, info["variants"], whole=True)
-    assert json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **again})) == summary
+    assert json.loads(encode(again)) == summary
     for name in summary["variants"]:
         assert sorted(file.name for file in (path / name).iterdir()) == RECORDS
         assert all(lines(path / name / file) for file in RECORDS if file.endswith(".jsonl"))
@@ -369,7 +369,7 @@ variants:
             "client": [cores[number % len(cores)] for number in range(3)],
             "server": [cores[-1 - number % len(cores)] for number in range(2)],
         }
-        sides = lines(path / name / "samples.jsonl")[-1]["sides"]
+        sides = lines(path / name / "samples.jsonl")[-1]["viewpoints"]
         assert [len(sides[side]["workers_cpu_ns"]) for side in ("client", "server")] == [3, 2]
     assert 0 < max(interval["in_flight"] for interval in lines(path / "closed" / "intervals.jsonl")) <= 7
     # The schedule is the one of a single worker: no arrival is missing and none comes twice.

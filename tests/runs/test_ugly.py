@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from rich.table import Table
 from rich.text import Text
 
 from loadgen.analysis.caveats.audit import NOT_AUDITED
 from loadgen.analysis.reread import reread
+from loadgen.analysis.summary_document import summary_document
 from loadgen.cli.columns import Screen
 from loadgen.cli.signals import STOP_SIGNALS
 from loadgen.engine.child import LOOK_S, Child
@@ -34,7 +36,8 @@ from loadgen.lab.errors import BuilderKilledError
 from loadgen.lab.exchange import request
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.topology import client_server_lab
-from loadgen.records.directory import RunDirectory, Status
+from loadgen.records.directory import RunDirectory
+from loadgen.records.info import Status
 from loadgen.records.types import Sample
 from loadgen.scenario.document import Variant
 from loadgen.scenario.read import load_scenario
@@ -42,6 +45,7 @@ from loadgen.tcp import Side
 from loadgen.wire.exit_status import how_ended
 from tests.attack.signals import attack
 from tests.command import Done, Running, churn, document, eventually, lines, processes_with
+from tests.made_records import made_info
 from tests.runs.test_runs import SMALL, caveats, exact, run, shared_path, write
 
 __all__ = ["shared_path"]
@@ -187,7 +191,7 @@ def test_after_sigkill_nothing_is_left_but_records_that_can_be_read(tmp_path: Pa
         driver = running.event("processes", "a")["driver"]
         running.reaches(12 * TENTH_NS, "a")
         network = Path(f"/proc/{driver}/ns/net").readlink()
-        assert len(processes_with(running.mark)) == 5  # churn; load worker, sampler; a server and its worker
+        assert len(processes_with(running.mark)) == 4  # churn; server, load worker, sampler
         running.process.kill()
         running.finish()
     assert network not in networks()
@@ -378,7 +382,7 @@ def test_a_server_that_dies_is_refused_connections_and_told_of(tmp_path: Path) -
     with start(tmp_path, LAST, "--json") as running:
         processes = running.event("processes")
         running.reaches(3 * TENTH_NS)
-        for pid in (processes["server"], *processes["workers"]):
+        for pid in processes["workers"]:
             kill(pid)
         done = running.finish()
     variant = invalid(done, "process_died")
@@ -623,21 +627,17 @@ socket.create_connection((sys.argv[2], 8080)).close()
 
 def test_a_disk_that_is_full_at_the_end_keeps_the_status_true(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
-    directory.write_info({"status": Status.RUNNING, "id": "é", "variants": {"status": {"status": "running"}}})
+    info = made_info("status", status=Status.RUNNING, id="é", scenario={"status": "running"})
+    directory.write_info(info)
     before = (tmp_path / "run.json").stat()
     for status in Status:
         with no_file_beyond(before.st_size):
             directory.write_status(status)
-        assert directory.info() | {"schema_version": 0} == {
-            "schema_version": 0,
-            "status": status,
-            "id": "é",
-            "variants": {"status": {"status": "running"}},
-        }
+        assert directory.info() == structs.replace(info, status=status)
     after = (tmp_path / "run.json").stat()
     assert (after.st_ino, after.st_size, after.st_blocks) == (before.st_ino, before.st_size, before.st_blocks)
     with no_file_beyond(before.st_size), pytest.raises(OSError, match=r"File too large: .*summary\.json"):
-        directory.write_summary({"long": "x" * before.st_size})
+        directory.write_summary(summary_document("x" * before.st_size, [], [], whole=True))
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
@@ -832,5 +832,5 @@ def test_a_bug_is_the_runs_failure_and_what_was_recorded_is_summarised(tmp_path:
     outcome = asyncio.run(watched)
     assert isinstance(outcome.failure, RuntimeError)
     assert [(summary.name, summary.valid) for summary in outcome.summaries] == [("a", True), ("b", False)]
-    assert directory.info()["status"] == "failed"
+    assert directory.info().status is Status.FAILED
     assert json.loads((directory.path / "summary.json").read_text())["valid"] is False

@@ -1,4 +1,4 @@
-"""The servers as clients see them: real processes, plain blocking sockets, and the kernel's own tables."""
+"""A server worker as clients see it: a real process, plain blocking sockets, and the kernel's own tables."""
 
 import asyncio
 import contextlib
@@ -26,9 +26,11 @@ from msgspec.structs import replace
 
 from loadgen.tcp import Ending, How, Side
 from loadgen.wire.codec import CodecError, decode, encode
+from loadgen.wire.messages import GapCause, Listening, Unobserved
+from loadgen.wire.served import Served
 from servers.behaviour import Behaviour
-from servers.lines import AcceptError, Gap, Line, Listening, Served, WorkerExited
-from servers.listener import BATCH, Listener, listening_socket
+from servers.lines import AcceptError, Bound, Line
+from servers.listener import BATCH, Listener, bound_sockets, listen
 from servers.plan import Kind, Plan
 
 LIMIT_S = 10.0
@@ -58,7 +60,10 @@ both_kinds = pytest.mark.parametrize("kind", Kind)
 class Server:
     process: subprocess.Popen[bytes]
     port: int
-    pids: tuple[int, ...]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     @property
     def _stdout(self) -> IO[bytes]:
@@ -67,14 +72,14 @@ class Server:
 
     def line(self) -> Line:
         """The next one; where the machine is busy, a worker that it held up says so in between."""
-        while isinstance(line := decode(self._stdout.readline(), Line), Gap):
+        while isinstance(line := decode(self._stdout.readline(), Line), Unobserved):
             pass
         return line
 
     def stop(self) -> Served:
         """SIGTERM; the totals. Everything that happened must add up."""
         self.process.send_signal(signal.SIGTERM)
-        lines = [one for line in self._stdout if not isinstance(one := decode(line, Line), Gap)]
+        lines = [one for line in self._stdout if not isinstance(one := decode(line, Line), Unobserved)]
         assert self.process.wait(LIMIT_S) == 0
         served = lines.pop()
         assert isinstance(served, Served)
@@ -88,19 +93,17 @@ class Server:
 def serving(
     kind: Kind,
     behaviour: Behaviour,
-    workers: int = 1,
     descriptors: int | None = None,
-    cores: tuple[int, ...] = (),
+    core: int | None = None,
 ) -> Iterator[Server]:
-    plan = Plan(kind, behaviour, ("127.0.0.1",), workers=workers, cores=cores)
+    plan = Plan(kind, behaviour, ("127.0.0.1",), core=core)
     with launched(encode(plan).decode(), descriptors) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line
         listening = decode(line, Line)
         assert isinstance(listening, Listening)
-        assert len(listening.pids) == workers
-        yield Server(process, listening.port, listening.pids)
+        yield Server(process, listening.port)
 
 
 @contextmanager
@@ -289,7 +292,7 @@ def test_a_late_byte_does_not_turn_the_fin_into_a_reset(kind: Kind) -> None:
 
 def test_a_client_that_never_closes_is_let_go() -> None:
     with serving(Kind.PROTOCOL, SERVER_FIN) as server:
-        (pid,) = server.pids
+        pid = server.pid
         at_rest = open_sockets(pid)
         client = Client(server.port)
         assert client.ask(GET).status == 200
@@ -333,7 +336,7 @@ def test_half_closed_clients_get_their_responses(kind: Kind, closer: Side) -> No
 
 def test_a_half_closed_client_that_resets_is_let_go() -> None:
     with serving(Kind.PROTOCOL, replace(CLIENT_FIN, delay_ns=60_000_000_000)) as server:
-        (pid,) = server.pids
+        pid = server.pid
         at_rest = open_sockets(pid)
         client = Client(server.port)
         client.send(GET)
@@ -364,7 +367,7 @@ def test_a_half_closed_client_that_reads_late_gets_everything(kind: Kind, closer
 @both_kinds
 def test_clients_that_go_with_the_response_on_its_way(kind: Kind) -> None:
     with serving(kind, replace(CLIENT_FIN, response_size=8 << 20)) as server:
-        (pid,) = server.pids
+        pid = server.pid
         at_rest = open_sockets(pid)
         clients = [Client(server.port, receive_buffer=16_384) for _ in range(3)]
         for client in clients:
@@ -536,7 +539,7 @@ def test_asked_to_stop_it_finishes_what_it_has_in_hand(kind: Kind, how: How) -> 
         assert is_quiet(idle)
         until(lambda: not unread_by_server(server.port))
         probe.close()
-        os.kill(server.pids[0], signal.SIGTERM)
+        os.kill(server.pid, signal.SIGTERM)
         assert idle.end() == how
         idle.close()
         response = busy.response()
@@ -566,35 +569,14 @@ def unread_by_server(port: int) -> bool:
     return any(int(row[4].split(":")[1], 16) for row in rows if int(row[1].split(":")[1], 16) == port)
 
 
-def test_pinned_workers_keep_to_their_cores() -> None:
-    allowed = sorted(os.sched_getaffinity(0))
-    cores = (allowed[-1], allowed[0])
-    with serving(Kind.PROTOCOL, CLIENT_FIN, workers=2, cores=cores) as server:
-        assert [os.sched_getaffinity(pid) for pid in server.pids] == [{core} for core in cores]
-        # The master is nobody's neighbour.
-        assert os.sched_getaffinity(server.process.pid) == set(allowed)
+def test_a_pinned_worker_keeps_to_its_core() -> None:
+    core = max(os.sched_getaffinity(0))
+    with serving(Kind.PROTOCOL, CLIENT_FIN, core=core) as server:
+        assert os.sched_getaffinity(server.pid) == {core}
         client = Client(server.port)
         assert client.ask(GET).status == 200
         client.close()
         server.stop()
-
-
-@both_kinds
-def test_every_worker_serves_and_one_may_die(kind: Kind) -> None:
-    with serving(kind, CLIENT_FIN, workers=2) as server:
-        at_rest = [open_sockets(pid) for pid in server.pids]
-        clients = [Client(server.port) for _ in range(64)]
-        for client in clients:
-            assert client.ask(GET).status == 200
-        assert all(open_sockets(pid) > least for pid, least in zip(server.pids, at_rest, strict=True))
-        for client in clients:
-            client.close()
-        os.kill(server.pids[0], signal.SIGKILL)
-        assert server.line() == WorkerExited(server.pids[0], -signal.SIGKILL)
-        client = Client(server.port)
-        assert client.ask(GET).status == 200
-        client.close()
-        assert 1 < server.stop().accepted < 65
 
 
 def open_sockets(pid: int) -> int:
@@ -605,36 +587,15 @@ def open_sockets(pid: int) -> int:
     return sum(link.name.startswith("socket:") for link in links)
 
 
-def test_without_any_worker_it_ends_and_says_so() -> None:
-    with serving(Kind.PROTOCOL, SERVER_FIN) as server:
-        os.kill(server.pids[0], signal.SIGKILL)
-        assert server.process.wait(LIMIT_S) == 1
-        assert isinstance(server.line(), WorkerExited)
-        assert server.line() == Served()
-
-
-def test_a_killed_master_leaves_no_worker() -> None:
-    with serving(Kind.PROTOCOL, SERVER_FIN, workers=3) as server:
-        server.process.kill()
-        until(lambda: not any(is_alive(pid) for pid in server.pids))
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 @both_kinds
 def test_out_of_descriptors_it_says_so_and_turns_nobody_away(kind: Kind) -> None:
     with serving(kind, CLIENT_FIN, descriptors=64) as server:
-        (pid,) = server.pids
+        pid = server.pid
         # All of them wait to be accepted when it goes on: it must stop in their midst.
         os.kill(pid, signal.SIGSTOP)
         clients = [Client(server.port) for _ in range(100)]
         os.kill(pid, signal.SIGCONT)
-        assert server.line() == AcceptError(pid, "EMFILE")
+        assert server.line() == AcceptError("EMFILE")
         assert is_quiet(*clients)
         soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         assert soft == 64
@@ -651,7 +612,8 @@ def test_out_of_descriptors_it_says_so_and_turns_nobody_away(kind: Kind) -> None
 def test_a_listener_closes_only_when_nobody_waits() -> None:
     async def main() -> int:
         accepted: list[socket.SocketType] = []
-        sock = listening_socket("127.0.0.1", 0, backlog=4 * BATCH)
+        (sock,) = bound_sockets(Plan(Kind.PROTOCOL, CLIENT_FIN, ("127.0.0.1",)))
+        listen(sock, 4 * BATCH)
         clients = [socket.create_connection(sock.getsockname()) for _ in range(2 * BATCH)]
         listener = Listener(sock, asyncio.get_running_loop(), accepted.append, raise_it)
         listener.start()
@@ -674,7 +636,8 @@ def test_a_port_that_another_serves_is_an_error() -> None:
         with launched(encode(plan).decode()) as second:
             assert second.wait(LIMIT_S) == 2
             assert second.stderr is not None
-            assert os.strerror(errno.EADDRINUSE) in second.stderr.read().decode()
+            taken = f"{os.strerror(errno.EADDRINUSE)}: '127.0.0.1 port {server.port}'"
+            assert taken in second.stderr.read().decode()
 
 
 @both_kinds
@@ -693,7 +656,7 @@ def test_several_addresses_share_a_port(kind: Kind) -> None:
 
 # ---- the plan and the lines
 
-PLAN = Plan(Kind.AIOHTTP, Behaviour(Ending.CLIENT_RST, 7, 1, 2, 3), ("10.0.0.1", "::1"), 80, 2, 5, (3, 0))
+PLAN = Plan(Kind.AIOHTTP, Behaviour(Ending.CLIENT_RST, 7, 1, 2, 3), ("10.0.0.1", "::1"), 80, 5, 1, 2, 3)
 
 
 def test_a_plan_survives_its_json() -> None:
@@ -711,9 +674,9 @@ def test_a_plan_survives_its_json() -> None:
         ({"port": 65536}, "port: 65536 is more than 65535"),
         ({"workers": 0}, "workers: 0 is less than 1"),
         ({"backlog": "many"}, "Expected `int`, got `str` - at `$.backlog`"),
-        ({"cores": 1}, "Expected `array`, got `int` - at `$.cores`"),
-        ({"cores": [0, "one"]}, "Expected `int`, got `str` - at `$.cores[1]`"),
-        ({"cores": [0]}, "cores: one for each of the 2 workers is needed, or none"),
+        ({"worker": 2}, "worker: 2 is more than 1"),
+        ({"core": "one"}, "Expected `int | null`, got `str` - at `$.core`"),
+        ({"core": -1}, "core: -1 is less than 0"),
         ({"colour": "red"}, "Object contains unknown field `colour`"),
         ({"behaviour": 1}, "Expected `object`, got `int` - at `$.behaviour`"),
         (
@@ -752,9 +715,10 @@ def test_a_plan_that_is_none_ends_with_2(text: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        Listening(80, (1, 2)),
-        AcceptError(1, "EMFILE"),
-        WorkerExited(1, -9),
+        Bound(80),
+        Listening(80),
+        AcceptError("EMFILE"),
+        Unobserved(1, 2, GapCause.HELD_UP),
         Served(5, accept_errors={"EMFILE": 1}),
     ],
 )

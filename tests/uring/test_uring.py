@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from loadgen.drivers.http import http
 from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring import able
@@ -240,7 +241,7 @@ def test_what_the_kernel_says_at_a_close_decides_what_it_is(
 ) -> None:
     asked = plan(Ending.CLIENT_FIN)
     tally = Tally(asked.loop)
-    client = UringClient(asked, tally, ring, Programs(asked, receive_buffers(3)))
+    client = UringClient(asked, tally, ring, Programs(asked, http(asked), receive_buffers(3)))
     client.attach(NoLoad())
     client.table.known[0] = True
     attempt = client.slow.adopt(0, Phase.CLOSE, set())
@@ -261,7 +262,7 @@ def test_the_time_estimated_in_connect_is_no_more_than_there_was(ring: Ring) -> 
     """Of a few timed calls one that was held up counts for many."""
     asked = plan(Ending.CLIENT_FIN)
     tally = Tally(asked.loop)
-    client = UringClient(asked, tally, ring, Programs(asked, receive_buffers(3)))
+    client = UringClient(asked, tally, ring, Programs(asked, http(asked), receive_buffers(3)))
     tally.attempts = 1_000_000
     client._connects.enter()
     for most_ns in (1_000, 1):
@@ -274,7 +275,7 @@ def test_the_time_estimated_in_connect_is_no_more_than_there_was(ring: Ring) -> 
 
 def test_a_head_says_what_is_missing_and_no_other_bytes_are_compared() -> None:
     buffers = receive_buffers(4)
-    judge = Judge(buffers, Side.SERVER)
+    judge = Judge(buffers, http(plan(Ending.SERVER_FIN)), Side.SERVER)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
     another = head.replace(b"100", b"900")
     for slot, response in enumerate((head + bytes(100), head + b"x", another, b"HTTP/1.1 503 No\r\n\r\n")):
@@ -320,7 +321,8 @@ def plan(ending: Ending, sources: int = 1, connections: int = 3) -> Plan:
 
 
 def programs(ending: Ending, sources: int = 1) -> Programs:
-    return Programs(plan(ending, sources), receive_buffers(3))
+    asked = plan(ending, sources)
+    return Programs(asked, http(asked), receive_buffers(3))
 
 
 def steps(entries: NDArray[Any]) -> list[int]:

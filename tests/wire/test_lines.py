@@ -11,16 +11,14 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from loadgen.drivers.channel import Reporter
 from loadgen.drivers.plan import ClosedLoop
 from loadgen.drivers.tally import Tally
-from loadgen.drivers.words import Reporter
 from loadgen.observe import sampler
-from loadgen.tcp import Side
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import Message
 from loadgen.wire.pulse import HELD_UP_NS, Pulse, Span
-from servers.lines import AcceptError, Served
-from servers.serve import say
+from servers.lines import AcceptError, Served, say
 from tests.made_records import STEP, S, sample
 
 
@@ -111,7 +109,7 @@ def test_a_worker_that_is_not_read_merges_its_intervals_and_loses_no_count(pipe:
 
 def test_a_sampler_that_is_not_read_drops_samples_and_counts_them(pipe: Pipe) -> None:
     lines = Lines(pipe.writer, most_bytes=4096)
-    plan = sampler.Plan(80, (1, 2), False, STEP, 0, dict.fromkeys(Side, 0))
+    plan = sampler.Plan((), STEP, 0, {})
     reporter = sampler.Reporter(lines, plan, 0)
     for index in range(200):
         one = structs.replace(sample(index * STEP), missed=2 if index == 150 else 0)
@@ -127,7 +125,7 @@ def test_a_sampler_that_is_not_read_drops_samples_and_counts_them(pipe: Pipe) ->
 def test_a_server_that_is_not_read_leaves_out_what_its_totals_count(pipe: Pipe) -> None:
     lines = Lines(pipe.writer, most_bytes=4096)
     for _ in range(1_000):
-        say(lines, AcceptError(1, "EMFILE"))
+        say(lines, AcceptError("EMFILE"))
     say(lines, Served(accept_errors={"EMFILE": 1_000}))
     said = pipe.close(lines)
     assert len(said) < 500

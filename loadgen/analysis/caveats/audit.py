@@ -24,7 +24,7 @@ AUDIT_INCOMPLETE = CaveatKind("audit_incomplete")
 
 
 def audit_incomplete(case: Case) -> Iterator[Caveat]:
-    lacking = missing(case.fold.kernel(), commanded=case.fold.by_kernel) if case.fold.complete else []
+    lacking = missing(case.fold.legs(), commanded=case.fold.counted is None) if case.fold.complete else []
     if lacking:
         yield Caveat(
             AUDIT_INCOMPLETE,
@@ -40,7 +40,9 @@ def audit_differs(case: Case) -> Iterator[Caveat]:
     differing = [line for line in case.audit if not line.exact]
     if differing:
         counts = "; ".join(f"{line.what}: {line.ours:,}, {line.source} {line.theirs:,}" for line in differing)
-        who = "the two sides differ" if case.fold.by_kernel else "churn's counts differ from the kernel's"
+        who = (
+            "the two sides differ" if case.fold.counted is None else "churn's counts differ from the kernel's"
+        )
         yield Caveat(
             AUDIT_DIFFERS,
             f"{who} ({counts})",

@@ -22,8 +22,7 @@ class Case:
     @property
     def closed_by_both(self) -> int:
         """Connections that both ends closed, if the kernel alone counts: a driver counts one close each."""
-        shared = self.variant.lab.topology.shared
-        return closed_by_both(self.fold.kernel(), shared=shared) if self.fold.by_kernel else 0
+        return closed_by_both(self.fold.legs()[0]) if self.fold.counted is None else 0
 
 
 Rule: TypeAlias = Callable[[Case], Iterator[Caveat]]

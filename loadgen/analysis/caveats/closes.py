@@ -1,13 +1,11 @@
 """Caveats about how connections were closed: by both ends, otherwise than asked, or before bytes arrived."""
 
+from collections import Counter
 from collections.abc import Iterator
-
-from msgspec.structs import replace
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.tcp import Fault, Phase
-from loadgen.wire.codec import plain
+from loadgen.tcp import Ending, Fault, Phase
 
 OWN_ENDS = 0.1
 """The share of connections that a command may end in another way than the scenario says, unread by it."""
@@ -64,20 +62,18 @@ CLOSER_DIFFERS = CaveatKind("closer_differs")
 
 
 def closer_differs(case: Case) -> Iterator[Caveat]:
-    connection, closes = case.variant.connection, case.fold.closes
-    ended: dict[str, int] = plain(replace(closes, server_fin_reset=0))
+    connection, ended = case.variant.connection, Counter(case.fold.closes)
+    total = ended.total() - case.closed_by_both
     # Connections cut off by the end of the run were reset by churn itself; they are among the errors.
-    ended["client_rst"] -= sum(
+    ended[Ending.CLIENT_RST] -= sum(
         count
         for failure, count in case.fold.errors.items()
         if failure.kind == Fault.CUT and failure.phase not in (Phase.BIND, Phase.CONNECT)
     )
-    other = sum(count for ending, count in ended.items() if ending != connection.ending)
     # Of a connection that both ends closed, one of the two closes is the other side's.
-    other -= case.closed_by_both
-    total = closes.total - case.closed_by_both
-    # When its time is over, a command ends its open connections in its own way.
-    tolerated = OWN_ENDS * total if case.fold.by_kernel else 0
+    other = ended.total() - ended[connection.ending] - case.closed_by_both
+    # When its time is over, a command ends its open connections in its own way, and does not count them.
+    tolerated = OWN_ENDS * total if case.fold.counted is None else 0
     causes: list[str] = []
     if other > tolerated:
         causes.append(
@@ -85,7 +81,7 @@ def closer_differs(case: Case) -> Iterator[Caveat]:
             f" {connection.close.upper()}, as the scenario says"
         )
     if (early := _ended_early(case)) > 0:
-        made = case.fold.count("exchanges") / case.fold.count("connected")
+        made = (case.fold.total("exchanges") or 0) / (case.fold.total("connected") or 1)
         causes.append(
             f"at least {early:,} successful connections ended before their {connection.requests:,} requests"
             f" were made; a connection made {made:.3g} on average"
@@ -101,12 +97,13 @@ def closer_differs(case: Case) -> Iterator[Caveat]:
 def _ended_early(case: Case) -> int:
     """At least so many connections succeeded with fewer requests than asked for; none if negative.
 
-    Connections that the end of the load ended early do not count: those open in the last whole interval, or
-    opened since, may be such.
+    It is 0 if exchanges were not measured. Connections that the end of the load ended early do not count:
+    those open in the last whole interval, or opened since, may be such.
     """
-    fold = case.fold
-    all_made = fold.count("exchanges") // case.variant.connection.requests
-    return fold.count("succeeded") - all_made - fold.open_at_end()
+    exchanges, succeeded = case.fold.total("exchanges"), case.fold.total("succeeded")
+    if exchanges is None or succeeded is None:
+        return 0
+    return succeeded - exchanges // case.variant.connection.requests - case.fold.open_at_end()
 
 
 RULES: tuple[Rule, ...] = (closed_by_both, data_after_close, closer_differs)

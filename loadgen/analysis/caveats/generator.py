@@ -34,11 +34,13 @@ STARTS_LATE = CaveatKind("starts_late")
 
 
 def starts_late(case: Case) -> Iterator[Caveat]:
-    loop, started = case.variant.load.loop, case.fold.count("started")
+    loop, started, late = case.variant.load.loop, case.fold.total("started"), case.fold.total("late")
+    if not isinstance(loop, OpenLoop) or started is None or late is None:
+        return
     ports = (case.fold.search(), case.fold.exhaustion())
     explained = sum(one.late for one in ports if one is not None)
-    late = case.fold.count("late") - explained
-    if not isinstance(loop, OpenLoop) or late <= LATE_STARTS * started:
+    late -= explained
+    if late <= LATE_STARTS * started:
         return
     besides = ", for which neither a search for ports nor a lack of them is the reason" if explained else ""
     use = core_use(case, Side.CLIENT)
@@ -58,7 +60,7 @@ STARTS_DROPPED = CaveatKind("starts_dropped")
 
 
 def starts_dropped(case: Case) -> Iterator[Caveat]:
-    dropped, offered = case.fold.count("dropped"), case.fold.count("offered")
+    dropped, offered = case.fold.total("dropped"), case.fold.total("offered")
     loop = case.variant.load.open_loop
     if loop is not None and dropped:
         yield Caveat(
@@ -79,7 +81,7 @@ def generator_saturated(case: Case) -> Iterator[Caveat]:
         yield Caveat(GENERATOR_SATURATED, cause, remedy)
     use, server = core_use(case, Side.CLIENT), core_use(case, Side.SERVER)
     overflows = case.fold.kernel()[Side.SERVER].get("ListenOverflows", 0)
-    full_queue = overflows > OVERFLOWS * case.fold.count("opened")
+    full_queue = overflows > OVERFLOWS * (case.fold.total("opened") or 0)
     if use is None or not use.saturated or (server and server.saturated) or full_queue:
         return
     if case.variant.load.open_loop:
@@ -99,9 +101,11 @@ READ_IN_PIECES = CaveatKind("read_in_pieces")
 
 
 def read_in_pieces(case: Case) -> Iterator[Caveat]:
-    reads = case.fold.count("reads")
+    reads, exchanges, connected = (case.fold.total(name) for name in ("reads", "exchanges", "connected"))
+    if reads is None or exchanges is None or connected is None:
+        return
     # A connection without a whole response has at least begun one.
-    responses = max(case.fold.count("exchanges"), case.fold.count("connected"))
+    responses = max(exchanges, connected)
     if reads > MOST_READS * responses > 0:
         yield Caveat(
             READ_IN_PIECES,

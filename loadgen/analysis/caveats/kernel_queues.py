@@ -89,11 +89,10 @@ TIME_WAIT_OVERFLOW = CaveatKind("time_wait_overflow")
 
 
 def time_wait_overflow(case: Case) -> Iterator[Caveat]:
-    # If both sides share a namespace, they share the counter: it does not show whose TIME-WAITs they were.
-    shared = case.variant.lab.topology.shared
-    for side in (Side.CLIENT,) if shared else Side:
-        if destroyed := case.fold.kernel()[side].get("TCPTimeWaitOverflow", 0):
-            whose = "" if shared else f"{side}: "
+    # Viewpoints of one namespace share the counter: it does not show whose TIME-WAITs they were.
+    for names in case.fold.scope.by_node.values():
+        if destroyed := case.fold.kernel()[names[0]].get("TCPTimeWaitOverflow", 0):
+            whose = f"{names[0]}: " if len(names) == 1 else ""
             yield Caveat(
                 TIME_WAIT_OVERFLOW,
                 f"{whose}{destroyed:,} TIME-WAITs were destroyed at once: tcp_max_tw_buckets was reached",

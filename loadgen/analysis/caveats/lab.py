@@ -26,7 +26,7 @@ LEFTOVERS = CaveatKind("leftovers")
 
 def leftovers(case: Case) -> Iterator[Caveat]:
     first = case.fold.samples[0] if case.fold.samples else None
-    left = sum(side.count(State.TIME_WAIT) for side in first.sides.values()) if first else 0
+    left = sum(one.count(State.TIME_WAIT) for one in first.viewpoints.values()) if first else 0
     if left:
         yield Caveat(
             LEFTOVERS,

@@ -15,11 +15,11 @@ SAMPLE_DIFFERS = CaveatKind("sample_differs")
 def sample_differs(case: Case) -> Iterator[Caveat]:
     for event in case.fold.events:
         if isinstance(event, SampleCheck):
-            for side, found in event.sides.items():
+            for viewpoint, found in event.viewpoints.items():
                 if found.sockstat != found.dump:
                     yield Caveat(
                         SAMPLE_DIFFERS,
-                        f"{side}: {found.sockstat:,} TIME-WAIT by sockstat, {found.dump:,} by a dump",
+                        f"{viewpoint}: {found.sockstat:,} TIME-WAIT by sockstat, {found.dump:,} by a dump",
                         "another program used the namespace, or this kernel counts in another way (see"
                         " docs/facts.md#k17): please report it",
                         invalidates=True,

@@ -30,7 +30,7 @@ class UringAttempt(BaseAttempt):
         table = host.table
         self._host = host
         self.slot = slot
-        self._reader = host.judge.reader()
+        self._reader = host.application.reader()
         self._leaving: Ending | None = None
         """How it is to end, once none of its operations is pending."""
         self._pending = pending

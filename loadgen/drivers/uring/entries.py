@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.drivers.application import Application
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.request import requests
 from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
 from loadgen.drivers.uring.program import STEP_BITS, Step
 from loadgen.tcp import How, Side
@@ -51,7 +51,7 @@ class Entries:
     `sources` and `destinations` are the addresses, in memory, of a struct sockaddr for each pair of the plan.
     """
 
-    def __init__(self, plan: Plan, buffers: NDArray[np.uint8]) -> None:
+    def __init__(self, plan: Plan, application: Application, buffers: NDArray[np.uint8]) -> None:
         self.slots = np.arange(len(buffers))
         self._plan = plan
         self._buffers = buffers
@@ -60,8 +60,7 @@ class Entries:
         """Memory that entries point to; it has to live as long as they do."""
         # No bytes behind the first read are looked at, so all slots share the memory that they go to.
         self._sink = np.zeros(SINK, np.uint8)
-        keep, last = requests(plan)
-        self._requests = {False: self._bytes(keep), True: self._bytes(last)}
+        self._requests = {False: self._bytes(application.request), True: self._bytes(application.last)}
         pairs = [(source, there) for there in plan.destinations for source in plan.sources]
         self.sources = np.array([self._bytes(self._sockaddr(source, 0))[0] for source, _ in pairs])
         self.destinations = np.array([self._bytes(self._sockaddr(to, plan.port))[0] for _, to in pairs])

@@ -1,11 +1,11 @@
-"""Which responses are good: those that begin as the last good one did, and those that h11 finds to be."""
+"""Which responses are good: those that begin as the last good one did, and those that a reader finds good."""
 
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.drivers.response import MalformedResponseError, Memo, ResponseReader
+from loadgen.drivers.application import Application, MalformedResponseError
 from loadgen.drivers.uring.slots import Slots
 from loadgen.tcp import Side
 
@@ -16,16 +16,12 @@ BAD: Final = -1
 class Judge:
     """Looks at the receive buffers, shape (slots, bytes), a batch at a time."""
 
-    def __init__(self, buffers: NDArray[np.uint8], closer: Side) -> None:
+    def __init__(self, buffers: NDArray[np.uint8], application: Application, closer: Side) -> None:
         self._buffers = buffers
+        self._application = application
         self._closer = closer
-        self._memo: Memo = {}
         self._known: dict[bool, tuple[bytes, int]] = {}
         """The last good response, by whether it was a connection's last: its prefix, and how long it was."""
-
-    def reader(self) -> ResponseReader:
-        """A reader that shares the memo of all."""
-        return ResponseReader(self._memo)
 
     def missing(self, slots: Slots, lengths: NDArray[np.int32], last: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many bytes these slots' responses still lack: 0 if one is whole and good, or `BAD`.
@@ -64,7 +60,7 @@ class Judge:
 
     def _read(self, data: bytes, last: bool) -> int:
         """Read a response that differs from the last good one: in its date, once a second, or in more."""
-        reader = self.reader()
+        reader = self._application.reader()
         try:
             reader.feed(data)
         except MalformedResponseError:
@@ -73,7 +69,7 @@ class Judge:
         if announced is None:
             return BAD
         response = announced.response
-        if response.status >= 400:
+        if response.error:
             return BAD
         if response.closes and not (last and self._closer is Side.SERVER):
             return BAD

@@ -7,6 +7,7 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.drivers.application import Application
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.uring.entries import SINK, Entries, Entry
 from loadgen.drivers.uring.program import STEP_BITS, Program, Step
@@ -36,10 +37,11 @@ def receive_buffers(slots: int) -> NDArray[np.uint8]:
 class Programs:
     """All programs of one plan, over slots with a receive buffer each: `buffers`, of shape (slots, bytes)."""
 
-    def __init__(self, plan: Plan, buffers: NDArray[np.uint8]) -> None:
+    def __init__(self, plan: Plan, application: Application, buffers: NDArray[np.uint8]) -> None:
+        self.application = application
         self.buffers = buffers
         self.pairs = len(plan.sources) * len(plan.destinations)
-        self._entries = Entries(plan, buffers)
+        self._entries = Entries(plan, application, buffers)
         self._built: dict[Program, Words] = {}
         self._steps: dict[Program, tuple[int, ...]] = {}
 

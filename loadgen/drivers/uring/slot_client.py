@@ -33,12 +33,12 @@ class SlotClient(Client):
     """The load, by its own type."""
 
     def __init__(self, plan: Plan, tally: Tally, ring: Ring, programs: Programs) -> None:
-        super().__init__(plan, tally)
+        super().__init__(plan, tally, programs.application)
         self.ring = ring
         self.programs = programs
         self.buffers = programs.buffers
         self.table = Table(len(programs.buffers))
-        self.judge = Judge(self.buffers, plan.ending.side)
+        self.judge = Judge(self.buffers, self.application, plan.ending.side)
         self.cutting = False
         """The run ends: what is left is given up."""
         self.closes_singly = PROBATION

@@ -8,14 +8,15 @@ import resource
 from pathlib import Path
 from time import monotonic_ns, sleep, thread_time_ns
 
+from loadgen.drivers.channel import Reporter, read_message, stop_requested
 from loadgen.drivers.housekeeping import Housekeeping
+from loadgen.drivers.http import http
 from loadgen.drivers.lifecycle import waits
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.client import UringClient
 from loadgen.drivers.uring.load import FOREVER_NS, UringLoad, load_of
 from loadgen.drivers.uring.programs import Programs, receive_buffers
-from loadgen.drivers.words import Reporter, hear, told
 from loadgen.uring.ring import Ring
 from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
@@ -41,7 +42,7 @@ def work(plan: Plan, lines: Lines) -> None:
         tally = Tally(plan.loop)
         client, load = _client(plan, tally, ring, slots)
         lines.say(Ready())
-        origin_ns = decode(hear(), Begin).origin_ns
+        origin_ns = decode(read_message(), Begin).origin_ns
         sleep(max(origin_ns - monotonic_ns(), 0) / 1e9)
         _Worker(ring, client, load).run(plan, lines, origin_ns)
     finally:
@@ -49,7 +50,7 @@ def work(plan: Plan, lines: Lines) -> None:
 
 
 def _client(plan: Plan, tally: Tally, ring: Ring, slots: int) -> tuple[UringClient, UringLoad]:
-    client = UringClient(plan, tally, ring, Programs(plan, receive_buffers(slots)))
+    client = UringClient(plan, tally, ring, Programs(plan, http(plan), receive_buffers(slots)))
     load = load_of(plan, tally, slots)
     client.attach(load)
     return client, load
@@ -94,8 +95,7 @@ class _Worker:
         return self._stopped
 
     def _look_at_stdin(self) -> None:
-        # A line there means stop, and so does its end.
-        self._stopped = self._stopped or told()
+        self._stopped = self._stopped or stop_requested()
 
 
 def _descriptors_left() -> int:

@@ -1,4 +1,4 @@
-"""What a load worker hears and says: lines on its stdin, JSON lines on its stdout."""
+"""What a load worker reads and reports: messages on its stdin, JSON lines on its stdout."""
 
 import os
 import select
@@ -14,8 +14,8 @@ SWEEP_NS = 50_000_000
 """How often a load worker looks at deadlines, at its stdin, and whether it was held up meanwhile."""
 
 
-def hear() -> str:
-    """The next line, waited for; empty at the end. Nothing behind it is taken: another reader may follow."""
+def read_message() -> str:
+    """The next line of stdin, waited for; empty at its end. No more is read: another reader may follow."""
     line = b""
     while not line.endswith(b"\n"):
         byte = os.read(STDIN, 1)
@@ -25,15 +25,15 @@ def hear() -> str:
     return line.decode()
 
 
-def told() -> bool:
-    """Whether there is a line, or the end, to be heard now."""
+def stop_requested() -> bool:
+    """Whether stdin has a line, or its end: after the load has begun, both mean stop."""
     return bool(select.select([STDIN], [], [], 0)[0])
 
 
 class Reporter:
-    """Says what a worker counted, interval by interval, and the spans in which it was held up.
+    """Reports what a worker counted, interval by interval, and the spans in which it was held up.
 
-    Intervals for which the reader leaves no room are merged into one, which is said once there is room: no
+    Intervals for which the pipe has no room are merged into one, which is reported once there is room: no
     count and no latency is lost, but their times are.
     """
 
@@ -52,7 +52,7 @@ class Reporter:
             self._say_gap(span, GapCause.HELD_UP)
 
     def take(self, end_ns: int, *, last: bool = False) -> None:
-        """The interval ends that began with the last one's end; the `last` one is said in any case."""
+        """The interval ends that began with the last one's end; the `last` one is reported in any case."""
         self.beat(end_ns)
         start_ns, self._taken_ns = self._taken_ns, end_ns - self._origin_ns
         taken = Taken(*self._tally.take(start_ns, self._taken_ns, self._origin_ns))
