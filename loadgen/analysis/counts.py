@@ -1,4 +1,4 @@
-"""What is counted over a variant: the driver's totals, and the names of the kernel's counters beside them."""
+"""What is counted over a variant: by the driver, and by the kernels at both ends of a leg."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,20 +6,6 @@ from dataclasses import dataclass, field
 
 from loadgen.records.viewpoints import Leg
 from loadgen.tcp import Ending
-
-OPENED = ("ActiveOpens",)
-FAILED = ("AttemptFails",)
-ACCEPTED = ("PassiveOpens",)
-ACTIVE_CLOSES = ("TW", "TWKilled", "TCPTimeWaitOverflow")
-"""Together, the active closes by FIN (K18)."""
-ABORTED_ON_DATA = "TCPAbortOnData"
-ABORTS = (ABORTED_ON_DATA, "TCPAbortOnClose")
-"""Counted by the side that ends a connection by RST, in whatever state the other end is (K4). The first is
-counted, too, if bytes arrive after a close."""
-ENDS = (*ACTIVE_CLOSES, *ABORTS)
-RESETS = ("EstabResets",)
-OVERFLOWS = "ListenOverflows"
-"""SYNs, and last ACKs of handshakes, that the server dropped because the accept queue was full (K15)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +41,3 @@ class LegCounts:
     def kernels(self) -> Sequence[Mapping[str, int]]:
         """The counters of each namespace, once."""
         return (self.opener,) if self.shared else (self.opener, self.accepter)
-
-
-def sum_of(counters: Mapping[str, int], names: tuple[str, ...]) -> int:
-    """The sum of some counters, all of which the kernel has."""
-    return sum(counters[name] for name in names)

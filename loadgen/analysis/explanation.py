@@ -12,6 +12,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.analysis.counts import Counted, LegCounts
 from loadgen.ledger.entries import ENTRIES
 from loadgen.ledger.entry import ROWS, Entry, summed
 from loadgen.tcp import Ending, Side
@@ -46,6 +47,12 @@ class Explanation:
         """The explanation, if there is exactly one."""
         return self.possible[0] if len(self.possible) == 1 else None
 
+    def moved(self, side: Side, row: str) -> int | None:
+        """By how much a row of the ledger moved at a side, as explained; None if nothing is."""
+        if not self.possible:
+            return None
+        return sum(one.count * one.entry.moves(side).get(row, 0) for one in self.possible[0])
+
     def firsts(self) -> Mapping[Ending, int] | None:
         """Connections by who ended them first, and how, if all possible explanations agree on it."""
         found = [_firsts(one) for one in self.possible]
@@ -62,27 +69,23 @@ class _Unknown:
     most: int
 
 
-def explain(
-    client: Mapping[str, int],
-    server: Mapping[str, int],
-    *,
-    shared: bool,
-    closes: Mapping[Ending, int] | None = None,
-) -> Explanation:
-    """The explanation of two kernels' counters; of one, given twice, if both sides share a namespace.
+def explain(ends: LegCounts, counted: Counted | None = None) -> Explanation:
+    """The explanation of what the kernels at both ends of a leg counted.
 
-    `closes` are a driver's counts of established connections, None if only the kernels counted. A counter
+    `counted` are a driver's totals, which have to add up as well; None if only the kernels counted. A counter
     that a kernel does not have is left out.
     """
-    counters = {Side.CLIENT: summed(client), Side.SERVER: summed(server)}
-    sides = (Side.CLIENT,) if shared else tuple(Side)
+    counters = {Side.CLIENT: summed(ends.opener), Side.SERVER: summed(ends.accepter)}
+    sides = (Side.CLIENT,) if ends.shared else tuple(Side)
     rows = [(side, row) for side in sides for row in ROWS if row in counters[side]]
-    firsts = list(closes or ())
-    total = np.array([counters[side][row] for side, row in rows] + [(closes or {})[one] for one in firsts])
+    totals = [counters[side][row] for side, row in rows]
+    if counted is not None:
+        totals += [counted.opened, counted.server_fin_reset, *(counted.closes[ending] for ending in Ending)]
+    total = np.array(totals)
     unknowns = [
         unknown
         for entry in ENTRIES
-        for unknown in _unknowns(entry, rows, firsts, counters, closes, shared=shared)
+        for unknown in _unknowns(entry, rows, counters, counted, shared=ends.shared)
         if not np.any(unknown.column > total)
     ]
     base = [one for one in unknowns if one.entry.ordinary]
@@ -104,9 +107,8 @@ def explain(
 def _unknowns(
     entry: Entry,
     rows: Sequence[tuple[Side, str]],
-    firsts: Sequence[Ending],
     counters: Mapping[Side, Mapping[str, int]],
-    closes: Mapping[Ending, int] | None,
+    counted: Counted | None,
     *,
     shared: bool,
 ) -> Iterator[_Unknown]:
@@ -119,17 +121,18 @@ def _unknowns(
         sum(entry.moves(each).get(row, 0) for each in (tuple(Side) if shared else (side,)))
         for side, row in rows
     ]
-    if closes is None:
+    if counted is None:
         if entry.most_share == 1.0:
             yield _Unknown(entry, None, np.array(moved), most)
         return
+    driven = [*moved, 1, int(entry.late_data)]
     if not entry.counted_as:
-        yield _Unknown(entry, None, np.array(moved + [0] * len(firsts)), most)
+        yield _Unknown(entry, None, np.array([*driven, *(0 for _ in Ending)]), most)
     for seen in entry.counted_as:
-        if seen in closes:
-            share = closes[seen] if entry.most_share == 1.0 else entry.most_share * closes[seen]
-            column = np.array(moved + [int(one == seen) for one in firsts])
-            yield _Unknown(entry, seen, column, min(most, max(round(share), ANYWAY)))
+        closes = counted.closes[seen]
+        share = closes if entry.most_share == 1.0 else max(round(entry.most_share * closes), ANYWAY)
+        column = np.array([*driven, *(int(ending is seen) for ending in Ending)])
+        yield _Unknown(entry, seen, column, min(most, share))
 
 
 def _solved(

@@ -11,6 +11,7 @@ from copy import deepcopy
 from typing import TypeVar
 
 from loadgen.analysis.counts import Counted, LegCounts
+from loadgen.analysis.explanation import Explanation, explain
 from loadgen.analysis.headroom import Core, Exhaustion, Search, cores, cores_used
 from loadgen.analysis.knee import Knee, exhaustion_ns
 from loadgen.analysis.load import UnderLoad
@@ -48,10 +49,11 @@ class Fold:
         self._recent = Recent()
         self._judged = UnderLoad(ports)
         self._load: UnderLoad | None = None
+        self._explanation: Explanation | None = None
         self._open_last = self._attempts_since = 0
 
     def add(self, record: Record | Latency | Damage) -> None:
-        self._load = None
+        self._load = self._explanation = None
         match record:
             case Interval():
                 self._recent.intervals.append(record)
@@ -96,9 +98,19 @@ class Fold:
         """A total of the intervals, by the field's name; None if it was not measured."""
         return self._counts[name] if self._measured(name) else None
 
-    def closed(self, ending: Ending) -> int | None:
-        """Connections that ended so; None if that was not measured."""
-        return self.closes[ending] if self._measured("closes") else None
+    def ended(self) -> Mapping[Ending, int] | None:
+        """Connections by who ended them first, and how: as the driver saw it, or as the kernels' counters
+        explain it; None if neither shows it."""
+        if self._measured("closes"):
+            return self.closes
+        return self.explanation.firsts() if self.samples else None
+
+    @property
+    def explanation(self) -> Explanation:
+        """What happened to the connections of the first leg."""
+        if self._explanation is None:
+            self._explanation = explain(self.legs()[0], self.counted)
+        return self._explanation
 
     def failed(self) -> int | None:
         """Attempts that failed; None if that was not measured."""

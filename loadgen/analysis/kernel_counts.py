@@ -1,16 +1,14 @@
 """Intervals made from samples, if a command makes the load: the kernel's counters of both ends. Pure.
 
 Interval by interval these are differences of cumulative counts, so their sums are the counts of the whole.
+How connections ended is known for the whole run only (`explanation`).
 """
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from loadgen.analysis.counts import ABORTS, ACTIVE_CLOSES
 from loadgen.records.types import Interval, Sample
 from loadgen.records.viewpoints import APART, Scope
-from loadgen.tcp import Ending, State
+from loadgen.tcp import State
 
 OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
 """States of a connection that its application has not closed."""
@@ -18,34 +16,18 @@ OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
 
 @dataclass(frozen=True, slots=True)
 class _Totals:
-    """What was counted from the creation of the namespaces to one sample; `closes` are None if both sides
-    share a namespace, whose counters do not show whose close it was."""
+    """What was counted from the creation of the namespaces to one sample."""
 
     opened: int
     connected: int
-    closes: Counter[Ending] | None
 
     @classmethod
     def of(cls, sample: Sample, before: "_Totals | None", scope: Scope) -> "_Totals":
-        leg = scope.leg
-        client, server = (sample.viewpoints[end].counters for end in (leg.opener, leg.accepter))
-        opened = client.get("ActiveOpens", 0)
-        waiting = sample.viewpoints[leg.opener].count(State.SYN_SENT)
-        closes = Counter(
-            {
-                Ending.CLIENT_FIN: _sum(client, ACTIVE_CLOSES),
-                Ending.CLIENT_RST: _sum(client, ABORTS),
-                Ending.SERVER_FIN: _sum(server, ACTIVE_CLOSES),
-                Ending.SERVER_RST: _sum(server, ABORTS),
-            }
-        )
-        connected = opened - client.get("AttemptFails", 0) - waiting
+        client = sample.viewpoints[scope.leg.opener]
+        opened = client.counters.get("ActiveOpens", 0)
+        connected = opened - client.counters.get("AttemptFails", 0) - client.count(State.SYN_SENT)
         # States are read an instant before the counters: a count of both may step back by a few.
-        return cls(
-            opened,
-            max(connected, before.connected) if before else connected,
-            None if scope.shares(leg) else closes,
-        )
+        return cls(opened, max(connected, before.connected) if before else connected)
 
 
 class KernelCounts:
@@ -89,11 +71,6 @@ class KernelCounts:
             opened=now.opened - before.opened,
             connected=now.connected - before.connected,
             in_flight=sum(client.count(state) for state in OPEN),
-            closes=None if now.closes is None or before.closes is None else dict(now.closes - before.closes),
         )
         self._start_ns, self._taken = self._last.t_ns, now
         return interval
-
-
-def _sum(counters: Mapping[str, int], names: tuple[str, ...]) -> int:
-    return sum(counters.get(name, 0) for name in names)

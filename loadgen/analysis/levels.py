@@ -59,7 +59,7 @@ class Level:
 
 
 def levels(bins: Sequence[Bin]) -> list[Level]:
-    """The levels of a rate, in their order: one if the bins are too few to show a change, none without any."""
+    """The levels of a rate, in their order: one if the bins are too few to show a change."""
     if not bins:
         return []
     counts = np.array([one.count for one in bins], dtype=np.float64)

@@ -106,7 +106,7 @@ METRICS: Sequence[Metric] = (
         "closes.{ending}",
         COUNT,
         "established connections that ended so, as the client saw it",
-        lambda fold, values: fold.closed(values[ENDING]),
+        lambda fold, values: None if (ended := fold.ended()) is None else ended.get(values[ENDING], 0),
         (ENDING,),
     ),
     Metric(

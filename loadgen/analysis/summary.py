@@ -12,10 +12,10 @@ from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.caveats.rules import find_caveats
 from loadgen.analysis.compared import Compared, compare
+from loadgen.analysis.explanation import explain
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.headline import headline
 from loadgen.analysis.metrics import measure
-from loadgen.analysis.races import NO_RACES, Races, find_races
 from loadgen.records.events import LabOpened
 from loadgen.records.prediction import Prediction
 from loadgen.scenario.choices import Driver
@@ -53,13 +53,12 @@ class VariantSummary:
 
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
-    metrics, races = measure(fold), races_in(variant, fold)
-    lines = audited(variant, fold, races)
+    metrics, lines = measure(fold), audited(variant, fold)
     return VariantSummary(
         name=variant.name,
         metrics=metrics,
         audit=lines,
-        caveats=find_caveats(Case(variant, fold, lines, races)),
+        caveats=find_caveats(Case(variant, fold, lines)),
         expectations=[expectation.evaluate(metrics) for expectation in variant.expect],
         compared=compare(prediction, metrics),
         errors=dict(fold.errors.most_common()),
@@ -67,7 +66,7 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
     )
 
 
-def audited(variant: Variant, fold: Fold, races: Races) -> list[AuditLine]:
+def audited(variant: Variant, fold: Fold) -> list[AuditLine]:
     """The audit of every leg; none if records are cut short, or do not show what shares a namespace.
 
     The driver's counts are compared on the first leg. On the others one end is compared with the other.
@@ -76,21 +75,10 @@ def audited(variant: Variant, fold: Fold, races: Races) -> list[AuditLine]:
         return []
     first, *others = fold.legs()
     counted = None if variant.load.driver is Driver.COMMAND else fold.counted
-    lines = audit_ends(first) if counted is None else audit(counted, first, races)
+    lines = (
+        audit_ends(first, fold.explanation) if counted is None else audit(counted, first, fold.explanation)
+    )
     for ends in others:
         name = f"{ends.leg.opener} to {ends.leg.accepter}"
-        lines += [replace(line, what=f"{name}: {line.what}") for line in audit_ends(ends)]
+        lines += [replace(line, what=f"{name}: {line.what}") for line in audit_ends(ends, explain(ends))]
     return lines
-
-
-def races_in(variant: Variant, fold: Fold) -> Races:
-    """The races between the two ends; none if a command makes the load, or if records are cut short."""
-    lasted_ns = fold.intervals[-1].end_ns if fold.intervals else 0
-    counted = fold.counted
-    if not fold.complete or counted is None:
-        return NO_RACES
-    return find_races(
-        counted,
-        fold.legs()[0],
-        server_ends=variant.server_may_end(lasted_ns),
-    )

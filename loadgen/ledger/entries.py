@@ -106,6 +106,7 @@ def _late_data(first: Ending, *, left: bool) -> Entry:
         first=first,
         client=_open() | client,
         server=_accepted() | server,
+        late_data=by is Side.CLIENT,
     )
 
 
@@ -184,7 +185,7 @@ ENTRIES: tuple[Entry, ...] = (
     *(
         Entry(
             name=f"never_accepted{name}",
-            story="it was established at the client only: the server's accept queue was full, and its kernel"
+            story="established at the client only: the server's accept queue was full, and its kernel"
             f" dropped the last ACK of the handshake; {story}",
             first=first,
             client=_open(**client),
@@ -204,7 +205,7 @@ ENTRIES: tuple[Entry, ...] = (
             (
                 "_rst_late",
                 Ending.CLIENT_RST,
-                "the client reset it, after the server's kernel had given it up",
+                "the client reset it, and the server's kernel had kept nothing of it (a SYN cookie), or had given it up",
                 {"EstabResets": 1, "TCPAbortOnData": 1},
                 {},
             ),
@@ -230,7 +231,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="still_open",
-        story="it was still open when the run ended",
+        story="still open when the run ended",
         first=None,
         client=_open(),
         server=_accepted(),
@@ -245,14 +246,14 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="syn_timed_out",
-        story="its SYNs stayed unanswered, and the client's kernel gave up (tcp_syn_retries)",
+        story="the SYNs stayed unanswered, and the client's kernel gave up (tcp_syn_retries)",
         first=None,
         client=_open(AttemptFails=1, TCPAbortOnTimeout=1),
         server={},
     ),
     Entry(
         name="syn_given_up",
-        story="its SYNs stayed unanswered, and the client's program gave up",
+        story="the SYNs stayed unanswered, and the client's program gave up",
         first=None,
         client=_open(),
         server={},

@@ -45,6 +45,7 @@ class Entry:
     gauge     a gauge of the client that shows at least as many connections, if this is what happened
     most_share  the largest share of the connections seen as this that may be: drivers look who was first
               microseconds before they close, so more than that would be a driver that counts wrongly
+    late_data   whether it is a FIN of the server that a RST followed because bytes arrived after it
     ordinary  whether it is what a scenario asks for, and so needs no explanation
     """
 
@@ -57,7 +58,13 @@ class Entry:
     witness: tuple[str, ...] = ()
     gauge: str = ""
     most_share: float = 1.0
+    late_data: bool = False
     ordinary: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the client took it for established."""
+        return self.first is not None or bool(self.gauge)
 
     @property
     def counted_as(self) -> tuple[Ending, ...]:

@@ -24,7 +24,7 @@ AUDIT_INCOMPLETE = CaveatKind("audit_incomplete")
 
 
 def audit_incomplete(case: Case) -> Iterator[Caveat]:
-    lacking = missing(case.fold.legs(), commanded=case.fold.counted is None) if case.fold.complete else []
+    lacking = missing(case.fold.legs()) if case.fold.complete else []
     if lacking:
         yield Caveat(
             AUDIT_INCOMPLETE,

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from loadgen.analysis.audit import NO_RACES, AuditLine, Races, closed_by_both
+from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.caveat import Caveat
+from loadgen.analysis.explanation import Explained
 from loadgen.analysis.fold import Fold
 from loadgen.scenario.document import Variant
 
@@ -17,12 +18,12 @@ class Case:
     variant: Variant
     fold: Fold
     audit: Sequence[AuditLine]
-    races: Races = NO_RACES
 
     @property
-    def closed_by_both(self) -> int:
-        """Connections that both ends closed, if the kernel alone counts: a driver counts one close each."""
-        return closed_by_both(self.fold.legs()[0]) if self.fold.counted is None else 0
+    def explained(self) -> Sequence[Explained]:
+        """What happened to the connections, by the first of the explanations; none if the records are cut."""
+        possible = self.fold.explanation.possible if self.fold.complete else ()
+        return possible[0] if possible else ()
 
 
 Rule: TypeAlias = Callable[[Case], Iterator[Caveat]]

@@ -1,47 +1,38 @@
 """Caveats about how connections were closed: by both ends, otherwise than asked, or before bytes arrived."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
+from loadgen.analysis.explanation import Explained
 from loadgen.tcp import Ending, Fault, Phase
 
+MOST_NAMED = 3
+"""Explanations that a caveat names."""
 OWN_ENDS = 0.1
 """The share of connections that a command may end in another way than the scenario says, unread by it."""
 
 CLOSED_BY_BOTH = CaveatKind("closed_by_both")
 
+_BOTH = frozenset({"both_fin", "both_rst", "server_fin_seen_late"})
+"""Entries in which each side acted before it knew of the other's act."""
+
 
 def closed_by_both(case: Case) -> Iterator[Caveat]:
-    if both := case.closed_by_both:
+    both = [one for one in case.explained if one.entry.name in _BOTH]
+    if both:
+        theirs = (
+            "the server's own timeouts"
+            if case.variant.server.command
+            else "server.delay and server.idle_timeout"
+        )
         yield Caveat(
             CLOSED_BY_BOTH,
-            f"{both:,} connections were closed by both ends at once, so that the closes could not be audited:"
-            " two FINs leave TIME-WAIT at both ends, and a RST after a FIN is counted as well",
-            "let the side that is not the closer read until it has received the other's FIN, then close",
-        )
-    races = case.races
-    counts = [
-        f"{count:,} {what}"
-        for count, what in (
-            (
-                races.fins - races.behind,
-                "were closed by both ends at once, which left TIME-WAIT at both (RFC 9293, 3.6)",
-            ),
-            (races.behind, "were closed by the server a moment before the client did"),
-            (races.resets, "were reset by the client while the server's FIN was on its way"),
-            (races.refused, "were reset by the server, which closed them with bytes unread"),
-        )
-        if count
-    ]
-    if counts:
-        commanded = case.variant.server.command
-        theirs = "the server's own timeouts" if commanded else "server.delay and server.idle_timeout"
-        yield Caveat(
-            CLOSED_BY_BOTH,
-            f"of the connections counted as closed by the client, {', '.join(counts)}",
-            f"if that matters, let {theirs} not expire when load.timeouts do, or when the load ends",
+            _stories(both),
+            "let the side that is not the closer read until it has received the other's FIN, then close"
+            if case.fold.counted is None
+            else f"if that matters, let {theirs} not expire when load.timeouts do, or when the load ends",
         )
 
 
@@ -49,29 +40,71 @@ DATA_AFTER_CLOSE = CaveatKind("data_after_close")
 
 
 def data_after_close(case: Case) -> Iterator[Caveat]:
-    if late := case.races.late:
+    late = [one for one in case.explained if "_then_data" in one.entry.name]
+    if late:
+        servers = any(one.entry.first is Ending.SERVER_FIN for one in late)
         yield Caveat(
             DATA_AFTER_CLOSE,
-            f"the client sent bytes on {late:,} connections that the server had closed by FIN: the server's"
-            " kernel answered by RST, which leaves no TIME-WAIT (RFC 1122, 4.2.2.13)",
-            "keep the client's pauses shorter than the server's idle timeout",
+            _stories(late),
+            "keep the client's pauses shorter than the server's idle timeout"
+            if servers
+            else "let the client read its response before it closes",
         )
+
+
+ENDED_BY_RESET = CaveatKind("ended_by_reset")
+
+_RESETS = ("_unread", "_reset_by_", "_timed_out", "_unanswered", "_not_accepted")
+
+
+def ended_by_reset(case: Case) -> Iterator[Caveat]:
+    resets = [one for one in case.explained if any(part in one.entry.name for part in _RESETS)]
+    if resets:
+        unread = any("_unread" in one.entry.name for one in resets)
+        yield Caveat(
+            ENDED_BY_RESET,
+            _stories(resets),
+            "a close with bytes unread resets the connection: read them first"
+            if unread
+            else "see docs/endings.md for what each of these moves in the kernels",
+        )
+
+
+ENDINGS_AMBIGUOUS = CaveatKind("endings_ambiguous")
+
+
+def endings_ambiguous(case: Case) -> Iterator[Caveat]:
+    possible = case.fold.explanation.possible if case.fold.complete else ()
+    if len(possible) > 1:
+        either = "; or ".join(
+            _stories([one for one in explained if not one.entry.ordinary])
+            for explained in possible[:MOST_NAMED]
+        )
+        more = f"; or one of {len(possible) - MOST_NAMED} more" if len(possible) > MOST_NAMED else ""
+        yield Caveat(
+            ENDINGS_AMBIGUOUS,
+            f"the kernels' counters have several explanations: {either}{more}",
+            "a capture of the packets would show which (tcpdump in the lab)",
+        )
+
+
+def _stories(explained: Sequence[Explained]) -> str:
+    return "; ".join(f"{one.count:,} connections: {one.entry.story}" for one in explained)
 
 
 CLOSER_DIFFERS = CaveatKind("closer_differs")
 
 
 def closer_differs(case: Case) -> Iterator[Caveat]:
-    connection, ended = case.variant.connection, Counter(case.fold.closes)
-    total = ended.total() - case.closed_by_both
+    connection, ended = case.variant.connection, Counter(case.fold.ended() or {})
+    total = ended.total()
     # Connections cut off by the end of the run were reset by churn itself; they are among the errors.
     ended[Ending.CLIENT_RST] -= sum(
         count
         for failure, count in case.fold.errors.items()
         if failure.kind == Fault.CUT and failure.phase not in (Phase.BIND, Phase.CONNECT)
     )
-    # Of a connection that both ends closed, one of the two closes is the other side's.
-    other = ended.total() - ended[connection.ending] - case.closed_by_both
+    other = ended.total() - ended[connection.ending]
     # When its time is over, a command ends its open connections in its own way, and does not count them.
     tolerated = OWN_ENDS * total if case.fold.counted is None else 0
     causes: list[str] = []
@@ -106,4 +139,10 @@ def _ended_early(case: Case) -> int:
     return succeeded - exchanges // case.variant.connection.requests - case.fold.open_at_end()
 
 
-RULES: tuple[Rule, ...] = (closed_by_both, data_after_close, closer_differs)
+RULES: tuple[Rule, ...] = (
+    closed_by_both,
+    data_after_close,
+    ended_by_reset,
+    endings_ambiguous,
+    closer_differs,
+)

@@ -32,13 +32,17 @@ NEVER_ACCEPTED = CaveatKind("never_accepted")
 
 
 def never_accepted(case: Case) -> Iterator[Caveat]:
-    if unaccepted := case.races.unaccepted:
+    unaccepted = [
+        one for one in case.explained if one.entry.first and not one.entry.server.get("PassiveOpens")
+    ]
+    if unaccepted:
+        command = case.variant.server.command
+        backlog = "the backlog that the server's command asks for" if command else "server.backlog"
         yield Caveat(
             NEVER_ACCEPTED,
-            f"{unaccepted:,} connections were established at the client only: the server's accept queue was"
-            " full, and its kernel dropped the last ACK of their handshake",
-            "raise the server's backlog; until then, use the number of connections that the server accepted"
-            " (server.kernel PassiveOpens)",
+            "; ".join(f"{one.count:,} connections: {one.entry.story}" for one in unaccepted),
+            f"raise {backlog}; until then, use the number of connections that the server accepted"
+            " (server.kernel.PassiveOpens)",
         )
 
 
