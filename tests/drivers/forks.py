@@ -1,8 +1,8 @@
 """Load workers forked from one process that has imported all drivers, for tests that start hundreds of them.
 
-A worker's start is mostly imports. `python -m tests.drivers.forks` runs inside a lab. Its stdin is a socket: for
-each three descriptors that come it forks a worker that has them as stdin, stdout and stderr, and answers with
-its pid. It ends with its stdin.
+A worker's start is mostly imports. `python -m tests.drivers.forks` runs inside a lab. Its stdin is a socket:
+for each three descriptors that come it forks a worker that has them as stdin, stdout and stderr, and answers
+with its pid. It ends with its stdin.
 """
 
 import asyncio
