@@ -1,4 +1,4 @@
-"""A load under way in a lab. This module alone calls the engine: it makes plans, and starts processes."""
+"""A load under way in a lab, by the engine: it alone makes plans and starts processes."""
 
 import asyncio
 import os
@@ -142,10 +142,9 @@ async def start(lab: Lab, load: Variant) -> AsyncGenerator[Session]:
     started: list[Child[Any]] = []
     opened: Session | None = None
 
-    async def client(what: str, module: str, plan: object, messages: UnionType) -> Child[LoadMessage]:
-        child = await Child[LoadMessage].start(lab, Side.CLIENT, what, module, plan, messages)
-        started.append(child)
-        return child
+    async def child(side: Side, what: str, module: str, plan: object, messages: UnionType) -> Child[Any]:
+        started.append(await Child[Any].start(lab, side, what, module, plan, messages))
+        return started[-1]
 
     with TemporaryDirectory(prefix="churn-bench-") as work:
         directory = Path(work)
@@ -154,18 +153,15 @@ async def start(lab: Lab, load: Variant) -> AsyncGenerator[Session]:
                 module, plan = "loadgen.programs", plans.server_command(load, lab, directory)
             else:
                 module, plan = "servers", plans.server_plan(load, lab)
-            messages = KeeperMessage | Line
-            server = await Child[KeeperMessage | Line].start(
-                lab, Side.SERVER, "server", module, plan, messages
-            )
-            started.append(server)
+            server = await child(Side.SERVER, "server", module, plan, KeeperMessage | Line)
             listening = await server.expect(Listening)
             if load.load.driver is Driver.COMMAND:
                 keeper = plans.driver_command(load, lab, directory)
-                clients = [await client("load command", "loadgen.programs", keeper, KeeperMessage)]
+                what, module = "load command", "loadgen.programs"
+                clients = [await child(Side.CLIENT, what, module, keeper, KeeperMessage)]
             else:
                 clients = [
-                    await client(each.name, "loadgen.drivers", each, WorkerMessage)
+                    await child(Side.CLIENT, each.name, "loadgen.drivers", each, WorkerMessage)
                     for each in plans.driver_plans(load, lab)
                 ]
             opened = Session(server.pid, listening.pids, clients, directory / "driver")
