@@ -10,8 +10,9 @@ from loadgen.analysis.races import NO_RACES
 from loadgen.analysis.summary import audited
 from loadgen.lab.spec import LabSpec, Node
 from loadgen.records.damage import Damage
-from loadgen.records.types import Closes, Sample, ViewpointSample
+from loadgen.records.types import Sample, ViewpointSample
 from loadgen.records.viewpoints import APART, Leg, Scope, SocketFilter, Viewpoint
+from loadgen.tcp import Ending
 from tests.made_records import STEP, S, ended, interval, opened, side, variant
 
 PROXIED = Scope(
@@ -38,7 +39,7 @@ def proxied(accepted: int = 5) -> Fold:
         Sample(-STEP, 1, False, dict.fromkeys(PROXIED.names, side()), 0),
         Sample(S, 1, False, {name: side(counters=counters[name]) for name in PROXIED.names}, 0),
     ]
-    for record in (opened(PROXIED), *samples, interval(0, 5, closes=Closes(client_fin=5)), *ended(S)):
+    for record in (opened(PROXIED), *samples, interval(0, 5, closes={Ending.CLIENT_FIN: 5}), *ended(S)):
         fold.add(record)
     return fold
 
