@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from loadgen.analysis.knee import LEAST_FALL
+from loadgen.analysis.turn import LEAST_FALL
 from loadgen.records.prediction import Prediction
 
 

@@ -1,22 +1,20 @@
 """The fold: records in, what a variant has shown so far out; the same for live view, table and figures.
 
-Pure. What a fold keeps does not grow with the run: sums, extremes, and the latest records (`window.Recent`).
+Pure. What a fold keeps does not grow with the run: sums, extremes, and a series of points (`series`).
 Records come as they are made, or as a run directory gives them back: each kind in its own order, and the
 kinds in any order, but in that of time where they are more than a fold keeps.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import TypeVar
 
+from loadgen.analysis.cores import Core, cores, cores_used
 from loadgen.analysis.counts import Counted, LegCounts
 from loadgen.analysis.explanation import Explanation, explain
-from loadgen.analysis.headroom import Core, Exhaustion, Search, cores, cores_used
-from loadgen.analysis.knee import Knee, exhaustion_ns
 from loadgen.analysis.load import UnderLoad
 from loadgen.analysis.sampled import Sampled
-from loadgen.analysis.window import Recent, Window
+from loadgen.analysis.series import Series
 from loadgen.records.damage import Damage
 from loadgen.records.events import Event, Gap, LabOpened, LoadEnds, Settled
 from loadgen.records.gaps import SAMPLER, gaps_of
@@ -44,24 +42,18 @@ class Fold:
         self._unmeasured: set[str] = set()
         """Fields of `Interval` that an interval did not have."""
         self._latencies = {tag: Distribution() for tag in Tag}
-        self.no_port_ns: int | None = None
-        """The instant of the first failure for want of a port; None if there was none."""
-        self._recent = Recent()
-        self._judged = UnderLoad(ports)
+        self._series = Series()
         self._load: UnderLoad | None = None
         self._explanation: Explanation | None = None
-        self._open_last = self._attempts_since = 0
 
     def add(self, record: Record | Latency | Damage) -> None:
         self._load = self._explanation = None
         match record:
             case Interval():
-                self._recent.intervals.append(record)
+                self._series.intervals.append(record)
                 self._add_counts(record)
-                if self.no_port_ns is None:
-                    self.no_port_ns = exhaustion_ns([record])
             case Sample():
-                self._recent.samples.append(record)
+                self._series.samples.append(record)
                 self.sampled.add(record)
             case Event():
                 self.events.append(record)
@@ -72,18 +64,18 @@ class Fold:
                 self._latencies[record.tag].add(record)
             case Damage():
                 self.damage.append(record)
-        if self._recent.full:
-            self._settle()
+        if self._series.full:
+            self._series.settle(self.scope.leg.opener)
 
     @property
     def intervals(self) -> Sequence[Interval]:
-        """The latest intervals, all of them where they are few (`window.MOST_INTERVALS`)."""
-        return self._recent.intervals
+        """The latest intervals, all of them if they are few (`series.MOST_POINTS`)."""
+        return self._series.intervals
 
     @property
     def samples(self) -> Sequence[Sample]:
-        """The baseline, the first sample of the load, and the latest ones: all of them where they are few."""
-        return self._recent.samples
+        """The samples; if there are many, the older ones are thinned out, and the first two are kept."""
+        return self._series.samples
 
     @property
     def counted(self) -> Counted | None:
@@ -157,16 +149,12 @@ class Fold:
         return self.intervals[-1].end_ns if self.intervals else 0
 
     def under_load(self) -> UnderLoad:
-        """What the intervals add up to that lie under load for more than their half: the tail is left out."""
+        """What the intervals and samples show of the load."""
         if self._load is None:
-            self._load = deepcopy(self._judged)
-            self._judge(self._load, len(self.intervals))
+            opener = self.scope.leg.opener
+            points = self._series.points(opener)
+            self._load = UnderLoad(points, self.load_end_ns(), self.gaps, self.ports, self.workers(opener))
         return self._load
-
-    def open_at_end(self) -> int:
-        """Connections open at the end of the last interval of the load, or attempted since."""
-        last, since = self._open_at_end(len(self.intervals))
-        return last + since
 
     @property
     def gaps(self) -> list[Gap]:
@@ -188,29 +176,6 @@ class Fold:
     def cores(self, viewpoint: str, until_ns: int | None = None) -> list[Core]:
         """What each of its processes used of a core meanwhile; none if they are not known one by one."""
         return cores(self.samples, viewpoint, self.load_end_ns() if until_ns is None else until_ns)
-
-    def search(self) -> Search | None:
-        """The part of the load in which connect() searched for ports."""
-        return self.under_load().search(self.workers(self.scope.leg.opener))
-
-    def exhaustion(self) -> Exhaustion | None:
-        """The part of the load in which the client found no port."""
-        return self.under_load().exhaustion()
-
-    def knee(self) -> Knee | None:
-        """The deepest knee between two gaps of any kind: what hides the sockets hides the ports held."""
-        return self.under_load().knee()
-
-    def requests_per_s(self) -> float | None:
-        """Responses per second under load, gaps left out; None if they were not measured."""
-        load = self.under_load()
-        if load.exchanges is None or load.observed.length_ns <= 0:
-            return None
-        return load.exchanges * 1e9 / load.observed.length_ns
-
-    def connect_share(self) -> float | None:
-        """The share of the load workers' time inside connect(); None if it was not measured."""
-        return self.under_load().connecting.share(self.workers(self.scope.leg.opener))
 
     def cpu_ns(self, viewpoint: str) -> int | None:
         """CPU time of a viewpoint's processes from the first sample to the last; None if it has none."""
@@ -240,34 +205,4 @@ class Fold:
     def _note_gap(self, event: Event) -> None:
         """Have the sample that ends a gap of the sampler counted as such."""
         if isinstance(event, Gap) and event.what == SAMPLER:
-            self.sampled.end_gap(event.end_ns, self._recent.samples)
-
-    def _settle(self) -> None:
-        """Judge the older intervals, so that they, and their samples, need not be kept."""
-        due, end = self._recent.due(), self.event(LoadEnds)
-        self._judge(self._judged, due)
-        self._open_last, self._attempts_since = self._open_at_end(due)
-        self._recent.drop(due, [*self._judged.marks_ns, *([end.t_ns] if end else [])])
-
-    def _judge(self, load: UnderLoad, upto: int) -> None:
-        """Have the intervals up to this one judged that are not yet: by those of the load that are around."""
-        end_ns, judged = self.load_end_ns(), self._recent.judged
-        loads = [(one.start_ns + one.end_ns) // 2 < end_ns for one in self.intervals]
-        loaded = [one for one, yes in zip(self.intervals, loads, strict=True) if yes]
-        first, last = sum(loads[:judged]), sum(loads[:upto])
-        if not load.intervals and not loaded:
-            loaded, first, last = self.intervals, 0, upto
-        opener = self.scope.leg.opener
-        window, workers = Window.of(loaded, self.samples, self.gaps, opener), self.workers(opener)
-        for index in range(first, last):
-            load.judge(window, index, workers)
-
-    def _open_at_end(self, upto: int) -> tuple[int, int]:
-        """Connections open when the load ended, by the last interval of it, and attempts measured since."""
-        end_ns, last, since = self.load_end_ns(), self._open_last, self._attempts_since
-        for one in self.intervals[self._recent.judged : upto]:
-            if one.end_ns <= end_ns:
-                last = one.in_flight
-            else:
-                since += one.attempts or 0
-        return last, since
+            self.sampled.end_gap(event.end_ns, self._series.samples)

@@ -1,95 +1,128 @@
-"""What the intervals of a load add up to, each taken in once: rates, the knee, and what connect() took.
+"""What the points of a load show: rates and their levels, the turn, the search for ports, the lack of ports.
 
-Pure. Nothing here grows with the length of a run.
+Pure.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cached_property
+from statistics import median
 
-from loadgen.analysis.headroom import Connecting, Exhaustion, ExhaustionFinder, Search, SearchFinder
-from loadgen.analysis.knee import Knee, KneeFinder, Stretch, rate
-from loadgen.analysis.spread import Spread, rounded
-from loadgen.analysis.window import Window
-from loadgen.records.types import Interval, added
+from loadgen.analysis.levels import Bin, Level, levels
+from loadgen.analysis.search import Connecting, Search, search
+from loadgen.analysis.series import Point, thinned
+from loadgen.analysis.shortage import Shortage, shortage, unexplained
+from loadgen.analysis.turn import Turn, crossing, from_the_start, rate, turn
+from loadgen.records.events import Gap
+from loadgen.records.gaps import hidden, of_load
 
-
-@dataclass(frozen=True, slots=True)
-class _Rates:
-    """The rates of intervals of one length: the highest, and the last, that of interval `number`."""
-
-    most: float
-    last: float
-    number: int
+MOST_BINS = 1_024
+"""Points that levels are sought among: with more it takes longer than a person waits."""
 
 
 class UnderLoad:
-    """The load of one variant so far. `ports` are the client's."""
+    """The load of one variant. `ports` are the client's; `workers` make the load.
 
-    def __init__(self, ports: int) -> None:
-        self.intervals = 0
-        self.observed = Stretch()
-        """The intervals that no gap of the load touches: rates are read off these."""
-        self.exchanges: int | None = 0
-        """Responses in those; None if they were not measured."""
-        self.connecting = Connecting()
-        self._start_ns = self._end_ns = 0
-        self._lengths_ns = Spread()
-        self._rates: dict[int, _Rates] = {}
-        self._knee = KneeFinder()
-        self._search = SearchFinder(ports)
-        self._exhaustion = ExhaustionFinder()
+    `series` are the points that lie under load for more than their half: the tail is left out.
+    """
 
-    def judge(self, window: Window, index: int, workers: int) -> None:
-        """Take in the next interval, which stands there in the window; the load has so many workers."""
-        one = window.intervals[index]
-        if not self.intervals:
-            self._start_ns = one.start_ns
-        self.intervals += 1
-        self._end_ns = one.end_ns
-        self._knee.judge(window, index)
-        self._exhaustion.judge(one)
-        if not window.hidden[index]:
-            self.observed += one
-            self.exchanges = added(self.exchanges, one.exchanges)
-            self.connecting += one
-            self._add_rate(one)
-            self._search.judge(window, index, workers)
+    def __init__(
+        self, points: Sequence[Point], end_ns: int, gaps: Sequence[Gap], ports: int, workers: int
+    ) -> None:
+        loaded = [one for one in points if (one.start_ns + one.end_ns) // 2 < end_ns]
+        self.series = loaded or list(points)
+        self._all = points
+        self._end_ns = end_ns
+        self._ports = ports
+        self._workers = workers
+        # A command's points are made from samples: a gap of the sampler hides what it did.
+        from_samples = bool(points) and points[0].attempts is None
+        self.hidden = hidden(self.series, of_load(gaps, from_samples=from_samples))
+        self.blind = hidden(self.series, gaps)
+
+    @cached_property
+    def observed(self) -> Sequence[Point]:
+        """The points that no gap of the load touches: rates are read off these."""
+        return [one for one, hide in zip(self.series, self.hidden, strict=True) if not hide]
 
     @property
     def length_ns(self) -> int:
-        return self._end_ns - self._start_ns
+        return self.series[-1].end_ns - self.series[0].start_ns if self.series else 0
 
     @property
-    def turns_ns(self) -> list[tuple[int, int]]:
-        """Spans of gaps across which the rate falls as at a knee."""
-        return self._knee.turns_ns
+    def observed_ns(self) -> int:
+        return sum(one.length_ns for one in self.observed)
+
+    @property
+    def rate(self) -> float:
+        """Connections established per second."""
+        return rate(self.observed)
+
+    @property
+    def requests_per_s(self) -> float | None:
+        """Responses per second; None if they were not measured."""
+        counts = [one.exchanges for one in self.observed if one.exchanges is not None]
+        if len(counts) < len(self.observed) or not self.observed_ns:
+            return None
+        return sum(counts) * 1e9 / self.observed_ns
 
     def rates(self) -> tuple[float, float]:
         """The highest rate of an interval, and the last, of those of about the usual length: one cut to a
         millisecond holds too few connections for a rate."""
-        least_ns = (self._lengths_ns.median() or 0) / 2
-        whole = [rates for length_ns, rates in self._rates.items() if length_ns >= least_ns]
-        return max(one.most for one in whole), max(whole, key=lambda one: one.number).last
+        least_ns = median(one.length_ns for one in self.observed) / 2
+        whole = [one for one in self.observed if one.length_ns >= least_ns]
+        return max(one.most_per_s for one in whole), whole[-1].per_s
+
+    @cached_property
+    def levels(self) -> Sequence[Level]:
+        """The levels of the rate of connections."""
+        few = thinned(self.observed, MOST_BINS)
+        return levels([Bin(one.start_ns, one.end_ns, one.connected) for one in few])
 
     @property
-    def marks_ns(self) -> list[int]:
-        """Instants up to which CPU times may be wanted: where a search or a lasting want of ports begins."""
-        marks = (self._search.since_ns, self._exhaustion.lasting_ns)
-        return [instant_ns for instant_ns in marks if instant_ns is not None]
+    def connect_share(self) -> float | None:
+        """The share of the load workers' time inside connect(); None if it was not measured."""
+        return Connecting.of(self.observed).share(self._workers)
 
-    def knee(self) -> Knee | None:
-        return self._knee.knee()
+    @cached_property
+    def turn(self) -> Turn | None:
+        """Where connect() became slow, half of the ports being held."""
+        return turn(self.series, self._ports, self.blind)
 
-    def search(self, workers: int) -> Search | None:
+    @property
+    def past_half(self) -> bool:
+        """Whether more than half of the ports were held from the start on."""
+        return from_the_start(self.series, self._ports)
+
+    @cached_property
+    def search(self) -> Search | None:
         """The part of the load in which connect() searched for ports."""
-        return self._search.search(workers)
+        return search(self.series, self.hidden, self._ports, self._workers)
 
-    def exhaustion(self) -> Exhaustion | None:
-        """The part of the load in which the client found no port."""
-        return self._exhaustion.exhaustion()
+    @cached_property
+    def shortage(self) -> Shortage | None:
+        """The part of the load in which the client had no free port."""
+        return shortage(self.series, self._ports)
 
-    def _add_rate(self, one: Interval) -> None:
-        per_s, length_ns = rate(one), one.end_ns - one.start_ns
-        self._lengths_ns.add(length_ns)
-        key = rounded(length_ns)
-        seen = self._rates.get(key) or _Rates(per_s, per_s, 0)
-        self._rates[key] = _Rates(max(seen.most, per_s), per_s, self.intervals)
+    @property
+    def no_port_unexplained(self) -> int:
+        """Attempts that failed as if for want of a port while ports were free."""
+        return unexplained(self.series, self._ports)
+
+    @property
+    def open_at_end(self) -> int:
+        """Connections open at the end of the last point of the load, or attempted since."""
+        ended = [one for one in self._all if one.end_ns <= self._end_ns]
+        later = [one for one in self._all if one.end_ns > self._end_ns]
+        return (ended[-1].in_flight if ended else 0) + sum(one.attempts or 0 for one in later)
+
+    def hides_a_turn(self, gap: Gap) -> bool:
+        """Whether half of the ports, or all of them, may have been reached within a gap."""
+        index = crossing(self.series, self._ports)
+        if index is not None and self.turn is None and gap.touches(*_span(self.series, index)):
+            return True
+        spans = self.shortage.spans if self.shortage else ()
+        return bool(spans) and gap.touches(spans[0].start_ns, spans[0].end_ns)
+
+
+def _span(series: Sequence[Point], index: int) -> tuple[int, int]:
+    return series[max(index - 1, 0)].start_ns, series[index].end_ns

@@ -7,8 +7,7 @@ import errno
 from collections.abc import Callable, Sequence
 
 from loadgen.analysis.fold import Fold
-from loadgen.analysis.knee import Knee
-from loadgen.analysis.load import UnderLoad
+from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
 from loadgen.records.latency import Tag
 from loadgen.scenario.choices import Topology
@@ -57,20 +56,6 @@ COUNTER: Placeholder[str] = Placeholder(
 def _count(name: str, sentence: str) -> Metric:
     """A count that the intervals add up to, by the field's name."""
     return Metric(name, COUNT, sentence, lambda fold, _: fold.total(name))
-
-
-def _of_load(take: Callable[[UnderLoad], float | None]) -> Callable[[Fold, Values], float | None]:
-    """Taken off the load, if there was any."""
-    return lambda fold, _: take(fold.under_load()) if fold.intervals else None
-
-
-def _of_rates(take: Callable[[UnderLoad], float]) -> Callable[[Fold, Values], float | None]:
-    """Taken off the part of the load that no gap hides, if there is any."""
-    return _of_load(lambda load: take(load) if load.observed.length_ns > 0 else None)
-
-
-def _of_knee(take: Callable[[Knee], float]) -> Callable[[Fold, Values], float | None]:
-    return _of_load(lambda load: None if (knee := load.knee()) is None else take(knee))
 
 
 def _of_samples(take: Callable[[Fold], float]) -> Callable[[Fold, Values], float | None]:
@@ -123,68 +108,7 @@ METRICS: Sequence[Metric] = (
         lambda fold, values: sum(n for failure, n in fold.errors.items() if failure.kind == values[KIND]),
         (KIND,),
     ),
-    Metric(
-        "load.time_ns",
-        NS,
-        "how long the load lasted: the time that the mean rates are of",
-        _of_load(lambda load: load.length_ns),
-    ),
-    Metric(
-        "rate.mean",
-        PER_S,
-        "connections established per second under load; gaps are left out",
-        _of_rates(lambda load: load.observed.rate),
-    ),
-    Metric(
-        "rate.requests",
-        PER_S,
-        "responses per second under load; gaps are left out",
-        lambda fold, _: fold.requests_per_s(),
-    ),
-    Metric(
-        "rate.max",
-        PER_S,
-        "connections per second in the interval that had most",
-        _of_rates(lambda load: load.rates()[0]),
-    ),
-    Metric(
-        "rate.end",
-        PER_S,
-        "connections per second in the last interval under load",
-        _of_rates(lambda load: load.rates()[1]),
-    ),
-    Metric(
-        "connect.share",
-        SHARE,
-        "the part of the load workers' time that they spent in connect(), calls that failed included",
-        lambda fold, _: fold.connect_share(),
-    ),
-    Metric(
-        "knee.ports",
-        PORTS,
-        "ports that the client held at the knee. There the rate falls to two thirds or less, and connect()"
-        " becomes five times as slow, both for 0.3 s or more",
-        _of_knee(lambda knee: knee.ports),
-    ),
-    Metric("knee.time_ns", NS, "the instant of the knee", _of_knee(lambda knee: knee.time_ns)),
-    Metric(
-        "knee.rate_before",
-        PER_S,
-        "connections per second before the knee",
-        _of_knee(lambda one: one.rate_before),
-    ),
-    Metric(
-        "knee.rate_after",
-        PER_S,
-        "connections per second after the knee, until no port is left",
-        _of_knee(lambda knee: knee.rate_after),
-    ),
-    Metric(
-        "exhaustion.time_ns",
-        NS,
-        "the instant of the first attempt that failed because no port was free",
-        lambda fold, _: fold.no_port_ns,
-    ),
+    *LOAD_METRICS,
     Metric("samples.count", COUNT, "samples that were taken", _of_samples(lambda fold: fold.sampled.count)),
     Metric(
         "samples.late",

@@ -27,7 +27,8 @@ class Point:
 
     connected      connections established; `most_per_s`: their rate in the fastest of its intervals
     attempts       calls of connect(); exchanges: responses; late: starts that were late; None if not measured
-    no_port        attempts that failed for want of a port, by errno
+    in_flight      connections open at its end
+    no_port        attempts that failed for want of a port, by errno; `no_port_ns`: when the first of them did
     connecting_ns  time inside connect(), over all load workers; None if not measured
     connect_ns     how long connect() took: the median, or, if it was not timed, the CPU time in the kernel
                    that the client's processes spent for each connection; None if neither is known
@@ -42,7 +43,9 @@ class Point:
     attempts: int | None
     exchanges: int | None
     late: int
+    in_flight: int
     no_port: int
+    no_port_ns: int | None
     connecting_ns: int | None
     connect_ns: float | None
     held: float | None
@@ -67,7 +70,9 @@ class Point:
             attempts=_added(self.attempts, later.attempts),
             exchanges=_added(self.exchanges, later.exchanges),
             late=self.late + later.late,
+            in_flight=later.in_flight,
             no_port=self.no_port + later.no_port,
+            no_port_ns=later.no_port_ns if self.no_port_ns is None else self.no_port_ns,
             connecting_ns=_added(self.connecting_ns, later.connecting_ns),
             connect_ns=_mean(self, later),
             held=later.held,
@@ -116,6 +121,8 @@ def points(intervals: Sequence[Interval], samples: Sequence[Sample], opener: str
                 attempts=one.attempts,
                 exchanges=one.exchanges,
                 late=one.late or 0,
+                in_flight=one.in_flight,
+                no_port_ns=one.no_port_ns,
                 no_port=sum(count for failure, count in (one.errors or {}).items() if failure in NO_PORT),
                 connecting_ns=one.connecting_ns,
                 connect_ns=_connect_ns(one, spent_at_ns, spent_ns),

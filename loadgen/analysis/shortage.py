@@ -35,6 +35,7 @@ class Span:
 class Shortage:
     """The client had no free port.
 
+    first_ns    the instant of the first failure, or of the first sample that found no free port
     spans       when, apart from each other and in order
     lasting_ns  when the first one began that lasted; None if none did
     failed      attempts that failed for want of a port; 0 if that is not known
@@ -42,6 +43,7 @@ class Shortage:
     late        starts that were late meanwhile
     """
 
+    first_ns: int
     spans: tuple[Span, ...]
     lasting_ns: int | None
     failed: int
@@ -72,7 +74,9 @@ def shortage(series: Sequence[Point], ports: int) -> Shortage | None:
             runs.append([index])
     lasting = [run for run in runs if len(run) >= LASTING]
     failed = sum(series[index].no_port for index in short)
+    instants = [at_ns for index in short if (at_ns := series[index].no_port_ns) is not None]
     return Shortage(
+        first_ns=min(instants, default=series[short[0]].start_ns),
         spans=tuple(Span(series[run[0]].start_ns, series[run[-1]].end_ns) for run in runs),
         lasting_ns=series[lasting[0][0]].start_ns if lasting else None,
         failed=failed,

@@ -1,5 +1,6 @@
 """Progress of a run: a live view on a terminal, plain lines elsewhere. On stderr."""
 
+from collections.abc import Sequence
 from time import monotonic
 
 from rich.console import Console, Group, RenderableType
@@ -9,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.analysis.fold import Fold
-from loadgen.analysis.knee import mean_rate
 from loadgen.analysis.summary import VariantSummary
 from loadgen.cli.columns import Screen
 from loadgen.engine.experiment import Watcher
@@ -58,7 +58,7 @@ class Current:
 
     def rate(self) -> float:
         """Connections per second, over the last intervals."""
-        return mean_rate(self.fold.intervals[-RATE_INTERVALS:])
+        return _rate(self.fold.intervals[-RATE_INTERVALS:])
 
     def offered(self) -> str:
         if self.variant.load.program:
@@ -213,3 +213,9 @@ def _beside(bar: ProgressBar, text: str) -> RenderableType:
 
 def _quickly(quick: bool) -> str:
     return " (--quick: fewer ports, shorter)" if quick else ""
+
+
+def _rate(intervals: Sequence[Interval]) -> float:
+    """Connections established per second over some intervals; 0 if they have no length."""
+    length_ns = sum(one.end_ns - one.start_ns for one in intervals)
+    return sum(one.connected for one in intervals) * 1e9 / length_ns if length_ns > 0 else 0.0

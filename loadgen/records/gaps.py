@@ -6,9 +6,20 @@ the intervals that no gap of the load touches, knees between gaps of any kind.
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from typing import Protocol
 
 from loadgen.records.events import Event, Gap
-from loadgen.records.types import Interval
+
+
+class Timed(Protocol):
+    """What lies between two instants."""
+
+    @property
+    def start_ns(self) -> int: ...
+
+    @property
+    def end_ns(self) -> int: ...
+
 
 SAMPLER = "sampler"
 """What the sampler is called. Its gaps hide the sockets; those of all others hide what the load did."""
@@ -24,12 +35,12 @@ def of_load(gaps: Iterable[Gap], *, from_samples: bool) -> list[Gap]:
     return [gap for gap in gaps if from_samples or gap.what != SAMPLER]
 
 
-def hidden(intervals: Iterable[Interval], gaps: Iterable[Gap]) -> list[bool]:
-    """Of each interval whether a gap touches it."""
+def hidden(intervals: Iterable[Timed], gaps: Iterable[Gap]) -> list[bool]:
+    """Of each interval, or whatever else has a begin and an end, whether a gap touches it."""
     spans = _spans(gaps)
     ends_ns = [end_ns for _, end_ns in spans]
 
-    def touched(interval: Interval) -> bool:
+    def touched(interval: Timed) -> bool:
         place = bisect_right(ends_ns, interval.start_ns)
         return place < len(spans) and spans[place][0] < interval.end_ns
 

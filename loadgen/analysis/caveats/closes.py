@@ -136,7 +136,7 @@ def _ended_early(case: Case) -> int:
     exchanges, succeeded = case.fold.total("exchanges"), case.fold.total("succeeded")
     if exchanges is None or succeeded is None:
         return 0
-    return succeeded - exchanges // case.variant.connection.requests - case.fold.open_at_end()
+    return succeeded - exchanges // case.variant.connection.requests - case.fold.under_load().open_at_end
 
 
 RULES: tuple[Rule, ...] = (

@@ -8,7 +8,7 @@ what none of the others explains.
 from dataclasses import dataclass
 
 from loadgen.analysis.caveats.case import Case
-from loadgen.analysis.headroom import Core
+from loadgen.analysis.cores import Core
 from loadgen.records.events import Processes
 from loadgen.scenario.choices import Driver, ServerKind
 from loadgen.scenario.document import Variant
@@ -59,12 +59,12 @@ def core_use(case: Case, side: Side) -> CoreUse | None:
     a core shows the search, or how fast connect() fails.
     """
     variant, fold = case.variant, case.fold
-    search, exhaustion = fold.search(), fold.exhaustion()
+    search, shortage = fold.under_load().search, fold.under_load().shortage
     until_ns = fold.load_end_ns()
     if search is not None:
         until_ns = min(until_ns, search.since_ns)
-    if exhaustion is not None and exhaustion.lasting_ns is not None:
-        until_ns = min(until_ns, exhaustion.lasting_ns)
+    if shortage is not None and shortage.lasting_ns is not None:
+        until_ns = min(until_ns, shortage.lasting_ns)
     if until_ns < LEAST_NS or is_command(variant, side):
         return None
     who, workers = (

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.analysis.fold import Fold
 from loadgen.records.events import Gap
 from loadgen.records.gaps import SAMPLER, covered_ns
 from loadgen.wire.messages import GapCause
@@ -40,7 +39,7 @@ def not_observed(case: Case) -> Iterator[Caveat]:
         names = dict.fromkeys(gap.what for gap in ours)
         spans = "; ".join(f"the {name} {_spans([gap for gap in ours if gap.what == name])}" for name in names)
         much = covered_ns(ours, 0, fold.load_end_ns()) > UNSEEN_SHARE * fold.load_end_ns()
-        may = not much and any(_hides_a_turn(fold, gap) for gap in ours)
+        may = not much and any(fold.under_load().hides_a_turn(gap) for gap in ours)
         yield Caveat(
             kind,
             f"{spans}: {hidden}"
@@ -67,16 +66,6 @@ def _spans(gaps: Sequence[Gap]) -> str:
         return f"{how} {span}"
     all_s = sum(gap.end_ns - gap.start_ns for gap in gaps) / 1e9
     return f"{how} {len(gaps):,} times, {all_s:.1f} s in all, the longest {span}"
-
-
-def _hides_a_turn(fold: Fold, gap: Gap) -> bool:
-    """Whether the rate falls across the gap as at a knee, or the ports ran out within it."""
-    load = fold.under_load()
-    gone = load.exhaustion()
-    # Failures are counted by drivers alone, and the sampler's gaps hide nothing of what those do.
-    if gap.what != SAMPLER and gone is not None and gap.touches(gone.since_ns, gone.until_ns):
-        return True
-    return any(gap.touches(*turn_ns) for turn_ns in load.turns_ns)
 
 
 RULES: tuple[Rule, ...] = (not_observed,)

@@ -37,7 +37,7 @@ def starts_late(case: Case) -> Iterator[Caveat]:
     loop, started, late = case.variant.load.loop, case.fold.total("started"), case.fold.total("late")
     if not isinstance(loop, OpenLoop) or started is None or late is None:
         return
-    ports = (case.fold.search(), case.fold.exhaustion())
+    ports = (case.fold.under_load().search, case.fold.under_load().shortage)
     explained = sum(one.late for one in ports if one is not None)
     late -= explained
     if late <= LATE_STARTS * started:

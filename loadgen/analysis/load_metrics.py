@@ -1,0 +1,127 @@
+"""The metrics of a load: its rates, where connect() became slow and the rate fell, and when no port was left.
+
+Pure.
+"""
+
+from collections.abc import Callable, Sequence
+
+from loadgen.analysis.fold import Fold
+from loadgen.analysis.load import UnderLoad
+from loadgen.analysis.metric import Metric, Unit, Values
+from loadgen.analysis.turn import Turn
+
+COUNT, PORTS, _, NS, PER_S, SHARE = Unit
+
+
+def _of_load(take: Callable[[UnderLoad], float | None]) -> Callable[[Fold, Values], float | None]:
+    """Taken off the load, if there was any."""
+    return lambda fold, _: take(fold.under_load()) if fold.intervals else None
+
+
+def _of_rates(take: Callable[[UnderLoad], float | None]) -> Callable[[Fold, Values], float | None]:
+    """Taken off the part of the load that no gap hides, if there is any."""
+    return _of_load(lambda load: take(load) if load.observed_ns > 0 else None)
+
+
+def _of_turn(take: Callable[[Turn], float]) -> Callable[[Fold, Values], float | None]:
+    return _of_load(lambda load: take(load.turn) if load.turn else None)
+
+
+def _of_knee(take: Callable[[Turn], float]) -> Callable[[Fold, Values], float | None]:
+    return _of_load(lambda load: take(load.turn) if load.turn and load.turn.fell else None)
+
+
+LOAD_METRICS: Sequence[Metric] = (
+    Metric(
+        "load.time_ns",
+        NS,
+        "how long the load lasted: the time that the mean rates are of",
+        _of_load(lambda load: load.length_ns),
+    ),
+    Metric(
+        "rate.mean",
+        PER_S,
+        "connections established per second under load; gaps are left out",
+        _of_rates(lambda load: load.rate),
+    ),
+    Metric(
+        "rate.requests",
+        PER_S,
+        "responses per second under load; gaps are left out",
+        _of_rates(lambda load: load.requests_per_s),
+    ),
+    Metric(
+        "rate.max",
+        PER_S,
+        "connections per second in the interval that had most",
+        _of_rates(lambda load: load.rates()[0]),
+    ),
+    Metric(
+        "rate.end",
+        PER_S,
+        "connections per second in the last interval under load",
+        _of_rates(lambda load: load.rates()[1]),
+    ),
+    Metric(
+        "connect.share",
+        SHARE,
+        "the part of the load workers' time that they spent in connect(), calls that failed included",
+        _of_rates(lambda load: load.connect_share),
+    ),
+    Metric(
+        "rate.past_half",
+        PER_S,
+        "the mean rate if the client held more than half of its ports from the start on: there is no rate before"
+        " that",
+        _of_rates(lambda load: load.rate if load.past_half else None),
+    ),
+    Metric(
+        "rate.levels",
+        COUNT,
+        "how many levels the rate had: stretches over which it differed by chance alone",
+        _of_rates(lambda load: len(load.levels)),
+    ),
+    Metric(
+        "connect.slow_ports",
+        PORTS,
+        "ports that the client held when connect() became slow, two and a half times as slow or more, half of"
+        " the ports being held",
+        _of_turn(lambda turn: turn.ports),
+    ),
+    Metric("connect.slow_time_ns", NS, "the instant at which it did", _of_turn(lambda turn: turn.time_ns)),
+    Metric(
+        "connect.before_ns",
+        NS,
+        "how long connect() took before that: the median; of a command, the CPU time in the kernel for each"
+        " connection",
+        _of_turn(lambda turn: turn.connect_before_ns),
+    ),
+    Metric("connect.after_ns", NS, "the same after it", _of_turn(lambda turn: turn.connect_after_ns)),
+    Metric(
+        "knee.ports",
+        PORTS,
+        "ports that the client held at the knee: where connect() becomes slow and the rate falls to two thirds"
+        " or less",
+        _of_knee(lambda turn: turn.ports),
+    ),
+    Metric("knee.time_ns", NS, "the instant of the knee", _of_knee(lambda turn: turn.time_ns)),
+    Metric(
+        "knee.rate_before",
+        PER_S,
+        "connections per second before the knee",
+        _of_knee(lambda turn: turn.rate_before),
+    ),
+    Metric(
+        "knee.rate_after",
+        PER_S,
+        "connections per second after the knee, until no port is left",
+        _of_knee(lambda turn: turn.rate_after),
+    ),
+    Metric(
+        "exhaustion.time_ns",
+        NS,
+        "the instant of the first attempt that failed because no port was free; of a command, of the first"
+        " sample that found none free",
+        _of_load(lambda load: load.shortage.first_ns if load.shortage else None),
+    ),
+)
