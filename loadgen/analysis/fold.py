@@ -5,6 +5,8 @@ Records come as they are made, or as a run directory gives them back: each kind 
 kinds in any order, but in that of time where they are more than a fold keeps.
 """
 
+import errno
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -16,7 +18,7 @@ from loadgen.analysis.load import UnderLoad
 from loadgen.analysis.sampled import Sampled
 from loadgen.analysis.series import Series
 from loadgen.records.damage import Damage
-from loadgen.records.events import Event, Gap, LabOpened, LoadEnds, Settled
+from loadgen.records.events import CommandEnded, Event, Gap, LabOpened, LoadEnds, Settled
 from loadgen.records.gaps import SAMPLER, gaps_of
 from loadgen.records.latency import Distribution, Latency, Tag
 from loadgen.records.types import COUNTS, Interval, Record, Sample
@@ -24,6 +26,13 @@ from loadgen.records.viewpoints import APART
 from loadgen.tcp import Ending, Failure
 
 E = TypeVar("E", bound=Event)
+
+NO_PORT_WORDS = (
+    *(os.strerror(number) for number in (errno.EADDRNOTAVAIL, errno.EADDRINUSE)),
+    "EADDRNOTAVAIL",
+    "EADDRINUSE",
+)
+"""How a program says that it found no port."""
 
 
 class Fold:
@@ -153,7 +162,15 @@ class Fold:
         if self._load is None:
             opener = self.scope.leg.opener
             points = self._series.points(opener)
-            self._load = UnderLoad(points, self.load_end_ns(), self.gaps, self.ports, self.workers(opener))
+            ended = self.event(CommandEnded)
+            self._load = UnderLoad(
+                points,
+                self.load_end_ns(),
+                self.gaps,
+                self.ports,
+                self.workers(opener),
+                no_port_reported=ended is not None and any(words in ended.stderr for words in NO_PORT_WORDS),
+            )
         return self._load
 
     @property

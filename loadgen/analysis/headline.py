@@ -1,11 +1,14 @@
 """The headline of a variant, for terminal and figures alike, and that of several variants side by side.
 
-Pure functions of the metrics.
+Pure functions of the findings and the metrics.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
+from loadgen.analysis.findings.finding import Finding, Rank
+from loadgen.analysis.findings.left import LEFT_BY_THE_END, NOT_CLOSED
+from loadgen.analysis.findings.ports import CONNECT_SLOW, PORTS_GONE
 from loadgen.tcp import Ending, Fault, How, Side
 from loadgen.text.numbers import count, rate, seconds, significant
 
@@ -17,8 +20,8 @@ KEPT = 1.5
 _ERRORS, _TIME_WAIT = "errors.", ".time_wait.max"
 
 
-def headline(metrics: Mapping[str, float]) -> str:
-    """One sentence: what happened to throughput, who closed first, and which side holds TIME-WAIT."""
+def headline(metrics: Mapping[str, float], findings: Sequence[Finding] = ()) -> str:
+    """One sentence: what failed first or what limited the load, who closed first, and what is left behind."""
     if "opened" not in metrics:
         return (
             "No load was recorded, only the sockets" if "samples.count" in metrics else "Nothing was measured"
@@ -27,10 +30,33 @@ def headline(metrics: Mapping[str, float]) -> str:
     if not attempts:
         return "No connection was tried"
     if not metrics.get("connected"):
+        if findings and findings[0].rank is Rank.FAILED:
+            return f"No connection was established: {findings[0].sentence}"
         failed = metrics.get("errors.total", metrics["opened"])
         return f"No connection was established; {count(failed)} attempts failed{_kind(metrics)}"
-    what = _knee(metrics) or _exhaustion(metrics) or _failures(metrics, attempts) or _throughput(metrics)
-    return "; ".join([what, *_ends(metrics)])
+    told = _what(metrics, findings) or [
+        _knee(metrics) or _exhaustion(metrics) or _failures(metrics, attempts) or _throughput(metrics)
+    ]
+    by_the_end = {finding.viewpoint for finding in findings if finding.kind == LEFT_BY_THE_END}
+    return "; ".join([*told, *_ends(metrics, by_the_end)])
+
+
+def _what(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str]:
+    """What failed, what limited, and otherwise the rate: the first of these, and a limit beside a failure."""
+    by_kind = {finding.kind: finding for finding in reversed(findings)}
+    failed = [one.sentence for one in findings if one.rank is Rank.FAILED]
+    limits = [by_kind[kind].sentence for kind in (PORTS_GONE, NOT_CLOSED) if kind in by_kind][:1]
+    partly = [one.sentence for one in findings if one.rank is Rank.PARTLY_FAILED]
+    slow, rates = by_kind.get(CONNECT_SLOW), [one.sentence for one in findings if one.rank is Rank.PACE]
+    if failed:
+        parts = [*failed, *limits]
+    elif "knee.ports" in metrics:
+        parts = [_knee(metrics), *([] if "exhaustion.time_ns" in metrics else limits), *partly]
+    elif limits or partly:
+        parts = [*limits, *partly]
+    else:
+        parts = [*rates, *([slow.sentence] if slow else [])]
+    return [part[:1].upper() + part[1:] if not place else part for place, part in enumerate(parts)]
 
 
 def _knee(metrics: Mapping[str, float]) -> str:
@@ -81,13 +107,19 @@ def _throughput(metrics: Mapping[str, float]) -> str:
     return f"{significant(connected)} connections/s{carry}"
 
 
-def _ends(metrics: Mapping[str, float]) -> list[str]:
-    """Who closed first, unless the next part shows it, and the most TIME-WAITs of each viewpoint."""
+def _ends(metrics: Mapping[str, float], by_the_end: Collection[str] = ()) -> list[str]:
+    """Who closed first, unless the next part shows it, and the most TIME-WAITs of each viewpoint.
+
+    `by_the_end`: viewpoints whose TIME-WAITs come from the load's end.
+    """
     held, who = time_waits(metrics), _closers(metrics)
     if not any(held.values()):
         return [*who, "no side collects TIME-WAIT"]
     first, *others = sorted(held, key=lambda viewpoint: held[viewpoint], reverse=True)
-    what = f"the {first} collects up to {count(held[first])} TIME-WAIT{'s' * (held[first] != 1)}"
+    number = f"{count(held[first])} TIME-WAIT{'s' * (held[first] != 1)}"
+    what = f"the {first} collects up to {number}"
+    if first in by_the_end:
+        what = f"the load's end leaves the {first} with {number}"
     rest = [f"the {other} {count(held[other]) if held[other] else 'none'}" for other in others]
     if not any(held[other] for other in others):
         who = [part for part in who if part != f"the {first} closes first"]

@@ -22,11 +22,20 @@ MOST_BINS = 1_024
 class UnderLoad:
     """The load of one variant. `ports` are the client's; `workers` make the load.
 
+    `no_port_reported`: a program that makes it said at its end that it found no port.
+
     `series` are the points that lie under load for more than their half: the tail is left out.
     """
 
     def __init__(
-        self, points: Sequence[Point], end_ns: int, gaps: Sequence[Gap], ports: int, workers: int
+        self,
+        points: Sequence[Point],
+        end_ns: int,
+        gaps: Sequence[Gap],
+        ports: int,
+        workers: int,
+        *,
+        no_port_reported: bool = False,
     ) -> None:
         loaded = [one for one in points if (one.start_ns + one.end_ns) // 2 < end_ns]
         self.series = loaded or list(points)
@@ -34,6 +43,7 @@ class UnderLoad:
         self._end_ns = end_ns
         self._ports = ports
         self._workers = workers
+        self._reported = no_port_reported
         # A command's points are made from samples: a gap of the sampler hides what it did.
         from_samples = bool(points) and points[0].attempts is None
         self.hidden = hidden(self.series, of_load(gaps, from_samples=from_samples))
@@ -101,7 +111,7 @@ class UnderLoad:
     @cached_property
     def shortage(self) -> Shortage | None:
         """The part of the load in which the client had no free port."""
-        return shortage(self.series, self._ports)
+        return shortage(self.series, self._ports, reported=self._reported)
 
     @property
     def no_port_unexplained(self) -> int:

@@ -71,8 +71,8 @@ LOAD_METRICS: Sequence[Metric] = (
     Metric(
         "rate.past_half",
         PER_S,
-        "the mean rate if the client held more than half of its ports from the start on: there is no rate before"
-        " that",
+        "the mean rate if the client held more than half of its ports from the start on, so that there is no"
+        " rate before",
         _of_rates(lambda load: load.rate if load.past_half else None),
     ),
     Metric(
@@ -100,8 +100,8 @@ LOAD_METRICS: Sequence[Metric] = (
     Metric(
         "knee.ports",
         PORTS,
-        "ports that the client held at the knee: where connect() becomes slow and the rate falls to two thirds"
-        " or less",
+        "ports that the client held at the knee: where connect() becomes slow and the rate falls to two"
+        " thirds or less",
         _of_knee(lambda turn: turn.ports),
     ),
     Metric("knee.time_ns", NS, "the instant of the knee", _of_knee(lambda turn: turn.time_ns)),

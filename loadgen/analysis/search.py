@@ -1,8 +1,8 @@
 """The part of a load in which connect() searches for ports, and the load workers do little else.
 
-Pure. A load that reaches a limit starts late and its rate does not grow, whatever the limit is. connect() must
-be slow, must take most of the time, and the client must hold the ports: each of the three alone has other
-causes, such as a machine that is shared.
+Pure. A load that reaches a limit starts late and its rate does not grow, whatever the limit is. So connect()
+must be slow, must take most of the time, and the client must hold the ports: each of the three alone has
+other causes, such as a machine that is shared.
 """
 
 from collections.abc import Sequence

@@ -51,19 +51,24 @@ class Shortage:
     late: int
 
 
-def is_short(series: Sequence[Point], index: int, ports: int) -> bool:
-    """Whether no port was free in this point."""
+def is_short(series: Sequence[Point], index: int, ports: int, least: float = ALL) -> bool:
+    """Whether no port was free in this point. From the share `least` on, all of them count as held."""
     one = series[index]
     known = [held for held in (one.held, series[index - 1].held if index else None) if held is not None]
     if not known and not one.most_held:
         return one.no_port > 0
     most = max([*known, float(one.most_held)])
-    return most >= ALL * ports or (one.no_port > 0 and most >= NEARLY_ALL * ports)
+    return most >= least * ports or (one.no_port > 0 and most >= NEARLY_ALL * ports)
 
 
-def shortage(series: Sequence[Point], ports: int) -> Shortage | None:
-    """The spans without a free port; None if there was none."""
-    short = [index for index in range(len(series)) if is_short(series, index, ports)]
+def shortage(series: Sequence[Point], ports: int, *, reported: bool = False) -> Shortage | None:
+    """The spans without a free port; None if there was none.
+
+    `reported`: a program said at its end that it found no port. Then nearly all of them held are enough:
+    those that it still had open are closed when a sample is taken.
+    """
+    least = NEARLY_ALL if reported else ALL
+    short = [index for index in range(len(series)) if is_short(series, index, ports, least)]
     if not short:
         return None
     runs: list[list[int]] = []

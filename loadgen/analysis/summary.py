@@ -15,9 +15,13 @@ from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.caveats.rules import find_caveats
 from loadgen.analysis.compared import Compared, compare
 from loadgen.analysis.explanation import explain
+from loadgen.analysis.findings.failures import reason
+from loadgen.analysis.findings.finding import Finding
+from loadgen.analysis.findings.rules import find
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.headline import headline
 from loadgen.analysis.metrics import measure
+from loadgen.analysis.states import StateCount, state_counts
 from loadgen.records.events import LabOpened
 from loadgen.records.prediction import Prediction
 from loadgen.scenario.choices import Driver
@@ -37,7 +41,10 @@ class VariantSummary:
     expectations: Sequence[Verdict]
     compared: Sequence[Compared]
     errors: Mapping[Failure, int]
+    reasons: Mapping[Failure, str]
     verdict: str
+    findings: Sequence[Finding]
+    states: Sequence[StateCount]
 
     @property
     def exact(self) -> bool:
@@ -55,7 +62,7 @@ class VariantSummary:
 
 def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSummary:
     """The summary of one variant, whole or cut short."""
-    metrics, lines = measure(fold), audited(variant, fold)
+    metrics, lines, findings = measure(fold), audited(variant, fold), find(fold)
     return VariantSummary(
         name=variant.name,
         metrics=metrics,
@@ -64,7 +71,10 @@ def summarise(variant: Variant, prediction: Prediction, fold: Fold) -> VariantSu
         expectations=[expectation.evaluate(metrics) for expectation in variant.expect],
         compared=compare(prediction, metrics),
         errors=dict(fold.errors.most_common()),
-        verdict=headline(metrics),
+        reasons={failure: reason(fold, failure) for failure in fold.errors},
+        verdict=headline(metrics, findings),
+        findings=findings,
+        states=state_counts(fold),
     )
 
 

@@ -9,6 +9,8 @@ from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.caveats.records import INTERRUPTED
 from loadgen.analysis.compared import Compared
+from loadgen.analysis.findings.finding import Finding
+from loadgen.analysis.states import StateCount
 from loadgen.analysis.summary import VariantSummary
 from loadgen.records.types import SCHEMA_VERSION
 from loadgen.scenario.expectation import Verdict
@@ -33,6 +35,8 @@ class VariantDocument(Struct, frozen=True):
     exact: bool
     metrics: Mapping[str, float]
     errors: Sequence[ErrorCount]
+    findings: Sequence[Finding]
+    states: Sequence[StateCount]
     audit: Sequence[AuditLine]
     caveats: Sequence[Caveat]
     expectations: Sequence[Verdict]
@@ -113,9 +117,11 @@ def _document(summary: VariantSummary) -> VariantDocument:
         exact=summary.exact,
         metrics=summary.metrics,
         errors=[
-            ErrorCount(failure.phase, failure.kind, count, failure.limit)
+            ErrorCount(failure.phase, failure.kind, count, summary.reasons[failure])
             for failure, count in summary.errors.items()
         ],
+        findings=summary.findings,
+        states=summary.states,
         audit=summary.audit,
         caveats=summary.caveats,
         expectations=summary.expectations,

@@ -67,6 +67,8 @@ def print_report(
         console.print(Text.assemble("  ", (summary.name, "bold"), ": ", summary.verdict))
     console.print()
     _print_overview(console, summaries, variants)
+    _print_states(console, summaries)
+    _print_findings(console, summaries)
     _print_errors(console, summaries)
     _print_expectations(console, summaries)
     _print_audit(console, summaries)
@@ -123,13 +125,43 @@ def _print_expectations(console: Console, summaries: Sequence[VariantSummary]) -
     _print_listed(console, "expectations", table)
 
 
+def _print_states(console: Console, summaries: Sequence[VariantSummary]) -> None:
+    """The sockets by state, as `netstat` would have counted them."""
+    table = Table.grid(padding=(0, GAP))
+    table.add_column()
+    table.add_column()
+    for _ in range(3):
+        table.add_column(justify="right")
+    table.add_row("", "", "most", "load's end", "run's end")
+    for summary in summaries:
+        for place, one in enumerate(summary.states):
+            table.add_row(
+                "" if place else summary.name,
+                f"{one.viewpoint} {one.state}",
+                *(count(number) for number in (one.most, one.at_load_end, one.at_end)),
+            )
+    if any(summary.states for summary in summaries):
+        _print_listed(console, "sockets by state: the most while the load lasted, and when it ended", table)
+
+
+def _print_findings(console: Console, summaries: Sequence[VariantSummary]) -> None:
+    """What was found, with what shows it."""
+    table = Table.grid(padding=(0, GAP))
+    for summary in summaries:
+        for finding in summary.findings:
+            shown = "" if finding.observed else "inferred from "
+            table.add_row(summary.name, Text(f"{finding.sentence} [{shown}{'; '.join(finding.evidence)}]"))
+    if any(summary.findings for summary in summaries):
+        _print_listed(console, "findings, and what shows them", table)
+
+
 def _print_errors(console: Console, summaries: Sequence[VariantSummary]) -> None:
     """What failed, and which limit that shows."""
     table = Table.grid(padding=(0, GAP))
     table.add_column(justify="right", no_wrap=True)
     for summary in summaries:
         for failure, failed in summary.errors.items():
-            table.add_row(count(failed), f"{summary.name}: {failure}: {failure.limit}")
+            table.add_row(count(failed), f"{summary.name}: {failure}: {summary.reasons[failure]}")
     _print_listed(console, "errors, and whose limit they show", table)
 
 

@@ -76,8 +76,8 @@ def no_address(case: Case) -> Iterator[Caveat]:
         held = "" if most is None else f" (at most {most:,} of {case.fold.ports:,} were held)"
         yield Caveat(
             NO_ADDRESS,
-            f"{failed:,} attempts failed with EADDRNOTAVAIL or EADDRINUSE while ports were free{held}: that is"
-            " no lack of ports. The kernel answers so, too, if the client has no source address of the family",
+            f"{failed:,} attempts failed with EADDRNOTAVAIL or EADDRINUSE while ports were free{held}: that"
+            " is no lack of ports. The kernel also answers so if the client has no source address",
             "look at the client's addresses and at the sysctls of the scenario",
         )
 

@@ -1,0 +1,66 @@
+"""What failed: in which phase, why, and what share of the attempts."""
+
+from collections.abc import Iterator
+
+from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
+from loadgen.analysis.fold import Fold
+from loadgen.tcp import NO_PORT, Ending, Failure, Fault
+from loadgen.text.numbers import count
+
+FAILURES = FindingKind("failures")
+MOST = 0.5
+"""The share of the attempts that fail from which on a variant is about its failures."""
+FEW = 0.01
+"""A smaller share is no finding."""
+
+
+def failures(fold: Fold) -> Iterator[Finding]:
+    attempts, failed = fold.total("attempts"), fold.failed()
+    if not attempts or failed is None:
+        return
+    kinds = {failure: number for failure, number in fold.errors.items() if failure.kind != Fault.CUT}
+    total = sum(kinds.values())
+    share = total / attempts
+    if share <= FEW:
+        return
+    if not fold.under_load().no_port_unexplained and NO_PORT & kinds.keys() and fold.under_load().shortage:
+        # Those are the finding `ports_gone`.
+        kinds = {failure: number for failure, number in kinds.items() if failure not in NO_PORT}
+        total = sum(kinds.values())
+        share = total / attempts
+        if share <= FEW:
+            return
+    worst = max(kinds, key=lambda failure: kinds[failure])
+    most = "" if kinds[worst] == total else ", most of them"
+    yield Finding(
+        kind=FAILURES,
+        rank=Rank.FAILED if share >= MOST else Rank.PARTLY_FAILED,
+        viewpoint=fold.scope.leg.opener,
+        sentence=f"{count(total)} of {count(attempts)} attempts fail{most} with {worst}"
+        + (f" ({words})" if (words := reason(fold, worst)) else ""),
+        numbers={str(failure): number for failure, number in kinds.items()},
+        share=share,
+        evidence=tuple(f"errors.{failure.kind} {number:,}" for failure, number in kinds.items()),
+    )
+
+
+def reason(fold: Fold, failure: Failure) -> str:
+    """Whose limit a failure shows, in words: by the states and counters that were recorded with it."""
+    if failure in NO_PORT and fold.under_load().no_port_unexplained:
+        held = fold.sampled.ports_most.get(fold.scope.leg.opener, 0)
+        return (
+            f"no lack of ports ({count(held)} of {count(fold.ports)} were held at most); the client may have"
+            " no source address towards the server"
+        )
+    if failure.kind == "ECONNRESET" and fold.complete and len(fold.explanation.possible) == 1:
+        full = sum(
+            one.count
+            for one in fold.explanation.possible[0]
+            if one.entry.first is Ending.SERVER_RST and not one.entry.server.get("PassiveOpens")
+        )
+        if full:
+            return f"the server's accept queue: it was full, and {count(full)} connections were reset for it"
+    return failure.limit
+
+
+RULES: tuple[Rule, ...] = (failures,)

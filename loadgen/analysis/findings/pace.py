@@ -1,0 +1,57 @@
+"""The rate of connections, as the levels that it had."""
+
+from collections.abc import Iterator
+
+from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
+from loadgen.analysis.fold import Fold
+from loadgen.text.numbers import count, rate, seconds, significant
+
+PACE = FindingKind("pace")
+A_FEW = 20
+"""So few connections have a number and no rate."""
+NEARLY_ALL = 0.9
+"""The share of the load that a level lasts to be its rate: a start or an end is no level of its own."""
+KEPT = 1.5
+"""Requests for each connection from which on their rate is worth naming beside that of connections."""
+
+
+def pace(fold: Fold) -> Iterator[Finding]:
+    load, connected = fold.under_load(), fold.total("connected")
+    if not connected or load.observed_ns <= 0:
+        return
+    levels = load.levels
+    requests = load.requests_per_s or 0.0
+    carry = f" carry {significant(requests)} requests/s" if requests > KEPT * load.rate else ""
+    if connected < A_FEW:
+        sentence = f"{count(connected)} connection{'s' * (connected != 1)}{carry}"
+    elif (longest := max(levels, key=lambda level: level.length_ns)).length_ns >= NEARLY_ALL * load.length_ns:
+        sentence = f"{significant(longest.rate)} connections/s{carry}"
+    elif len(levels) == 2:
+        first, second = levels
+        sentence = (
+            f"{significant(first.rate)} connections/s until {seconds(first.end_ns / 1e9)}, then"
+            f" {rate(second.rate)}{carry}"
+        )
+    else:
+        rates = [level.rate for level in levels]
+        sentence = (
+            f"the rate changes {len(levels) - 1} times, between {rate(min(rates))} and {rate(max(rates))};"
+            f" {significant(load.rate)} connections/s on average{carry}"
+        )
+    yield Finding(
+        kind=PACE,
+        rank=Rank.PACE,
+        viewpoint=fold.scope.leg.opener,
+        sentence=sentence,
+        start_ns=load.series[0].start_ns,
+        end_ns=load.series[-1].end_ns,
+        numbers={"rate": load.rate, "levels": len(levels)},
+        evidence=tuple(
+            f"{level.start_ns / 1e9:.1f} to {level.end_ns / 1e9:.1f} s: {rate(level.rate)}, mostly"
+            f" {significant(level.low)} to {significant(level.high)}"
+            for level in levels
+        ),
+    )
+
+
+RULES: tuple[Rule, ...] = (pace,)

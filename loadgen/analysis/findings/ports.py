@@ -1,0 +1,100 @@
+"""The client's ports: when none was free, what held them, and where connect() became slow."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
+from loadgen.analysis.fold import Fold
+from loadgen.tcp import State
+from loadgen.text.numbers import count, duration, rate, seconds
+
+PORTS_GONE = FindingKind("ports_gone")
+CONNECT_SLOW = FindingKind("connect_slow")
+HOLDER = 0.1
+"""The share of the ports that a state holds, at least, to be named."""
+
+
+def ports_gone(fold: Fold) -> Iterator[Finding]:
+    shortage = fold.under_load().shortage
+    if shortage is None:
+        return
+    holders = holding(fold, shortage.first_ns, shortage.spans[-1].end_ns)
+    held = " and ".join(f"{state} holds {count(number)}" for state, number in holders.items())
+    why = f": {held} of {count(fold.ports)}" if held else f" of its {count(fold.ports)}"
+    if next(iter(holders), None) is State.CLOSE_WAIT:
+        why += ", which the client's program does not close"
+    last = shortage.spans[-1]
+    lasts = last.end_ns >= fold.load_end_ns() - INTERVAL_NS
+    until = "" if len(shortage.spans) > 1 or not lasts else " on"
+    yield Finding(
+        kind=PORTS_GONE,
+        rank=Rank.LIMITED,
+        viewpoint=fold.scope.leg.opener,
+        sentence=f"the client has no free port from {seconds(shortage.first_ns / 1e9)}{until}{why}",
+        start_ns=shortage.first_ns,
+        end_ns=None if lasts else last.end_ns,
+        numbers={"ports": fold.ports, "spans": len(shortage.spans), "failed": shortage.failed},
+        evidence=(
+            *(f"{fold.scope.leg.opener}.{state.key} {number:,}" for state, number in holders.items()),
+            *((f"attempts that failed for want of a port {shortage.failed:,}",) if shortage.failed else ()),
+        ),
+        observed=not shortage.inferred,
+    )
+
+
+INTERVAL_NS = 200_000_000
+"""A span that ends so shortly before the load does lasts to its end."""
+
+
+def holding(fold: Fold, start_ns: int, end_ns: int) -> Mapping[State, int]:
+    """The states that held the client's ports in a span: the most of each, the one first that held most of them
+    over its time."""
+    opener = fold.scope.leg.opener
+    within = [one.viewpoints[opener].states for one in fold.samples if start_ns <= one.t_ns <= end_ns]
+    if not within:
+        within = [one.viewpoints[opener].states for one in fold.samples if one.t_ns >= start_ns][:1]
+    most: dict[State, int] = {}
+    total: Counter[State] = Counter()
+    for states in within:
+        total.update(states)
+        most.update({state: max(number, most.get(state, 0)) for state, number in states.items()})
+    least = max(HOLDER * fold.ports, 1)
+    return {
+        state: most[state]
+        for state, number in total.most_common()
+        if state is not State.LISTEN and number >= least * len(within)
+    }
+
+
+def connect_slow(fold: Fold) -> Iterator[Finding]:
+    turn = fold.under_load().turn
+    if turn is None:
+        return
+    slow = (
+        f"connect() slows down from {duration(turn.connect_before_ns / 1e9)} to"
+        f" {duration(turn.connect_after_ns / 1e9)}"
+    )
+    held = f"at {count(turn.ports)} of {count(fold.ports)} ports"
+    if turn.fell:
+        sentence = f"throughput falls from {rate(turn.rate_before)} to {rate(turn.rate_after)} {held}"
+    else:
+        sentence = f"{slow} {held} and the rate stays"
+    yield Finding(
+        kind=CONNECT_SLOW,
+        rank=Rank.LIMITED,
+        viewpoint=fold.scope.leg.opener,
+        sentence=sentence,
+        start_ns=turn.time_ns,
+        numbers={
+            "ports": turn.ports,
+            "ports_error": turn.ports_error,
+            "connect_before_ns": turn.connect_before_ns,
+            "connect_after_ns": turn.connect_after_ns,
+            "rate_before": turn.rate_before,
+            "rate_after": turn.rate_after,
+        },
+        evidence=(slow, f"ports held {turn.ports:,}, give or take {turn.ports_error:,}"),
+    )
+
+
+RULES: tuple[Rule, ...] = (connect_slow, ports_gone)

@@ -1,0 +1,12 @@
+"""All rules, by subject, and what they find."""
+
+from loadgen.analysis.findings import failures, left, pace, ports
+from loadgen.analysis.findings.finding import Finding, Rule
+from loadgen.analysis.fold import Fold
+
+RULES: tuple[Rule, ...] = (*failures.RULES, *ports.RULES, *pace.RULES, *left.RULES)
+
+
+def find(fold: Fold) -> list[Finding]:
+    """All findings of a variant, what matters first before the others."""
+    return sorted((one for rule in RULES for one in rule(fold)), key=lambda finding: finding.rank)
