@@ -10,8 +10,8 @@ from loadgen.text.numbers import count, duration, rate, seconds
 
 PORTS_GONE = FindingKind("ports_gone")
 CONNECT_SLOW = FindingKind("connect_slow")
-HOLDER = 0.1
-"""The share of the ports that a state holds, at least, to be named."""
+HOLDER = 0.25
+"""The share of the ports that a state holds on average, at least, to be named."""
 
 
 def ports_gone(fold: Fold) -> Iterator[Finding]:
@@ -47,8 +47,7 @@ INTERVAL_NS = 200_000_000
 
 
 def holding(fold: Fold, start_ns: int, end_ns: int) -> Mapping[State, int]:
-    """The states that held the client's ports in a span: the most of each, the one first that held most of them
-    over its time."""
+    """The states that held the client's ports in a span, the most of each: first that which held most in time."""
     opener = fold.scope.leg.opener
     within = [one.viewpoints[opener].states for one in fold.samples if start_ns <= one.t_ns <= end_ns]
     if not within:
