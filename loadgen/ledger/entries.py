@@ -205,8 +205,8 @@ ENTRIES: tuple[Entry, ...] = (
             (
                 "_rst_late",
                 Ending.CLIENT_RST,
-                "the client reset it, and the server's kernel had kept nothing of it (a SYN cookie), or had given"
-                " it up",
+                "the client reset it, and the server's kernel had kept nothing of it (a SYN cookie), or had"
+                " given it up",
                 {"EstabResets": 1, "TCPAbortOnData": 1},
                 {},
             ),
