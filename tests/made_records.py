@@ -23,6 +23,8 @@ STEP = S // 10
 NO_PORT = Failure(Phase.CONNECT, "EADDRNOTAVAIL")
 TIMEOUT = Failure(Phase.RECEIVE, Fault.TIMEOUT)
 COUNTERS = (
+    "TCPAbortOnTimeout",
+    "EmbryonicRsts",
     *("ActiveOpens", "PassiveOpens", "AttemptFails", "EstabResets"),
     *("TW", "TWKilled", "TCPTimeWaitOverflow", "TCPAbortOnData", "TCPAbortOnClose"),
 )
@@ -104,7 +106,7 @@ def driven(start_ns: int, end_ns: int, **counted: Any) -> Interval:
 
 def from_samples(one: Interval) -> Interval:
     """The same interval as samples show it, if a command has made the load."""
-    kernels = ("opened", "connected", "in_flight", "closes")
+    kernels = ("opened", "connected", "in_flight")
     return Interval(one.start_ns, one.end_ns, **{name: getattr(one, name) for name in kernels})
 
 

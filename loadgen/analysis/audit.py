@@ -17,6 +17,8 @@ from loadgen.analysis.explanation import Explanation
 from loadgen.ledger.entry import FIN, FINS, ROWS, summed
 from loadgen.tcp import Ending, Side
 
+_LEDGER = "the ledger of endings, from all counters of both sides"
+
 
 class AuditLine(Struct, frozen=True):
     """One comparison: `what` was counted, by churn and by `source`.
@@ -46,6 +48,7 @@ def audit(counted: Counted, ends: LegCounts, explanation: Explanation) -> list[A
         AuditLine("connections, one close each", "closes", counted.connected, counted.closes.total()),
         *opener.line("SYNs sent by the client", "ActiveOpens", counted.opened),
         *accepter.line("connections established", "PassiveOpens", counted.connected),
+        *_accounted("SYNs, one entry each", counted.opened, ends, explanation),
     ]
     if ends.shared:
         # A reset connection is counted at each of its ends, and both are here.
@@ -76,11 +79,17 @@ def audit_ends(ends: LegCounts, explanation: Explanation) -> list[AuditLine]:
     accounted = [one for one in (explanation.possible[0] if explanation.possible else ()) if one.entry.open]
     established = sum(one.count for one in accounted) if explanation.possible else opened - failed
     accepter = _End(ends, Side.SERVER, explanation)
-    source = "the ledger of endings, from all counters of both sides"
     return [
         *accepter.line(f"connections established at the {ends.leg.opener}", "PassiveOpens", established),
-        AuditLine("connections, one end each", source, established, sum(one.count for one in accounted)),
+        AuditLine("connections, one end each", _LEDGER, established, sum(one.count for one in accounted)),
     ]
+
+
+def _accounted(what: str, ours: int, ends: LegCounts, explanation: Explanation) -> Iterator[AuditLine]:
+    """Whether all counters together are explained, those that no line compares, too; if they are known."""
+    if all(row in summed(kernel) for kernel in ends.kernels for row in ROWS):
+        possible = explanation.possible
+        yield AuditLine(what, _LEDGER, ours, sum(one.count for one in possible[0]) if possible else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,12 +61,16 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class _Unknown:
-    """A number to be found: connections of an entry, counted as `seen`."""
+    """A number to be found: connections of an entry, counted as `seen`.
+
+    `witnessed` is the most that its witness allows, together with other entries of that witness.
+    """
 
     entry: Entry
     seen: Ending | None
     column: Vector
     most: int
+    witnessed: int
 
 
 def explain(ends: LegCounts, counted: Counted | None = None) -> Explanation:
@@ -80,7 +84,8 @@ def explain(ends: LegCounts, counted: Counted | None = None) -> Explanation:
     rows = [(side, row) for side in sides for row in ROWS if row in counters[side]]
     totals = [counters[side][row] for side, row in rows]
     if counted is not None:
-        totals += [counted.opened, counted.server_fin_reset, *(counted.closes[ending] for ending in Ending)]
+        totals += [counted.opened, counted.connected, counted.server_fin_reset]
+        totals += [*(counted.closes[ending] for ending in Ending)]
     total = np.array(totals)
     unknowns = [
         unknown
@@ -97,8 +102,7 @@ def explain(ends: LegCounts, counted: Counted | None = None) -> Explanation:
             tried += 1
             if tried > MOST_TRIED:
                 return Explanation(tuple(found))
-            if (solution := _solved(base, chosen, total)) is not None and solution not in found:
-                found.append(solution)
+            found += [solution for solution in _solved(base, chosen, total) if solution not in found]
         if found:
             return Explanation(tuple(found))
     return Explanation(())
@@ -113,8 +117,9 @@ def _unknowns(
     shared: bool,
 ) -> Iterator[_Unknown]:
     """The unknowns of an entry: one for each ending that a driver may count it as."""
-    witnessed = [counters[Side.SERVER][name] for name in entry.witness if name in counters[Side.SERVER]]
-    most = min(witnessed, default=max(counters[Side.CLIENT].values(), default=0))
+    # A witness that the kernel does not count confirms nothing.
+    most = max(counters[Side.CLIENT].values(), default=0)
+    witnessed = min((counters[Side.SERVER].get(name, 0) for name in entry.witness), default=most)
     if entry.gauge:
         most = min(most, counters[Side.CLIENT].get(entry.gauge, 0))
     moved = [
@@ -123,46 +128,65 @@ def _unknowns(
     ]
     if counted is None:
         if entry.most_share == 1.0:
-            yield _Unknown(entry, None, np.array(moved), most)
+            yield _Unknown(entry, None, np.array(moved), most, witnessed)
         return
-    driven = [*moved, 1, int(entry.late_data)]
+    driven = [*moved, 1, int(bool(entry.counted_as)), int(entry.late_data)]
     if not entry.counted_as:
-        yield _Unknown(entry, None, np.array([*driven, *(0 for _ in Ending)]), most)
+        yield _Unknown(entry, None, np.array([*driven, *(0 for _ in Ending)]), most, witnessed)
     for seen in entry.counted_as:
         closes = counted.closes[seen]
         share = closes if entry.most_share == 1.0 else max(round(entry.most_share * closes), ANYWAY)
         column = np.array([*driven, *(int(ending is seen) for ending in Ending)])
-        yield _Unknown(entry, seen, column, min(most, share))
+        yield _Unknown(entry, seen, column, min(most, share), witnessed)
 
 
 def _solved(
     base: Sequence[_Unknown], chosen: Sequence[_Unknown], total: Vector
-) -> tuple[Explained, ...] | None:
-    """How many there are of each, if all of `chosen` are needed; None if they do not add up to the total."""
+) -> list[tuple[Explained, ...]]:
+    """How many there are of each, if all of `chosen` are needed; empty if they do not add up to the total.
+
+    Several, if ordinary entries look alike: in one namespace, or without a counter that the kernel lacks.
+    """
     for left_out in range(len(base) + 1):
+        ranks: list[bool] = []
+        found: list[tuple[Explained, ...]] = []
         for kept in combinations(base, len(base) - left_out):
             unknowns = [*kept, *chosen]
             if not unknowns:
-                return () if not total.any() else None
+                return [()] if not total.any() else []
             matrix = np.stack([one.column for one in unknowns], axis=1)
-            found, _, rank, _ = np.linalg.lstsq(matrix.astype(float), total.astype(float), rcond=None)
-            if rank < len(unknowns):
-                continue
-            counts = np.rint(found).astype(np.int64)
-            fits = (
-                np.array_equal(matrix @ counts, total)
-                and bool(np.all(counts >= 0))
-                and bool(np.all(counts[len(kept) :] > 0))
-                and all(count <= one.most for one, count in zip(unknowns, counts.tolist(), strict=True))
-            )
-            if not fits:
-                return None
-            return tuple(
-                Explained(one.entry, one.seen, count)
-                for one, count in zip(unknowns, counts.tolist(), strict=True)
-                if count
-            )
-    return None
+            counts, _, rank, _ = np.linalg.lstsq(matrix.astype(float), total.astype(float), rcond=None)
+            ranks.append(rank == len(unknowns))
+            if ranks[-1] and (solution := _whole(unknowns, len(kept), counts, matrix, total)) is not None:
+                found.append(solution)
+        if any(ranks):
+            return found
+    return []
+
+
+def _whole(
+    unknowns: Sequence[_Unknown], ordinary: int, found: NDArray[np.float64], matrix: Vector, total: Vector
+) -> tuple[Explained, ...] | None:
+    """The solution in whole connections: none below 0, and some of each kind beyond the ordinary ones."""
+    counts = np.rint(found).astype(np.int64)
+    fits = (
+        np.array_equal(matrix @ counts, total)
+        and bool(np.all(counts >= 0))
+        and bool(np.all(counts[ordinary:] > 0))
+        and all(count <= one.most for one, count in zip(unknowns, counts.tolist(), strict=True))
+        and all(
+            sum(counts[[other.entry.witness == one.entry.witness for other in unknowns]]) <= one.witnessed
+            for one in unknowns
+            if one.entry.witness
+        )
+    )
+    if not fits:
+        return None
+    return tuple(
+        Explained(one.entry, one.seen, count)
+        for one, count in zip(unknowns, counts.tolist(), strict=True)
+        if count
+    )
 
 
 def _firsts(explained: Sequence[Explained]) -> dict[Ending, int]:

@@ -12,11 +12,17 @@ import pytest
 from msgspec import structs
 
 from loadgen.analysis import caveats
-from loadgen.analysis.audit import AuditLine, audit, audit_ends
+from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.audit import AUDIT_DIFFERS, AUDIT_INCOMPLETE, NOT_AUDITED
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.analysis.caveats.closes import CLOSED_BY_BOTH, CLOSER_DIFFERS, DATA_AFTER_CLOSE
+from loadgen.analysis.caveats.closes import (
+    CLOSED_BY_BOTH,
+    CLOSER_DIFFERS,
+    DATA_AFTER_CLOSE,
+    ENDED_BY_RESET,
+    ENDINGS_AMBIGUOUS,
+)
 from loadgen.analysis.caveats.gaps import GENERATOR_HELD_UP, RECORDS_UNREAD, SAMPLER_HELD_UP, SERVER_HELD_UP
 from loadgen.analysis.caveats.generator import (
     DRIVER_FALLBACK,
@@ -41,7 +47,7 @@ from loadgen.analysis.caveats.rules import RULES, find_caveats
 from loadgen.analysis.caveats.sampler import SAMPLE_DIFFERS, SAMPLER_LATE
 from loadgen.analysis.caveats.server import NEVER_ACCEPTED, SERVER_SATURATED
 from loadgen.analysis.fold import Fold
-from loadgen.analysis.summary import races_in
+from loadgen.analysis.summary import audited
 from loadgen.analysis.window import LASTING
 from loadgen.records.damage import Damage
 from loadgen.records.events import (
@@ -63,6 +69,7 @@ from loadgen.records.viewpoints import APART
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.messages import GapCause
+from tests.made_endings import met
 from tests.made_records import (
     NO_PORT,
     SHARED,
@@ -122,10 +129,8 @@ def found(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -
     fold = Fold(28_232)
     for record in records:
         fold.add(record)
-    races = races_in(asked, fold)
-    (leg,) = fold.legs()
-    lines = audit_ends(leg) if fold.counted is None else audit(fold.counted, leg, races)
-    return find_caveats(Case(asked, fold, lines if fold.complete else [], races))
+    lines = audited(asked, fold)
+    return find_caveats(Case(asked, fold, lines))
 
 
 def only(records: Sequence[Record | Latency], asked: Variant = CLIENT_CLOSES) -> Caveat:
@@ -229,6 +234,9 @@ def test_a_worker_of_the_server_that_died_is_told_with_its_status() -> None:
 COMMANDED = variant(
     connection={"closer": "client"}, load={"driver": "command", "command": ["wrk"]}, server={"workers": 1}
 )
+SERVER_COMMANDED = variant(
+    connection={"closer": "server"}, load={"driver": "command", "command": ["wrk"]}, server={"workers": 1}
+)
 
 
 def commanded(**told: Any) -> Records:
@@ -282,27 +290,33 @@ def test_a_command_that_had_to_be_ended_is_told_and_its_exit_is_ours() -> None:
 
 @pytest.mark.parametrize(("others", "found_it"), [(100, False), (101, True)])
 def test_a_command_may_end_a_tenth_in_its_own_way(others: int, found_it: bool) -> None:
-    loads = [from_samples(interval(index, 100)) for index in range(10)]
-    closes = {Ending.CLIENT_FIN: 100 - others // 10, Ending.SERVER_FIN: others // 10}
-    loads = [structs.replace(one, closes=closes) for one in loads]
-    last = {
-        Ending.CLIENT_FIN: 100 - others // 10 - others % 10,
-        Ending.SERVER_FIN: others // 10 + others % 10,
-    }
-    loads[-1] = structs.replace(loads[-1], closes=last)
-    assert (CLOSER_DIFFERS in kinds([*loads, *ended(S)], COMMANDED)) is found_it
+    records = commanded(client={"TW": 1_000 - others}, server={"TW": others})
+    assert (CLOSER_DIFFERS in kinds(records, COMMANDED)) is found_it
 
 
-def test_connections_that_both_sides_closed_are_told_and_do_not_invalidate() -> None:
-    closes = {Ending.CLIENT_FIN: 100, Ending.SERVER_FIN: 60}
-    caveat = only(commanded(server={"TW": 60}, closes=closes), COMMANDED)
+def test_connections_that_both_sides_closed_are_reported_and_do_not_invalidate() -> None:
+    caveat = only(commanded(server={"TW": 60}), COMMANDED)
     assert caveat.kind == CLOSED_BY_BOTH
-    assert caveat.cause.startswith("60 connections were closed by both ends at once")
+    assert caveat.cause.startswith("60 connections: both sides closed at once")
     assert not caveat.invalidates
     # The closer of the scenario did close: of the others one in ten may end otherwise.
-    others = {Ending.CLIENT_FIN: 100, Ending.SERVER_FIN: 60 + 150}
-    told = commanded(client={"TW": 850}, server={"TW": 210}, closes=others)
-    assert kinds(told, COMMANDED) == {CLOSED_BY_BOTH, CLOSER_DIFFERS}
+    reported = commanded(client={"TW": 850}, server={"TW": 210})
+    assert kinds(reported, COMMANDED) == {CLOSED_BY_BOTH, CLOSER_DIFFERS}
+
+
+def test_ends_by_reset_and_ends_with_several_explanations_are_reported() -> None:
+    answered = commanded(client={"TW": 0, "EstabResets": 1_000, "TCPAbortOnClose": 1_000})
+    (caveat,) = found(answered, SERVER_COMMANDED)
+    assert caveat.kind == ENDED_BY_RESET
+    assert caveat.cause.startswith(
+        "1,000 connections: the server closed first, by FIN; the client then closed it"
+    )
+    assert "read them first" in caveat.remedy
+    unsure = commanded(client={"ActiveOpens": 1_005}, server={"ListenOverflows": 5})
+    (caveat,) = [one for one in found(unsure, COMMANDED) if one.kind == ENDINGS_AMBIGUOUS]
+    assert "the SYNs stayed unanswered" in caveat.cause
+    assert "accept queue was full" in caveat.cause
+    assert not caveat.invalidates
 
 
 def test_a_command_that_nobody_can_audit_is_told_by_the_counter() -> None:
@@ -344,43 +358,39 @@ def test_a_count_that_differs_from_the_kernels_is_told_with_both() -> None:
     assert caveat.invalidates
 
 
-def test_races_are_reported_where_the_server_ends_by_itself() -> None:
-    impatient = variant(connection={"closer": "client"}, server={"idle_timeout": "1s"})
+def test_closes_that_crossed_are_reported() -> None:
     raced = clean(client={"TW": 998}, server={"TW": 7})
-    caveat = only(raced, impatient)
+    caveat = only(raced)
     assert caveat.kind == CLOSED_BY_BOTH
-    assert caveat.cause == (
-        "of the connections counted as closed by the client, 5 were closed by both ends at once, which"
-        " left TIME-WAIT at both (RFC 9293, 3.6), 2 were closed by the server a moment before the client did"
-    )
+    assert "5 connections: both sides closed at once" in caveat.cause
+    assert "2 connections: the server closed first, by FIN, a moment before the client" in caveat.cause
     assert "server.idle_timeout" in caveat.remedy
     assert not caveat.invalidates
-    assert kinds(raced) == {AUDIT_DIFFERS}
     served = variant(connection={"closer": "client"}, server={"kind": "command", "command": ["nginx"]})
     assert "server.idle_timeout" not in only(raced, served).remedy
 
 
-def test_bytes_after_a_close_and_connections_never_accepted_are_told() -> None:
-    def told(time_waits: int) -> dict[CaveatKind, Caveat]:
-        server = {"PassiveOpens": 98, "TW": time_waits, "TCPAbortOnData": 5, "ListenOverflows": 3}
+def test_bytes_after_a_close_and_connections_never_accepted_are_reported() -> None:
+    def reported(overflows: int) -> dict[CaveatKind, Caveat]:
+        # 93 were closed by the server, which answered the bytes of 5 more by RST; 2 were never accepted.
+        kernels, counted = met({"server_fin": 93, "server_fin_then_data_early": 5, "never_accepted": 2})
         failed = {Failure(Phase.RECEIVE, Fault.TIMEOUT): 2}
+        server = {**kernels[Side.SERVER], "ListenOverflows": overflows}
         records = [
             sample(-STEP),
             sample(0),
-            interval(
-                0, 100, closes={Ending.CLIENT_RST: 2, Ending.SERVER_FIN: 98}, errors=failed, succeeded=98
-            ),
-            sample(S, side({}, 0, 0, {"ActiveOpens": 100, "EstabResets": 2}), side(counters=server)),
+            interval(0, 100, closes=counted.closes, errors=failed, succeeded=98, server_fin_reset=5),
+            sample(S, side(counters=kernels[Side.CLIENT]), side(counters=server)),
             *ended(S),
         ]
         return {caveat.kind: caveat for caveat in found(records, variant(connection={"closer": "server"}))}
 
-    met = told(time_waits=93)
-    assert "on 5 connections that the server had closed" in met[DATA_AFTER_CLOSE].cause
-    assert met[NEVER_ACCEPTED].cause.startswith("2 connections were established at the client only")
-    assert not any(caveat.invalidates for caveat in met.values())
-    # No more of them than the server's kernel has answered by RST.
-    assert AUDIT_DIFFERS in told(time_waits=92)
+    caveats = reported(overflows=2)
+    assert "5 connections: the server closed first, by FIN; bytes" in caveats[DATA_AFTER_CLOSE].cause
+    assert caveats[NEVER_ACCEPTED].cause.startswith("2 connections: established at the client only")
+    assert not any(caveat.invalidates for caveat in caveats.values())
+    # No more of them than the server's accept queue was full for.
+    assert AUDIT_DIFFERS in reported(overflows=1)
 
 
 def test_counters_that_the_kernel_lacks_are_named() -> None:

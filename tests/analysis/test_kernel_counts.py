@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from loadgen.analysis.kernel_counts import KernelCounts
 from loadgen.records.types import Interval, Sample
 from loadgen.records.viewpoints import APART, Scope
-from loadgen.tcp import Ending, Side, State
+from loadgen.tcp import Side, State
 from loadgen.wire.codec import decode, encode
-from tests.made_records import SHARED, STEP, S, sample, side
+from tests.made_records import STEP, S, sample, side
 
 MS = 1_000_000
 
@@ -35,7 +35,7 @@ def test_an_interval_lies_between_two_samples_and_the_first_begins_at_the_origin
     ]
     assert all(one.from_samples for one in found)
     assert {name for one in found for name in decode(encode(one), dict[str, Any])} == {
-        *("type", "start_ns", "end_ns", "opened", "connected", "in_flight", "closes"),
+        *("type", "start_ns", "end_ns", "opened", "connected", "in_flight"),
     }
 
 
@@ -68,25 +68,6 @@ def test_states_of_an_earlier_sample_end_no_interval() -> None:
 def test_a_count_never_steps_back() -> None:
     found = intervals([at(-STEP, 0), at(STEP, 10), at(2 * STEP, 10, waiting=2), at(3 * STEP, 20)])
     assert [one.connected for one in found] == [10, 0, 10]
-
-
-def test_closes_are_told_by_the_side_that_made_them() -> None:
-    client = side(counters={"TW": 5, "TWKilled": 1, "TCPTimeWaitOverflow": 2, "TCPAbortOnData": 3})
-    server = side(counters={"TW": 7, "TCPAbortOnClose": 4, "TCPAbortOnData": 1})
-    (found,) = intervals([sample(-STEP), sample(STEP, client, server)])
-    assert found.closes == {
-        Ending.CLIENT_FIN: 8,
-        Ending.CLIENT_RST: 3,
-        Ending.SERVER_FIN: 7,
-        Ending.SERVER_RST: 5,
-    }
-
-
-def test_in_one_namespace_nothing_tells_whose_close_it_was() -> None:
-    both = side(counters={"ActiveOpens": 5, "PassiveOpens": 5, "TW": 5})
-    samples = [sample(-STEP), sample(STEP, both, both)]
-    (found,) = intervals(samples, scope=SHARED)
-    assert (found.connected, found.closes) == (5, None)
 
 
 def test_without_samples_there_is_nothing() -> None:

@@ -3,45 +3,29 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.analysis.explanation import explain
+from loadgen.analysis.counts import Counted
+from loadgen.analysis.explanation import Explanation, explain
 from loadgen.cli.endings import page
 from loadgen.engine.endings import Compared, compare_endings
 from loadgen.ledger.entries import ENTRIES
-from loadgen.ledger.entry import FIN, FINS, ROWS
+from loadgen.ledger.entry import ROWS
 from loadgen.ledger.ways import SLOW, WAYS
 from loadgen.tcp import Ending, Side
+from tests.made_endings import BY_NAME, Kernels, met, together
+from tests.made_records import ends
 
-BY_NAME = {entry.name: entry for entry in ENTRIES}
-GAUGES = ("CurrEstab",)
 SAME = {"server_fin_seen_late": "server_fin"}
 """Entries that only a driver can tell from another one."""
 
-Counters = dict[str, int]
 
-
-def counted(mix: Mapping[str, int]) -> tuple[Counters, Counters, Counter[Ending]]:
-    """What the client's kernel, the server's, and a driver count for so many connections of each entry."""
-    zeros = {name: 0 for name in (*ROWS, *FINS, *GAUGES) if name != FIN}
-    client, server, closes = dict(zeros), dict(zeros), Counter[Ending]()
-    for name, count in mix.items():
-        entry = BY_NAME[name]
-        for side, counters in ((Side.CLIENT, client), (Side.SERVER, server)):
-            for row, moved in entry.moves(side).items():
-                counters[FINS[0] if row == FIN else row] += moved * count
-        for name_of in entry.witness:
-            server[name_of] = server.get(name_of, 0) + count
-        if entry.gauge:
-            client[entry.gauge] += count
-        if entry.counted_as:
-            closes[entry.counted_as[0]] += count
-    return client, server, closes
+def explained(kernels: Kernels, counted: Counted | None = None) -> Explanation:
+    return explain(ends(kernels, shared=False), counted)
 
 
 @pytest.fixture(scope="module")
@@ -71,42 +55,40 @@ def test_no_two_entries_look_the_same_to_kernels_and_driver() -> None:
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_an_entry_alone_is_found_by_a_drivers_counts(name: str) -> None:
-    client, server, closes = counted({name: 300})
+    kernels, driver = met({name: 300})
     if BY_NAME[name].most_share < 1:
         # So many of them would be a driver that counts wrongly.
-        assert explain(client, server, shared=False, closes=closes).possible == ()
-        client, server, closes = counted({name: 30, "client_fin": 270})
-    found = explain(client, server, shared=False, closes=closes).possible
+        assert explained(kernels, driver).possible == ()
+        kernels, driver = met({name: 30, "client_fin": 270})
+    found = explained(kernels, driver).possible
     assert len(found) == 1
     assert name in {one.entry.name for one in found[0]}
 
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if name not in SAME])
 def test_an_entry_alone_is_found_by_the_kernels_counts(name: str) -> None:
-    client, server, _ = counted({name: 300})
-    names = [
-        {one.entry.name for one in possible} for possible in explain(client, server, shared=False).possible
-    ]
+    kernels, _ = met({name: 300})
+    names = [{one.entry.name for one in possible} for possible in explained(kernels).possible]
     assert {name} in names
     assert all(len(each) == 1 for each in names)
 
 
 def test_who_was_first_is_seen_in_the_other_sides_resets() -> None:
-    answered, _, _ = counted({"server_fin_reset_by_client_unread_early": 300})
-    reset, _, _ = counted({"client_rst_unread": 300})
-    assert answered == reset  # The client counts the same.
+    answered, _ = met({"server_fin_reset_by_client_unread_early": 300})
+    reset, _ = met({"client_rst_unread": 300})
+    assert answered[Side.CLIENT] == reset[Side.CLIENT]
     for name, first in (
         ("server_fin_reset_by_client_unread_early", Ending.SERVER_FIN),
         ("client_rst_unread", Ending.CLIENT_RST),
     ):
-        client, server, _ = counted({name: 300})
-        assert explain(client, server, shared=False).firsts() == {first: 300}
+        kernels, _ = met({name: 300})
+        assert explained(kernels).firsts() == {first: 300}
 
 
 def test_what_counters_cannot_tell_apart_is_said_to_be_either() -> None:
-    client, server, _ = counted({"syn_given_up": 5})
-    server["ListenOverflows"] = 9
-    found = explain(client, server, shared=False)
+    kernels, _ = met({"syn_given_up": 5})
+    kernels[Side.SERVER]["ListenOverflows"] = 9
+    found = explained(kernels)
     assert {one.entry.name for possible in found.possible for one in possible} == {
         "syn_given_up",
         "never_accepted_fin",
@@ -114,14 +96,14 @@ def test_what_counters_cannot_tell_apart_is_said_to_be_either() -> None:
     assert found.known is None
     assert found.firsts() is None
     # Without a witness it is one of them alone.
-    server["ListenOverflows"] = 0
-    assert [one.entry.name for one in explain(client, server, shared=False).known or ()] == ["syn_given_up"]
+    kernels[Side.SERVER]["ListenOverflows"] = 0
+    assert [one.entry.name for one in explained(kernels).known or ()] == ["syn_given_up"]
 
 
 def test_what_does_not_add_up_has_no_explanation() -> None:
-    client, server, closes = counted({"client_fin": 100})
-    server["PassiveOpens"] += 1
-    assert explain(client, server, shared=False, closes=closes).possible == ()
+    kernels, driver = met({"client_fin": 100})
+    kernels[Side.SERVER]["PassiveOpens"] += 1
+    assert explained(kernels, driver).possible == ()
 
 
 MIXES = st.dictionaries(
@@ -131,10 +113,10 @@ MIXES = st.dictionaries(
 
 @given(MIXES)
 def test_any_explanation_adds_up_and_needs_no_more_kinds_than_there_were(mix: dict[str, int]) -> None:
-    client, server, closes = counted(mix)
+    kernels, driver = met(mix)
     for found in (
-        explain(client, server, shared=False, closes=closes),
-        explain(client, server, shared=False),
+        explained(kernels, driver),
+        explained(kernels),
     ):
         assert found.possible
         odd = sum(not BY_NAME[name].ordinary for name in mix)
@@ -156,11 +138,24 @@ def test_any_explanation_adds_up_and_needs_no_more_kinds_than_there_were(mix: di
 
 
 def test_both_sides_in_one_namespace_are_added_up_together() -> None:
-    client, server, closes = counted({"client_fin": 40, "server_rst": 7})
-    both = {name: client[name] + server[name] for name in client}
-    found = explain(both, both, shared=True, closes=closes).known
+    kernels, driver = met({"client_fin": 40, "server_rst": 7})
+    found = explain(ends(together(kernels), shared=True), driver).known
     assert found is not None
     assert {one.entry.name: one.count for one in found} == {"client_fin": 40, "server_rst": 7}
+
+
+def test_in_one_namespace_the_kernel_does_not_show_who_was_first() -> None:
+    kernels, _ = met({"client_fin": 40, "server_rst": 7})
+    found = explain(ends(together(kernels), shared=True))
+    assert len(found.possible) > 1
+    assert found.firsts() is None
+
+
+def test_without_the_counter_of_a_witness_its_entry_explains_nothing() -> None:
+    kernels, driver = met({"never_accepted": 5, "server_fin": 90})
+    assert explained(kernels, driver).known
+    del kernels[Side.SERVER]["ListenOverflows"]
+    assert explained(kernels, driver).possible == ()
 
 
 def test_the_page_is_the_one_that_is_generated(compared: list[Compared]) -> None:
