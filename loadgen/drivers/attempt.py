@@ -10,13 +10,7 @@ from contextlib import suppress
 from time import monotonic_ns
 from typing import Any, Protocol
 
-from loadgen.drivers.application import (
-    Application,
-    MalformedResponseError,
-    Reader,
-    Response,
-    ShortResponseError,
-)
+from loadgen.drivers.application import Application, MalformedResponseError, Response, ShortResponseError
 from loadgen.drivers.plan import OpenLoop, Plan
 from loadgen.drivers.sockets import (
     CLIENT_RST,
@@ -109,6 +103,7 @@ class BaseAttempt:
         "_ending",
         "_failure",
         "_intended_ns",
+        "_reader",
         "_remaining",
         "_reset_after_fin",
         "_started_ns",
@@ -122,6 +117,7 @@ class BaseAttempt:
         self._ending: Ending | None = None
         self._failure: Failure | None = None
         self._reset_after_fin = False
+        self._reader = client.application.reader()
         self._remaining = client.plan.requests
         self.phase = Phase.BIND
         self.deadline_ns = NEVER_NS
@@ -182,25 +178,25 @@ class BaseAttempt:
         """The request is written."""
         self._enter(Phase.RECEIVE, self._client.plan.timeouts.response_ns)
 
-    def _read(self, reader: Reader, data: bytes) -> None:
+    def _read(self, data: bytes) -> None:
         """Bytes have come: part of a response, the whole, or bytes outside of any exchange."""
         if self.phase is not Phase.RECEIVE:
             self.fail(Failure(self.phase, Fault.MALFORMED))
             return
         self._client.tally.reads += 1
         try:
-            response = reader.feed(data)
+            response = self._reader.feed(data)
         except MalformedResponseError:
             self.fail(Failure(Phase.RECEIVE, Fault.MALFORMED))
             return
         if response is not None:
             self._responded(response)
 
-    def _read_end(self, reader: Reader) -> None:
+    def _read_end(self) -> None:
         """The server's FIN: the end of the connection, and of a response that has no other."""
         if self.phase is Phase.RECEIVE and self._failure is None:
             with suppress(ShortResponseError):
-                response = reader.feed_eof()
+                response = self._reader.feed_eof()
                 if not self._count(response):
                     self._failure = Failure(Phase.RECEIVE, response.error)
         self._closed_by_server(SERVER_FIN)
@@ -236,8 +232,12 @@ class BaseAttempt:
         self._ending = ending
         as_planned = ending is SERVER_FIN or ending is self._client.plan.ending
         if self._failure is None and not (self.phase is Phase.CLOSE and as_planned):
-            kind = Fault.SHORT if ending is SERVER_FIN else errno.errorcode[errno.ECONNRESET]
+            kind = self._cut_off() if ending is SERVER_FIN else errno.errorcode[errno.ECONNRESET]
             self._failure = Failure(self.phase, kind)
+
+    def _cut_off(self) -> Fault:
+        """What the server's FIN makes of an exchange that has begun and is not complete."""
+        return Fault.SHORT if self._reader.begun else Fault.NO_RESPONSE
 
     def _reset_by_server(self, code: int) -> None:
         """The server's RST has come, and the socket has answered by this errno.
