@@ -69,7 +69,7 @@ async def hold_all(kit: Kit, most: int, results: Results) -> None:
         number = min(most, (kit.files - SPARE_FILES) // each)
         await results.attempt(Section.HELD, f"{number:,} connections", driver, _hold(number, driver))
         if number < most:
-            why = f"{kit.files:,} session.descriptors allowed (ulimit -Hn), and {each} needed for each"
+            why = f"{kit.files:,} descriptors allowed (ulimit -Hn), and {each} needed for each"
             results.missing.append(Missing(Section.HELD, f"more than {number:,}", driver, why))
 
 

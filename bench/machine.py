@@ -1,22 +1,19 @@
 """Where it was measured: kernel, CPUs, versions."""
 
 import os
-import platform
 import re
 import subprocess
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from bench.tools import Tool
+from loadgen.engine import experiment
 from loadgen.lab.lab import open_lab
 from loadgen.lab.topology import client_server_lab
 from loadgen.programs.plan import find_program
 from loadgen.tcp import Side
-
-PACKAGES = ("churn", "uvloop", "aiohttp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,8 @@ class Environment:
 
 async def environment(tools: Sequence[Tool]) -> Environment:
     """This machine's. Raises LabUnavailable."""
-    versions = {"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    here = experiment.environment()
+    versions = {"Python": here.python, "churn": here.churn, **here.libraries}
     for tool in tools:
         if tool.version:
             found = re.search(tool.shown, _printed(*tool.version))
@@ -49,14 +47,14 @@ async def environment(tools: Sequence[Tool]) -> Environment:
         path = "/proc/sys/net/ipv4/tcp_congestion_control"
         process = await lab.spawn(Side.CLIENT, ["cat", path], stdout=PIPE)
         congestion, _ = await process.communicate()
-    cpus, load_average = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    return Environment(platform.release(), _cpu(), cpus, congestion.decode().strip(), load_average, versions)
+    cpu, load_average = _cpu() or here.machine, os.getloadavg()[0]
+    return Environment(here.kernel, cpu, here.cpus, congestion.decode().strip(), load_average, versions)
 
 
 def _cpu() -> str:
-    """The first CPU's name, or the architecture, if that names none."""
+    """The first CPU's name; empty if it has none, as on aarch64."""
     found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return found[1] if found else platform.machine()
+    return found[1] if found else ""
 
 
 def _printed(*argv: str) -> str:

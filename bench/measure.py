@@ -48,12 +48,10 @@ class Kit:
 
     def able(self, load: Variant) -> list[str]:
         """Those that can make a load, and have the descriptors for it, churn's own first."""
-
-        def holds(load: Variant) -> bool:
-            return session.descriptors(load) <= self.files - SPARE_FILES
-
-        drivers = [str(driver) for driver in DRIVERS if holds(session.by_driver(load, driver))]
-        return drivers + [tool.name for tool in self.tools if holds(load) and tool.able(load)]
+        room = self.files - SPARE_FILES
+        needs = {str(one): session.descriptors(session.by_driver(load, one)) for one in DRIVERS}
+        needs |= {tool.name: session.descriptors(load) for tool in self.tools if tool.able(load)}
+        return [name for name, needed in needs.items() if needed <= room]
 
 
 async def compare(kit: Kit, cases: Sequence[Case], rounds: int, results: Results) -> None:

@@ -1,4 +1,4 @@
-"""A load under way in a lab. This module alone calls the engine: it makes plans, and starts processes."""
+"""A load under way in a lab, by the engine: it alone makes plans and starts processes."""
 
 import asyncio
 import os

@@ -1,6 +1,5 @@
 """The tools of `tools.toml`: how each is asked for a load, and what it prints at its end. Pure."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -15,14 +14,13 @@ from bench.studies import SECOND_NS, client_closes, is_short
 from loadgen.scenario.choices import ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Side
+from loadgen.uring.offer import offer
 
 BEFORE_THE_CLIFF = 30_000
 """Connections that a client which closes first may make: less than half of its ports (K8)."""
 MOST_SHORT, MOST_KEPT = 40_000, 200_000
 """Exchanges a second that no tool here exceeds on a core: tools that take no time get so many."""
 FLOOR = Path(__file__).with_name("floor.c")
-QUICKACK_SINCE = (6, 7)
-"""The Linux that first takes socket options by io_uring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +105,8 @@ def build_floor(directory: Path) -> Tool:
     if done.returncode:
         why = "does not compile (liburing-dev is needed)"
         raise NotBuiltError(f"{FLOOR.name} {why}:\n{done.stderr.strip()}")
-    option = int(takes_options(os.uname().release))
+    option = int(offer().socket_options)
     line = f"{program} {{addresses}} {{port}} {{connections}} {{duration_s}}"
     # Its count is good if nothing failed.
     counted = r'"exchanges": (\d+), "failed": 0,'
     return Tool("floor", f"{line} {{closer}} {option}", f"{line} kept {option}", counted)
-
-
-def takes_options(release: str) -> bool:
-    """Whether this kernel sets socket options by io_uring."""
-    major, minor, *_ = release.split(".")
-    return (int(major), int(minor.split("-")[0])) >= QUICKACK_SINCE

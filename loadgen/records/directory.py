@@ -99,7 +99,7 @@ class RunDirectory:
         return self.path / "figures"
 
     def info(self) -> Info:
-        """run.json. Raises RunError where it is missing, broken, or of another schema."""
+        """run.json. Raises RunError if it is missing, broken, or of another schema."""
         path = self.path / RUN_FILE
         try:
             found = decode(read_document(path))

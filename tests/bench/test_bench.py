@@ -24,7 +24,7 @@ from bench.probe import Look, Probe
 from bench.results import Missing, Quantity, Reading, Results
 from bench.studies import STUDIES, Case, Population, Section, variant
 from bench.tables import markdown, ratio_within_rounds
-from bench.tools import TOOLS, NotBuiltError, Tool, build_floor, takes_options
+from bench.tools import TOOLS, NotBuiltError, Tool, build_floor
 from loadgen.records.latency import Counts, Distribution, Tag
 from loadgen.scenario.choices import Driver
 from loadgen.scenario.document import Variant
@@ -231,11 +231,6 @@ def test_time_waits_are_spread_over_addresses_and_take_one_parity_first() -> Non
     assert len(list(paths(100, 10, 13, ["a"]))) == 4, "no more than there are ports"
     assert Population(0).lab == Population(27_000, same_path=True).lab == "lab.server.addresses=1"
     assert Population(120_000).lab == "lab.server.addresses=5"
-
-
-def test_socket_options_by_io_uring_came_with_6_7() -> None:
-    releases = ("5.15.0-91-generic", "6.6.1", "6.7-rc1", "6.18.3", "7.0.0")
-    assert [takes_options(release) for release in releases] == [False, False, True, True, True]
 
 
 # ---- what is reported of it

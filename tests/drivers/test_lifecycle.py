@@ -12,29 +12,15 @@ from loadgen.drivers.channel import SWEEP_NS, Reporter
 from loadgen.drivers.housekeeping import Housekeeping
 from loadgen.drivers.http import http
 from loadgen.drivers.lifecycle import Lifecycle, Wait, waits
-from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
+from loadgen.drivers.plan import Timeouts
 from loadgen.drivers.tally import Tally
-from loadgen.scenario.choices import Driver
 from loadgen.tcp import Ending
 from loadgen.wire.lines import Lines
+from tests.drivers.plans import made_plan
 
 SECOND_NS = 1_000_000_000
 CONNECT_NS, SEND_NS, RESPONSE_NS, CLOSE_NS = (seconds * SECOND_NS for seconds in (10, 20, 40, 80))
-PLAN = Plan(
-    driver=Driver.PROTOCOL,
-    sources=("192.0.2.1",),
-    destinations=("192.0.2.2",),
-    port=80,
-    http="1.1",
-    requests=1,
-    ending=Ending.CLIENT_FIN,
-    think_ns=0,
-    loop=ClosedLoop(3),
-    duration_ns=5 * SECOND_NS,
-    interval_ns=SECOND_NS,
-    timeouts=Timeouts(CONNECT_NS, SEND_NS, RESPONSE_NS, CLOSE_NS),
-    seed=1,
-)
+PLAN = made_plan(duration_ns=5 * SECOND_NS, timeouts=Timeouts(CONNECT_NS, SEND_NS, RESPONSE_NS, CLOSE_NS))
 
 
 class Named(Lifecycle[str]):

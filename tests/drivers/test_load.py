@@ -11,29 +11,16 @@ import uvloop
 
 from loadgen.drivers.arrivals import schedule
 from loadgen.drivers.load import START_BUDGET_NS, Attempt, ClosedLoad, Load, OpenLoad, load_of
-from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan, Timeouts
+from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.tally import Tally
-from loadgen.scenario.choices import Arrivals, Driver
+from loadgen.scenario.choices import Arrivals
 from loadgen.tcp import Ending
+from tests.drivers.plans import made_plan
 
 LIMIT_S = 30
 """Bounds what is awaited; nothing here takes a hundredth of it."""
 SECOND_NS = 1_000_000_000
-PLAN = Plan(
-    driver=Driver.PROTOCOL,
-    sources=("192.0.2.1",),
-    destinations=("192.0.2.2",),
-    port=80,
-    http="1.1",
-    requests=1,
-    ending=Ending.CLIENT_FIN,
-    think_ns=0,
-    loop=ClosedLoop(3),
-    duration_ns=SECOND_NS,
-    interval_ns=SECOND_NS,
-    timeouts=Timeouts(SECOND_NS, SECOND_NS, SECOND_NS, SECOND_NS),
-    seed=1,
-)
+PLAN = made_plan()
 
 both_closers = pytest.mark.parametrize("ending", [Ending.CLIENT_FIN, Ending.SERVER_FIN])
 
