@@ -79,6 +79,9 @@ class Client:
             if not attempt.answered():
                 attempt.fail(Failure(attempt.phase, Fault.TIMEOUT))
 
+    def count_established(self) -> None:
+        """An interval ends. Drivers that see every handshake end have counted all that are established."""
+
     def estimate_connecting(self, most_ns: int) -> None:
         """An interval of this length ends. Drivers that time every connect() have nothing to estimate."""
 
@@ -216,8 +219,7 @@ class BaseAttempt:
         """Count a whole response, which ends its exchange. False if it is an error."""
         if response.error:
             return False
-        now_ns = monotonic_ns()
-        tally = self._client.tally
+        now_ns, tally = monotonic_ns(), self._client.tally
         tally.exchanges += 1
         tally.service_ns.append(now_ns - self._started_ns)
         tally.response_ns.append(now_ns - self._intended_ns)
@@ -230,13 +232,13 @@ class BaseAttempt:
         if self._ending is not None:
             return
         self._ending = ending
-        as_planned = ending is SERVER_FIN or ending is self._client.plan.ending
+        as_planned = ending in (SERVER_FIN, self._client.plan.ending)
         if self._failure is None and not (self.phase is Phase.CLOSE and as_planned):
             kind = self._cut_off() if ending is SERVER_FIN else errno.errorcode[errno.ECONNRESET]
             self._failure = Failure(self.phase, kind)
 
     def _cut_off(self) -> Fault:
-        """What the server's FIN makes of an exchange that has begun and is not complete."""
+        """What the server's FIN makes of an exchange."""
         return Fault.SHORT if self._reader.begun else Fault.NO_RESPONSE
 
     def _reset_by_server(self, code: int) -> None:
@@ -276,9 +278,8 @@ class BaseAttempt:
 
     def _over(self) -> None:
         """Nothing is left of the connection on this side: count the outcome."""
-        client = self._client
+        client, tally = self._client, self._client.tally
         del client.live[self]
-        tally = client.tally
         tally.in_flight -= 1
         if self._connected:
             tally.endings[self._ending or GIVEN_UP] += 1

@@ -80,6 +80,10 @@ class UringAttempt(BaseAttempt):
             self.deadline_ns = deadline_ns
         self._go_on()
 
+    def _opened(self) -> None:
+        if not self._host.table.sent[self.slot]:
+            super()._opened()
+
     # For the load and the sweep.
 
     def exchange(self, intended_ns: int) -> None:
