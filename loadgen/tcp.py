@@ -86,6 +86,8 @@ class Fault(StrEnum):
     """The peer's bytes are not the response that was asked for."""
     SHORT = "SHORT"
     """The connection ended inside a response."""
+    NO_RESPONSE = "NO_RESPONSE"
+    """The server closed the connection before a byte of the response had come."""
     CUT = "CUT"
     """The run ended first: churn itself gave the attempt up."""
 
@@ -145,6 +147,8 @@ _LIMITS: dict[tuple[Phase | None, str], str] = {
     (Phase.RECEIVE, Fault.TIMEOUT): "the server: no full response in time",
     (None, "ECONNRESET"): "the peer: it reset the connection",
     (None, Fault.SHORT): "the server: it closed inside a response",
+    (None, Fault.NO_RESPONSE): "the server: it closed the connection before a byte of the response had come; "
+    "a retry on a new connection is safe",
     (None, Fault.MALFORMED): "the server: it sent something else than was asked for",
     (None, Fault.CUT): "the run: it ended first",
 }

@@ -53,7 +53,7 @@ class AiohttpClient(Client):
 class AiohttpAttempt(BaseAttempt):
     """An attempt as one task that reads like a user's code."""
 
-    __slots__ = ("_host", "_ours", "_reader", "_response", "_source", "_task", "_unasked", "_url", "_wake")
+    __slots__ = ("_host", "_ours", "_response", "_source", "_task", "_unasked", "_url", "_wake")
 
     def __init__(self, host: AiohttpClient, intended_ns: int) -> None:
         super().__init__(host)
@@ -62,7 +62,6 @@ class AiohttpAttempt(BaseAttempt):
         self._source, there = host.sockets.pair()
         self._url = f"http://{f'[{there}]' if ':' in there else there}:{host.plan.port}/"
         self._ours: socket.socket | None = None
-        self._reader = host.application.reader()
         self._response: Response | None = None
         """What the server has answered, once that is whole."""
         self._unasked = False
@@ -77,7 +76,7 @@ class AiohttpAttempt(BaseAttempt):
         self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
         if self._ending is not None:
             # The server's end was seen, and the attempt is about to end.
-            self._failure = Failure(self.phase, Fault.SHORT)
+            self._failure = Failure(self.phase, self._cut_off())
             return
         self._wake_by(_Wake.EXCHANGE)
 

@@ -51,6 +51,11 @@ class Reader(Protocol):
     """Reads the response to one request after the other of one connection."""
 
     @property
+    def begun(self) -> bool:
+        """Bytes of a response have come that is not yet whole."""
+        ...
+
+    @property
     def announced(self) -> Announced | None:
         """The response that the last bytes belong to; None if only its end shows how long it is."""
         ...

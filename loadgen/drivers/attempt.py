@@ -10,13 +10,7 @@ from contextlib import suppress
 from time import monotonic_ns
 from typing import Any, Protocol
 
-from loadgen.drivers.application import (
-    Application,
-    MalformedResponseError,
-    Reader,
-    Response,
-    ShortResponseError,
-)
+from loadgen.drivers.application import Application, MalformedResponseError, Response, ShortResponseError
 from loadgen.drivers.plan import OpenLoop, Plan
 from loadgen.drivers.sockets import (
     CLIENT_RST,
@@ -85,6 +79,9 @@ class Client:
             if not attempt.answered():
                 attempt.fail(Failure(attempt.phase, Fault.TIMEOUT))
 
+    def count_established(self) -> None:
+        """An interval ends. Drivers that see every handshake end have counted all that are established."""
+
     def estimate_connecting(self, most_ns: int) -> None:
         """An interval of this length ends. Drivers that time every connect() have nothing to estimate."""
 
@@ -109,6 +106,7 @@ class BaseAttempt:
         "_ending",
         "_failure",
         "_intended_ns",
+        "_reader",
         "_remaining",
         "_reset_after_fin",
         "_started_ns",
@@ -122,6 +120,7 @@ class BaseAttempt:
         self._ending: Ending | None = None
         self._failure: Failure | None = None
         self._reset_after_fin = False
+        self._reader = client.application.reader()
         self._remaining = client.plan.requests
         self.phase = Phase.BIND
         self.deadline_ns = NEVER_NS
@@ -182,25 +181,25 @@ class BaseAttempt:
         """The request is written."""
         self._enter(Phase.RECEIVE, self._client.plan.timeouts.response_ns)
 
-    def _read(self, reader: Reader, data: bytes) -> None:
+    def _read(self, data: bytes) -> None:
         """Bytes have come: part of a response, the whole, or bytes outside of any exchange."""
         if self.phase is not Phase.RECEIVE:
             self.fail(Failure(self.phase, Fault.MALFORMED))
             return
         self._client.tally.reads += 1
         try:
-            response = reader.feed(data)
+            response = self._reader.feed(data)
         except MalformedResponseError:
             self.fail(Failure(Phase.RECEIVE, Fault.MALFORMED))
             return
         if response is not None:
             self._responded(response)
 
-    def _read_end(self, reader: Reader) -> None:
+    def _read_end(self) -> None:
         """The server's FIN: the end of the connection, and of a response that has no other."""
         if self.phase is Phase.RECEIVE and self._failure is None:
             with suppress(ShortResponseError):
-                response = reader.feed_eof()
+                response = self._reader.feed_eof()
                 if not self._count(response):
                     self._failure = Failure(Phase.RECEIVE, response.error)
         self._closed_by_server(SERVER_FIN)
@@ -220,8 +219,7 @@ class BaseAttempt:
         """Count a whole response, which ends its exchange. False if it is an error."""
         if response.error:
             return False
-        now_ns = monotonic_ns()
-        tally = self._client.tally
+        now_ns, tally = monotonic_ns(), self._client.tally
         tally.exchanges += 1
         tally.service_ns.append(now_ns - self._started_ns)
         tally.response_ns.append(now_ns - self._intended_ns)
@@ -234,10 +232,14 @@ class BaseAttempt:
         if self._ending is not None:
             return
         self._ending = ending
-        as_planned = ending is SERVER_FIN or ending is self._client.plan.ending
+        as_planned = ending in (SERVER_FIN, self._client.plan.ending)
         if self._failure is None and not (self.phase is Phase.CLOSE and as_planned):
-            kind = Fault.SHORT if ending is SERVER_FIN else errno.errorcode[errno.ECONNRESET]
+            kind = self._cut_off() if ending is SERVER_FIN else errno.errorcode[errno.ECONNRESET]
             self._failure = Failure(self.phase, kind)
+
+    def _cut_off(self) -> Fault:
+        """What the server's FIN makes of an exchange."""
+        return Fault.SHORT if self._reader.begun else Fault.NO_RESPONSE
 
     def _reset_by_server(self, code: int) -> None:
         """The server's RST has come, and the socket has answered by this errno.
@@ -276,9 +278,8 @@ class BaseAttempt:
 
     def _over(self) -> None:
         """Nothing is left of the connection on this side: count the outcome."""
-        client = self._client
+        client, tally = self._client, self._client.tally
         del client.live[self]
-        tally = client.tally
         tally.in_flight -= 1
         if self._connected:
             tally.endings[self._ending or GIVEN_UP] += 1

@@ -43,6 +43,7 @@ class Housekeeping:
 
     def report(self, *, last: bool = False) -> None:
         """Report what was counted since the last time; the `last` report is written in any case."""
+        self._client.count_established()
         start_ns, self._taken_ns = self._taken_ns, monotonic_ns()
         self._client.estimate_connecting(self._taken_ns - start_ns)
         self._reporter.take(self._taken_ns, last=last)

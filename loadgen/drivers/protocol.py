@@ -11,7 +11,7 @@ from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt,
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.sockets import connecting, reset_on_close
 from loadgen.drivers.tally import Tally
-from loadgen.tcp import Ending, Failure, Fault, Phase
+from loadgen.tcp import Ending, Failure, Phase
 
 
 class ProtocolClient(Client):
@@ -29,13 +29,12 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
     """An attempt as an asyncio Protocol. Until there is a transport, the calls are made on the bare socket:
     on a short path connect() leaves it established, and the request can be sent at once (K32)."""
 
-    __slots__ = ("_host", "_reader", "_sock", "_task", "_transport")
+    __slots__ = ("_host", "_sock", "_task", "_transport")
 
     def __init__(self, host: ProtocolClient, intended_ns: int) -> None:
         super().__init__(host)
         self._begin(intended_ns)
         self._host = host
-        self._reader = host.application.reader()
         self._sock: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[object] | None = None
@@ -98,12 +97,12 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
             self._leave(GIVEN_UP)
 
     def data_received(self, data: bytes) -> None:
-        self._read(self._reader, data)
+        self._read(data)
 
     def eof_received(self) -> None:
         """The server's FIN, answered by ours. Returning None lets the transport close."""
         assert self._sock is not None
-        self._read_end(self._reader)
+        self._read_end()
         self._send_fin(self._sock)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -121,7 +120,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
         if self._ending is not None:
             # The server's FIN was read in this round of the loop; the attempt ends in the next.
-            self._failure = Failure(self.phase, Fault.SHORT)
+            self._failure = Failure(self.phase, self._cut_off())
             return
         self._open_transport().write(self._host.request(self._remaining))
         self._requested()

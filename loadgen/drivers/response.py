@@ -76,6 +76,11 @@ class ResponseReader:
         self._received = 0
 
     @property
+    def begun(self) -> bool:
+        """Bytes of a response have come that is not yet whole."""
+        return self._received > 0
+
+    @property
     def announced(self) -> Announced | None:
         """The response that the last bytes belong to; None if only its end shows how long it is."""
         return self._announced

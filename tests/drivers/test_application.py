@@ -49,6 +49,10 @@ class RecordReader:
         self._received = b""
         self.announced: Announced | None = None
 
+    @property
+    def begun(self) -> bool:
+        return bool(self._received)
+
     def feed(self, data: bytes) -> Answer | None:
         self._received += data
         if len(self._received) > SIZE:

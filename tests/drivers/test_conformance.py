@@ -311,7 +311,7 @@ CASES = {
     # No response.
     "reset_before_response": case(ONE_WAY, "receive:ECONNRESET", "server_rst"),
     "reset_in_response": case(OTHER_WAY, "receive:ECONNRESET", "server_rst"),
-    "end_before_response": case(ONE_WAY, "receive:SHORT", "server_fin"),
+    "end_before_response": case(ONE_WAY, "receive:NO_RESPONSE", "server_fin"),
     "end_in_head": case(OTHER_WAY, "receive:SHORT", "server_fin"),
     "end_in_body": case(ONE_WAY, "receive:SHORT", "server_fin"),
     "stall": case(all_with(ONE_WAY, **soon(response_ns=SOON_NS)), "receive:TIMEOUT", "client_rst"),
@@ -332,7 +332,7 @@ CASES = {
     "reset_idle": case(idle(*BOTH_BY_FIN), "close:ECONNRESET", "server_rst", at_end=True),
     "reset_idle as asked": case(idle(way("1.1", SERVER_RST, 3)), "", "server_rst"),
     "speak_idle": case(idle(*BOTH_BY_FIN), "close:MALFORMED", "client_rst", at_end=True),
-    "end_at_second": case(AGAIN, "receive:SHORT", "server_fin", at_end=True),
+    "end_at_second": case(AGAIN, "receive:NO_RESPONSE", "server_fin", at_end=True),
     "reset_at_second": case(AGAIN, "receive:ECONNRESET", "server_rst", at_end=True),
     # The server closes sooner than it was to, or never.
     "end_with_response": case(SERVER_CLOSES, "", "server_fin"),
@@ -476,8 +476,8 @@ def test_a_server_killed_in_mid_exchange(pair: Bench, driver: Driver, ending: En
 
     driven = pair.run(main())
     driven.check()
-    assert set(driven.errors) == {"receive:SHORT", "connect:ECONNREFUSED"}
-    assert driven.errors["receive:SHORT"] == driven.closes[SERVER_FIN] == driven.total("connected")
+    assert set(driven.errors) == {"receive:NO_RESPONSE", "connect:ECONNREFUSED"}
+    assert driven.errors["receive:NO_RESPONSE"] == driven.closes[SERVER_FIN] == driven.total("connected")
 
 
 def stop_once_refused(child: Child[WorkerMessage], message: WorkerMessage | None) -> None:

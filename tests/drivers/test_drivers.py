@@ -113,7 +113,7 @@ def test_a_request_between_the_servers_fin_and_the_end_has_an_outcome(pair: Benc
 
     tally = pair.run(main())
     assert (tally.started, tally.exchanges, tally.attempts, tally.succeeded) == (2, 1, 1, 0)
-    assert tally.errors == {Failure(Phase.SEND, Fault.SHORT): 1}
+    assert tally.errors == {Failure(Phase.SEND, Fault.NO_RESPONSE): 1}
     assert tally.endings == {Ending.SERVER_FIN: 1}
 
 

@@ -51,13 +51,13 @@ class Race:
 RACES = {
     "unread_at_once": Race(
         "server_fin server_fin_reset server_rst",
-        "send:ECONNRESET send:SHORT receive:ECONNRESET receive:SHORT connect:ECONNRESET",
+        "send:ECONNRESET send:NO_RESPONSE receive:ECONNRESET receive:NO_RESPONSE connect:ECONNRESET",
     ),
     "unread": Race("server_rst", "receive:ECONNRESET"),
-    "read": Race("server_fin", "receive:SHORT"),
+    "read": Race("server_fin", "receive:NO_RESPONSE"),
     "answered_unread": Race(
         "client_fin server_fin server_fin_reset server_rst",
-        "send:ECONNRESET send:SHORT receive:ECONNRESET receive:SHORT close:ECONNRESET",
+        "send:ECONNRESET send:NO_RESPONSE receive:ECONNRESET receive:NO_RESPONSE close:ECONNRESET",
     ),
     "answered": Race("client_fin server_fin"),
     "answered_and_announced": Race("client_fin server_fin"),
@@ -65,7 +65,7 @@ RACES = {
     # The pause of the client ends as the server's does.
     "end_idle": Race(
         "client_fin server_fin server_fin_reset server_rst",
-        "send:SHORT send:ECONNRESET receive:SHORT receive:ECONNRESET",
+        "send:NO_RESPONSE send:ECONNRESET receive:NO_RESPONSE receive:ECONNRESET",
         requests=3,
         think_ns=int(IDLE_S * 1000) * MS_NS,
     ),

@@ -385,31 +385,64 @@ class Crowd:
         self.table = Table(slots)
         self.slow: tuple[SlotAttempt, ...] = ()
         self.opened: list[int] = []
+        self.intended: list[int] = []
+        self.discarded: list[int] = []
         self._tally = tally
 
     def open(self, slots: NDArray[np.int64], intended_ns: NDArray[np.int64]) -> None:
-        assert set(intended_ns.tolist()) == {7}
         self.opened.append(len(slots))
+        self.intended += intended_ns.tolist()
         self._tally.in_flight += len(slots)
+
+    def discard(self, slots: NDArray[np.int64]) -> None:
+        self.discarded += slots.tolist()
+
+    def finish(self, slots: NDArray[np.int64]) -> None:
+        assert not len(slots)
 
 
 def test_a_crowd_is_opened_and_waited_for_a_part_at_a_time() -> None:
-    asked = plan(Ending.CLIENT_FIN, connections=MOST_STARTS * 5 // 2)
+    asked = plan(Ending.CLIENT_FIN, connections=MOST_STARTS * 9 // 2)
     loop = ClosedLoop(asked.loop.connections)
     tally = Tally(loop)
     load = ClosedUringLoad(asked, loop, tally, loop.connections)
     crowd: Any = Crowd(tally, loop.connections)
     load.client = crowd
     load.begin(7)
-    for left in (True, True, False):
+    for left in (True, True, True, True, False):
         load.due(0)
-        wait, limit_ns = load.wait_limit(0)
         # Those opened are seen to before there are more, and without a wait.
-        assert (wait, limit_ns) == (tally.in_flight, 0) if left else (MOST_WAITED, BATCH_NS)
-    assert crowd.opened == [MOST_STARTS, MOST_STARTS, MOST_STARTS // 2]
+        assert load.wait_limit(0) == ((tally.in_flight, 0) if left else (MOST_WAITED, BATCH_NS))
+    assert crowd.opened == [*[MOST_STARTS] * 4, MOST_STARTS // 2]
+    assert set(crowd.intended) == {7}
     # Where each takes long, fewer are opened in a turn.
     load.started(10, 10 * START_BUDGET_NS)
     load.free(np.arange(100))
-    load.client.table.intended[:] = 7
     load.due(0)
     assert crowd.opened[-1] == 1
+
+
+def test_finished_connections_stay_in_their_slots_only_if_the_next_turns_replace_them() -> None:
+    asked = plan(Ending.SERVER_FIN, connections=MOST_STARTS * 4)
+    loop = ClosedLoop(asked.loop.connections)
+    tally = Tally(loop)
+    load = ClosedUringLoad(asked, loop, tally, loop.connections)
+    crowd: Any = Crowd(tally, loop.connections)
+    load.client = crowd
+    load.begin(7)
+    load.due(0)
+    load.due(0)
+    load.gone(np.arange(MOST_STARTS * 2, MOST_STARTS * 4))
+    load.due(0)
+    assert crowd.discarded == []
+    load.gone(np.arange(MOST_STARTS * 2))
+    load.due(0)
+    # Of three turns' worth, this turn has replaced the oldest, and the next has the second.
+    assert crowd.discarded == list(range(MOST_STARTS, MOST_STARTS * 2))
+    for _ in range(2):
+        load.due(0)
+    assert crowd.opened == [MOST_STARTS] * 6
+    # Whichever slots they get, the longest wait is the first to end.
+    assert crowd.intended == sorted(crowd.intended)
+    load.end()
+    assert len(crowd.discarded) == MOST_STARTS

@@ -19,7 +19,7 @@ from loadgen.tcp import Ending, Failure, Fault, Phase
 class UringAttempt(BaseAttempt):
     """One connection, one operation at a time."""
 
-    __slots__ = ("_host", "_leaving", "_pending", "_reader", "_short", "_sinking", "slot")
+    __slots__ = ("_host", "_leaving", "_pending", "_short", "_sinking", "slot")
 
     def __init__(self, host: SlotClient, slot: int, phase: Phase, pending: set[int]) -> None:
         """Take over what is in the slot, in this phase.
@@ -30,7 +30,6 @@ class UringAttempt(BaseAttempt):
         table = host.table
         self._host = host
         self.slot = slot
-        self._reader = host.application.reader()
         self._leaving: Ending | None = None
         """How it is to end, once none of its operations is pending."""
         self._pending = pending
@@ -81,6 +80,10 @@ class UringAttempt(BaseAttempt):
             self.deadline_ns = deadline_ns
         self._go_on()
 
+    def _opened(self) -> None:
+        if not self._host.table.sent[self.slot]:
+            super()._opened()
+
     # For the load and the sweep.
 
     def exchange(self, intended_ns: int) -> None:
@@ -128,10 +131,10 @@ class UringAttempt(BaseAttempt):
         sinking, self._sinking = self._sinking, False
         self._short = sinking and res > 0
         if res > 0 and self._leaving is None:
-            self._read(self._reader, bytes(res) if sinking else self._host.buffers[self.slot, :res].tobytes())
+            self._read(bytes(res) if sinking else self._host.buffers[self.slot, :res].tobytes())
         elif res == 0:
             # The server was first, as the scenario may say: what is left is to close our side too.
-            self._read_end(self._reader)
+            self._read_end()
             self._leave(GIVEN_UP)
         elif -res in PEER_RESET:
             self._reset_by_server(-res)

@@ -12,7 +12,7 @@ from loadgen.drivers.attempt import failure_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.completions import Completions
-from loadgen.drivers.uring.connects import TimedConnects
+from loadgen.drivers.uring.connects import TimedConnects, settle
 from loadgen.drivers.uring.load import UringLoad
 from loadgen.drivers.uring.program import Program, Step
 from loadgen.drivers.uring.programs import Programs
@@ -21,6 +21,9 @@ from loadgen.drivers.uring.slots import Instants, Mode, Slots, part
 from loadgen.drivers.uring.slow_path import SlowPath
 from loadgen.tcp import Failure, Fault, Phase
 from loadgen.uring.ring import Ring
+
+TURNED_NS = 5_000_000
+"""After that a chain has made its socket: the ring does what is due in each turn."""
 
 
 class UringClient(SlotClient):
@@ -35,9 +38,13 @@ class UringClient(SlotClient):
         short = plan.requests == 1
         self._open = Program.OPEN_LAST if short else Program.OPEN_KEEP
         self._turn = Program.TURN_LAST if short else Program.TURN_KEEP
+        self._turns = self.closes_first and not self.punctual
+        """Whether the next socket in a slot may replace one that is still open."""
         first = Program.NEXT_LAST if short else Program.NEXT_KEEP
         # Filled in now, and not when the first arrival waits for it.
-        programs.build(Program.PREPARE, Program.CONNECT, self._open, first, *self._ways_to_close())
+        programs.build(
+            Program.PREPARE, Program.CONNECT, Program.ASK, self._open, first, *self._ways_to_close()
+        )
         # Each worker begins elsewhere: in step, all of them would crowd one path after the other.
         self.opened = programs.pairs * plan.worker // plan.workers
 
@@ -45,7 +52,7 @@ class UringClient(SlotClient):
         """How connections are closed in this plan, or turned over."""
         if not self.closes_first:
             return (Program.DISCARD,)
-        return (Program.FINISH,) if self.punctual else (self._turn, Program.TURN_PREPARE)
+        return (self._turn, Program.TURN_PREPARE) if self._turns else (Program.FINISH,)
 
     def attach(self, load: UringLoad) -> None:
         """The two need each other."""
@@ -62,7 +69,7 @@ class UringClient(SlotClient):
         if self.programs.pairs > 1:
             table.pair[slots] = np.arange(self.opened, self.opened + count) % self.programs.pairs
         table.left[slots] = self.plan.requests
-        table.known[slots] = table.answered[slots] = False
+        table.sent[slots] = table.known[slots] = table.answered[slots] = False
         now_ns = self._start(slots, intended_ns)
         table.probed[slots] = now_ns + self.overdue_ns
         turning, opening = part(slots, table.mode[slots] == Mode.SPENT)
@@ -102,7 +109,8 @@ class UringClient(SlotClient):
     def _exchange(self, slots: Slots, intended_ns: int, keep: Program, last: Program) -> None:
         if not len(slots):
             return
-        self.table.probed[slots] = self._start(slots, intended_ns) + self.overdue_ns
+        # It is established: no probe is needed before its time is up.
+        self.table.probed[slots] = self._start(slots, intended_ns) + self.plan.timeouts.response_ns
         self.table.mode[slots] = Mode.CHAIN
         lasting, kept = part(slots, self.table.left[slots] == 1)
         self.send_off(keep, kept)
@@ -140,6 +148,28 @@ class UringClient(SlotClient):
             completions: NDArray[Any] = self.ring.reap()
             self.absorb(completions, now_ns)
 
+    def count_established(self) -> None:
+        """Count the connections that are established, and whose chains have not yet answered.
+
+        A chain answers by its end alone, which is the response. So each is asked once more, by a poll that
+        answers at once if the connection is established, and is cancelled else.
+        """
+        table, now_ns = self.table, monotonic_ns()
+        unknown = ((table.mode == Mode.CHAIN) & ~table.known).nonzero()[0]
+        if self._turns:
+            # Before its chain has made the new socket, the slot has the former one, which is established.
+            unknown = unknown[table.begun[unknown] <= now_ns - TURNED_NS]
+        if not len(unknown) or not settle(self.ring):
+            return
+        self._ask(Program.ASK, unknown)
+        self._ask(Program.CANCEL_ASK, unknown[~table.known[unknown]])
+
+    def _ask(self, program: Program, slots: Slots) -> None:
+        if len(slots):
+            self.send_off(program, slots)
+            self.ring.enter()
+            self.absorb(self.ring.reap(), monotonic_ns())
+
     def estimate_connecting(self, most_ns: int) -> None:
         """Count the time inside connect(): that of the timed calls, for as many as there were.
 
@@ -157,8 +187,8 @@ class UringClient(SlotClient):
         due = chained[table.probed[chained] <= now_ns]
         if len(due):
             # At the last probe it was still connecting, if it is not now: its response is due from then on.
-            receiving = due[table.missing[due] == 0]
-            table.waits[receiving] = table.probed[receiving] - self.overdue_ns
+            unknown = due[~table.known[due]]
+            table.waits[unknown] = np.maximum(table.waits[unknown], table.probed[unknown] - self.overdue_ns)
             table.probed[due] = now_ns + self.overdue_ns
             answered = table.answered[due]
             self.send_off(Program.CANCEL_RECV, due[~answered])

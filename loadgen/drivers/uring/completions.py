@@ -2,6 +2,7 @@
 
 import errno
 from collections import Counter
+from select import POLLHUP, POLLOUT
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ class Completions:
         if any(present[Step.OPTION : Step.RECV]):
             for index in (chained & (step >= Step.OPTION) & (step < Step.RECV)).nonzero()[0].tolist():
                 self._on_the_way(int(slot[index]), int(step[index]), int(res[index]), now_ns)
+        if present[Step.ASK]:
+            which = (step == Step.ASK) & (table.mode[slot] == Mode.CHAIN) & ~table.known[slot]
+            self._asked(slot[which], res[which], now_ns)
         further = none = np.zeros(len(step), np.bool_)
         if self._in_pieces:
             further = chained & (step == Step.RECV) & (table.missing[slot] > 0)
@@ -96,6 +100,19 @@ class Completions:
             self._slow.unanswered(slot)
         else:
             self._slow.refused(slot, step, OSError(-res, ""))
+
+    def _asked(self, slots: Slots, res: NDArray[np.int32], now_ns: int) -> None:
+        """What polls have answered that ask whether these connections are established."""
+        table = self._table
+        # POLLHUP too if there is no connection yet, or none any more: the chain's own answer says which.
+        established = slots[(res > 0) & (res & (POLLOUT | POLLHUP) == POLLOUT)]
+        self._host.established(established)
+        # Probes are not needed: it is receiving until its time is up.
+        table.probed[established] = table.waits[established] + self._plan.timeouts.response_ns
+        connecting = slots[res == -errno.ECANCELED]
+        table.waits[connecting] = now_ns
+        self._tally.opened += int(np.count_nonzero(~table.sent[connecting]))
+        table.sent[connecting] = True
 
     def _received(self, slots: Slots, lengths: NDArray[np.int32], now_ns: int) -> None:
         """What the first read of each response gave."""
@@ -161,7 +178,7 @@ class Completions:
         else:
             table.answered[done] = True
             table.waits[done] = now_ns
-            table.probed[done] = now_ns + self._host.overdue_ns
+            table.probed[done] = now_ns + self._plan.timeouts.close_ns
 
     def _close_singly(self, slots: Slots) -> Slots:
         """Close as many of these one by one as are to be closed so; the others."""

@@ -15,6 +15,19 @@ SETTLE_NS = 10_000_000
 """How long that may take: past the knee a connect() takes 2 ms (K8). After that the next turn tries again."""
 
 
+def settle(ring: Ring) -> bool:
+    """Let the ring do what is due on all slots, 20 things at a time; whether that is done."""
+    until_ns = monotonic_ns() + SETTLE_NS
+    for _ in range(SETTLE_MOST):
+        begun_ns = monotonic_ns()
+        if begun_ns >= until_ns:
+            return False
+        ring.enter()
+        if monotonic_ns() - begun_ns < SETTLED_NS:
+            break
+    return True
+
+
 class TimedConnects:
     """Which connections are timed, and how long they took."""
 
@@ -39,24 +52,12 @@ class TimedConnects:
 
     def next(self) -> int | None:
         """A slot whose socket is ready, once, and once the ring has nothing else to do; None else."""
-        return self._prepared.pop() if self._prepared and self._settle() else None
+        return self._prepared.pop() if self._prepared and settle(self._ring) else None
 
     def abandon(self) -> list[int]:
         """The slots whose sockets are ready; they are not connected any more."""
         taken, self._prepared = self._prepared, []
         return taken
-
-    def _settle(self) -> bool:
-        """Let the ring do what is due on the other slots, 20 things at a time; whether that is done."""
-        until_ns = monotonic_ns() + SETTLE_NS
-        for _ in range(SETTLE_MOST):
-            begun_ns = monotonic_ns()
-            if begun_ns >= until_ns:
-                return False
-            self._ring.enter()
-            if monotonic_ns() - begun_ns < SETTLED_NS:
-                break
-        return True
 
     def enter(self) -> tuple[int, int]:
         """Make the call of connect() that was pushed: when it began and when it was back."""

@@ -108,6 +108,10 @@ class Entries:
     def watch(self) -> Entry:
         return Entry(Step.WATCH, Op.POLL_ADD, op_flags=select.POLLIN | select.POLLRDHUP).last()
 
+    def ask(self) -> Entry:
+        # A poll changes nothing in the socket, and takes none of its errors.
+        return Entry(Step.ASK, Op.POLL_ADD, op_flags=select.POLLOUT).last()
+
     def unwatch(self) -> Entry:
         return replace(self.cancel(Step.WATCH), flags=Flag.HARDLINK | Flag.CQE_SKIP_SUCCESS)
 

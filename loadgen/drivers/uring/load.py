@@ -12,7 +12,7 @@ from loadgen.drivers.lifecycle import Lifecycle
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.connections import Connections, SlotAttempt
-from loadgen.drivers.uring.slots import Mode, Slots
+from loadgen.drivers.uring.slots import NONE, Mode, Slots, part
 from loadgen.tcp import Side
 
 START_BUDGET_NS = 10_000_000
@@ -20,9 +20,10 @@ START_BUDGET_NS = 10_000_000
 CPU (K8): a large batch of them would hold everything else up."""
 PUNCTUAL_BUDGET_NS = 1_000_000
 """The same in an open loop, because the next arrival must not wait."""
-MOST_STARTS = 128
+MOST_STARTS = 64
 """Connections opened in one turn, at most: what a connect() takes can become a hundred times as much from one
-to the next (K8), and the kernel does not come back before it has made all of them."""
+to the next (K8), and the kernel does not come back before it has made all of them. The server closes others
+meanwhile, which stay in CLOSE-WAIT until the next turn."""
 PUNCTUAL_STARTS = 8
 """The same in an open loop: the last of them starts as much too late as the others took."""
 
@@ -113,8 +114,12 @@ class ClosedUringLoad(UringLoad):
 
     def __init__(self, plan: Plan, loop: ClosedLoop, tally: Tally, slots: int) -> None:
         super().__init__(plan, tally, START_BUDGET_NS)
-        self._wanted: Slots = np.arange(slots)
-        """Slots in which a connection is to be opened."""
+        self._empty: Slots = np.arange(slots)
+        """Slots with nothing in them."""
+        self._finished: Slots = NONE
+        """Slots whose connection has become finished since the last turn, but for the client's close."""
+        self._since: NDArray[np.int64] = NONE
+        """Since when each connection that is yet to be opened is wanted, the oldest first."""
         self._beyond = loop.connections - slots
         """Connections for which the ring has no slot: each fails, again and again, for want of a file."""
         self._thinking: deque[tuple[int, int]] = deque()
@@ -123,22 +128,19 @@ class ClosedUringLoad(UringLoad):
         self._share = ENDED_SHARE if short else SHARE
 
     def begin(self, origin_ns: int) -> None:
-        self.client.table.intended[self._wanted] = origin_ns
+        self._since = np.full(len(self._empty), origin_ns)
 
     def due(self, now_ns: int) -> None:
         while self._thinking and self._thinking[0][0] <= now_ns:
             self._wake(self._thinking.popleft()[1])
-        count = min(len(self._wanted), self._starts)
-        if count:
-            slots, self._wanted = self._wanted[:count], self._wanted[count:]
-            self._tally.offered += count
-            self.client.open(slots, self.client.table.intended[slots])
+        if len(self._since):
+            self._open(min(len(self._since), self._starts))
         if self._beyond > 0 and not self.ending:
             self._tally.offered += self._beyond
             self.client.refuse(self._beyond)
 
     def wait_limit(self, now_ns: int) -> tuple[int, int]:
-        if len(self._wanted):
+        if len(self._since):
             # No wait, but all that is to be done for those just opened, few as they are: they would pile up.
             return self._tally.in_flight, 0
         limit_ns = self._thinking[0][0] - now_ns if self._thinking else FOREVER_NS
@@ -162,24 +164,26 @@ class ClosedUringLoad(UringLoad):
         if self.ending:
             super().spent(slots)
         else:
-            self._want(slots)
+            self._finish(slots)
 
     def gone(self, slots: Slots) -> None:
         if self.ending:
             super().gone(slots)
         else:
-            self._want(slots)
+            self._finish(slots)
 
     def free(self, slots: Slots) -> None:
         if not self.ending:
-            self._want(slots)
+            self._empty = np.concatenate((self._empty, slots))
+            self._want(len(slots))
 
     def end(self) -> None:
-        wanted, self._wanted = self._wanted, self._wanted[:0]
+        finished, self._finished = self._finished, NONE
+        self._empty = self._since = NONE
         super().end()
-        spent = self.client.table.mode[wanted] == Mode.SPENT
-        self.client.discard(wanted[~spent])
-        self.client.finish(wanted[spent])
+        spent, ended = part(finished, self.client.table.mode[finished] == Mode.SPENT)
+        self.client.discard(ended)
+        self.client.finish(spent)
 
     def leaving(self, slot: int) -> None:
         if slot in self._idle:
@@ -187,10 +191,41 @@ class ClosedUringLoad(UringLoad):
             self._thinking = deque(entry for entry in self._thinking if entry[1] != slot)
         super().leaving(slot)
 
-    def _want(self, slots: Slots) -> None:
-        """Have the next connections opened in these: their wait for it begins."""
-        self.client.table.intended[slots] = monotonic_ns()
-        self._wanted = np.concatenate((self._wanted, slots)) if len(self._wanted) else slots
+    def _finish(self, slots: Slots) -> None:
+        """Have the connections in these slots closed, and as many opened."""
+        self._finished = np.concatenate((self._finished, slots)) if len(self._finished) else slots
+        self._want(len(slots))
+
+    def _want(self, count: int) -> None:
+        """Have so many connections opened: the wait for them begins."""
+        since = np.full(count, monotonic_ns())
+        self._since = np.concatenate((self._since, since)) if len(self._since) else since
+
+    def _open(self, count: int) -> None:
+        """Open so many, in the slots of finished connections first: a new socket in a slot closes the former.
+
+        Finished connections beyond the next turn's are closed before: kept until the turn of their slots they
+        would be CLOSE-WAITs, and ports held, that no other client leaves.
+        """
+        turned, finished = self._finished[:count], self._finished[count:]
+        self._finished = finished[: self._starts]
+        if len(finished) > self._starts:
+            self._close_finished(finished[self._starts :])
+        slots, opened = turned, len(self._empty) - (count - len(turned))
+        if opened < len(self._empty):
+            slots, self._empty = np.concatenate((turned, self._empty[opened:])), self._empty[:opened]
+        since, self._since = self._since[:count], self._since[count:]
+        self._tally.offered += count
+        self.client.open(slots, since)
+
+    def _close_finished(self, slots: Slots) -> None:
+        spent, ended = part(slots, self.client.table.mode[slots] == Mode.SPENT)
+        self.client.discard(ended)
+        self._empty = np.concatenate((self._empty, ended))
+        # Those that the client closes are wanted again once their close is made.
+        self._since = self._since[: len(self._since) - len(spent)]
+        if len(spent):
+            self.client.finish(spent)
 
     def _wake(self, slot: int) -> None:
         if slot in self._idle and not self.ending:

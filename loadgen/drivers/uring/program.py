@@ -36,6 +36,8 @@ class Step:
     OPEN: Final = 10
     """Get a descriptor of the process for the slot's file."""
     CLOSE: Final = 11
+    ASK: Final = 12
+    """Ask whether the connection is established."""
 
 
 class Program(Enum):
@@ -76,3 +78,6 @@ class Program(Enum):
     CANCEL_CONNECT = auto()
     CANCEL_RECV = auto()
     CANCEL_EOF = auto()
+    ASK = auto()
+    """Is the connection established? Answered at once, or not before it is."""
+    CANCEL_ASK = auto()

@@ -130,3 +130,7 @@ class Programs:
                 return [one.cancel(Step.RECV)]
             case Program.CANCEL_EOF:
                 return [one.cancel(Step.EOF)]
+            case Program.ASK:
+                return [one.ask()]
+            case Program.CANCEL_ASK:
+                return [one.cancel(Step.ASK)]

@@ -69,7 +69,7 @@ class SlotClient(Client):
         if not len(slots):
             return
         self.table.known[slots] = True
-        self.tally.opened += len(slots)
+        self.tally.opened += len(slots) - int(np.count_nonzero(self.table.sent[slots]))
         self.tally.connected += len(slots)
 
     def closes(self, count: int) -> None:

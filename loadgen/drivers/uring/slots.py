@@ -47,6 +47,7 @@ class Table:
     begun     when connect() was called
     waits     since when the response, or the close, is waited for: what its timeout counts from
     pair      which source and destination
+    sent      the SYN was counted
     known     the connection was counted as established
     first     bytes that the first read of a response gave
     missing   bytes of the response that are still to come, by its head
@@ -64,6 +65,7 @@ class Table:
         self.waits = np.zeros(count, np.int64)
         self.probed = np.zeros(count, np.int64)
         self.pair = np.zeros(count, np.int64)
+        self.sent = np.zeros(count, np.bool_)
         self.known = np.zeros(count, np.bool_)
         self.answered = np.zeros(count, np.bool_)
         self.first = np.zeros(count, np.int64)
