@@ -47,7 +47,7 @@ INTERVAL_NS = 200_000_000
 
 
 def holding(fold: Fold, start_ns: int, end_ns: int) -> Mapping[State, int]:
-    """The states that held the client's ports in a span, the most of each: first that which held most in time."""
+    """The states that held the client's ports in a span, the most of each: the longest-lasting ones first."""
     opener = fold.scope.leg.opener
     within = [one.viewpoints[opener].states for one in fold.samples if start_ns <= one.t_ns <= end_ns]
     if not within:
