@@ -43,6 +43,7 @@ def _problem(tree: Mapping, conflict: Conflict) -> Problem:
 def conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every contradiction within a variant's settings."""
     yield from _host(settings)
+    yield from _shared_sysctls(settings)
     yield from _server_command(settings)
     yield from _load_command(settings)
     load, lab = settings.load, settings.lab
@@ -86,6 +87,21 @@ def _host(settings: Settings) -> Iterator[Conflict]:
         if lab.family is Family.IPV6 and getattr(lab, side).addresses > 1:
             message = "the host's IPv6 loopback has one address, ::1"
             yield Conflict((f"lab.{side}.addresses",), message, "use family ipv4, or topology pair")
+
+
+def _shared_sysctls(settings: Settings) -> Iterator[Conflict]:
+    """Both sides in one namespace have one value of each sysctl."""
+    asked = settings.lab.sysctl
+    if not settings.lab.topology.shared:
+        return
+    for name, value in asked.server.items():
+        if asked.client.get(name, value) != value:
+            yield Conflict(
+                ("lab.sysctl.server", "lab.sysctl.client"),
+                f"topology {settings.lab.topology} is one namespace, and {name} is {asked.client[name]} at"
+                f" the client and {value} at the server",
+                "set it once, or use topology pair",
+            )
 
 
 _NOT_OF_A_SERVER_COMMAND = ("workers", "backlog", "response", "delay", "idle_timeout")
