@@ -77,6 +77,8 @@ def _rate(prediction: Prediction, metrics: Mapping[str, float]) -> Compared:
     """
     past, assumed = prediction.past_knee_per_s, prediction.rate_assumed
     predicted = prediction.rate_per_s
+    if prediction.rate_is_mean:
+        return _row("rate", "/s", predicted, metrics.get("rate.mean"), assumed, prediction.time_wait_within)
     if prediction.past_from_start:
         measured = metrics.get("rate.past_half", metrics.get("knee.rate_after", metrics.get("rate.mean")))
         return _row("rate past the knee", "/s", predicted, measured, True, prediction.past_knee_within)
@@ -108,17 +110,16 @@ def _slow_connect(prediction: Prediction, metrics: Mapping[str, float]) -> Itera
 def _fall(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Compared]:
     """The rate falls, at a rate that is high enough to show it."""
     falls = prediction.rate_falls
-    if not falls and not _seen(metrics):
-        return
     assumed = prediction.rate_assumed
     ports = prediction.knee_ports if falls else None
     to_knee_s = prediction.time_to_knee_s if falls else None
     past = prediction.past_knee_per_s if falls else None
     after = metrics.get("knee.rate_after", metrics.get("rate.past_half"))
     seen_s = _seconds(metrics, "knee.time_ns")
-    yield _row("knee", "ports", ports, metrics.get("knee.ports"), False, prediction.ports_within)
-    yield _row("time to the knee", "s", to_knee_s, seen_s, assumed, prediction.times_within)
-    if not prediction.past_from_start:
+    if falls or _seen(metrics):
+        yield _row("knee", "ports", ports, metrics.get("knee.ports"), False, prediction.ports_within)
+        yield _row("time to the knee", "s", to_knee_s, seen_s, assumed, prediction.times_within)
+    if not prediction.past_from_start and (falls or after is not None):
         yield _row("rate past the knee", "/s", past, after, True, prediction.past_knee_within)
 
 

@@ -73,7 +73,10 @@ def _times(variant: Variant, found: Course) -> Iterator[Foreseen]:
         case Decides.IDLE_TIMEOUT:
             waits, pause = _pause(variant)
             most = "most of the connections" if found.close_call else "each connection"
-            left = "and holds the TIME-WAITs" if connection.close is How.FIN else "by a reset"
+            left = "and holds the TIME-WAITs"
+            if connection.close is How.RST:
+                fails = ", so that the attempt fails" if connection.closer is Side.CLIENT else ""
+                left = f"by a reset{fails}"
             yield Foreseen(
                 f"the server closes {most} first, after one request, {left}: server.idle_timeout is {idle}"
                 f" and {waits}",
@@ -223,9 +226,10 @@ def _queued(variant: Variant, state: Situation) -> Iterator[Foreseen]:
 def _end(variant: Variant, prediction: Prediction) -> Iterator[Foreseen]:
     """TIME-WAITs that the load's end makes, and not the load."""
     made, side = prediction.time_wait_at_end or 0, variant.connection.closer
-    total = prediction.time_wait_client if side is Side.CLIENT else prediction.time_wait_server
-    if made and made >= MOST_OF * (total or 0):
-        part = "all of its" if total == made else f"{count(made)} of its {count(total or made)}"
+    client, server = prediction.time_wait_client or 0, prediction.time_wait_server or 0
+    total = client if side is Side.CLIENT else server
+    if made > 1 and made >= MOST_OF * (client + server):
+        part = "all of its" if total == made else f"{count(made)} of its {count(total)}"
         yield Foreseen(
             f"when the load ends, the {side} closes the {count(made)} connections that are open: {part}"
             " TIME-WAITs come from the end, and were ESTABLISHED until then",

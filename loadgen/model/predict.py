@@ -5,6 +5,7 @@ client: connect() depends on the number of ports held by either. The scenario do
 closed loop, so it is assumed from rates measured on one machine; `assumptions` names what depends on it.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -25,6 +26,8 @@ FEW_LIVES = 3
 """In fewer lives of a connection, the mean rate is above that in the long run: most are opened at first."""
 STALL_S = 0.01
 """If the machine stalls so long, the arrivals of that time each need a connection of their own."""
+MOST_BUSY = 0.5
+"""A generator that uses more of its cores than this may be what limits a closed loop."""
 GIVEN_WITHIN, ASSUMED_WITHIN = 0.05, 0.5
 """How far a time may be from the predicted one if the rate is the scenario's, and if it is assumed."""
 
@@ -34,11 +37,11 @@ def predict(situation: Situation) -> Prediction:
     if situation.costs is None:
         return _without_rate(situation)
     pace = Pace.of(situation, situation.costs)
-    assumed = situation.rate is None or situation.rate > situation.workers / pace.cost_s
+    assumed = _assumed(situation, pace)
     why = "a closed loop's rate is not given" if situation.rate is None else "the generator cannot make more"
     opened = pace.opened(situation.duration_s)
     few = situation.duration_s < FEW_LIVES * pace.life_s
-    rate = opened / situation.duration_s if few else pace.rate
+    rate = min(opened, _openable(situation, pace)) / situation.duration_s if few else pace.rate
     nothing_held = Prediction(
         ports=situation.ports,
         rate_per_s=rate,
@@ -51,14 +54,15 @@ def predict(situation: Situation) -> Prediction:
         time_wait_client=0,
         time_wait_server=0,
         assumptions=(
-            *((f"{rate:,.0f} connections/s before the knee: {why}",) if assumed else ()),
+            *((f"{rate:,.0f} connections/s while connect() is fast: {why}",) if assumed else ()),
             *_queue(situation),
         ),
         time_wait_at_end=_closed_at_end(situation, pace),
+        rate_is_mean=few and situation.at_end is not None,
         in_flight=round(min(max(pace.in_flight, 1), situation.ports)),
         times_within=ASSUMED_WITHIN if assumed else GIVEN_WITHIN,
         past_knee_within=SEARCH_WITHIN,
-        time_wait_within=_within(situation, pace),
+        time_wait_within=_within(situation, pace, assumed),
     )
     if situation.ending is Ending.CLIENT_FIN:
         return _seen(_client_holds(situation, pace, nothing_held), pace)
@@ -70,6 +74,11 @@ def _seen(prediction: Prediction, pace: Pace) -> Prediction:
     to_knee_s, past, rate = prediction.time_to_knee_s, prediction.past_knee_per_s, prediction.rate_per_s
     if to_knee_s is None or past is None or rate is None:
         return prediction
+    if prediction.rate_is_mean:
+        # Until the connections that are kept are open, they are opened as fast as requests arrive.
+        past = min(pace.opening, pace.slow)
+        falls = past * VISIBLE_FALL <= pace.opening
+        return replace(prediction, past_knee_per_s=past, rate_falls=falls, search_s=pace.scan_s)
     from_start = prediction.past_from_start or to_knee_s <= START_S
     return replace(
         prediction,
@@ -81,7 +90,25 @@ def _seen(prediction: Prediction, pace: Pace) -> Prediction:
     )
 
 
-def _within(situation: Situation, pace: Pace) -> float | None:
+def _assumed(situation: Situation, pace: Pace) -> bool:
+    """Whether the rate is that of the generator, which is assumed, and not that of the scenario.
+
+    A closed loop's is the scenario's if its connections rest for most of the time.
+    """
+    if situation.rate is not None:
+        return situation.rate > situation.workers / pace.cost_s
+    return pace.rate * pace.cost_s > MOST_BUSY * situation.workers
+
+
+def _openable(situation: Situation, pace: Pace) -> float:
+    """How many connections a client can open if none gives its port back while the load lasts."""
+    held_s = pace.life_s
+    if situation.ending is Ending.CLIENT_FIN and situation.tw_buckets >= situation.ports:
+        held_s += situation.hold_s
+    return situation.ports if held_s >= situation.duration_s else math.inf
+
+
+def _within(situation: Situation, pace: Pace, assumed: bool) -> float | None:
     """How far the number of connections may be from that predicted, if the time is of few of their lives.
 
     Arrivals that a stall delays open connections that are kept. A closed loop's may all be opened once more.
@@ -89,8 +116,8 @@ def _within(situation: Situation, pace: Pace) -> float | None:
     if situation.at_end is None:
         return None
     opened = max(pace.opened(situation.duration_s), 1)
-    more = situation.connections if situation.arriving is None else situation.arriving * STALL_S
-    return more / opened
+    more = situation.connections if situation.arriving is None else 1 + situation.arriving * STALL_S
+    return max(more / opened, ASSUMED_WITHIN if assumed else 0)
 
 
 def _queue(situation: Situation) -> Iterator[str]:
@@ -256,7 +283,7 @@ def _client_holds(situation: Situation, pace: Pace, prediction: Prediction) -> P
         assumptions=(
             *prediction.assumptions,
             f"TIME-WAIT lasts {TIME_WAIT_S:g} s (K2)",
-            f"past the knee connect() takes {pace.scan_s * 1e3:.2f} ms (K8)",
+            *((f"past the knee connect() takes {pace.scan_s * 1e3:.2f} ms (K8)",) if knee else ()),
             *((f"connect() reuses a port in TIME-WAIT after {situation.hold_s:g} s (K12)",) if reuse else ()),
         ),
     )

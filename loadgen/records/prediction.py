@@ -15,6 +15,8 @@ class Prediction:
     time_wait_client      and `time_wait_server`: the largest population on each side
     time_wait_at_end      TIME-WAITs, included above, which the end of the load makes: it closes what is open
     in_flight             connections open at a time
+    rate_is_mean          whether `rate_per_s` is the mean over the whole load: most connections are opened at
+                          first, and kept, so that no rate lasts
     rate_falls            whether the rate should fall visibly when connect() becomes slow
     past_from_start       whether connect() is slow from the start, or from the first tenth of a second on:
                           then `rate_per_s` is the rate past the knee
@@ -39,6 +41,7 @@ class Prediction:
     assumptions: tuple[str, ...]
     time_wait_at_end: int | None = None
     in_flight: int | None = None
+    rate_is_mean: bool = False
     rate_falls: bool = False
     past_from_start: bool = False
     search_s: float | None = None
