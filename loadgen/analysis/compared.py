@@ -1,11 +1,10 @@
 """The prediction beside the measurement, quantity by quantity. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from loadgen.analysis.turn import LEAST_FALL
 from loadgen.records.prediction import Prediction
 
 
@@ -13,7 +12,8 @@ class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A predicted quantity beside the measured one. None: not expected, or not measured.
 
     `assumed`: it rests on an assumed rate, so that its error judges the assumption. `error` is the relative
-    error of the prediction; None if one of the two is missing, or if only one is 0.
+    error of the prediction; None if one of the two is missing, or if only one is 0. `within` is how far the
+    measured value should be from the predicted one at most, as a part of it; None if that was not predicted.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True):
     measured: float | None = None
     assumed: bool
     error: float | None = None
+    within: float | None = None
 
     def __post_init__(self) -> None:
         force_setattr(self, "error", _error(self.predicted, self.measured))
@@ -36,66 +37,116 @@ def _error(predicted: float | None, measured: float | None) -> float | None:
 
 
 def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compared]:
-    """The model's numbers beside the measured ones; knee and exhaustion if they were expected or measured.
+    """The model's numbers beside the measured ones. Slow connect(), a rate that falls and ports that are gone
+    have rows if they were expected or measured.
 
     If the rate of a command is not known, everything that depends on it is left out.
     """
-    assumed = prediction.rate_assumed
     client, server = metrics.get("client.time_wait.max"), metrics.get("server.time_wait.max")
-    seen = "knee.ports" in metrics
-    name = "rate before the knee" if seen or prediction.knee_ports is not None else "rate"
-    rows = [
-        _row(name, "/s", prediction.rate_per_s, _rate(prediction, metrics), assumed),
-        _row("TIME-WAIT, client", "", prediction.time_wait_client, client, assumed),
-        _row("TIME-WAIT, server", "", prediction.time_wait_server, server, assumed),
+    waits = [
+        _waits("client", prediction.time_wait_client, client, prediction),
+        _waits("server", prediction.time_wait_server, server, prediction),
     ]
     if prediction.rate_per_s is None:
         knee = _row("knee", "ports", prediction.knee_ports, metrics.get("knee.ports"), False)
-        return [*(one for one in rows if one.predicted is not None), *([knee] if seen else [])]
-    if seen or _falls(prediction):
-        to_knee_s = prediction.time_to_knee_s
-        ports = None if to_knee_s is None else prediction.knee_ports
-        past = None if to_knee_s is None else prediction.past_knee_per_s
-        rows += [
-            _row("knee", "ports", ports, metrics.get("knee.ports"), False),
-            _row("time to the knee", "s", to_knee_s, _seconds(metrics, "knee.time_ns"), assumed),
-            _row("rate past the knee", "/s", past, metrics.get("knee.rate_after"), True),
-        ]
+        return [*(one for one in waits if one.predicted is not None), *([knee] if _seen(metrics) else [])]
+    return [
+        _rate(prediction, metrics),
+        *waits,
+        *_slow_connect(prediction, metrics),
+        *_fall(prediction, metrics),
+        *_exhaustion(prediction, metrics),
+    ]
+
+
+def _waits(side: str, predicted: float | None, measured: float | None, prediction: Prediction) -> Compared:
+    """The most TIME-WAITs in the whole run: those that the load's end makes are among them."""
+    within = prediction.time_wait_within if predicted else None
+    return _row(f"TIME-WAIT, {side}", "", predicted, measured, prediction.rate_assumed, within)
+
+
+def _seen(metrics: Mapping[str, float]) -> bool:
+    return "knee.ports" in metrics
+
+
+def _rate(prediction: Prediction, metrics: Mapping[str, float]) -> Compared:
+    """The rate before it falls; the mean if it neither falls nor should.
+
+    Unknown if the mean is of two rates: ports ran out, or the rate is lower from some time on, but not by so
+    much that the instant is found.
+    """
+    past, assumed = prediction.past_knee_per_s, prediction.rate_assumed
+    predicted = prediction.rate_per_s
+    if prediction.rate_is_mean:
+        return _row("rate", "/s", predicted, metrics.get("rate.mean"), assumed, prediction.time_wait_within)
+    if prediction.past_from_start:
+        measured = metrics.get("rate.past_half", metrics.get("knee.rate_after", metrics.get("rate.mean")))
+        return _row("rate past the knee", "/s", predicted, measured, True, prediction.past_knee_within)
+    shallow = prediction.time_to_knee_s is not None and past != predicted and not prediction.rate_falls
+    falls = _seen(metrics) or prediction.rate_falls
+    two = "exhaustion.time_ns" in metrics or "rate.past_half" in metrics or shallow
+    measured = metrics.get("knee.rate_before", None if two else metrics.get("rate.mean"))
+    name = "rate before the knee" if falls or two else "rate"
+    return _row(name, "/s", predicted, measured, assumed)
+
+
+def _slow_connect(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Compared]:
+    """connect() is slow from half of the ports held on, whether or not the rate falls."""
+    to_slow_s = prediction.time_to_knee_s
+    if to_slow_s is None and "connect.slow_ports" not in metrics:
+        return
+    ports = None if to_slow_s is None else prediction.knee_ports
+    by_s = prediction.search_s
+    before_ns, after_ns = metrics.get("connect.before_ns"), metrics.get("connect.after_ns")
+    slower_us = None if before_ns is None or after_ns is None else (after_ns - before_ns) / 1e3
+    seen, seen_s = metrics.get("connect.slow_ports"), _seconds(metrics, "connect.slow_time_ns")
+    yield _row("connect() slow from", "ports", ports, seen, False, prediction.ports_within)
+    within, assumed = prediction.times_within, prediction.rate_assumed
+    yield _row("time to slow connect()", "s", to_slow_s, seen_s, assumed, within)
+    by_us = None if by_s is None else by_s * 1e6
+    yield _row("connect() slower by", "µs", by_us, slower_us, True, prediction.past_knee_within)
+
+
+def _fall(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Compared]:
+    """The rate falls, at a rate that is high enough to show it."""
+    falls = prediction.rate_falls
+    assumed = prediction.rate_assumed
+    ports = prediction.knee_ports if falls else None
+    to_knee_s = prediction.time_to_knee_s if falls else None
+    past = prediction.past_knee_per_s if falls else None
+    after = metrics.get("knee.rate_after", metrics.get("rate.past_half"))
+    seen_s = _seconds(metrics, "knee.time_ns")
+    if falls or _seen(metrics):
+        yield _row("knee", "ports", ports, metrics.get("knee.ports"), False, prediction.ports_within)
+        yield _row("time to the knee", "s", to_knee_s, seen_s, assumed, prediction.times_within)
+    if not prediction.past_from_start and (falls or after is not None):
+        yield _row("rate past the knee", "/s", past, after, True, prediction.past_knee_within)
+
+
+def _exhaustion(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Compared]:
     to_end_s = prediction.time_to_exhaustion_s
     if to_end_s is not None or "exhaustion.time_ns" in metrics:
-        seen_s = _seconds(metrics, "exhaustion.time_ns")
-        rows.append(_row("time to exhaustion", "s", to_end_s, seen_s, assumed))
-    return rows
+        seen_s, assumed = _seconds(metrics, "exhaustion.time_ns"), prediction.rate_assumed
+        within = prediction.past_knee_within if prediction.rate_falls else prediction.times_within
+        yield _row("time to exhaustion", "s", to_end_s, seen_s, assumed, within)
 
 
-def _row(name: str, unit: str, predicted: float | None, measured: float | None, assumed: bool) -> Compared:
-    return Compared(name=name, unit=unit, predicted=predicted, measured=measured, assumed=assumed)
-
-
-def _falls(prediction: Prediction) -> bool:
-    """Whether the rate should fall at the knee: connect() is slow from there on, but a low rate may stay."""
-    past = prediction.past_knee_per_s
-    return (
-        past is not None
-        and prediction.rate_per_s is not None
-        and prediction.time_to_knee_s is not None
-        and past * LEAST_FALL <= prediction.rate_per_s
+def _row(
+    name: str,
+    unit: str,
+    predicted: float | None,
+    measured: float | None,
+    assumed: bool,
+    within: float | None = None,
+) -> Compared:
+    return Compared(
+        name=name,
+        unit=unit,
+        predicted=predicted,
+        measured=measured,
+        assumed=assumed,
+        within=None if predicted is None else within,
     )
-
-
-def _rate(prediction: Prediction, metrics: Mapping[str, float]) -> float | None:
-    """The rate before the knee, or the mean if there was none.
-
-    Unknown if the mean is of two rates: ports ran out, or a knee is expected that is too shallow to be found.
-    """
-    shallow = (
-        prediction.time_to_knee_s is not None
-        and prediction.past_knee_per_s != prediction.rate_per_s
-        and not _falls(prediction)
-    )
-    if "knee.rate_before" in metrics or "exhaustion.time_ns" in metrics or shallow:
-        return metrics.get("knee.rate_before")
-    return metrics.get("rate.mean")
 
 
 def _seconds(metrics: Mapping[str, float], name: str) -> float | None:

@@ -51,13 +51,15 @@ def run(
     """
     from loadgen.analysis.summary_document import summary_document
     from loadgen.cli.screen import watcher_for
-    from loadgen.cli.tables import print_figures, print_report
+    from loadgen.cli.tables import foreseen_lines, print_figures, print_report
     from loadgen.engine.experiment import create_directory
     from loadgen.lab.errors import BuilderKilledError, LabUnavailable, SysctlRefused
     from loadgen.wire.codec import indented
 
     path, asked = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
     asked = ready(asked, runs)
+    for line in foreseen_lines(asked.variants):
+        echo(f"foreseen: {line}", err=True)
     try:
         directory = create_directory(runs, path)
     except OSError as error:

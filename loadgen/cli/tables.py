@@ -16,6 +16,7 @@ from loadgen.analysis.headline import time_waits
 from loadgen.analysis.summary import VariantSummary
 from loadgen.analysis.summary_document import run_verdict
 from loadgen.cli.columns import GAP, Column, print_columns, screen
+from loadgen.model.foresight import foresee
 from loadgen.records.directory import RunDirectory
 from loadgen.records.prediction import Prediction
 from loadgen.scenario.document import Scenario, Variant
@@ -30,13 +31,18 @@ ASSUMED = "*"
 def print_predictions(
     scenario: Scenario, predictions: Sequence[tuple[Variant, Prediction]], path: Path
 ) -> None:
-    """The variants of a scenario and the prediction for each."""
+    """The variants of a scenario: what is foreseen in words, and the prediction for each."""
     console = screen()
     console.print(Text.assemble((scenario.title, "bold"), (f"  {path}", "dim")))
     if scenario.question:
         console.print(scenario.question, markup=False)
     console.print()
     variants = [variant for variant, _ in predictions]
+    lines = foreseen_lines(variants)
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+    if lines:
+        console.print()
     columns = [
         Column("variant", [variant.name for variant in variants], numeric=False),
         Column("closes first", [closing(variant) for variant in variants], numeric=False),
@@ -47,6 +53,18 @@ def print_predictions(
     print_columns(console, columns)
     for assumption in dict.fromkeys(text for _, prediction in predictions for text in prediction.assumptions):
         console.print(Text(f"  assumed: {assumption}", style="dim"))
+
+
+def foreseen_lines(variants: Sequence[Variant]) -> list[str]:
+    """What the settings lead to, a line each; it names its variants unless it holds for all."""
+    names: dict[str, list[str]] = {}
+    for variant in variants:
+        for foreseen in foresee(variant):
+            names.setdefault(foreseen.sentence, []).append(variant.name)
+    return [
+        sentence if len(found) == len(variants) else f"{', '.join(found)}: {sentence}"
+        for sentence, found in names.items()
+    ]
 
 
 def print_report(
@@ -193,7 +211,7 @@ def _counted(line: AuditLine) -> str:
 def _print_compared(console: Console, summaries: Sequence[VariantSummary]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", overflow="fold")
-    for heading in ("predicted", "measured", "error"):
+    for heading in ("predicted", "", "measured", "error"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
     for summary in summaries:
@@ -203,6 +221,7 @@ def _print_compared(console: Console, summaries: Sequence[VariantSummary]) -> No
             table.add_row(
                 f"  {row.name}",
                 _quantity(row, row.predicted),
+                "" if row.within is None else f"±{percent(row.within)}",
                 _quantity(row, row.measured),
                 _NONE if row.error is None else f"{row.error:+.1%}",
                 ASSUMED if row.assumed and row.error else "",
@@ -250,9 +269,12 @@ def _nanoseconds(value_ns: float) -> str:
 def _quantity(row: Compared, value: float | None) -> str:
     if value is None:
         return _NONE
-    return f"{value:.2f} s" if row.unit == "s" else f"{count(value)}{row.unit if row.unit == '/s' else ''}"
+    if row.unit == "s":
+        return f"{value:.2f} s"
+    return f"{count(value)}{_UNITS.get(row.unit, '')}"
 
 
+_UNITS = {"/s": "/s", "µs": " µs"}
 _count, _time, _share, _at = _shown(count), _shown(_nanoseconds), _shown(percent), _shown(_tenths)
 
 
@@ -262,7 +284,8 @@ def _rate(per_s: float | None) -> str:
 
 _PREDICTED: Mapping[str, Callable[[Prediction], str]] = {
     "conn/s": lambda prediction: _count(prediction.rate_per_s),
-    "knee": lambda prediction: _at(prediction.time_to_knee_s),
+    "slow connect()": lambda prediction: _at(prediction.time_to_knee_s),
+    "rate falls": lambda prediction: _at(prediction.time_to_knee_s if prediction.rate_falls else None),
     "ports gone": lambda prediction: _at(prediction.time_to_exhaustion_s),
     "ceiling": lambda prediction: _rate(prediction.ceiling_per_s),
     "TW client": lambda prediction: _count(prediction.time_wait_client),

@@ -5,8 +5,16 @@ from dataclasses import dataclass
 
 from loadgen.model.situation import Costs, Situation
 
-PORT_SCAN_S = 1.45e-3 / 14_116
-"""Time of connect() for each used port that it examines, once half of the range is used (K8)."""
+SEARCHED, SEARCH_S, SEARCH_GROWTH = 14_116, 1.45e-3, 1.26
+"""connect() takes `SEARCH_S` more if it examines `SEARCHED` used ports (K8), and 0.12 ms more for 2,000:
+fewer sockets fit the processor's caches."""
+SEARCH_WITHIN = 0.5
+"""The search takes that much more or less on other processors and kernels: it is faster since Linux 6.15."""
+
+
+def search_s(used: float) -> float:
+    """How much longer connect() takes if it examines so many used ports."""
+    return SEARCH_S * (used / SEARCHED) ** SEARCH_GROWTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +25,7 @@ class Pace:
     opening    at the start, when a closed loop opens all of its connections
     slow       while each connect() searches, which takes `scan_s` of a core
     life_s     how long a connection keeps its port while it lives; `in_flight` the most at once
+    batch      how many are opened before the first of them ends
     """
 
     rate: float
@@ -27,14 +36,18 @@ class Pace:
     scan_s: float
     life_s: float
     in_flight: float
+    batch: float
 
     @classmethod
     def of(cls, situation: Situation, costs: Costs) -> "Pace":
         workers, connections = situation.workers, situation.connections
         cost_s = costs.per_connection_s(situation.requests)
-        scan_s = situation.half / situation.paths * PORT_SCAN_S
+        scan_s = search_s(situation.half / situation.paths)
         offered = math.inf if situation.rate is None else situation.rate
-        opening = min(offered, workers / cost_s)
+        arriving = offered if situation.arriving is None else situation.arriving
+        # In an open loop a connection's later requests come later, and do not delay the opening of others.
+        first_s = cost_s if situation.rate is None else costs.per_connection_s(1)
+        opening = min(arriving, workers / first_s)
         capacity = min(workers / cost_s, connections / (situation.pause_s + cost_s))
         rate = min(offered, capacity)
         life_s = connections / rate if situation.in_place else situation.pause_s + cost_s
@@ -42,21 +55,20 @@ class Pace:
             rate=rate,
             capacity=capacity,
             opening=opening,
-            slow=min(opening, workers / (cost_s + scan_s)),
+            slow=min(opening, workers / (first_s + scan_s)),
             cost_s=cost_s,
             scan_s=scan_s,
             life_s=life_s,
             in_flight=rate * life_s,
+            batch=connections if situation.rate is None else rate * life_s,
         )
 
-    def opened(self, time_s: float, connections: int) -> float:
-        """Connections opened until then: `connections` at once, and as many again each time they end."""
+    def opened(self, time_s: float) -> float:
+        """Connections opened until then: a batch at once, and as many again each time they end."""
         rounds, rest_s = divmod(time_s, self.life_s)
-        return min(
-            time_s * self.opening, (rounds + min(rest_s * self.opening / connections, 1)) * connections
-        )
+        return min(time_s * self.opening, (rounds + min(rest_s * self.opening / self.batch, 1)) * self.batch)
 
-    def time_to_open_s(self, opened: float, connections: int) -> float:
+    def time_to_open_s(self, opened: float) -> float:
         """The time at which so many have been opened."""
-        rounds, rest = divmod(opened, connections)
+        rounds, rest = divmod(opened, self.batch)
         return max(opened / self.opening, rounds * self.life_s + rest / self.opening)

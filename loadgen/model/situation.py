@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from loadgen.scenario.choices import Driver
+from loadgen.model.course import Decides, course
+from loadgen.scenario.choices import Driver, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import ClosedLoop, OpenLoop
 from loadgen.tcp import Ending, Side
@@ -14,6 +15,7 @@ TW_BUCKETS = "net.ipv4.tcp_max_tw_buckets"
 TW_REUSE = "net.ipv4.tcp_tw_reuse"
 TW_REUSE_DELAY = "net.ipv4.tcp_tw_reuse_delay"
 TIMESTAMPS = "net.ipv4.tcp_timestamps"
+SOMAXCONN = "net.core.somaxconn"
 _DEFAULTS = {TW_BUCKETS: 131_072, TW_REUSE: 2, TW_REUSE_DELAY: 1000, TIMESTAMPS: 1}
 """The kernel's defaults, on a machine with enough memory (K12, K14)."""
 
@@ -39,7 +41,10 @@ class Situation:
     second; None in a closed loop. `connections` in flight that rest `pause_s` in each connection's
     life, and `costs` with a core for each of the `workers`, bound it in either. The costs of a
     command are unknown: None. `in_place`: a connection keeps its port until the next one takes its
-    place; otherwise a connection that waits to be opened holds none.
+    place; otherwise a connection that waits to be opened holds none. In an open loop `arriving` requests per
+    second each need a connection until the first are answered. `at_end` is how the connections that are still
+    open when the load ends are closed, None if they end as all others. `queue` is how many connections the
+    server's accept queues hold, None if that is not known.
     """
 
     ports: int
@@ -55,6 +60,9 @@ class Situation:
     tw_buckets: int
     workers: int = 1
     in_place: bool = False
+    arriving: float | None = None
+    at_end: Ending | None = None
+    queue: int | None = None
 
     @property
     def half(self) -> int:
@@ -72,6 +80,9 @@ _COSTS = {
 """What a driver's connections and exchanges cost, from the rates that http10's variants with a closing
 server reached with either driver on one machine of two cores (Linux 6.18)."""
 
+_KEPT_FINISHED = 128
+"""Up to so many in flight uring keeps a finished connection until it opens the next in its slot."""
+
 _FEW_SHORT, _FEW_KEPT = 4, 20
 """From so many connections in flight, for each worker, uring is the faster driver: it works by the batch, and
 a batch of one costs it more than it saves. Measured with 1 to 32 connections, of one request and of 100."""
@@ -85,51 +96,74 @@ def ports(variant: Variant) -> int:
 
 def situation(variant: Variant) -> Situation:
     """The situation of a variant."""
-    connection, load, loop = variant.connection, variant.load, variant.load.loop
-    requests = connection.requests
+    found, load, loop = course(variant), variant.load, variant.load.loop
+    is_open = isinstance(loop, OpenLoop)
+    waits = found.decides is not Decides.RESPONSE_TIMEOUT and variant.connection.requests > 1
     # Not `choice`: a prediction is the same on every machine.
     preferred = Driver.PROTOCOL if load.driver is Driver.AUTO and is_few(variant) else load.driver
-    pause_ns = requests * variant.server.delay + (requests - 1) * connection.think
     return Situation(
         ports=ports(variant),
         paths=variant.lab.client.addresses * variant.lab.server.addresses,
         hold_s=_hold_s(variant),
-        ending=connection.ending,
-        requests=requests,
+        ending=found.ending,
+        requests=found.requests,
         duration_s=variant.load.duration / 1e9,
         costs=_COSTS.get(preferred),
-        rate=loop.rate / requests if isinstance(loop, OpenLoop) else None,
+        rate=loop.rate / found.requests if is_open else None,
         connections=loop.connections,
-        pause_s=pause_ns / 1e9,
-        tw_buckets=_sysctl(variant, connection.closer, TW_BUCKETS),
+        pause_s=found.rest_s,
+        tw_buckets=sysctl(variant, found.ending.side, TW_BUCKETS),
         workers=variant.load.workers,
-        in_place=preferred in (Driver.AUTO, Driver.URING) and _ends_in_place(variant),
+        in_place=preferred in (Driver.AUTO, Driver.URING) and _ends_in_place(variant, found.ending),
+        arriving=loop.rate if is_open else None,
+        at_end=variant.connection.ending if waits else None,
+        queue=_queue(variant),
     )
 
 
-def _ends_in_place(variant: Variant) -> bool:
-    """Whether uring keeps a finished connection until it opens the next in its slot: in a closed loop,
-    unless the server has reset it. Other drivers close first, and wait without a port."""
-    reset = variant.connection.ending is Ending.SERVER_RST
-    return isinstance(variant.load.loop, ClosedLoop) and not reset
+def _ends_in_place(variant: Variant, ending: Ending) -> bool:
+    """Whether uring's connections keep their ports until the next ones take their places: in a closed loop,
+    unless the server has reset them.
+
+    Few do, and so do more than half of the ports: all are opened at once, and searches slow down those that
+    replace them. Of others the finished ones are closed before the next are opened. Other drivers close
+    first, and wait without a port.
+    """
+    loop = variant.load.loop
+    if not isinstance(loop, ClosedLoop) or ending is Ending.SERVER_RST:
+        return False
+    return loop.connections <= _KEPT_FINISHED or loop.connections > ports(variant) // 2
+
+
+def _queue(variant: Variant) -> int | None:
+    """How many connections wait to be accepted at most: a queue takes one more than its backlog (K15).
+
+    Each worker has a queue on each address.
+    """
+    if variant.server.kind is ServerKind.COMMAND:
+        return None
+    backlog = min(variant.server.backlog, sysctl(variant, Side.SERVER, SOMAXCONN, variant.server.backlog))
+    return (backlog + 1) * variant.server.workers * variant.lab.server.addresses
 
 
 def _hold_s(variant: Variant) -> float:
     """How long a TIME-WAIT keeps its port from connect(): tcp_tw_reuse lets it be taken over (K12)."""
-    reuse = _sysctl(variant, Side.CLIENT, TW_REUSE)
-    stamped = all(_sysctl(variant, side, TIMESTAMPS) for side in Side)
+    reuse = sysctl(variant, Side.CLIENT, TW_REUSE)
+    stamped = all(sysctl(variant, side, TIMESTAMPS) for side in Side)
     if stamped and (reuse == 1 or (reuse == 2 and variant.lab.topology.shared)):
-        return _sysctl(variant, Side.CLIENT, TW_REUSE_DELAY) / 1e3
+        return sysctl(variant, Side.CLIENT, TW_REUSE_DELAY) / 1e3
     return TIME_WAIT_S
 
 
-def _sysctl(variant: Variant, side: Side, name: str) -> int:
+def sysctl(variant: Variant, side: Side, name: str, default: int | None = None) -> int:
     """A sysctl of the scenario. A value that is not a number counts as the default: the lab refuses it."""
     asked = variant.lab.sysctl
     of_side = {Side.CLIENT: asked.client, Side.SERVER: asked.server}
     both = {**asked.client, **asked.server} if variant.lab.topology.shared else of_side[side]
     value = both.get(name, "")
-    return int(value) if value.isdecimal() else _DEFAULTS[name]
+    if value.isdecimal():
+        return int(value)
+    return _DEFAULTS[name] if default is None else default
 
 
 def is_few(variant: Variant) -> bool:

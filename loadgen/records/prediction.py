@@ -13,6 +13,18 @@ class Prediction:
     knee_ports            the ports held at which connect() becomes slow (K8); `time_to_knee_s` when
     time_to_exhaustion_s  when no port is left
     time_wait_client      and `time_wait_server`: the largest population on each side
+    time_wait_at_end      TIME-WAITs, included above, which the end of the load makes: it closes what is open
+    in_flight             connections open at a time
+    rate_is_mean          whether `rate_per_s` is the mean over the whole load: most connections are opened at
+                          first, and kept, so that no rate lasts
+    rate_falls            whether the rate should fall visibly when connect() becomes slow
+    past_from_start       whether connect() is slow from the start, or from the first tenth of a second on:
+                          then `rate_per_s` is the rate past the knee
+    search_s              how much longer connect() takes once it is slow
+    ports_within          how far measurements should be from the prediction, as a part of it: the ports held
+                          when connect() becomes slow, `times_within` the times, `past_knee_within` what
+                          depends on how fast this machine searches for ports, `time_wait_within` the
+                          TIME-WAITs of connections that are few lives old when the load ends
     What does not happen within the run is None, and so is what depends on an unknown rate.
     """
 
@@ -27,3 +39,13 @@ class Prediction:
     time_wait_client: int | None
     time_wait_server: int | None
     assumptions: tuple[str, ...]
+    time_wait_at_end: int | None = None
+    in_flight: int | None = None
+    rate_is_mean: bool = False
+    rate_falls: bool = False
+    past_from_start: bool = False
+    search_s: float | None = None
+    ports_within: float = 0.03
+    times_within: float = 0.05
+    past_knee_within: float = 0.5
+    time_wait_within: float | None = None

@@ -45,6 +45,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every contradiction within a variant's settings."""
     yield from _host(settings)
     yield from _removed(settings)
+    yield from _shared_sysctls(settings)
     yield from _server_command(settings)
     yield from _load_command(settings)
     load, lab = settings.load, settings.lab
@@ -107,6 +108,21 @@ def _removed(settings: Settings) -> Iterator[Conflict]:
             if key in REMOVED:
                 message, hint = REMOVED[key]
                 yield Conflict((f"lab.sysctl.{side}.{key}",), message, hint)
+
+
+def _shared_sysctls(settings: Settings) -> Iterator[Conflict]:
+    """Both sides in one namespace have one value of each sysctl."""
+    asked = settings.lab.sysctl
+    if not settings.lab.topology.shared:
+        return
+    for name, value in asked.server.items():
+        if asked.client.get(name, value) != value:
+            yield Conflict(
+                ("lab.sysctl.server", "lab.sysctl.client"),
+                f"topology {settings.lab.topology} is one namespace, and {name} is {asked.client[name]} at"
+                f" the client and {value} at the server",
+                "set it once, or use topology pair",
+            )
 
 
 _NOT_OF_A_SERVER_COMMAND = ("workers", "backlog", "response", "delay", "idle_timeout")

@@ -95,7 +95,8 @@ def test_a_prediction_breaks_no_number_and_no_heading(width: int, capsys: pytest
     assert all(len(line) <= width for line in shown)
     cells = (
         "conn/s",
-        "knee",
+        "slow connect()",
+        "rate falls",
         "ports gone",
         "ceiling",
         "TW client",

@@ -358,6 +358,8 @@ def test_a_time_wait_holds_its_port_until_it_may_be_reused(
     ("driver", "loop", "connection", "in_place"),
     [
         ("auto", {}, {}, True),
+        ("auto", {"closed_loop": {"connections": 129}}, {}, False),
+        ("auto", {"closed_loop": {"connections": 20_000}}, {}, True),
         ("uring", {}, {"closer": "client"}, True),
         ("uring", {}, {"closer": "client", "close": "rst"}, True),
         ("uring", {}, {"closer": "server", "close": "rst"}, False),
@@ -388,9 +390,7 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
         "lab.sysctl.server",
         "server.kind",
         "server.port",
-        "server.workers",
         "server.pin",
-        "server.backlog",
         "server.response",
         "server.idle_timeout",
         "server.command",

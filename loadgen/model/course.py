@@ -1,0 +1,109 @@
+"""What becomes of each connection of a variant, once its settings have met. Pure.
+
+A timeout that is shorter than what it limits decides how a connection ends, and how many requests it carries:
+not `connection.closer` and `connection.requests`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from loadgen.scenario.choices import Arrivals, Driver, ServerKind
+from loadgen.scenario.document import Variant
+from loadgen.scenario.traffic import OpenLoop
+from loadgen.tcp import Ending, Side
+
+LOAD_SWEEP_S = 0.05
+"""A load worker looks for attempts whose time is up every 50 ms (loadgen/drivers/channel.py)."""
+
+SERVER_SWEEPS, SERVER_SWEEP_LEAST_S, SERVER_SWEEP_MOST_S = 10, 0.01, 0.5
+"""A server worker looks for idle connections ten times in each idle timeout (servers/worker.py)."""
+
+
+class Decides(StrEnum):
+    """What ends the connections."""
+
+    CONNECTION = "connection"
+    """What the scenario says under `connection`."""
+    RESPONSE_TIMEOUT = "response_timeout"
+    """`load.timeouts.response`: no request is answered in time."""
+    IDLE_TIMEOUT = "idle_timeout"
+    """`server.idle_timeout`: the server closes while the client pauses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How connections go while the load lasts.
+
+    `ending` is how they end and `requests` how many they carry. In `rest_s` of their life neither side works.
+    `close_call`: two times are so near to each other that some connections go another way.
+    """
+
+    decides: Decides
+    ending: Ending
+    requests: int
+    rest_s: float
+    close_call: bool = False
+
+
+def course(variant: Variant) -> Course:
+    """The course of a variant's connections. A command has limits of its own, which are not known."""
+    connection, server = variant.connection, variant.server
+    rest_ns = connection.requests * server.delay + (connection.requests - 1) * connection.think
+    planned = Course(Decides.CONNECTION, connection.ending, connection.requests, rest_ns / 1e9)
+    if server.kind is ServerKind.COMMAND or variant.load.driver is Driver.COMMAND:
+        return planned
+    return _timed_out(variant) or _left_idle(variant) or planned
+
+
+def pause_s(variant: Variant) -> float:
+    """How long a kept connection waits for its next request. Where each arrival finds one in use: 0 or less.
+
+    An open loop takes the connection that became idle last. Workers have the arrivals in turn.
+    """
+    loop = variant.load.loop
+    if isinstance(loop, OpenLoop):
+        return variant.load.workers / loop.rate - variant.server.delay / 1e9
+    return variant.connection.think / 1e9
+
+
+def server_sweep_s(variant: Variant) -> float:
+    """The time from one look for idle connections to the next."""
+    period_s = variant.server.idle_timeout / 1e9 / SERVER_SWEEPS
+    return min(max(period_s, SERVER_SWEEP_LEAST_S), SERVER_SWEEP_MOST_S)
+
+
+def _timed_out(variant: Variant) -> Course | None:
+    """The client gives each request up, by a reset, before the server answers."""
+    delay_s, limit_s = variant.server.delay / 1e9, variant.load.timeouts.response / 1e9
+    if delay_s < limit_s:
+        return None
+    return Course(
+        Decides.RESPONSE_TIMEOUT,
+        Ending.CLIENT_RST,
+        requests=1,
+        rest_s=limit_s + LOAD_SWEEP_S / 2,
+        close_call=delay_s < limit_s + LOAD_SWEEP_S,
+    )
+
+
+def _left_idle(variant: Variant) -> Course | None:
+    """The server closes each connection after its first request, before the client sends the second."""
+    connection, server = variant.connection, variant.server
+    idle_s, period_s, waits_s = server.idle_timeout / 1e9, server_sweep_s(variant), pause_s(variant)
+    used_s = server.delay / 1e9 + idle_s
+    if connection.requests == 1 or waits_s <= idle_s or used_s >= variant.load.duration / 1e9:
+        return None
+    return Course(
+        Decides.IDLE_TIMEOUT,
+        Ending.of(Side.SERVER, connection.close),
+        requests=1,
+        # All of a closed loop begin together, and each next one begins after a sweep has ended the last.
+        rest_s=(int(used_s / period_s + 1e-9) + 1) * period_s,
+        close_call=waits_s <= idle_s + period_s or _at_random(variant),
+    )
+
+
+def _at_random(variant: Variant) -> bool:
+    """Whether the pauses are of random length."""
+    loop = variant.load.loop
+    return isinstance(loop, OpenLoop) and loop.arrivals is Arrivals.POISSON
