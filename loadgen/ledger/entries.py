@@ -259,5 +259,12 @@ ENTRIES: tuple[Entry, ...] = (
         client=_open(),
         server={},
     ),
+    Entry(
+        name="syn_given_up_rst",
+        story="the SYNs stayed unanswered, and the client's program gave up, by reset (SO_LINGER {1, 0})",
+        first=None,
+        client=_open(TCPAbortOnData=1),
+        server={},
+    ),
 )
 """All ways. Ways that no counter can tell apart are one entry, and its story names both."""

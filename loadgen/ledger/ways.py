@@ -187,14 +187,14 @@ def _refused(stage: Stage) -> None:
         stage.connect()
 
 
-def _syn(stage: Stage, *, until_timeout: bool) -> None:
+def _syn(stage: Stage, *, until_timeout: bool, end: Callable[[socket.socket], None] = close) -> None:
     stage.set(Side.CLIENT, "net.ipv4.tcp_syn_retries", 1)
     stage.set(Side.CLIENT, "net.ipv4.tcp_syn_linear_timeouts", 0)
     stage.listen().close()
     with stage.cut():
         client = stage.connect(wait=False)
         time.sleep(3.5 if until_timeout else 0.1)
-        client.close()
+        end(client)
 
 
 def _of_pair(order: Callable[[Ends], Ends], end: Callable[[Ends], None]) -> Callable[[Stage], None]:
@@ -236,6 +236,7 @@ WAYS: Mapping[str, Callable[[Stage], None]] = {
     "refused": _refused,
     "syn_timed_out": partial(_syn, until_timeout=True),
     "syn_given_up": partial(_syn, until_timeout=False),
+    "syn_given_up_rst": partial(_syn, until_timeout=False, end=reset),
 }
 """How each entry of the ledger is made to happen, by its name."""
 
