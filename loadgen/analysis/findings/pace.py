@@ -35,8 +35,8 @@ def pace(fold: Fold) -> Iterator[Finding]:
     else:
         rates = [level.rate for level in levels]
         sentence = (
-            f"the rate changes {len(levels) - 1} times, between {rate(min(rates))} and {rate(max(rates))};"
-            f" {significant(load.rate)} connections/s on average{carry}"
+            f"{significant(load.rate)} connections/s on average{carry}; the rate changes {len(levels) - 1} times,"
+            f" between {rate(min(rates))} and {rate(max(rates))}"
         )
     yield Finding(
         kind=PACE,
