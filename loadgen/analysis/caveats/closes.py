@@ -89,7 +89,9 @@ def endings_ambiguous(case: Case) -> Iterator[Caveat]:
 
 
 def _stories(explained: Sequence[Explained]) -> str:
-    return "; ".join(f"{one.count:,} connections: {one.entry.story}" for one in explained)
+    return "; ".join(
+        f"{one.count:,} connection{'s' * (one.count != 1)}: {one.entry.story}" for one in explained
+    )
 
 
 CLOSER_DIFFERS = CaveatKind("closer_differs")

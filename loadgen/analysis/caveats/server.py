@@ -40,7 +40,9 @@ def never_accepted(case: Case) -> Iterator[Caveat]:
         backlog = "the backlog that the server's command asks for" if command else "server.backlog"
         yield Caveat(
             NEVER_ACCEPTED,
-            "; ".join(f"{one.count:,} connections: {one.entry.story}" for one in unaccepted),
+            "; ".join(
+                f"{one.count:,} connection{'s' * (one.count != 1)}: {one.entry.story}" for one in unaccepted
+            ),
             f"raise {backlog}; until then, use the number of connections that the server accepted"
             " (server.kernel.PassiveOpens)",
         )

@@ -11,6 +11,8 @@ A_FEW = 20
 """So few connections have a number and no rate."""
 NEARLY_ALL = 0.9
 """The share of the load that a level lasts to be its rate: a start or an end is no level of its own."""
+MOSTLY_KEPT = 10
+"""Requests for each connection from which on the rate of connections says little."""
 KEPT = 1.5
 """Requests for each connection from which on their rate is worth naming beside that of connections."""
 
@@ -22,7 +24,9 @@ def pace(fold: Fold) -> Iterator[Finding]:
     levels = load.levels
     requests = load.requests_per_s or 0.0
     carry = f" carry {significant(requests)} requests/s" if requests > KEPT * load.rate else ""
-    if connected < A_FEW:
+    if requests > MOSTLY_KEPT * load.rate:
+        sentence = f"{significant(requests)} requests/s on {count(connected)} connections"
+    elif connected < A_FEW:
         sentence = f"{count(connected)} connection{'s' * (connected != 1)}{carry}"
     elif (longest := max(levels, key=lambda level: level.length_ns)).length_ns >= NEARLY_ALL * load.length_ns:
         sentence = f"{significant(longest.rate)} connections/s{carry}"
