@@ -27,7 +27,8 @@ class Reply(NamedTuple):
     """What is answered to one request; equal replies are equal bytes within a second.
 
     `final`: the connection ends after it, whichever side closes; `closes`: the server closes; `left`: how
-    many further requests it takes, `timeout_s`: how long it may be idle, each None if that is not announced.
+    many further requests it takes, `timeout_s`: how long it may be idle, each None if that is not announced;
+    `malformed`: it answers what is no request.
     """
 
     version: str
@@ -39,10 +40,7 @@ class Reply(NamedTuple):
     keep_alive: bool = False
     left: int | None = None
     timeout_s: int | None = None
-
-    @property
-    def malformed(self) -> bool:
-        return self.status == _MALFORMED
+    malformed: bool = False
 
     def headers(self) -> dict[str, str]:
         """The header fields that depend on the reply; not Date, Server and Content-Length."""
@@ -79,7 +77,7 @@ class Replies:
 
     def _reply(self, message: Message, final: bool, stopping: bool, announced: int) -> Reply:
         if isinstance(message, Malformed):
-            return Reply("1.1", _MALFORMED, final=True, closes=True, length=0, body=False)
+            return Reply("1.1", _MALFORMED, final=True, closes=True, length=0, body=False, malformed=True)
         behaviour = self._behaviour
         closes = final and (self._server_closes or stopping)
         keep_alive = message.keep_alive and not final

@@ -5,7 +5,9 @@ from here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from loadgen.analysis.audit import AuditLine, audit, audit_ends
 from loadgen.analysis.caveats.case import Case

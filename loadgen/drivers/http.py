@@ -1,5 +1,7 @@
 """HTTP/1.0 and 1.1 as an application protocol of a driver."""
 
+from functools import partial
+
 from loadgen.drivers.application import Application
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.request import requests
@@ -10,4 +12,4 @@ def http(plan: Plan) -> Application:
     """Its requests as a plan has them, and readers that share what one of them has read."""
     memo: Memo = {}
     request, last = requests(plan)
-    return Application(request, last, lambda: ResponseReader(memo))
+    return Application(request, last, partial(ResponseReader, memo))

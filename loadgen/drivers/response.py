@@ -8,7 +8,7 @@ byte for byte like a head that h11 has read before announces the same response.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import h11
 
@@ -37,10 +37,11 @@ class Response:
     status: int
     length: int
     closes: bool
+    error: str = field(init=False)
+    """The kind of failure that the status is; empty if it is none. Made once: each exchange asks for it."""
 
-    @property
-    def error(self) -> str:
-        return f"HTTP_{self.status}" if self.status >= 400 else ""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "error", f"HTTP_{self.status}" if self.status >= 400 else "")
 
 
 @dataclass(frozen=True, slots=True)

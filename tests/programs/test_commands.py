@@ -315,8 +315,8 @@ def forking(tmp_path: Path) -> Running:
 
 def test_ctrl_c_ends_a_command_and_all_that_it_started_in_order(tmp_path: Path) -> None:
     with forking(tmp_path) as running:
-        # churn, the server and its worker, sampler, keeper, first process, command, and its four
-        eventually(lambda: len(processes_with(running.mark)) == 11, "not all of them began")
+        # churn, the server, sampler, keeper, first process, command, and its four
+        eventually(lambda: len(processes_with(running.mark)) == 10, "not all of them began")
         os.killpg(running.process.pid, signal.SIGINT)
         done = running.finish()
     assert done.code == 105, done.said

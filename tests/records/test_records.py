@@ -41,11 +41,12 @@ from loadgen.records.types import (
     Sample,
     ViewpointSample,
 )
+from loadgen.records.viewpoints import APART, Scope, Viewpoint
 from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.codec import convert, decode, encode
 from loadgen.wire.messages import GapCause
 from loadgen.wire.served import Served
-from tests.made_records import made_info
+from tests.made_records import made_info, opened
 
 SIDE = ViewpointSample(
     states={State.TIME_WAIT: 28_000, State.SYN_SENT: 2},
@@ -326,6 +327,31 @@ def test_a_sample_of_one_side_is_refused(tmp_path: Path) -> None:
     (damage,) = [one for one in run.records("main") if isinstance(one, Damage)]
     assert damage.place == "samples.jsonl:1"
     assert "client" in damage.why
+
+
+def test_a_sample_has_every_viewpoint_of_the_lab(tmp_path: Path) -> None:
+    three = Scope((*APART.viewpoints, Viewpoint("middle", "middle")), APART.legs)
+    both = structs.replace(SAMPLE, t_ns=9, viewpoints={**SAMPLE.viewpoints, "middle": SIDE})
+    run = written(tmp_path, opened(three), SAMPLE, both)
+    (damage,) = [one for one in run.records("main") if isinstance(one, Damage)]
+    assert (damage.place, damage.why) == ("samples.jsonl:1", "lacks the viewpoint middle")
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [
+        ('"name":"client"', '"name":"Client\\u001b[31m"'),
+        ('"name":"client"', '"name":"server"'),
+        ('"opener":"client"', '"opener":"middle"'),
+        ('"legs":[{"opener":"client","accepter":"server"}]', '"legs":[]'),
+        ('"ports":null', '"ports":[1,65536]'),
+    ],
+)
+def test_a_lab_whose_viewpoints_do_not_fit_together_is_refused(part: str, changed: str) -> None:
+    line = encode(opened(APART)).decode()
+    assert part in line
+    with pytest.raises(ValueError, match=r"scope|leg"):
+        decode(line.replace(part, changed, 1), AnyEvent)
 
 
 def test_an_event_of_an_unknown_kind_is_refused() -> None:

@@ -1,0 +1,94 @@
+"""Labs with more than one leg, or with nodes on none: which counts are compared, and with which."""
+
+from pathlib import Path
+
+import pytest
+
+from loadgen.analysis.counts import LegCounts
+from loadgen.analysis.fold import Fold
+from loadgen.analysis.races import NO_RACES
+from loadgen.analysis.summary import audited
+from loadgen.lab.spec import LabSpec, Node
+from loadgen.records.damage import Damage
+from loadgen.records.types import Sample, ViewpointSample
+from loadgen.records.viewpoints import APART, Leg, Scope, SocketFilter, Viewpoint
+from loadgen.tcp import Ending
+from tests.made_records import STEP, S, ended, interval, opened, side, variant
+
+PROXIED = Scope(
+    (
+        Viewpoint("client", "client"),
+        Viewpoint("proxy.downstream", "proxy", SocketFilter(local_port=80)),
+        Viewpoint("proxy.upstream", "proxy", SocketFilter(remote_port=8080), (32_768, 60_999)),
+        Viewpoint("server", "server"),
+    ),
+    (Leg("client", "proxy.downstream"), Leg("proxy.upstream", "server")),
+)
+"""A client, a proxy that opens a connection for each that it accepts, and a server."""
+CLIENT_CLOSES = variant(connection={"closer": "client"})
+
+
+def proxied(accepted: int = 5) -> Fold:
+    """A fold of five connections through the proxy, the server having accepted so many."""
+    fold = Fold(28_232)
+    client = {"ActiveOpens": 5, "TW": 5}
+    proxy = {"ActiveOpens": 5, "PassiveOpens": 5, "TW": 5}
+    counters = {"client": client, "proxy.downstream": proxy, "proxy.upstream": proxy}
+    counters["server"] = {"PassiveOpens": accepted}
+    samples = [
+        Sample(-STEP, 1, False, dict.fromkeys(PROXIED.names, side()), 0),
+        Sample(S, 1, False, {name: side(counters=counters[name]) for name in PROXIED.names}, 0),
+    ]
+    for record in (opened(PROXIED), *samples, interval(0, 5, closes={Ending.CLIENT_FIN: 5}), *ended(S)):
+        fold.add(record)
+    return fold
+
+
+def test_on_the_first_leg_the_driver_is_audited_and_on_the_next_one_end_against_the_other() -> None:
+    lines = {
+        line.what: (line.source, line.ours, line.theirs)
+        for line in audited(CLIENT_CLOSES, proxied(4), NO_RACES)
+    }
+    assert lines["connections established"] == ("proxy.downstream PassiveOpens", 5, 5)
+    upstream = "proxy.upstream to server: connections established at the proxy.upstream"
+    assert lines[upstream] == ("server PassiveOpens", 5, 4)
+    assert len([what for what in lines if "proxy.upstream" in what]) == 2
+
+
+def test_viewpoints_of_one_node_share_its_counters_and_a_leg_within_it() -> None:
+    assert PROXIED.by_node == {
+        "client": ("client",),
+        "proxy": ("proxy.downstream", "proxy.upstream"),
+        "server": ("server",),
+    }
+    assert not any(PROXIED.shares(leg) for leg in PROXIED.legs)
+    assert PROXIED.shares(Leg("proxy.downstream", "proxy.upstream"))
+    counts = {"TW": 1}
+    assert LegCounts(APART.leg, counts, counts, shared=True).kernels == (counts,)
+
+
+def test_without_the_event_of_the_lab_nothing_is_audited_where_records_were_lost(tmp_path: Path) -> None:
+    fold = Fold(28_232)
+    apart = dict.fromkeys(APART.names, ViewpointSample({}, None, {}, None, None))
+    for record in (
+        Sample(-STEP, 1, False, apart, 0),
+        interval(0, 5),
+        Sample(S, 1, False, apart, 0),
+        *ended(S),
+    ):
+        fold.add(record)
+    assert audited(CLIENT_CLOSES, fold, NO_RACES) != []
+    fold.add(Damage(tmp_path, 1, "is broken"))
+    assert audited(CLIENT_CLOSES, fold, NO_RACES) == []
+
+
+def test_names_that_do_not_fit_together_are_refused() -> None:
+    one = Viewpoint("one", "here")
+    with pytest.raises(ValueError, match="two viewpoints of one name"):
+        Scope((one, one))
+    with pytest.raises(ValueError, match="no such viewpoint: other"):
+        Scope((one,), (Leg("one", "other"),))
+    with pytest.raises(ValueError, match="no such node: here"):
+        LabSpec((Node("there"),), (), {}, Scope((one,)))
+    with pytest.raises(ValueError, match="no leg"):
+        opened(Scope((one,)))
