@@ -133,6 +133,58 @@ def test_a_knee_that_a_low_rate_does_not_show_is_not_waited_for() -> None:
     assert {row.name for row in found.values() if row.assumed} == {"connect() slower by"}
 
 
+def test_slow_connect_is_compared_by_itself() -> None:
+    slow = variant(connection={"closer": "client"}, load={"open_loop": {"rate": "500/s"}, "duration": "50s"})
+    measured = metrics(
+        client=25_000,
+        connect__slow_ports=14_200,
+        connect__slow_time_ns=28 * S,
+        connect__before_ns=10_000,
+        connect__after_ns=1_210_000,
+    )
+    found = rows(predict(situation(slow)), measured)
+    assert (found["connect() slow from"].measured, found["connect() slow from"].within) == (14_200, 0.03)
+    assert found["time to slow connect()"].measured == 28
+    assert found["time to slow connect()"].error == pytest.approx(0.008, abs=0.001)
+    assert found["connect() slower by"].measured == pytest.approx(1_200)
+    assert "knee" not in found
+    # Seen, and not predicted.
+    found = rows(predict(situation(SERVER)), measured)
+    assert (found["connect() slow from"].predicted, found["connect() slow from"].within) == (None, None)
+    assert found["connect() slow from"].measured == 14_200
+
+
+def test_a_rate_past_the_knee_from_the_start_is_compared_with_that() -> None:
+    crowded = variant(
+        lab={"client": {"ports": "32768-36767"}},
+        load={"closed_loop": {"connections": 3_000}, "duration": "6s"},
+    )
+    prediction = predict(situation(crowded))
+    found = rows(prediction, metrics(rate__past_half=9_000))
+    assert "rate before the knee" not in found
+    assert (found["rate past the knee"].predicted, found["rate past the knee"].measured) == (
+        prediction.past_knee_per_s,
+        9_000,
+    )
+    assert rows(prediction, metrics())["rate past the knee"].measured == 1_234.5
+    # Expected before the knee, and past it all the time.
+    found = rows(predict(situation(CLIENT)), metrics(rate__past_half=700))
+    assert found["rate before the knee"].measured is None
+    assert found["rate past the knee"].measured == 700
+
+
+def test_the_mean_of_kept_connections_is_compared_with_the_mean() -> None:
+    kept = variant(
+        server={"delay": "1s"},
+        connection={"requests": 1_000, "closer": "client"},
+        load={"open_loop": {"rate": "2000/s"}, "duration": "9s"},
+    )
+    found = rows(predict(situation(kept)), metrics(client=2_100))
+    assert found["rate"].predicted == pytest.approx(2_000 / 9, rel=0.01)
+    assert found["rate"].measured == 1_234.5
+    assert found["TIME-WAIT, client"].within == pytest.approx(0.01, rel=0.1)
+
+
 def test_without_a_knee_the_mean_rate_counts_unless_the_ports_ran_out() -> None:
     prediction = predict(situation(CLIENT))
     assert rows(prediction, metrics())["rate before the knee"].measured == 1_234.5

@@ -97,6 +97,19 @@ main(["check", "http10"], standalone_mode=False)
     assert "\x1b" not in shown
 
 
+def test_check_says_what_settings_lead_to_before_the_prediction(tmp_path: Path) -> None:
+    late = tmp_path / "late.yaml"
+    late.write_text(
+        "title: late\nserver: {delay: 3s}\nload: {timeouts: {response: 2s}}\n"
+        "variants: {one: {}, two: {}, quick: {server: {delay: 1s}}}\n"
+    )
+    lines = invoke("check", str(late)).stdout.splitlines()
+    said = "one, two: every request will time out: server.delay is 3 s and load.timeouts.response 2 s"
+    assert lines.index(said) < next(place for place, line in enumerate(lines) if line.startswith("variant "))
+    alone = invoke("check", str(late), "--variant", "one").stdout.splitlines()
+    assert said.partition(": ")[2] in alone
+
+
 def test_list_tells_the_questions() -> None:
     done = invoke("list")
     assert done.code == 0

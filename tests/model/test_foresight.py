@@ -1,8 +1,11 @@
 """Where settings meet: what is said of it before the run, and the prediction that follows."""
 
+import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loadgen.model import course as courses
 from loadgen.model.course import Decides, course
@@ -236,3 +239,52 @@ def test_past_the_knee_from_the_start_the_rate_is_the_one_past_it() -> None:
 
 def test_a_pause_of_one_request_has_no_effect() -> None:
     assert "connection.think has no effect" in foreseen(variant(connection={"think": "1s", "requests": 1}))
+
+
+# Any settings
+
+durations = st.sampled_from(["1ms", "50ms", "500ms", "510ms", "1s", "2s", "60s"])
+connections = st.sampled_from([1, 17, 64, 1_000, 15_000])
+open_loops = st.builds(
+    lambda rate, most, arrivals: {"open_loop": {"rate": rate, "connections": most, "arrivals": arrivals}},
+    st.sampled_from(["0.01/s", "2/s", "500/s", "100000/s"]),
+    connections,
+    st.sampled_from(["constant", "poisson"]),
+)
+closed_loops = st.builds(lambda number: {"closed_loop": {"connections": number}}, connections)
+
+
+@given(
+    loop=open_loops | closed_loops,
+    closer=st.sampled_from(["client", "server"]),
+    close=st.sampled_from(["fin", "rst"]),
+    requests=st.sampled_from([1, 2, 1_000_000]),
+    delay=durations,
+    think=durations,
+    idle=durations,
+    response=durations,
+    duration=durations.filter(lambda text: text not in ("1ms", "50ms")),
+    backlog=st.sampled_from([1, 16, 4_096]),
+    ports=st.sampled_from(["32768-33767", "32768-60999"]),
+)
+def test_any_settings_have_a_prediction_and_words_that_name_keys_of_a_scenario(
+    loop: dict[str, Any], closer: str, close: str, requests: int, ports: str, **times: Any
+) -> None:
+    asked = variant(
+        lab={"client": {"ports": ports}},
+        server={"delay": times["delay"], "idle_timeout": times["idle"], "backlog": times["backlog"]},
+        connection={"closer": closer, "close": close, "requests": requests, "think": times["think"]},
+        load={**loop, "duration": times["duration"], "timeouts": {"response": times["response"]}},
+    )
+    found = predicted(asked)
+    assert found.rate_per_s is not None
+    assert 0 < found.rate_per_s < math.inf
+    for number in (found.time_wait_client, found.time_wait_server, found.time_wait_at_end):
+        assert number is not None
+        assert 0 <= number <= found.ports
+    for one in foresee(asked):
+        assert one.sentence[0].islower() or one.sentence[0].isdigit()
+        for path in one.settings:
+            place: Any = asked
+            for key in path.partition(".sysctl.")[0].split("."):
+                place = getattr(place, key)

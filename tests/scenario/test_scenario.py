@@ -706,6 +706,12 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
         "2:40",
         "the host's sysctls are left alone",
     ),
+    "two values of a sysctl in one namespace": (
+        "title: t\nlab: {topology: loopback, sysctl: {client: {net.ipv4.tcp_sack: 0},"
+        " server: {net.ipv4.tcp_sack: 1}}}",
+        "2:76",
+        "loopback is one namespace, and net.ipv4.tcp_sack is 0 at the client and 1 at the server",
+    ),
     "addresses that the host lacks": (
         "title: t\nlab: {topology: host, family: ipv6, client: {addresses: 2}}",
         "2:57",
