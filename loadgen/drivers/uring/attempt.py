@@ -10,6 +10,8 @@ import os
 import select
 import socket
 
+import numpy as np
+
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, PEER_RESET, BaseAttempt, failure_of
 from loadgen.drivers.uring.program import Program, Step
 from loadgen.drivers.uring.slot_client import SlotClient
@@ -81,7 +83,7 @@ class UringAttempt(BaseAttempt):
         self._go_on()
 
     def _opened(self) -> None:
-        if not self._host.table.sent[self.slot]:
+        if not self._host.counted_before(np.array([self.slot])):
             super()._opened()
 
     # For the load and the sweep.

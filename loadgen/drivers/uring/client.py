@@ -69,7 +69,7 @@ class UringClient(SlotClient):
         if self.programs.pairs > 1:
             table.pair[slots] = np.arange(self.opened, self.opened + count) % self.programs.pairs
         table.left[slots] = self.plan.requests
-        table.sent[slots] = table.known[slots] = table.answered[slots] = False
+        table.known[slots] = table.answered[slots] = False
         now_ns = self._start(slots, intended_ns)
         table.probed[slots] = now_ns + self.overdue_ns
         turning, opening = part(slots, table.mode[slots] == Mode.SPENT)

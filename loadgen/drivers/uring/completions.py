@@ -111,8 +111,7 @@ class Completions:
         table.probed[established] = table.waits[established] + self._plan.timeouts.response_ns
         connecting = slots[res == -errno.ECANCELED]
         table.waits[connecting] = now_ns
-        self._tally.opened += int(np.count_nonzero(~table.sent[connecting]))
-        table.sent[connecting] = True
+        self._host.sent(connecting)
 
     def _received(self, slots: Slots, lengths: NDArray[np.int32], now_ns: int) -> None:
         """What the first read of each response gave."""

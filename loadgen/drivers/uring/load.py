@@ -133,8 +133,15 @@ class ClosedUringLoad(UringLoad):
     def due(self, now_ns: int) -> None:
         while self._thinking and self._thinking[0][0] <= now_ns:
             self._wake(self._thinking.popleft()[1])
-        if len(self._since):
-            self._open(min(len(self._since), self._starts))
+        slots, since = self._finished, self._since
+        if wanted := len(since):
+            if wanted == len(slots) <= self._starts:
+                # Mostly all that are finished have a next one at once.
+                self._finished = self._since = NONE
+            else:
+                slots, since = self._next(min(wanted, self._starts))
+            self._tally.offered += len(slots)
+            self.client.open(slots, since)
         if self._beyond > 0 and not self.ending:
             self._tally.offered += self._beyond
             self.client.refuse(self._beyond)
@@ -201,22 +208,21 @@ class ClosedUringLoad(UringLoad):
         since = np.full(count, monotonic_ns())
         self._since = np.concatenate((self._since, since)) if len(self._since) else since
 
-    def _open(self, count: int) -> None:
-        """Open so many, in the slots of finished connections first: a new socket in a slot closes the former.
+    def _next(self, count: int) -> tuple[Slots, NDArray[np.int64]]:
+        """Where to open so many, in the slots of finished connections first, and since when each is wanted.
 
-        Finished connections beyond the next turn's are closed before: kept until the turn of their slots they
-        would be CLOSE-WAITs, and ports held, that no other client leaves.
+        The next socket in a slot closes the former. Finished connections beyond the next turn's are closed:
+        kept until their slots' turn they would be CLOSE-WAITs, and ports held, that no other client leaves.
         """
         turned, finished = self._finished[:count], self._finished[count:]
         self._finished = finished[: self._starts]
         if len(finished) > self._starts:
             self._close_finished(finished[self._starts :])
-        slots, opened = turned, len(self._empty) - (count - len(turned))
-        if opened < len(self._empty):
-            slots, self._empty = np.concatenate((turned, self._empty[opened:])), self._empty[:opened]
+        slots, left = turned, len(self._empty) - (count - len(turned))
+        if left < len(self._empty):
+            slots, self._empty = np.concatenate((turned, self._empty[left:])), self._empty[:left]
         since, self._since = self._since[:count], self._since[count:]
-        self._tally.offered += count
-        self.client.open(slots, since)
+        return slots, since
 
     def _close_finished(self, slots: Slots) -> None:
         spent, ended = part(slots, self.client.table.mode[slots] == Mode.SPENT)
@@ -224,8 +230,7 @@ class ClosedUringLoad(UringLoad):
         self._empty = np.concatenate((self._empty, ended))
         # Those that the client closes are wanted again once their close is made.
         self._since = self._since[: len(self._since) - len(spent)]
-        if len(spent):
-            self.client.finish(spent)
+        self.client.finish(spent)
 
     def _wake(self, slot: int) -> None:
         if slot in self._idle and not self.ending:

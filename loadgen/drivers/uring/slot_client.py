@@ -39,6 +39,8 @@ class SlotClient(Client):
         self.buffers = programs.buffers
         self.table = Table(len(programs.buffers))
         self.judge = Judge(self.buffers, self.application, plan.ending.side)
+        self.unanswered = 0
+        """SYNs that were counted, and whose connections are not established."""
         self.cutting = False
         """The run ends: what is left is given up."""
         self.closes_singly = PROBATION
@@ -69,8 +71,24 @@ class SlotClient(Client):
         if not len(slots):
             return
         self.table.known[slots] = True
-        self.tally.opened += len(slots) - int(np.count_nonzero(self.table.sent[slots]))
+        self.tally.opened += len(slots) - self.counted_before(slots)
         self.tally.connected += len(slots)
+
+    def sent(self, slots: Slots) -> None:
+        """Count SYNs that are still unanswered, once each."""
+        new = slots[~self.table.sent[slots]]
+        self.table.sent[new] = True
+        self.tally.opened += len(new)
+        self.unanswered += len(new)
+
+    def counted_before(self, slots: Slots) -> int:
+        """How many of these SYNs were counted while they were unanswered. They are forgotten."""
+        if not self.unanswered:
+            return 0
+        count = int(np.count_nonzero(self.table.sent[slots]))
+        self.table.sent[slots] = False
+        self.unanswered -= count
+        return count
 
     def closes(self, count: int) -> None:
         """So many connections are no longer in flight, and about to be closed by the client."""

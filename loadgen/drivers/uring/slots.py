@@ -47,7 +47,7 @@ class Table:
     begun     when connect() was called
     waits     since when the response, or the close, is waited for: what its timeout counts from
     pair      which source and destination
-    sent      the SYN was counted
+    sent      the SYN was counted while it was unanswered
     known     the connection was counted as established
     first     bytes that the first read of a response gave
     missing   bytes of the response that are still to come, by its head
