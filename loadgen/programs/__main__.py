@@ -179,7 +179,10 @@ async def keep(lines: Lines) -> int:
             "see that the disk has room, and user.max_pid_namespaces; or run churn as root", file=sys.stderr
         )
         return 1
-    return await (keeper.drive() if plan.port is None else keeper.serve(plan.port))
+    code = await (keeper.drive() if plan.port is None else keeper.serve(plan.port))
+    # The command has ended, and how is known: a SIGTERM that comes only now must not take its place.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    return code
 
 
 def main() -> None:
@@ -191,6 +194,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with contextlib.suppress(OSError):
             signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
         os.kill(os.getpid(), -code)
     sys.exit(code)
 

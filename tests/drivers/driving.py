@@ -247,9 +247,10 @@ class Bench:
         loads: list[Driven] = []
         async with self.counting() as kernel:
             yield loads
-        assert missing([ends(kernel, shared=False)]) == []
+        counted = ends(kernel, shared=False)
+        assert missing([counted]) == []
         together = Driven((), tuple(each for load in loads for each in load.intervals), ())
-        assert [line for line in audit(together.counted, ends(kernel, shared=False)) if not line.exact] == []
+        assert [line for line in audit(together.counted, counted) if not line.exact] == []
 
     @asynccontextmanager
     async def serving(

@@ -41,5 +41,13 @@ def test_the_picture_of_the_rooms_has_the_layers_of_the_contract() -> None:
     assert len(set(heights)) == len(re.findall(r'"', layers)) // 2
 
 
+def test_every_room_is_in_the_table_with_a_module_to_begin_with() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+/[\w./]*)` \|.*\| (?:`([\w./]+)`)? ?\|$", page, re.MULTILINE))
+    rooms = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "loadgen").glob("*/__init__.py")}
+    assert rooms == {row for row in rows if re.fullmatch(r"loadgen/\w+/", row)}
+    assert all(begin.startswith(row) for row, begin in rows.items() if row in rooms)
+
+
 def _box(line: str, room: str) -> bool:
     return re.search(rf"│ *{room} *│", line) is not None

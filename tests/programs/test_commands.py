@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,22 @@ def test_a_command_that_is_to_end_as_soon_as_it_begins_does(tmp_path: Path) -> N
     assert (ended.code, ended.asked) == (-signal.SIGTERM, True)
 
 
+def test_a_server_that_has_ended_by_itself_is_not_taken_for_one_that_was_asked(tmp_path: Path) -> None:
+    plan = Plan(("sh", "-c", "touch begun; sleep 0.1; exit 3"), str(tmp_path / "s"), {}, 1, 10**11)
+    as_root = [] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user"]
+    with subprocess.Popen(
+        [*as_root, sys.executable, "-m", "loadgen.programs"], stdin=subprocess.PIPE
+    ) as keeper:
+        assert keeper.stdin is not None
+        keeper.stdin.write(encode(plan) + b"\n")
+        keeper.stdin.flush()
+        eventually((tmp_path / "s" / "begun").exists, "the command did not begin")
+        while keeper.poll() is None:
+            keeper.terminate()
+            time.sleep(0.001)
+    assert keeper.returncode == 3
+
+
 # Two processes that nobody waits for, in sessions of their own, deaf to SIGTERM; then the load goes on.
 FORKING = """
 import os, signal, time
@@ -400,7 +417,7 @@ def test_a_server_that_ends_under_load_is_told_of(tmp_path: Path) -> None:
     script = SERVER.replace("while True", "for _ in range(3)") + "\nraise SystemExit('had enough')"
     done, summary = run(
         tmp_path,
-        scenario(**scripted("server", script), load={"duration": "300ms"}, connection={"closer": "server"}),
+        scenario(**scripted("server", script), load={"duration": "1s"}, connection={"closer": "server"}),
     )
     assert done.code == 106, done.said
     (caveat,) = (one for one in of_main(summary)["caveats"] if one["kind"] == "process_died")
