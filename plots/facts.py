@@ -33,7 +33,8 @@ class Run:
 class Facts:
     """What is known of one variant; None if it was not predicted, or not measured.
 
-    `ports` are all that the client has, `knee_ports` and `ceiling_per_s` the model's prediction;
+    `ports` are all that the client has, `knee_ports` (None if no fall is predicted) and `ceiling_per_s` the
+    model's prediction; `asked_sysctls` are those that the scenario sets, by the last part of their names;
     `metrics` and the `measured_` ones are the summary's. `invalid` and `caveats` are causes, in words.
     """
 
@@ -46,6 +47,7 @@ class Facts:
     """How many connections a closed loop keeps for more requests than one; None if it keeps none."""
     ports: int
     knee_ports: int | None
+    asked_sysctls: tuple[str, ...]
     ceiling_per_s: float | None
     metrics: Mapping[str, float]
     invalid: tuple[str, ...]
@@ -87,7 +89,7 @@ def run_of(run_id: str, asked: Asked) -> Run:
 
 def facts_of(run: Run, variant: Variant, prediction: Prediction, summary: VariantSummary | None) -> Facts:
     """The facts of a variant; None for the summary of one that recorded nothing."""
-    caveats = summary.caveats if summary else ()
+    caveats, lab = summary.caveats if summary else (), variant.lab.sysctl
     return Facts(
         run=run,
         variant=variant.name,
@@ -96,7 +98,8 @@ def facts_of(run: Run, variant: Variant, prediction: Prediction, summary: Varian
         load=_load(variant),
         kept=_kept(variant),
         ports=prediction.ports,
-        knee_ports=prediction.knee_ports,
+        knee_ports=prediction.knee_ports if prediction.rate_falls else None,
+        asked_sysctls=tuple(name.rpartition(".")[2] for name in {**lab.client, **lab.server}),
         ceiling_per_s=prediction.ceiling_per_s,
         metrics=summary.metrics if summary else {},
         invalid=tuple(caveat.cause for caveat in caveats if caveat.invalidates),
@@ -109,7 +112,8 @@ def _connection(variant: Variant) -> str:
     connection = variant.connection
     requests = f"{connection.requests} request{'' if connection.requests == 1 else 's'} per connection"
     closing = f"{connection.closer} closes by {connection.close.upper()}"
-    return f"{closing}, {requests}, HTTP/{connection.http}"
+    # A program does not read the scenario: what it sends, and how it closes, is not known from it.
+    return "" if variant.load.program else f"{closing}, {requests}, HTTP/{connection.http}"
 
 
 def _kept(variant: Variant) -> int | None:

@@ -55,7 +55,8 @@ def variant_frame(columns: Columns, facts: Facts, title: str) -> Frame:
     if not columns.empty and (columns.load_end_s is None or facts.run.broken_off):
         alarms.append(f"CUT SHORT: the records end at {columns.last_s:.1f} s")
     values = columns.sysctls.get(columns.scope.leg.opener, {})
-    sysctls = [f"{name} {values[name]}" for name in SYSCTLS if name in values]
+    names = dict.fromkeys((*facts.asked_sysctls, *SYSCTLS))
+    sysctls = [f"{name} {values[name]}" for name in names if name in values]
     subtitle = ": ".join(part for part in (facts.variant, facts.configuration) if part)
     notes = [
         *([f"client {', '.join(sysctls)}"] if sysctls else []),

@@ -39,8 +39,8 @@ def pace(fold: Fold) -> Iterator[Finding]:
     else:
         rates = [level.rate for level in levels]
         sentence = (
-            f"{significant(load.rate)} connections/s on average{carry}; the rate changes {len(levels) - 1} times,"
-            f" between {rate(min(rates))} and {rate(max(rates))}"
+            f"{significant(load.rate)} connections/s on average{carry}; the rate changes"
+            f" {len(levels) - 1} times, between {rate(min(rates))} and {rate(max(rates))}"
         )
     yield Finding(
         kind=PACE,
