@@ -107,7 +107,7 @@ def test_an_interrupted_load_counts_to_its_last_interval() -> None:
     fold = folded([interval(index, 100) for index in range(7)])
     assert fold.load_end_ns() == 7 * STEP
     assert measure(fold)["rate.mean"] == 1_000
-    assert fold.event("load_ends") is None
+    assert fold.event(LoadEnds) is None
 
 
 def test_a_load_that_ended_before_its_first_interval_still_has_one() -> None:
