@@ -74,7 +74,8 @@ class Fold:
             case Damage():
                 self.damage.append(record)
         if self._series.full:
-            self._series.settle(self.scope.leg.opener)
+            ends = self.event(LoadEnds)
+            self._series.settle(self.scope.leg.opener, self.ports, ends.t_ns if ends else None)
 
     @property
     def intervals(self) -> Sequence[Interval]:

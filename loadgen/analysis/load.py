@@ -9,9 +9,9 @@ from statistics import median
 
 from loadgen.analysis.levels import Bin, Level, levels
 from loadgen.analysis.search import Connecting, Search, search
-from loadgen.analysis.series import Point, thinned
+from loadgen.analysis.series import Point, crossing, thinned
 from loadgen.analysis.shortage import Shortage, shortage, unexplained
-from loadgen.analysis.turn import Turn, crossing, from_the_start, rate, turn
+from loadgen.analysis.turn import Turn, from_the_start, rate, turn
 from loadgen.records.events import Gap
 from loadgen.records.gaps import hidden, of_load
 

@@ -4,13 +4,14 @@ Pure. A run may last for a day, so points that hardly differ from their neighbou
 many: where something changes, the series stays as fine as the records are.
 """
 
-import itertools
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from loadgen.records.types import Interval, Sample
 from loadgen.tcp import NO_PORT
@@ -19,6 +20,16 @@ MOST_POINTS = 4_096
 """Points that are kept: seven minutes of intervals, each as it was recorded."""
 LEAST_RATE = 10.0
 """Per second. Below this, rates are taken for alike: few events vary by chance."""
+LEAST_CHANGE = 0.01
+"""In logarithms. What changes less counts as much as this: then shorter points are merged first."""
+LASTING = 3
+"""Points that a change lasts on either side, at least: a pause of the machine is none."""
+STEADY = 0.98
+"""The share of half of the ports that is still held after the crossing: they come and go."""
+AROUND = 25
+"""So many points before and after the crossing of half of the ports are never merged."""
+
+Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,16 @@ def points(intervals: Sequence[Interval], samples: Sequence[Sample], opener: str
     ]
     spent_at_ns, spent_ns = [t_ns for t_ns, _ in spent], [value for _, value in spent]
     ends_ns = [one.end_ns for one in intervals]
-    held_at_ends = np.interp(ends_ns, held_at_ns, held).tolist() if fresh else [None] * len(intervals)
+    held_at_ends: Sequence[float | None] = [None] * len(intervals)
+    if fresh and intervals:
+        # Between two samples ports are taken as connections are opened; if there are none, as time passes.
+        opened = np.cumsum([0, *(one.connected for one in intervals)]).astype(np.float64)
+        at_ns = [intervals[0].start_ns, *ends_ns]
+        ends, sampled = (
+            np.interp(times_ns, at_ns, opened) + np.array(times_ns) / 1e12
+            for times_ns in (ends_ns, held_at_ns)
+        )
+        held_at_ends = np.interp(ends, sampled, held).tolist()
     found: list[Point] = []
     for one, held_at_end in zip(intervals, held_at_ends, strict=True):
         first, after = bisect_left(held_at_ns, one.start_ns), bisect_left(held_at_ns, one.end_ns)
@@ -142,19 +162,37 @@ def _connect_ns(one: Interval, at_ns: Sequence[int], spent_ns: Sequence[int]) ->
     return (ended - begun) / one.connected
 
 
-def thinned(series: Sequence[Point], most: int) -> list[Point]:
-    """The series with at most so many points: neighbours that differ least are merged, long ones last."""
+def crossing(series: Sequence[Point], ports: int) -> int | None:
+    """The index of the first point at whose end more than half of the ports are held, and stay so."""
+    half = ports / 2
+    held = [0.0 if one.held is None else one.held for one in series]
+    for index, count in enumerate(held):
+        if count >= half and all(later >= STEADY * half for later in held[index + 1 : index + 1 + LASTING]):
+            return index
+    return None
+
+
+def thinned(series: Sequence[Point], most: int, fine: Sequence[tuple[int, int]] = ()) -> list[Point]:
+    """The series with at most so many points: neighbours that differ least are merged, long ones last.
+
+    Points that meet within a span of `fine` stay apart, even if there are more of them.
+    """
     kept = list(series)
     while len(kept) > most:
-        costs = [_difference(one, other) for one, other in itertools.pairwise(kept)]
-        order = sorted(range(len(costs)), key=costs.__getitem__)
+        costs = _costs(kept)
+        for begin_ns, end_ns in fine:
+            first = bisect_left(kept, begin_ns, key=lambda one: one.end_ns)
+            after = bisect_right(kept, end_ns, key=lambda one: one.end_ns)
+            costs[first:after] = np.inf
+        order = [place for place in np.argsort(costs, kind="stable").tolist() if np.isfinite(costs[place])]
         taken: set[int] = set()
-        surplus = len(kept) - most
         for place in order[: max(len(order) // 2, 1)]:
-            if len(taken) == surplus:
+            if len(taken) == len(kept) - most:
                 break
             if place - 1 not in taken and place + 1 not in taken:
                 taken.add(place)
+        if not taken:
+            break
         merged: list[Point] = []
         place = 0
         while place < len(kept):
@@ -168,12 +206,25 @@ def thinned(series: Sequence[Point], most: int) -> list[Point]:
     return kept
 
 
-def _difference(one: Point, other: Point) -> float:
-    """How much is lost if these two are one: how different they are, and how long they would be."""
-    rates = abs(log(max(one.per_s, LEAST_RATE)) - log(max(other.per_s, LEAST_RATE)))
-    connects = abs(log(max(one.connect_ns or 1.0, 1.0)) - log(max(other.connect_ns or 1.0, 1.0)))
-    ports = 1.0 if bool(one.no_port) != bool(other.no_port) else 0.0
-    return (rates + connects + ports + 0.01) * (one.length_ns + other.length_ns)
+def _costs(series: Sequence[Point]) -> Vector:
+    """How much is lost if a point and the next are one, of each but the last: how long they would be, and how
+    much changes there or near it. A change that lasts needs `LASTING` points on each side to be found."""
+    rates = np.log([max(one.per_s, LEAST_RATE) for one in series])
+    known, connects = 1.0, np.zeros(len(series))
+    for index, one in enumerate(series):
+        known = one.connect_ns or known
+        connects[index] = log(max(known, 1.0))
+    lacking = np.array([one.no_port > 0 for one in series], dtype=np.float64)
+    changes = _steps(rates) + _steps(connects) + np.abs(np.diff(lacking))
+    near = sliding_window_view(np.pad(changes, LASTING), 2 * LASTING + 1).max(axis=1)
+    lengths = np.array([one.length_ns for one in series], dtype=np.float64)
+    return (near**2 + LEAST_CHANGE**2) * (lengths[:-1] + lengths[1:])
+
+
+def _steps(values: Vector) -> Vector:
+    """By how much the median of some values differs from that of the next ones. One alone counts little."""
+    medians = np.median(sliding_window_view(np.pad(values, LASTING - 1, mode="edge"), LASTING), axis=1)
+    return np.abs(medians[LASTING:] - medians[:-LASTING])
 
 
 class Series:
@@ -192,13 +243,35 @@ class Series:
         """All points so far."""
         return [*self._settled, *points(self.intervals, self.samples, opener)]
 
-    def settle(self, opener: str) -> None:
-        """Turn the older half of the intervals into points; drop every second of the older samples."""
-        middle = len(self.samples) // 2
-        until_ns = self.samples[middle].t_ns if self.samples else 0
-        count = bisect_left(self.intervals, until_ns, key=lambda one: one.end_ns)
-        older = points(self.intervals[:count], self.samples, opener)
-        self._settled = thinned([*self._settled, *older], MOST_POINTS)
+    def settle(self, opener: str, ports: int, load_end_ns: int | None) -> None:
+        """Turn older intervals into points; drop every second of the older samples if there are many.
+
+        What is found at an instant stays as it was recorded: the crossing of half of the ports, and the end
+        of the load, if it is known.
+        """
+        middle = len(self.samples) // 2 if len(self.samples) > MOST_POINTS else 0
+        count = len(self.intervals) // 2 if len(self.intervals) > MOST_POINTS else 0
+        if middle:
+            until_ns = self.samples[middle].t_ns
+            count = max(count, bisect_left(self.intervals, until_ns, key=lambda one: one.end_ns))
+        # The last interval is kept: it shows that there was a load.
+        count = min(count, max(len(self.intervals) - 1, 0))
+        settled = [*self._settled, *points(self.intervals[:count], self.samples, opener)]
+        self._settled = thinned(settled, MOST_POINTS, _fine(settled, ports, load_end_ns))
         self.intervals = self.intervals[count:]
-        # The first two, the baseline and that of the load's begin, are what totals and means start from.
-        self.samples = [*self.samples[:2], *self.samples[2:middle:2], *self.samples[middle:]]
+        if middle:
+            # The first two, the baseline and that of the load's begin, are what totals and means start from.
+            self.samples = [*self.samples[:2], *self.samples[2:middle:2], *self.samples[middle:]]
+
+
+def _fine(series: Sequence[Point], ports: int, load_end_ns: int | None) -> list[tuple[int, int]]:
+    """The spans in which no points are merged."""
+    found: list[tuple[int, int]] = []
+    middle = crossing(series, ports)
+    if middle is not None:
+        near = series[max(middle - AROUND, 0) : middle + AROUND + 1]
+        found.append((near[0].start_ns, near[-1].end_ns))
+    if load_end_ns is not None:
+        within = [one for one in series if one.start_ns <= load_end_ns < one.end_ns]
+        found += [(one.start_ns, one.end_ns) for one in within]
+    return found

@@ -5,28 +5,27 @@ while the rate stays as it is, and a rate can fall for many other reasons. Both 
 held cross half; the instant is found in the times of connect() alone, so that it can refute the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 
-from loadgen.analysis.series import Point
+from loadgen.analysis.series import LASTING, Point, crossing
 
-LASTING = 3
-"""Points that either side of a turn must have at least: a pause of the machine is no turn."""
 REACH = 5
 """So many points before and after the crossing of half, the turn is sought."""
 AROUND = 20
 """So many points on each side are compared."""
+ALIKE = 0.1
+"""Two points are equally likely to be the one of the turn if their sums of squares differ by less: connect()
+in a single point scatters by that."""
 LEAST_SLOWING = 2.5
 """connect() is slower by this factor, at least. The search takes tens of times as long as no search, or five
 times with few ports; other causes seldom last, and seldom begin where half of the ports are held."""
 LEAST_FALL = 1.5
 """The rate falls to two thirds or less. Connections that are kept for many requests lose little by a slow
 connect()."""
-STEADY = 0.98
-"""The share of half of the ports that is still held after the crossing: they come and go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +45,6 @@ class Turn:
     @property
     def fell(self) -> bool:
         return self.rate_after * LEAST_FALL <= self.rate_before
-
-
-def crossing(series: Sequence[Point], ports: int) -> int | None:
-    """The index of the first point at whose end more than half of the ports are held, and stay so."""
-    half = ports / 2
-    held = [0.0 if one.held is None else one.held for one in series]
-    for index, count in enumerate(held):
-        if count >= half and all(later >= STEADY * half for later in held[index + 1 : index + 1 + LASTING]):
-            return index
-    return None
 
 
 def from_the_start(series: Sequence[Point], ports: int) -> bool:
@@ -78,22 +67,50 @@ def turn(series: Sequence[Point], ports: int, blind: Sequence[bool]) -> Turn | N
         for index in range(max(middle - AROUND - REACH, 0), min(middle + AROUND + REACH + 1, gone))
         if series[index].connect_ns is not None and not blind[index]
     ]
-    best: tuple[float, int] | None = None
-    for mixed in range(max(middle - REACH, LASTING), min(middle + REACH + 1, len(series))):
-        before, after = _around(seen, mixed)
-        if blind[mixed] or len(before) < LASTING or len(after) < LASTING:
-            continue
-        cost = sum(_scatter([series[index] for index in part]) for part in (before, after))
-        if best is None or cost < best[0]:
-            best = cost, mixed
-    if best is None:
+    costs = {
+        mixed: _scatter([_connect_ns(series, part) for part in parts])
+        for mixed in range(max(middle - REACH - LASTING, 1), min(middle + REACH + LASTING + 1, len(series)))
+        if all(parts := _around(seen, mixed))
+    }
+    if not costs:
         return None
-    mixed = best[1]
-    before, after = ([series[index] for index in part] for part in _around(seen, mixed))
-    fast_ns, slow_ns = (median(one.connect_ns or 0.0 for one in part) for part in (before, after))
-    if slow_ns < LEAST_SLOWING * fast_ns:
+    mixed = _mixed(series, seen, costs)
+    before, after = _around(seen, mixed)
+    # A turn too far off, in a gap or at the end is none, but it is sought there: else it would be seen
+    # beside it.
+    if abs(mixed - middle) > REACH or any(blind[mixed - 1 : mixed + 2]):
         return None
-    return _placed(series, mixed, gone, blind, fast_ns, slow_ns)
+    if len(before) < LASTING or len(after) < LASTING:
+        return None
+    fast_ns, slow_ns = (median(_connect_ns(series, part)) for part in (before, after))
+    just_before, just_after = before[-LASTING:], after[:LASTING]
+    near_ns = [median(_connect_ns(series, part)) for part in (just_before, just_after)]
+    if slow_ns < LEAST_SLOWING * fast_ns or near_ns[1] < LEAST_SLOWING * near_ns[0]:
+        return None
+    rates = [median(series[index].per_s for index in part) for part in (just_before, just_after)]
+    time_ns, held, error = _placed(series[mixed - 1].held or 0.0, series[mixed], rates[0], rates[1])
+    return Turn(
+        time_ns=time_ns,
+        ports=round(held),
+        ports_error=round(error),
+        connect_before_ns=fast_ns,
+        connect_after_ns=slow_ns,
+        rate_before=rate([point for index, point in enumerate(series[:mixed]) if not blind[index]]),
+        rate_after=rate([series[index] for index in range(mixed + 1, gone) if not blind[index]]),
+    )
+
+
+def _mixed(series: Sequence[Point], seen: Sequence[int], costs: Mapping[int, float]) -> int:
+    """The point in which connect() becomes slow: it ran partly as before and partly as after.
+
+    Its own connect() is like those of one side, so that the times alone leave two neighbours equal: of those,
+    it is the one without which the rates of either side scatter less.
+    """
+    best = min(costs, key=costs.__getitem__)
+    equal = [one for one in (best - 1, best, best + 1) if one in costs and costs[one] <= costs[best] + ALIKE]
+    return min(
+        equal, key=lambda one: _scatter([[series[i].per_s for i in part] for part in _around(seen, one)])
+    )
 
 
 def _around(seen: Sequence[int], mixed: int) -> tuple[list[int], list[int]]:
@@ -102,38 +119,30 @@ def _around(seen: Sequence[int], mixed: int) -> tuple[list[int], list[int]]:
     return before, [index for index in seen if mixed < index <= mixed + AROUND]
 
 
-def _scatter(part: Sequence[Point]) -> float:
-    """How much the times of connect() scatter, in the sum of squares of their logarithms."""
-    logs = np.log([max(one.connect_ns or 1.0, 1.0) for one in part])
-    return float(((logs - logs.mean()) ** 2).sum())
+def _connect_ns(series: Sequence[Point], part: Sequence[int]) -> list[float]:
+    return [series[index].connect_ns or 0.0 for index in part]
 
 
-def _placed(
-    series: Sequence[Point], mixed: int, gone: int, blind: Sequence[bool], fast_ns: float, slow_ns: float
-) -> Turn:
-    """The turn within a point that ran partly as before and partly as after.
+def _scatter(parts: Sequence[Sequence[float]]) -> float:
+    """How much values scatter in their parts, in the sum of squares of their logarithms."""
+    logs = [np.log(np.maximum(part, 1.0)) for part in parts]
+    return sum(float(((one - one.mean()) ** 2).sum()) for one in logs)
 
-    If the rate falls, the point's count shows when; otherwise the middle of it is as good as any instant.
+
+def _placed(begun: float, mixed: Point, fast: float, slow: float) -> tuple[int, float, float]:
+    """The instant of the turn within its point, the ports held then, and by how many they may be off.
+
+    `begun`: the ports held at its begin; `fast` and `slow`: the rates before and after it. If the rate falls,
+    the point's count shows when; otherwise the middle of it is as good as any instant, and a neighbour of it
+    may as well be the one.
     """
-    one = series[mixed]
-    near = series[max(mixed - LASTING, 0) : mixed], series[mixed + 1 : mixed + 1 + LASTING]
-    fast, slow = (median(point.per_s for point in part) for part in near)
-    length_s = one.length_ns / 1e9
-    if fast >= LEAST_FALL * slow:
-        fast_s = min(max((one.connected - slow * length_s) / (fast - slow), 0.0), length_s)
-    else:
-        fast_s = length_s / 2
-    made = min(fast * fast_s / one.connected, 1.0) if one.connected else 0.0
-    begun, ended = series[mixed - 1].held or 0.0, one.held or 0.0
-    return Turn(
-        time_ns=one.start_ns + round(fast_s * 1e9),
-        ports=round(begun + made * (ended - begun)),
-        ports_error=round(abs(ended - begun) / 2),
-        connect_before_ns=fast_ns,
-        connect_after_ns=slow_ns,
-        rate_before=rate([point for index, point in enumerate(series[:mixed]) if not blind[index]]),
-        rate_after=rate([series[index] for index in range(mixed + 1, gone) if not blind[index]]),
-    )
+    length_s = mixed.length_ns / 1e9
+    falls = fast >= LEAST_FALL * slow
+    fast_s = (mixed.connected - slow * length_s) / (fast - slow) if falls else length_s / 2
+    fast_s = min(max(fast_s, 0.0), length_s)
+    made = min(fast * fast_s / mixed.connected, 1.0) if mixed.connected else 0.0
+    grown = (mixed.held or 0.0) - begun
+    return mixed.start_ns + round(fast_s * 1e9), begun + made * grown, abs(grown) / (2 if falls else 1)
 
 
 def rate(series: Sequence[Point]) -> float:
