@@ -1,5 +1,6 @@
 """The report at the end of a run, and predictions: headlines and tables. On stdout."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -122,7 +123,11 @@ def loading(variant: Variant) -> str:
 def _print_overview(
     console: Console, summaries: Sequence[VariantSummary], variants: Mapping[str, Variant]
 ) -> None:
-    punctual = any(_START in summary.metrics for summary in summaries)
+    left_out = set[str]()
+    if not any(_START in summary.metrics for summary in summaries):
+        left_out.add(_START)
+    if not any(_times_some(summary.metrics) for summary in summaries):
+        left_out.add(_TIMED)
     columns = [
         Column("variant", [summary.name for summary in summaries], numeric=False),
         Column("closes first", [closing(variants[summary.name]) for summary in summaries], numeric=False),
@@ -130,9 +135,14 @@ def _print_overview(
     sampled = dict.fromkeys(name for summary in summaries for name in time_waits(summary.metrics))
     waiting: _Measured = {f"TW {name}": (f"{name}.time_wait.max", _count) for name in sampled}
     for heading, (name, show) in {**_RATES, **waiting, **_TIMES}.items():
-        if punctual or name != _START:
+        if name not in left_out:
             columns.append(Column(heading, [show(summary.metrics.get(name)) for summary in summaries]))
     print_columns(console, columns)
+
+
+def _times_some(metrics: Mapping[str, float]) -> bool:
+    """Whether connect() was timed for some connections only, as the uring driver does."""
+    return metrics.get(_TIMED, math.inf) < metrics.get("connected", 0)
 
 
 def _print_expectations(console: Console, summaries: Sequence[VariantSummary]) -> None:
@@ -295,6 +305,8 @@ _PREDICTED: Mapping[str, Callable[[Prediction], str]] = {
 _Measured: TypeAlias = Mapping[str, tuple[str, Callable[[float | None], str]]]
 _START = "start.p99_ns"
 """How late starts were. Only an open loop schedules starts: without one there is no such column."""
+_TIMED = "timed"
+"""Of how many connections the times of connect() are. If they are of all, there is no such column."""
 _RATES: _Measured = {
     "conn/s": ("rate.mean", _count),
     "req/s": ("rate.requests", _count),
@@ -304,6 +316,7 @@ _TIMES: _Measured = {
     "errors": ("errors.total", _count),
     "connect p50": ("connect.p50_ns", _time),
     "connect p99": ("connect.p99_ns", _time),
+    "of timed": (_TIMED, _count),
     "response p99": ("response.p99_ns", _time),
     "load CPU": ("client.busy.max", _share),
     "in connect": ("connect.share", _share),
