@@ -235,6 +235,7 @@ class Bench:
     async def counting(self) -> AsyncGenerator[dict[Side, dict[str, int]]]:
         """Once all that is done within is over, what the kernel of each side has counted."""
         counted: dict[Side, dict[str, int]] = {}
+        await self.settled()
         before = {side: await self.counters(side) for side in Side}
         yield counted
         await self.settled()
@@ -252,7 +253,8 @@ class Bench:
         assert missing([counted]) == []
         together = Driven((), tuple(each for load in loads for each in load.intervals), ())
         lines = audit(together.counted, counted, explain(counted, together.counted))
-        assert [line for line in lines if not line.exact or line.by_races] == []
+        odd = [line for line in lines if not line.exact or line.by_races]
+        assert not odd, odd
 
     @asynccontextmanager
     async def serving(
