@@ -22,6 +22,9 @@ PENALTY = 4.0
 doubled."""
 LEAST_NOISE = 0.03
 """The least standard deviation of the logarithm of a rate: rates of a real run differ by some per cent."""
+DOUBT = 2.0
+"""By how much noise that was read off n differences is raised: by this over the root of n. It is about two
+standard errors of their median."""
 LEAST_STEP = 0.15
 """The least relative difference of neighbouring levels. What is smaller decides nothing."""
 FLOOR_COUNT = 1.0
@@ -72,11 +75,14 @@ def levels(bins: Sequence[Bin]) -> list[Level]:
 
 
 def _noise(logs: Vector) -> float:
-    """The standard deviation of an interval, by the differences of neighbours, few of which are changes."""
+    """The standard deviation of an interval, by the differences of neighbours, few of which are changes.
+
+    Few neighbours may be alike by chance: the fewer there are, the more it may be too little.
+    """
     if len(logs) < 2:
         return 0.0
     differences = np.abs(np.diff(logs))
-    return float(np.median(differences)) * 1.4826 / np.sqrt(2)
+    return float(np.median(differences)) * 1.4826 / np.sqrt(2) * (1 + DOUBT / np.sqrt(len(differences)))
 
 
 def _segment(values: Vector, weights: Vector, penalty: float) -> list[int]:

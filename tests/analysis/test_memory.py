@@ -4,21 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from msgspec import structs
 
-from loadgen.analysis import window
-from loadgen.analysis.caveats.case import Case
-from loadgen.analysis.caveats.rules import find_caveats
+from loadgen.analysis import series
 from loadgen.analysis.fold import Fold
-from loadgen.analysis.metrics import measure
 from loadgen.records.events import LoadEnds
 from loadgen.records.types import Record
 from loadgen.tcp import Side, State
 from plots.buckets import EXACT, MOST, PENDING
 from plots.columns import Gathering, columns_of
-from tests.made_records import NO_PORT, STEP, interval, sample, side, variant
+from tests.made_records import NO_PORT, STEP, interval, sample, side
 
 PORTS = 28_232
 FAST_NS, SLOW_NS = 30_000, 1_800_000
@@ -31,78 +25,87 @@ def folded(records: Sequence[Record]) -> Fold:
     return fold
 
 
-def answers(fold: Fold) -> dict[str, object]:
-    """All that a fold is asked for, its own lists of records apart."""
-    return {
-        **measure(fold),
-        "kernel": fold.kernel(),
-        "knee": fold.knee(),
-        "search": fold.search(),
-        "exhaustion": fold.exhaustion(),
-        "open at the end": fold.open_at_end(),
-        "caveats": find_caveats(Case(variant(load={"open_loop": {"rate": 500}}), fold, [])),
-    }
-
-
-def run(steps: int, seed: int, every: int, tail: int) -> list[Record]:
-    """A run of `steps` intervals that has what a run can have: spikes, pauses, two knees, a search for ports,
-    a lasting want of them and a short one before it. A sample is taken every so many intervals."""
+def long_run(steps: int, knee: int, seed: int, tail: int = 0, *, sampled: bool = True) -> list[Record]:
+    """A run whose rate falls at `knee`, where half of the ports are held, and that has no port in its last
+    tenth; then intervals without a load."""
     random = np.random.default_rng(seed)
-    knees = sorted(random.choice(np.arange(8, max(steps // 2, 10)), 2, replace=False).tolist())
-    gone = int(random.integers(steps // 2, steps + steps // 4))
-    records: list[tuple[int, Record]] = [(-STEP, sample(-STEP, side(workers=[(0, 0)])))]
-    held = 0
-    begin_ns = 0
+    records: list[Record] = [sample(-STEP), sample(0)] if sampled else []
+    held = 0.0
     for index in range(steps + tail):
-        slow = any(knee <= index < knee + steps // 6 + 4 for knee in knees)
-        loaded = index < steps
-        connected = round((60 if slow else 1_600) * random.uniform(0.8, 1.2)) if loaded else 0
-        connected *= int(random.choice([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 3]))
-        held = min(held + connected, PORTS) if index < gone else PORTS
-        end_ns = begin_ns + round(STEP * random.choice([1, 1, 1, 1, 0.01, 0.5, 2.5]))
-        lacking = loaded and (index >= gone or random.random() < 1 / steps)
+        loaded, slow, gone = index < steps, index >= knee, index >= steps * 9 // 10
+        per_interval = PORTS / 2 / knee if not slow else PORTS / 50 / knee
+        connected = round(per_interval * random.uniform(0.9, 1.1)) if loaded and not gone else 0
+        held = PORTS if gone else min(held + connected, 0.8 * PORTS)
+        connect_ns = round((SLOW_NS if slow else FAST_NS) * random.uniform(0.9, 1.1))
         records.append(
-            (
-                end_ns,
-                structs.replace(
-                    interval(index, connected),
-                    start_ns=begin_ns,
-                    end_ns=end_ns,
-                    late=int(random.integers(0, 30)) if slow else 0,
-                    in_flight=index % 64,
-                    errors={NO_PORT: 3} if lacking else {},
-                    connect_p50_ns=(SLOW_NS if slow else FAST_NS) if connected else None,
-                    connecting_ns=connected * (SLOW_NS if slow else FAST_NS),
-                ),
+            interval(
+                index,
+                connected,
+                errors={NO_PORT: 3} if loaded and gone else {},
+                in_flight=index % 64,
+                attempts=connected + 3 * (loaded and gone),
+                connect_p50_ns=connect_ns if connected else None,
+                connecting_ns=connected * connect_ns,
             )
         )
-        if index % every == 0:
-            states = {State.TIME_WAIT: held, State.ESTABLISHED: int(random.integers(0, 99))}
-            working = [(int(end_ns * 0.9), end_ns // 50)]
-            client = side(states, held, 0, {"ActiveOpens": held}, working)
-            t_ns = end_ns + int(random.integers(0, STEP // 2))
-            records.append((t_ns, sample(t_ns, client, late=bool(random.random() < 0.1))))
-        begin_ns = end_ns
+        if sampled:
+            records.append(sample((index + 1) * STEP, side(ports_held=round(held))))
         if index == steps - 1:
-            records.append((end_ns, LoadEnds(end_ns)))
-    records.sort(key=lambda timed: timed[0])
-    return [record for _, record in records]
+            records.append(LoadEnds(steps * STEP))
+    return records
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(20, 900), st.integers(1, 5), st.integers(0, 200))
-def test_a_fold_that_keeps_little_answers_as_one_that_keeps_all(
-    seed: int, steps: int, every: int, tail: int
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("steps", "tail"), [(1_500, 0), (4_000, 0), (1_500, 1_000)])
+@pytest.mark.parametrize("knee", [9, 40, 600])
+def test_a_fold_that_keeps_little_answers_about_as_one_that_keeps_all(
+    knee: int, steps: int, tail: int, seed: int
 ) -> None:
-    records = run(steps, seed, every, tail)
+    records = long_run(steps, knee, seed, tail)
     everything = folded(records)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(window, "MOST_INTERVALS", 64)
-        patch.setattr(window, "MOST_SAMPLES", 48)
+        patch.setattr(series, "MOST_POINTS", 200)
         fold = folded(records)
-        assert len(fold.intervals) <= 64
-        assert len(fold.samples) <= 48
-    assert answers(fold) == answers(everything)
+    assert len(fold.intervals) <= 200
+    assert len(fold.samples) <= 200
+    few, all_of_it = fold.under_load(), everything.under_load()
+    assert len(few.series) <= 2 * 200
+    for name in ("connected", "attempts", "exchanges"):
+        assert fold.total(name) == everything.total(name)
+    assert fold.kernel() == everything.kernel()
+    assert few.open_at_end == all_of_it.open_at_end
+    assert (few.length_ns, few.rate) == (all_of_it.length_ns, pytest.approx(all_of_it.rate))
+    # Two neighbours may be equally likely to be the one of the turn: it may differ by an interval.
+    assert few.turn is not None
+    assert all_of_it.turn is not None
+    assert few.turn.time_ns == pytest.approx(all_of_it.turn.time_ns, abs=STEP)
+    assert few.turn.fell
+    assert few.turn.ports == pytest.approx(all_of_it.turn.ports, rel=0.01)
+    assert few.turn.rate_before == pytest.approx(all_of_it.turn.rate_before, rel=0.02)
+    assert few.shortage is not None
+    assert all_of_it.shortage is not None
+    assert few.shortage.failed == all_of_it.shortage.failed
+    assert few.shortage.lasting_ns == pytest.approx(all_of_it.shortage.lasting_ns, abs=2 * STEP)
+
+
+def test_a_run_without_samples_is_bounded_too() -> None:
+    records = long_run(2_000, 40, 0, sampled=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series, "MOST_POINTS", 200)
+        fold = folded(records)
+    assert len(fold.intervals) <= 200
+    assert len(fold.under_load().series) <= 2 * 200
+    assert fold.under_load().rate == pytest.approx(folded(records).under_load().rate)
+
+
+def test_samples_that_outlast_the_intervals_leave_one_of_these() -> None:
+    records = [*long_run(50, 9, 0), *(sample(index * STEP) for index in range(60, 1_000))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series, "MOST_POINTS", 200)
+        fold = folded(records)
+    assert len(fold.samples) <= 200
+    assert fold.total("connected") == folded(records).total("connected")
+    assert (fold.samples[0].t_ns, fold.samples[-1].t_ns) == (-STEP, 999 * STEP)
 
 
 def test_figures_of_a_long_run_keep_its_counts_and_its_extremes() -> None:
