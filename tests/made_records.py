@@ -1,7 +1,7 @@
 """Records and variants made by hand, for tests of what is computed from them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from msgspec.structs import replace
@@ -37,7 +37,7 @@ def variant(**parts: Any) -> Variant:
 
 def unknown_prediction(ports: int = 28_232) -> Prediction:
     """Of this many ports, nothing else is predicted."""
-    unknown = {field.name: None for field in fields(Prediction)}
+    unknown = {field.name: None for field in fields(Prediction) if field.default is MISSING}
     return Prediction(**{**unknown, "ports": ports, "rate_assumed": False, "assumptions": ()})
 
 
