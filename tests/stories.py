@@ -258,7 +258,10 @@ def summary_of(name: str, story: Story) -> VariantSummary:
         expectations=(),
         compared=(),
         errors={},
+        reasons={},
         verdict=headline(story.metrics),
+        findings=(),
+        states=(),
     )
 
 

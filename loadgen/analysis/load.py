@@ -13,7 +13,7 @@ from loadgen.analysis.series import Point, crossing, thinned
 from loadgen.analysis.shortage import Shortage, shortage, unexplained
 from loadgen.analysis.turn import Turn, from_the_start, rate, turn
 from loadgen.records.events import Gap
-from loadgen.records.gaps import hidden, of_load
+from loadgen.records.gaps import SAMPLER, hidden, of_load
 
 MOST_BINS = 1_024
 """Points that levels are sought among: with more it takes longer than a person waits."""
@@ -130,8 +130,12 @@ class UnderLoad:
         index = crossing(self.series, self._ports)
         if index is not None and self.turn is None and gap.touches(*_span(self.series, index)):
             return True
-        spans = self.shortage.spans if self.shortage else ()
-        return bool(spans) and gap.touches(spans[0].start_ns, spans[0].end_ns)
+        shortage = self.shortage
+        if shortage is None or (gap.what == SAMPLER and not shortage.inferred):
+            return False
+        # Later, while no port is free, there is no such moment to miss.
+        went = [one for one in self.series if one.start_ns <= shortage.first_ns < one.end_ns]
+        return any(gap.touches(one.start_ns, one.end_ns) for one in went)
 
 
 def _span(series: Sequence[Point], index: int) -> tuple[int, int]:

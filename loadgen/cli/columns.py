@@ -16,6 +16,8 @@ PIPE_COLUMNS = 120
 LEAST_COLUMNS = 60
 """A narrower screen wraps the lines itself: a table laid out for it would cut numbers."""
 GAP = 2
+NONE = "–"
+"""Stands for a number that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

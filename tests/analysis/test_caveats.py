@@ -39,7 +39,7 @@ from loadgen.analysis.caveats.kernel_queues import (
     TIME_WAIT_OVERFLOW,
 )
 from loadgen.analysis.caveats.lab import HOST_LOOPBACK, LEFTOVERS, LOOPBACK_REUSE
-from loadgen.analysis.caveats.ports import PORT_SEARCH, PORTS_GONE
+from loadgen.analysis.caveats.ports import NO_ADDRESS, PORT_SEARCH, PORTS_GONE
 from loadgen.analysis.caveats.processes import PROCESS_DIED
 from loadgen.analysis.caveats.program import COMMAND_FAILED, COMMAND_STOPPED
 from loadgen.analysis.caveats.records import INTERRUPTED, NO_RECORDS, RECORDS_DAMAGED
@@ -47,8 +47,8 @@ from loadgen.analysis.caveats.rules import RULES, find_caveats
 from loadgen.analysis.caveats.sampler import SAMPLE_DIFFERS, SAMPLER_LATE
 from loadgen.analysis.caveats.server import NEVER_ACCEPTED, SERVER_SATURATED
 from loadgen.analysis.fold import Fold
+from loadgen.analysis.shortage import LASTING
 from loadgen.analysis.summary import audited
-from loadgen.analysis.window import LASTING
 from loadgen.records.damage import Damage
 from loadgen.records.events import (
     BothWays,
@@ -525,13 +525,18 @@ def test_a_search_excuses_only_what_came_with_it_and_after_it() -> None:
     fold = Fold(28_232)
     for record in [*[sample(index * STEP, holding) for index in range(41)], *loads, *ended(4 * S)]:
         fold.add(record)
-    search = fold.search()
+    search = fold.under_load().search
     assert search is not None
     # The six of an earlier trouble are not among them.
     assert (search.since_ns, search.late, fold.total("late")) == (2 * S, 210, 270)
     caveats = find_caveats(Case(OPEN_LOOP, fold, []))
     (caveat,) = [caveat for caveat in caveats if caveat.kind == STARTS_LATE]
     assert "60 of 4,000 starts were later than 10ms, for which neither a search for ports nor" in caveat.cause
+
+
+def held(since: int) -> int:
+    """The ports held so many samples after the one in whose interval none was left: nearly all, then all."""
+    return 0 if since < 0 else 28_232 if since else 27_000
 
 
 def out_of_ports(first: int, late: Mapping[int, int], load: Mapping[str, Any] = OPEN) -> list[Caveat]:
@@ -544,7 +549,10 @@ def out_of_ports(first: int, late: Mapping[int, int], load: Mapping[str, Any] = 
         for index in range(first, 20)
     ]
     opened = 100 * first
-    working = [sample(index * STEP, side(workers=[(index * STEP, 0)])) for index in range(20)]
+    working = [
+        sample(index * STEP, side(ports_held=held(index - first), workers=[(index * STEP, 0)]))
+        for index in range(20)
+    ]
     last = side({}, opened, 0, {"ActiveOpens": opened, "TW": opened}, [(2 * S, 0)])
     served = side(counters={"PassiveOpens": opened})
     records = [sample(-STEP), *working, *before, *after, sample(2 * S, last, served), *ended(2 * S)]
@@ -559,11 +567,21 @@ def test_a_generator_without_ports_is_judged_by_what_came_before() -> None:
     assert caveat.kind == GENERATOR_SATURATED
 
 
+def test_an_errno_of_a_lack_of_ports_is_none_if_ports_were_free() -> None:
+    records = clean(errors={NO_PORT: 7}, attempts=107, started=107, offered=107)
+    caveat = only(records)
+    assert caveat.kind == NO_ADDRESS
+    assert "7 attempts failed with EADDRNOTAVAIL or EADDRINUSE while ports were free" in caveat.cause
+    assert "at most 1,000 of 28,232 were held" in caveat.cause
+    assert not caveat.invalidates
+
+
 def test_late_starts_without_ports_are_told_and_do_not_invalidate() -> None:
     (caveat,) = out_of_ports(2, dict.fromkeys(range(2, 20), 50))
     assert caveat.kind == PORTS_GONE
-    assert caveat.cause.startswith("from 0.2 s on the client had too few ports")
-    assert "900 starts were late" in caveat.cause
+    assert caveat.cause.startswith("the client had no free port from 0.2 s to 2.0 s: ")
+    assert "900 starts were late meanwhile" in caveat.cause
+    assert "attempts that failed because of it were not counted" not in caveat.cause
     assert not caveat.invalidates
 
 
@@ -582,13 +600,14 @@ def test_starts_late_for_a_search_and_then_for_want_of_ports_are_counted_once() 
         for index in range(20)
     ]
     fold = Fold(28_232)
-    for record in [*[sample(index * STEP, side(ports_held=20_000)) for index in range(21)], *slow]:
+    holding = [sample(index * STEP, side(ports_held=27_000 if index > 9 else 20_000)) for index in range(21)]
+    for record in [*holding, *slow]:
         fold.add(record)
-    search, exhaustion = fold.search(), fold.exhaustion()
+    search, shortage = fold.under_load().search, fold.under_load().shortage
     assert search is not None
-    assert exhaustion is not None
+    assert shortage is not None
     assert (search.since_ns, search.late) == (0, 100)
-    assert (exhaustion.since_ns, exhaustion.late) == (S, 100)
+    assert (shortage.first_ns, shortage.lasting_ns, shortage.late) == (S, S, 100)
 
 
 def full_of(
@@ -637,7 +656,17 @@ def test_a_port_that_lacked_for_a_moment_excuses_nobody_for_the_rest(lacking: in
         else record
         for record in full_of([(FULL, 0)], [(PART, 0)], cpus=8)
     ]
-    assert (GENERATOR_SATURATED in kinds(records)) == told
+    begin, *rest = records
+    assert isinstance(rest[0], Sample)
+    sampled = [
+        sample(
+            index * STEP,
+            side(ports_held=28_232 * (index < lacking), workers=[(index * FULL // 10, 0)]),
+            side(workers=[(index * PART // 10, 0)]),
+        )
+        for index in range(lacking + 1)
+    ]
+    assert (GENERATOR_SATURATED in kinds([begin, *sampled, *rest[1:]])) == told
 
 
 def test_the_fullest_worker_counts_and_not_the_mean() -> None:
@@ -913,6 +942,7 @@ def test_a_gap_in_which_the_last_port_went_invalidates_however_short_it_is() -> 
         else one
         for one in clean()
     ]
+    records[2:2] = [sample(index * STEP, side(ports_held=held(index - 5))) for index in range(1, 10)]
     for start, hides in ((2, False), (5, True), (7, False)):
         span = (start * STEP + MS, start * STEP + 2 * MS)
         (caveat,) = [

@@ -57,7 +57,7 @@ def test_nothing_gives_the_ports_and_no_more() -> None:
     fold = Fold(PORTS)
     assert measure(fold) == {"client.ports": PORTS}
     assert fold.counted == Counted()
-    assert (fold.knee(), fold.complete, fold.busy(Side.CLIENT)) == (None, False, 0.0)
+    assert (fold.under_load().turn, fold.complete, fold.busy(Side.CLIENT)) == (None, False, 0.0)
     assert fold.kernel() == {side: {} for side in Side}
 
 
@@ -184,7 +184,10 @@ def test_busy_is_of_the_load_alone() -> None:
 def test_knee_and_exhaustion_are_metrics_where_they_were_seen() -> None:
     fast = [interval(index, 1_600, connect_p50_ns=15_000) for index in range(9)]
     slow = [interval(index, 66, connect_p50_ns=600_000) for index in range(9, 30)]
-    held = [sample(index * STEP, side(ports_held=min(index, 9) * 1_600)) for index in range(-1, 32)]
+    held = [
+        sample(index * STEP, side(ports_held=min(index, 9) * 1_600 if index < 30 else 27_000))
+        for index in range(-1, 32)
+    ]
     metrics = measure(folded([*fast, *slow, interval(30, 0, errors={NO_PORT: 28}), *held]))
     assert metrics["knee.ports"] == pytest.approx(14_400, rel=0.01)
     assert metrics["knee.time_ns"] == pytest.approx(9 * STEP, abs=STEP // 10)
@@ -259,15 +262,25 @@ def test_the_order_of_kinds_does_not_matter(records: list[Record | Latency], ran
 def test_metric_names_are_all_given_by_a_full_run() -> None:
     fast = [interval(index, 1_600, connect_p50_ns=15_000, connecting_ns=1) for index in range(9)]
     slow = [interval(index, 66, connect_p50_ns=600_000, connecting_ns=1) for index in range(9, 30)]
-    worker = side(workers=[(0, 0)])
-    viewpoints = dict.fromkeys(("client", "server"), worker)
-    samples = [replace(sample(index * STEP), viewpoints=viewpoints) for index in range(-1, 32)]
+    held = {index: min(index, 9) * 1_600 if index < 30 else 27_000 for index in range(-1, 32)}
+    samples = [
+        replace(
+            sample(index * STEP),
+            viewpoints=dict.fromkeys(("client", "server"), side(ports_held=ports, workers=[(0, 0)])),
+        )
+        for index, ports in held.items()
+    ]
     latencies = [latency(tag, 5_000) for tag in Tag]
     gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
     metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, *ended(3 * S)]))
     counters = samples[0].viewpoints[Side.CLIENT].counters
     listed = [name for name in MetricNames(counters) if not name.startswith("errors.")]
-    assert listed == [name for name in metrics if not name.startswith("errors.")]
+    # There is no rate before a turn that the load begins behind, so that no run has both.
+    assert [name for name in listed if name != "rate.past_half"] == [
+        name for name in metrics if not name.startswith("errors.")
+    ]
+    behind = [sample(index * STEP, side(ports_held=20_000)) for index in range(-1, 10)]
+    assert "rate.past_half" in measure(folded([*fast, *behind])).keys() & {*listed}
     assert len(listed) == len(set(listed))
 
 

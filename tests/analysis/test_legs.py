@@ -6,7 +6,6 @@ import pytest
 
 from loadgen.analysis.counts import LegCounts
 from loadgen.analysis.fold import Fold
-from loadgen.analysis.races import NO_RACES
 from loadgen.analysis.summary import audited
 from loadgen.lab.spec import LabSpec, Node
 from loadgen.records.damage import Damage
@@ -45,10 +44,7 @@ def proxied(accepted: int = 5) -> Fold:
 
 
 def test_on_the_first_leg_the_driver_is_audited_and_on_the_next_one_end_against_the_other() -> None:
-    lines = {
-        line.what: (line.source, line.ours, line.theirs)
-        for line in audited(CLIENT_CLOSES, proxied(4), NO_RACES)
-    }
+    lines = {line.what: (line.source, line.ours, line.theirs) for line in audited(CLIENT_CLOSES, proxied(4))}
     assert lines["connections established"] == ("proxy.downstream PassiveOpens", 5, 5)
     upstream = "proxy.upstream to server: connections established at the proxy.upstream"
     assert lines[upstream] == ("server PassiveOpens", 5, 4)
@@ -77,9 +73,9 @@ def test_without_the_event_of_the_lab_nothing_is_audited_where_records_were_lost
         *ended(S),
     ):
         fold.add(record)
-    assert audited(CLIENT_CLOSES, fold, NO_RACES) != []
+    assert audited(CLIENT_CLOSES, fold) != []
     fold.add(Damage(tmp_path, 1, "is broken"))
-    assert audited(CLIENT_CLOSES, fold, NO_RACES) == []
+    assert audited(CLIENT_CLOSES, fold) == []
 
 
 def test_names_that_do_not_fit_together_are_refused() -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.compared import Compared
+from loadgen.analysis.findings.finding import Finding, FindingKind, Rank
+from loadgen.analysis.states import StateCount
 from loadgen.analysis.summary import VariantSummary
 from loadgen.cli.tables import print_predictions, print_report
 from loadgen.model.predict import predict
@@ -14,6 +16,7 @@ from loadgen.model.situation import situation
 from loadgen.records.directory import RunDirectory
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.expectation import Verdict
+from loadgen.tcp import State
 from tests.made_records import NO_PORT, variant
 
 NAMES = ("short-client-closes", "keeps-100,driver=aiohttp")
@@ -38,6 +41,7 @@ CELLS = (
     *("connect p50", "connect p99", "of timed", "response p99", "load CPU", "in connect", "server CPU"),
     *("101,331", "112,489", "123 µs", "28,232", "14,116", "2,293", "46.6 µs", "1.68 ms", "2,899", "45.4 ms"),
     *("100%", "96%", "6%", "client FIN ×100", "90,907", "90,906", "28,000/s", "19,458/s", "+43.9%"),
+    *("28,231", "27,999", "client TIME-WAIT", "[client.time_wait 28,232]"),
 )
 WIDTHS = (60, 80, 100, 120, 200)
 
@@ -55,7 +59,20 @@ def summary(name: str) -> VariantSummary:
             Compared(name="rate before the knee", unit="/s", predicted=28_000, measured=19_458, assumed=True)
         ],
         errors={NO_PORT: 2_293},
+        reasons={NO_PORT: "the client's ports"},
         verdict="It is as it is.",
+        findings=[
+            Finding(
+                kind=FindingKind("ports_gone"),
+                rank=Rank.LIMITED,
+                viewpoint="client",
+                sentence="the client has no free port from 3.0 s on",
+                numbers={},
+                evidence=("client.time_wait 28,232",),
+                observed=True,
+            )
+        ],
+        states=[StateCount("client", State.TIME_WAIT, 28_232, 28_231, 27_999)],
     )
 
 

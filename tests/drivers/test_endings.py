@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from loadgen.analysis.counts import ACTIVE_CLOSES
 from loadgen.drivers.plan import ClosedLoop
 from loadgen.lab.topology import client_server_lab
+from loadgen.ledger.entry import FINS
 from loadgen.scenario.choices import Driver
 from loadgen.tcp import Ending, How, Side
 from tests.drivers.driving import MS_NS, Bench, Driven, bench, misbehaving
@@ -107,12 +107,10 @@ def test_whoever_is_first_is_booked_as_the_kernel_books_it(
     assert resets + driven.total("server_fin_reset") == client["EstabResets"]
     refused = max(server["EstabResets"] - resets, 0)
     assert (
-        closes[Ending.CLIENT_FIN] - refused
-        <= sum(client[each] for each in ACTIVE_CLOSES)
-        <= closes[Ending.CLIENT_FIN]
+        closes[Ending.CLIENT_FIN] - refused <= sum(client[each] for each in FINS) <= closes[Ending.CLIENT_FIN]
     )
     # The server's: of a FIN there is a TIME-WAIT, unless bytes came after it.
-    left, late = sum(server[each] for each in ACTIVE_CLOSES), server["TCPAbortOnData"]
+    left, late = sum(server[each] for each in FINS), server["TCPAbortOnData"]
     assert (
         closes[Ending.SERVER_FIN] - late
         <= left

@@ -41,6 +41,7 @@ def failures(fold: Fold) -> Iterator[Finding]:
         numbers={str(failure): number for failure, number in kinds.items()},
         share=share,
         evidence=tuple(f"errors.{failure.kind} {number:,}" for failure, number in kinds.items()),
+        observed=True,
     )
 
 

@@ -25,7 +25,7 @@ class Rank(IntEnum):
     """What it left behind."""
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One finding.
 
     kind        what it is about
@@ -44,10 +44,10 @@ class Finding(Struct, frozen=True, kw_only=True):
     sentence: str
     start_ns: int | None = None
     end_ns: int | None = None
-    numbers: Mapping[str, float] = {}
+    numbers: Mapping[str, float]
     share: float | None = None
-    evidence: tuple[str, ...] = ()
-    observed: bool = True
+    evidence: tuple[str, ...]
+    observed: bool
 
 
 Rule: TypeAlias = Callable[[Fold], Iterator[Finding]]

@@ -33,6 +33,7 @@ def left_by_the_end(fold: Fold) -> Iterator[Finding]:
                 numbers={"during": during, "after": after},
                 share=(after - during) / after,
                 evidence=(f"{viewpoint}.time_wait during the load {during:,}, after it {after:,}",),
+                observed=True,
             )
 
 
@@ -56,6 +57,7 @@ def not_closed(fold: Fold) -> Iterator[Finding]:
                 end_ns=lasting[-1],
                 numbers={"close_wait": most},
                 evidence=(f"{viewpoint}.close_wait {most:,}",),
+                observed=True,
             )
 
 

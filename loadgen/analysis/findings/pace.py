@@ -55,6 +55,7 @@ def pace(fold: Fold) -> Iterator[Finding]:
             f" {significant(level.low)} to {significant(level.high)}"
             for level in levels
         ),
+        observed=True,
     )
 
 

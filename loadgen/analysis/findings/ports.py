@@ -93,6 +93,7 @@ def connect_slow(fold: Fold) -> Iterator[Finding]:
             "rate_after": turn.rate_after,
         },
         evidence=(slow, f"ports held {turn.ports:,}, give or take {turn.ports_error:,}"),
+        observed=True,
     )
 
 
