@@ -231,7 +231,9 @@ def scenario_of(stories: Mapping[str, Story]) -> Scenario:
 
 def prediction_of(story: Story) -> Prediction:
     """What the model is made to expect: nothing but the story's knee and ceiling."""
-    return replace(unknown_prediction(PORTS), knee_ports=story.knee, ceiling_per_s=story.ceiling)
+    return replace(
+        unknown_prediction(PORTS), knee_ports=story.knee, rate_falls=True, ceiling_per_s=story.ceiling
+    )
 
 
 def asked_for(stories: Mapping[str, Story], **info: Any) -> Asked:

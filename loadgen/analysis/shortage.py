@@ -15,6 +15,9 @@ NEARLY_ALL = 0.9
 some are given back."""
 ALL = 0.998
 """The share from which on all ports count as held. A port that is given back is taken again at once."""
+AROUND = 5
+"""So many points before and after a failure, the samples are looked at: ports are taken and given back between
+two of them."""
 LASTING = 3
 """Points that a span lasts at least before it decides what the load could do."""
 
@@ -58,7 +61,11 @@ def is_short(series: Sequence[Point], index: int, ports: int, least: float = ALL
     if not known and not one.most_held:
         return one.no_port > 0
     most = max([*known, float(one.most_held)])
-    return most >= least * ports or (one.no_port > 0 and most >= NEARLY_ALL * ports)
+    if one.no_port:
+        around = series[max(index - AROUND, 0) : index + AROUND + 1]
+        most = max(most, *(max(float(near.most_held), near.held or 0.0) for near in around))
+        least = min(least, NEARLY_ALL)
+    return most >= least * ports
 
 
 def shortage(series: Sequence[Point], ports: int, *, reported: bool = False) -> Shortage | None:

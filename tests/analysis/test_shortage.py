@@ -137,3 +137,12 @@ def test_without_points_or_without_a_lack_there_is_none() -> None:
     assert shortage([], PORTS) is None
     assert shortage(series([500] * 10), PORTS) is None
     assert unexplained([], PORTS) == 0
+
+
+def test_a_failure_between_two_samples_is_explained_by_the_samples_around_it() -> None:
+    """Connections come and go: the ports are all held now and then, and fewer in between."""
+    made = series([1_000, 700, 700, 700] * 5, {2: 1, 6: 1, 10: 1})
+    assert unexplained(made, PORTS) == 0
+    result = shortage(made, PORTS)
+    assert result is not None
+    assert result.failed == 3
