@@ -16,7 +16,8 @@ some are given back."""
 ALL = 0.998
 """The share from which on all ports count as held. A port that is given back is taken again at once."""
 AROUND = 5
-"""So many points before and after a failure, the samples count: ports come and go between two of them."""
+"""So many points before and after a failure, the samples are looked at: between two of them, ports are taken
+and given back."""
 LASTING = 3
 """Points that a span lasts at least before it decides what the load could do."""
 

@@ -41,16 +41,16 @@ def _print_expectations(console: Console, summaries: Sequence[VariantSummary]) -
 def _print_states(console: Console, summaries: Sequence[VariantSummary]) -> None:
     """The sockets by state, as `netstat` would have counted them."""
     table = Table.grid(padding=(0, GAP))
-    table.add_column()
-    table.add_column()
+    table.add_column(overflow="fold")
     for _ in range(3):
-        table.add_column(justify="right")
-    table.add_row("", "", "most", "load's end", "run's end")
+        table.add_column(justify="right", no_wrap=True)
+    table.add_row("", "most", "load's end", "run's end")
     for summary in summaries:
-        for place, one in enumerate(summary.states):
+        if summary.states:
+            table.add_row(summary.name)
+        for one in summary.states:
             table.add_row(
-                "" if place else summary.name,
-                f"{one.viewpoint} {one.state}",
+                f"  {one.viewpoint} {one.state}",
                 *(count(number) for number in (one.most, one.at_load_end, one.at_end)),
             )
     if any(summary.states for summary in summaries):

@@ -272,7 +272,7 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     ]
     latencies = [latency(tag, 5_000) for tag in Tag]
     gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
-    metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, *ended(3 * S)]))
+    metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, *ended(31 * STEP)]))
     counters = samples[0].viewpoints[Side.CLIENT].counters
     listed = [name for name in MetricNames(counters) if not name.startswith("errors.")]
     # There is no rate before a turn that the load begins behind, so that no run has both.

@@ -241,6 +241,7 @@ def client_closes(interrupted: bool = False) -> list[Record | Latency]:
             connect_p50_ns=(15_000 if count > 720 else 600_000) if count else None,
             attempts=count or 28,
             errors={} if count else {NO_PORT: 28},
+            no_port_ns=None if count else index * STEP,
         )
         for index, count in enumerate(counts)
     ]

@@ -41,7 +41,7 @@ CELLS = (
     *("connect p50", "connect p99", "of timed", "response p99", "load CPU", "in connect", "server CPU"),
     *("101,331", "112,489", "123 µs", "28,232", "14,116", "2,293", "46.6 µs", "1.68 ms", "2,899", "45.4 ms"),
     *("100%", "96%", "6%", "client FIN ×100", "90,907", "90,906", "28,000/s", "19,458/s", "+43.9%"),
-    *("28,231", "27,999", "client TIME-WAIT", "[client.time_wait 28,232]"),
+    *("28,231", "27,999", "client TIME-WAIT", "[client.time_wait", "28,232]"),
 )
 WIDTHS = (60, 80, 100, 120, 200)
 

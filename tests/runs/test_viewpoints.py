@@ -149,7 +149,7 @@ def test_a_middle_node_is_sampled_measured_shown_and_drawn(
     # The audit: the middle is not an end of a connection.
     assert summary.exact
     assert summary.valid
-    assert len(summary.audit) == (8 if text is DRIVEN else 2)
+    assert len(summary.audit) == (9 if text is DRIVEN else 2)
     assert not any("middle" in f"{line.what} {line.source}" for line in summary.audit)
     assert metrics["connected"] == metrics["server.kernel.PassiveOpens"]
 
