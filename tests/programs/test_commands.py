@@ -189,7 +189,7 @@ def test_a_command_drives_and_the_kernel_counts(tmp_path: Path) -> None:
     assert found_in(variant) == set()
     (path,) = (tmp_path / "runs").glob("*/main")
     counted = {name for interval in lines(path / "intervals.jsonl") for name in interval}
-    assert counted == {*("type", "start_ns", "end_ns"), *("opened", "connected", "in_flight", "closes")}
+    assert counted == {*("type", "start_ns", "end_ns"), *("opened", "connected", "in_flight")}
     assert {file.name for file in path.iterdir()} >= {"driver", "driver.out", "driver.err"}
     assert "{host}" not in (path / "driver" / "it.py").read_text()
 
@@ -498,4 +498,9 @@ def test_the_gallerys_commands_do_as_it_says(name: str, shared_path: Path) -> No
     assert summary["passed"] is True
     for variant in summary["variants"].values():
         assert all(line["exact"] for line in variant["audit"])
-        assert caveats(variant) <= {"generator_saturated", "server_saturated", "sampler_late"}
+        assert caveats(variant) <= {
+            "generator_saturated",
+            "server_saturated",
+            "sampler_late",
+            "ended_by_reset",  # wrk, when its time is over
+        }

@@ -11,6 +11,8 @@ LEFT_BY_THE_END = FindingKind("left_by_the_end")
 NOT_CLOSED = FindingKind("not_closed")
 MOST = 0.5
 """The share of the TIME-WAITs from which on the load's end is said to have made them."""
+ENOUGH = 5
+"""Samples of the load without which it is not known what the load itself left."""
 MANY = 0.1
 """The share of its connections that a side leaves in CLOSE-WAIT before it is said not to close."""
 LASTING_NS = 1_000_000_000
@@ -18,6 +20,8 @@ LASTING_NS = 1_000_000_000
 
 
 def left_by_the_end(fold: Fold) -> Iterator[Finding]:
+    if sum(0 <= one.t_ns <= fold.load_end_ns() for one in fold.samples) < ENOUGH:
+        return
     for viewpoint in fold.scope.names:
         during, after = (
             during_load(fold, viewpoint, State.TIME_WAIT),
