@@ -88,8 +88,6 @@ def _answered(by: Side, reset: _Reset, *, left: bool) -> Entry:
         name=f"{first}_reset_by_{by}{reset.name}{'' if left else '_early'}",
         story=f"the {first.side} closed first, by FIN; the {by} then {reset.story}{after}",
         first=first,
-        # A client that has not received the FIN yet takes its reset for the first act.
-        seen=(first, Ending.CLIENT_RST) if by is Side.CLIENT and not left else (),
         client=_open() | client,
         server=_accepted() | server,
     )
