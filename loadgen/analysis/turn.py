@@ -48,9 +48,8 @@ class Turn:
 
 
 def from_the_start(series: Sequence[Point], ports: int) -> bool:
-    """Whether more than half of the ports were held before there was a rate to compare with."""
-    index = crossing(series, ports)
-    return index is not None and index < LASTING
+    """Whether more than half of the ports were held within one point: there is no rate before to compare with."""
+    return crossing(series, ports) == 0
 
 
 def turn(series: Sequence[Point], ports: int, blind: Sequence[bool]) -> Turn | None:
@@ -59,7 +58,7 @@ def turn(series: Sequence[Point], ports: int, blind: Sequence[bool]) -> Turn | N
     `blind` says of each point if a gap touches it: what happened there was not seen.
     """
     middle = crossing(series, ports)
-    if middle is None or middle < LASTING:
+    if not middle:
         return None
     gone = next((index for index in range(middle, len(series)) if series[index].no_port), len(series))
     seen = [
@@ -80,7 +79,8 @@ def turn(series: Sequence[Point], ports: int, blind: Sequence[bool]) -> Turn | N
     # beside it.
     if abs(mixed - middle) > REACH or any(blind[mixed - 1 : mixed + 2]):
         return None
-    if len(before) < LASTING or len(after) < LASTING:
+    # Few ports are half held within two intervals: one before it has to do.
+    if len(after) < LASTING:
         return None
     fast_ns, slow_ns = (median(_connect_ns(series, part)) for part in (before, after))
     just_before, just_after = before[-LASTING:], after[:LASTING]

@@ -11,20 +11,15 @@ from typing import Annotated, Any
 from pydantic import Field, InstanceOf, PlainSerializer, field_validator
 
 from loadgen.scenario import fields
-from loadgen.scenario.choices import ServerKind
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.expectation import Expectation
 from loadgen.scenario.lab import Lab
 from loadgen.scenario.model import Model
 from loadgen.scenario.traffic import Connection, Load, Sampling
-from loadgen.tcp import Side
 from loadgen.text.problem import Mark
 
 VARIANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._=,+-]{0,79}"
 """A variant names a directory of the run: no character that is special to a file system or a shell."""
-
-STALL_NS = 1_000_000_000
-"""The longest delay of a client between its last response and its close."""
 
 
 class Settings(Model):
@@ -62,16 +57,6 @@ class Variant(Settings):
             else Expectation.parse(item["text"], Mark.parse(item["mark"]))
             for item in items
         ]
-
-    def server_may_end(self, lasted_ns: int) -> bool:
-        """Whether the server may have ended connections by itself in a run that lasted so long.
-
-        It may as the closer, as a program with limits of its own, or by its idle timeout: a connection is
-        idle for the whole run at most, and after its only request until the client closes it.
-        """
-        idle_ns = lasted_ns if self.connection.requests > 1 else STALL_NS
-        own_limits = self.server.kind is ServerKind.COMMAND or self.server.idle_timeout <= idle_ns
-        return self.connection.closer is Side.SERVER or own_limits
 
 
 class Header(Model):

@@ -53,27 +53,6 @@ def problems(read: Read, text: str | bytes, **options: Any) -> list[str]:
 # What it becomes
 
 
-@pytest.mark.parametrize(
-    ("settings", "most_s"),
-    [
-        ("connection: {closer: server}", 0),
-        ("connection: {closer: client}", None),
-        ("connection: {closer: client, requests: 2}", 60),
-        ("connection: {closer: client}\nserver: {idle_timeout: 1500ms}", None),
-        ("connection: {closer: client}\nserver: {idle_timeout: 900ms}", 0),
-        ("connection: {closer: client, requests: 2}\nserver: {idle_timeout: 10s}", 10),
-        ("connection: {closer: client}\nserver: {kind: command, command: [nginx]}", 0),
-    ],
-)
-def test_the_server_may_end_connections_by_itself_as_the_closer_or_out_of_patience(
-    read: Read, settings: str, most_s: int | None
-) -> None:
-    (variant,) = read(f"title: t\n{settings}").variants
-    lasted_ns = [0, 9_999_999_999, 10_000_000_000, 59_999_999_999, 60_000_000_000, 3_600_000_000_000]
-    expected = [most_s is not None and ns >= most_s * 1_000_000_000 for ns in lasted_ns]
-    assert [variant.server_may_end(ns) for ns in lasted_ns] == expected
-
-
 def test_a_title_is_enough(read: Read) -> None:
     scenario = read("title: t")
     (variant,) = scenario.variants
