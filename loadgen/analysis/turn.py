@@ -48,7 +48,7 @@ class Turn:
 
 
 def from_the_start(series: Sequence[Point], ports: int) -> bool:
-    """Whether more than half of the ports were held within one point: there is no rate before to compare with."""
+    """Whether more than half of the ports were held within one point: there is no rate before to compare."""
     return crossing(series, ports) == 0
 
 
