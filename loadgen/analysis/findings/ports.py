@@ -10,6 +10,8 @@ from loadgen.text.numbers import count, duration, rate, seconds
 
 PORTS_GONE = FindingKind("ports_gone")
 CONNECT_SLOW = FindingKind("connect_slow")
+STEADY = 0.1
+"""The relative difference up to which a rate stays the same."""
 HOLDER = 0.25
 """The share of the ports that a state holds on average, at least, to be named."""
 
@@ -77,7 +79,9 @@ def connect_slow(fold: Fold) -> Iterator[Finding]:
     if turn.fell:
         sentence = f"throughput falls from {rate(turn.rate_before)} to {rate(turn.rate_after)} {held}"
     else:
-        sentence = f"{slow} {held} and the rate stays"
+        stays = abs(turn.rate_after - turn.rate_before) <= STEADY * turn.rate_before
+        rates = "stays" if stays else f"goes from {rate(turn.rate_before)} to {rate(turn.rate_after)}"
+        sentence = f"{slow} {held} and the rate {rates}"
     yield Finding(
         kind=CONNECT_SLOW,
         rank=Rank.LIMITED,
