@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from loadgen.analysis.counts import LegCounts
+from loadgen.analysis.findings.finding import Finding, FindingKind, Rank
 from loadgen.lab.topology import client_server_lab
 from loadgen.records.events import BothWays, Event, Gap, LabOpened, LoadEnds, SampleCheck, Settled
 from loadgen.records.info import Asked, Environment, Info, Status
@@ -132,3 +133,10 @@ def ended(t_ns: int) -> list[Event]:
         SampleCheck(t_ns + STEP, dict.fromkeys(Side, counted)),
         Settled(t_ns + STEP),
     ]
+
+
+def finding(kind: FindingKind, rank: Rank, sentence: str) -> Finding:
+    """A finding of the client, by its sentence alone."""
+    return Finding(
+        kind=kind, rank=rank, viewpoint="client", sentence=sentence, numbers={}, evidence=(), observed=True
+    )

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from loadgen.analysis.caveats.caveat import Caveat
+from loadgen.analysis.findings.finding import Rank
+from loadgen.analysis.findings.pace import PACE
 from loadgen.analysis.headline import headline
 from loadgen.analysis.reread import Asked, reread
 from loadgen.analysis.summary import VariantSummary
@@ -21,10 +23,11 @@ from loadgen.records.viewpoints import APART
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import resolved
 from loadgen.tcp import Failure, Fault, Phase, Side, State
+from loadgen.text.numbers import significant
 from plots.columns import Columns, columns_of
 from plots.facts import Facts, facts_of, run_of
 from plots.figures import draw
-from tests.made_records import driven, made_info, unknown_prediction
+from tests.made_records import driven, finding, made_info, unknown_prediction
 
 S = 1_000_000_000
 PORTS, KNEE = 28_232, 14_116
@@ -252,6 +255,8 @@ def info_of(stories: Mapping[str, Story], quick: bool = False, status: Status = 
 
 def summary_of(name: str, story: Story) -> VariantSummary:
     """The summary that a story is made to have."""
+    per_s = story.metrics.get("rate.mean")
+    findings = [] if per_s is None else [finding(PACE, Rank.PACE, f"{significant(per_s)} connections/s")]
     return VariantSummary(
         name=name,
         metrics={**story.metrics},
@@ -261,8 +266,8 @@ def summary_of(name: str, story: Story) -> VariantSummary:
         compared=(),
         errors={},
         reasons={},
-        verdict=headline(story.metrics),
-        findings=(),
+        verdict=headline(story.metrics, findings),
+        findings=findings,
         states=(),
     )
 

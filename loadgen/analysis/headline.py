@@ -10,35 +10,27 @@ from loadgen.analysis.findings.finding import Finding, Rank
 from loadgen.analysis.findings.left import LEFT_BY_THE_END, NOT_CLOSED
 from loadgen.analysis.findings.ports import CONNECT_SLOW, PORTS_GONE
 from loadgen.tcp import Ending, Fault, How, Side
-from loadgen.text.numbers import count, rate, seconds, significant
-
-FEW_FAILED = 0.01
-"""The share of attempts that may fail before the headline is about them."""
-KEPT = 1.5
-"""Requests for each connection from which on their rate is worth naming beside that of connections."""
+from loadgen.text.numbers import count, rate, seconds
 
 _ERRORS, _TIME_WAIT = "errors.", ".time_wait.max"
 
 
-def headline(metrics: Mapping[str, float], findings: Sequence[Finding] = ()) -> str:
+def headline(metrics: Mapping[str, float], findings: Sequence[Finding]) -> str:
     """One sentence: what failed first or what limited the load, who closed first, and what is left behind."""
     if "opened" not in metrics:
         return (
             "No load was recorded, only the sockets" if "samples.count" in metrics else "Nothing was measured"
         )
-    attempts = metrics.get("attempts", metrics["opened"])
-    if not attempts:
+    if not metrics.get("attempts", metrics["opened"]):
         return "No connection was tried"
     if not metrics.get("connected"):
         if findings and findings[0].rank is Rank.FAILED:
             return f"No connection was established: {findings[0].sentence}"
         failed = metrics.get("errors.total", metrics["opened"])
         return f"No connection was established; {count(failed)} attempts failed{_kind(metrics)}"
-    told = _what(metrics, findings) or [
-        _knee(metrics) or _exhaustion(metrics) or _failures(metrics, attempts) or _throughput(metrics)
-    ]
+    what = _what(metrics, findings) or ["Throughput was not observed"]
     by_the_end = {finding.viewpoint for finding in findings if finding.kind == LEFT_BY_THE_END}
-    return "; ".join([*told, *_ends(metrics, by_the_end)])
+    return "; ".join([*what, *_ends(metrics, by_the_end)])
 
 
 def _what(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str]:
@@ -69,23 +61,6 @@ def _knee(metrics: Mapping[str, float]) -> str:
     return f"Throughput falls from {before} to {after} at {ports}{end}"
 
 
-def _exhaustion(metrics: Mapping[str, float]) -> str:
-    if "exhaustion.time_ns" not in metrics:
-        return ""
-    last = metrics.get("rate.end")
-    end = "" if last is None else f", and {rate(last)} remain" if last else ", and nothing connects"
-    ports, after = count(metrics["client.ports"]), seconds(metrics["exhaustion.time_ns"] / 1e9)
-    return f"The client is out of its {ports} ports after {after}{end}"
-
-
-def _failures(metrics: Mapping[str, float], attempts: float) -> str:
-    """Failed attempts, if they are many. Those that the end of the load cut off are not failures."""
-    failed = metrics.get("errors.total", 0) - metrics.get(f"{_ERRORS}{Fault.CUT}", 0)
-    if failed <= FEW_FAILED * attempts:
-        return ""
-    return f"{count(failed)} of {count(attempts)} attempts fail{_kind(metrics)}"
-
-
 def _kind(metrics: Mapping[str, float]) -> str:
     """The kind of most failures."""
     kinds = {
@@ -97,14 +72,6 @@ def _kind(metrics: Mapping[str, float]) -> str:
         return ""
     worst = max(kinds, key=lambda kind: kinds[kind])
     return f" with {worst}" if len(kinds) == 1 else f", most of them with {worst}"
-
-
-def _throughput(metrics: Mapping[str, float]) -> str:
-    connected, requests = metrics.get("rate.mean"), metrics.get("rate.requests", 0.0)
-    if connected is None:
-        return "Throughput was not observed"
-    carry = f" carry {significant(requests)} requests/s" if requests > KEPT * connected else ""
-    return f"{significant(connected)} connections/s{carry}"
 
 
 def _ends(metrics: Mapping[str, float], by_the_end: Collection[str] = ()) -> list[str]:

@@ -12,6 +12,7 @@ from statistics import median
 import numpy as np
 
 from loadgen.analysis.series import LASTING, Point, crossing
+from loadgen.model.predict import VISIBLE_FALL
 
 REACH = 5
 """So many points before and after the crossing of half, the turn is sought."""
@@ -23,9 +24,6 @@ in a single point scatters by that."""
 LEAST_SLOWING = 2.5
 """connect() is slower by this factor, at least. The search takes tens of times as long as no search, or five
 times with few ports; other causes seldom last, and seldom begin where half of the ports are held."""
-LEAST_FALL = 1.5
-"""The rate falls to two thirds or less. Connections that are kept for many requests lose little by a slow
-connect()."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Turn:
 
     @property
     def fell(self) -> bool:
-        return self.rate_after * LEAST_FALL <= self.rate_before
+        return self.rate_after * VISIBLE_FALL <= self.rate_before
 
 
 def from_the_start(series: Sequence[Point], ports: int) -> bool:
@@ -137,7 +135,7 @@ def _placed(begun: float, mixed: Point, fast: float, slow: float) -> tuple[int, 
     may as well be the one.
     """
     length_s = mixed.length_ns / 1e9
-    falls = fast >= LEAST_FALL * slow
+    falls = fast >= VISIBLE_FALL * slow
     fast_s = (mixed.connected - slow * length_s) / (fast - slow) if falls else length_s / 2
     fast_s = min(max(fast_s, 0.0), length_s)
     made = min(fast * fast_s / mixed.connected, 1.0) if mixed.connected else 0.0

@@ -2,8 +2,20 @@
 
 import pytest
 
+from loadgen.analysis.findings.failures import FAILURES
+from loadgen.analysis.findings.finding import Finding, Rank
+from loadgen.analysis.findings.left import LEFT_BY_THE_END
+from loadgen.analysis.findings.pace import PACE
+from loadgen.analysis.findings.ports import CONNECT_SLOW, PORTS_GONE
 from loadgen.analysis.headline import comparison, headline
-from tests.made_records import S
+from tests.made_records import S, finding
+
+STEADY = finding(PACE, Rank.PACE, "1,230 connections/s")
+SLOW = finding(CONNECT_SLOW, Rank.LIMITED, "connect() slows down")
+GONE = finding(PORTS_GONE, Rank.LIMITED, "no port is free")
+MOST = finding(FAILURES, Rank.FAILED, "most attempts fail")
+SOME = finding(FAILURES, Rank.PARTLY_FAILED, "some attempts fail")
+LEFT = finding(LEFT_BY_THE_END, Rank.LEFT, "the load's end leaves TIME-WAITs")
 
 
 def metrics(client: int = 0, server: int = 0, **more: float) -> dict[str, float]:
@@ -76,11 +88,11 @@ def metrics(client: int = 0, server: int = 0, **more: float) -> dict[str, float]
 def test_the_headline_says_who_closed_and_which_side_collects_time_wait(
     measured: dict[str, float], sentence: str
 ) -> None:
-    assert headline(measured) == f"1,230 connections/s; {sentence}"
+    assert headline(measured, [STEADY]) == f"1,230 connections/s; {sentence}"
 
 
 @pytest.mark.parametrize(
-    ("measured", "sentence"),
+    ("measured", "findings", "sentence"),
     [
         (
             metrics(
@@ -90,57 +102,57 @@ def test_the_headline_says_who_closed_and_which_side_collects_time_wait(
                 knee__rate_after=661.2,
                 exhaustion__time_ns=22.46 * S,
             ),
+            [SLOW, GONE, STEADY],
             "Throughput falls from 16,000/s to 661/s at 14,131 of 28,232 ports,"
             " and no port is left after 22.5 s; the client collects up to 28,232 TIME-WAITs, the server none",
         ),
         (
-            metrics(client=2_000, exhaustion__time_ns=0.3 * S, rate__end=0.0),
-            "The client is out of its 28,232 ports after 0.3 s, and nothing connects;"
-            " the client collects up to 2,000 TIME-WAITs, the server none",
+            metrics(client=2_000, exhaustion__time_ns=0.3 * S),
+            [GONE, STEADY],
+            "No port is free; the client collects up to 2,000 TIME-WAITs, the server none",
+        ),
+        (metrics(), [GONE, SOME], "No port is free; some attempts fail; no side collects TIME-WAIT"),
+        (metrics(), [MOST, GONE], "Most attempts fail; no port is free; no side collects TIME-WAIT"),
+        (metrics(), [SOME, STEADY], "Some attempts fail; no side collects TIME-WAIT"),
+        (
+            metrics(),
+            [SLOW, STEADY],
+            "1,230 connections/s; connect() slows down; no side collects TIME-WAIT",
         ),
         (
-            metrics(exhaustion__time_ns=0.3 * S, rate__end=456.7),
-            "The client is out of its 28,232 ports after 0.3 s, and 457/s remain; no side collects TIME-WAIT",
+            metrics(client=9),
+            [STEADY, LEFT],
+            "1,230 connections/s; the load's end leaves the client with 9 TIME-WAITs, the server none",
         ),
-        (
-            metrics(attempts=1_011, errors__total=11, errors__EADDRNOTAVAIL=11),
-            "11 of 1,011 attempts fail with EADDRNOTAVAIL; no side collects TIME-WAIT",
-        ),
-        (
-            metrics(attempts=1_020, errors__total=20, errors__RESET=5, errors__TIMEOUT=15),
-            "20 of 1,020 attempts fail, most of them with TIMEOUT; no side collects TIME-WAIT",
-        ),
-        # One in a hundred may fail, and what the end of the load cut off did not.
-        (
-            metrics(attempts=1_000, errors__total=70, errors__TIMEOUT=10, errors__CUT=60),
-            "1,230 connections/s; no side collects TIME-WAIT",
-        ),
-        (
-            metrics(rate__requests=12_345.6),
-            "1,230 connections/s carry 12,300 requests/s; no side collects TIME-WAIT",
-        ),
-        # A knee without its fall is none, as is one that a command's records do not show.
-        (metrics(knee__time_ns=5 * S), "1,230 connections/s; no side collects TIME-WAIT"),
         (
             {"client.ports": 28_232, "opened": 1_500, "connected": 0, "errors.total": 1_500},
+            [],
             "No connection was established; 1,500 attempts failed",
         ),
         (
             {"attempts": 9, "opened": 0, "errors.total": 9, "errors.EADDRNOTAVAIL": 9},
+            [],
             "No connection was established; 9 attempts failed with EADDRNOTAVAIL",
         ),
+        ({"opened": 9, "connected": 0}, [MOST], "No connection was established: most attempts fail"),
         # No SYN was sent, but ports were looked for.
-        ({"attempts": 9, "opened": 0, "errors.total": 9}, "No connection was established; 9 attempts failed"),
-        ({"attempts": 0, "opened": 0, "errors.total": 0}, "No connection was tried"),
-        ({"opened": 0, "connected": 0}, "No connection was tried"),
-        ({"opened": 1, "connected": 0}, "No connection was established; 1 attempts failed"),
-        ({"opened": 1, "connected": 1}, "Throughput was not observed; no side collects TIME-WAIT"),
-        ({"client.ports": 28_232, "samples.count": 7}, "No load was recorded, only the sockets"),
-        ({"client.ports": 28_232}, "Nothing was measured"),
+        (
+            {"attempts": 9, "opened": 0, "errors.total": 9},
+            [],
+            "No connection was established; 9 attempts failed",
+        ),
+        ({"attempts": 0, "opened": 0, "errors.total": 0}, [], "No connection was tried"),
+        ({"opened": 0, "connected": 0}, [], "No connection was tried"),
+        ({"opened": 1, "connected": 0}, [], "No connection was established; 1 attempts failed"),
+        ({"opened": 1, "connected": 1}, [], "Throughput was not observed; no side collects TIME-WAIT"),
+        ({"client.ports": 28_232, "samples.count": 7}, [], "No load was recorded, only the sockets"),
+        ({"client.ports": 28_232}, [], "Nothing was measured"),
     ],
 )
-def test_the_headline_is_the_strongest_that_can_be_said(measured: dict[str, float], sentence: str) -> None:
-    assert headline(measured) == sentence
+def test_the_headline_is_the_strongest_that_can_be_said(
+    measured: dict[str, float], findings: list[Finding], sentence: str
+) -> None:
+    assert headline(measured, findings) == sentence
 
 
 def test_a_comparison_names_the_variants_that_ran_out() -> None:
