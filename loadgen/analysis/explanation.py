@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from loadgen.analysis.counts import Counted, LegCounts
 from loadgen.ledger.entries import ENTRIES
-from loadgen.ledger.entry import ROWS, Entry, summed
+from loadgen.ledger.entry import ROWS, Entry, Kind, summed
 from loadgen.tcp import Ending, Side
 
 MOST_KINDS = 4
@@ -34,6 +34,13 @@ class Explained:
     entry: Entry
     seen: Ending | None
     count: int
+
+
+def stories(explained: Sequence[Explained]) -> str:
+    """What happened to so many connections, in words."""
+    return "; ".join(
+        f"{one.count:,} connection{'s' * (one.count != 1)}: {one.entry.story}" for one in explained
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,8 @@ def explain(ends: LegCounts, counted: Counted | None = None) -> Explanation:
         for unknown in _unknowns(entry, rows, counters, counted, shared=ends.shared)
         if not np.any(unknown.column > total)
     ]
-    base = [one for one in unknowns if one.entry.ordinary]
-    others = [one for one in unknowns if not one.entry.ordinary]
+    base = [one for one in unknowns if one.entry.kind is Kind.ORDINARY]
+    others = [one for one in unknowns if one.entry.kind is not Kind.ORDINARY]
     tried = 0
     for kinds in range(MOST_KINDS + 1):
         found: list[tuple[Explained, ...]] = []

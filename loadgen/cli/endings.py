@@ -61,6 +61,8 @@ def page(found: "list[Compared]") -> Iterator[str]:
     """The lines of docs/endings.md."""
     import platform
 
+    from loadgen.ledger.entry import Kind
+
     yield _INTRODUCTION.format(
         kernel=f"These are the counts of Linux {platform.release().partition('-')[0]}."
     )
@@ -69,7 +71,7 @@ def page(found: "list[Compared]") -> Iterator[str]:
     for one in found:
         entry = one.entry
         first = f"{entry.first.side}, {entry.first.how.upper()}" if entry.first else ""
-        name = f"`{entry.name}`" + (" (ordinary)" if entry.ordinary else "")
+        name = f"`{entry.name}`" + (" (ordinary)" if entry.kind is Kind.ORDINARY else "")
         yield f"| {name} | {entry.story} | {first} | " + " | ".join(map(_moved, one.grown.values())) + " |"
 
 

@@ -14,7 +14,7 @@ resets out of ESTABLISHED and CLOSE-WAIT only.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from loadgen.ledger.entry import FIN, Entry
+from loadgen.ledger.entry import FIN, Entry, Kind
 from loadgen.tcp import Ending, Side
 
 
@@ -44,35 +44,35 @@ _UNREAD = _Reset("_unread", "closed it with bytes unread, which resets it", {"TC
 ORDINARY: tuple[Entry, ...] = (
     Entry(
         name="client_fin",
+        kind=Kind.ORDINARY,
         story="the client closed first, by FIN",
         first=Ending.CLIENT_FIN,
         client=_open() | _LEFT,
         server=_accepted(),
-        ordinary=True,
     ),
     Entry(
         name="server_fin",
+        kind=Kind.ORDINARY,
         story="the server closed first, by FIN",
         first=Ending.SERVER_FIN,
         client=_open(),
         server=_accepted() | _LEFT,
-        ordinary=True,
     ),
     Entry(
         name="client_rst",
+        kind=Kind.ORDINARY,
         story=f"the client {_LINGER.story}",
         first=Ending.CLIENT_RST,
         client=_open(EstabResets=1, TCPAbortOnData=1),
         server=_accepted(EstabResets=1),
-        ordinary=True,
     ),
     Entry(
         name="server_rst",
+        kind=Kind.ORDINARY,
         story=f"the server {_LINGER.story}",
         first=Ending.SERVER_RST,
         client=_open(EstabResets=1),
         server=_accepted(EstabResets=1, TCPAbortOnData=1),
-        ordinary=True,
     ),
 )
 
@@ -86,6 +86,7 @@ def _answered(by: Side, reset: _Reset, *, left: bool) -> Entry:
     after = "" if left else ", before its TIME-WAIT began"
     return Entry(
         name=f"{first}_reset_by_{by}{reset.name}{'' if left else '_early'}",
+        kind=Kind.RESET,
         story=f"the {first.side} closed first, by FIN; the {by} then {reset.story}{after}",
         first=first,
         client=_open() | client,
@@ -101,12 +102,12 @@ def _late_data(first: Ending, *, left: bool) -> Entry:
     client, server = (resets, closes) if by is Side.CLIENT else (closes, resets)
     return Entry(
         name=f"{first}_then_data{'' if left else '_early'}",
+        kind=Kind.LATE_DATA,
         story=f"the {first.side} closed first, by FIN; bytes of the {by} arrived after it, and the"
         f" {first.side} answered them by RST (RFC 1122, 4.2.2.13)",
         first=first,
         client=_open() | client,
         server=_accepted() | server,
-        late_data=by is Side.CLIENT,
     )
 
 
@@ -114,6 +115,7 @@ ENTRIES: tuple[Entry, ...] = (
     *ORDINARY,
     Entry(
         name="both_fin",
+        kind=Kind.BOTH,
         story="both sides closed at once, by FIN (RFC 9293, 3.6): each holds a TIME-WAIT",
         first=Ending.CLIENT_FIN,
         seen=(Ending.CLIENT_FIN, Ending.SERVER_FIN),
@@ -122,6 +124,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="both_rst",
+        kind=Kind.BOTH,
         story="both sides reset it at once",
         first=Ending.CLIENT_RST,
         seen=(Ending.CLIENT_RST, Ending.SERVER_RST),
@@ -130,6 +133,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="client_rst_unread",
+        kind=Kind.RESET,
         story=f"the client {_UNREAD.story}",
         first=Ending.CLIENT_RST,
         client=_open(EstabResets=1, TCPAbortOnClose=1),
@@ -137,6 +141,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="server_rst_unread",
+        kind=Kind.RESET,
         story=f"the server {_UNREAD.story}",
         first=Ending.SERVER_RST,
         client=_open(EstabResets=1),
@@ -144,6 +149,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="server_rst_not_accepted",
+        kind=Kind.RESET,
         story="the server closed its listener, or ended, before it had accepted the connection (K29)",
         first=Ending.SERVER_RST,
         client=_open(EstabResets=1),
@@ -162,6 +168,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="client_half_closed_then_rst_unread",
+        kind=Kind.RESET,
         story=f"the client closed first, by FIN, kept its socket, and then {_UNREAD.story}",
         first=Ending.CLIENT_FIN,
         client=_open(TCPAbortOnClose=1),
@@ -169,6 +176,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="client_timed_out",
+        kind=Kind.RESET,
         story="the server's kernel stayed silent, and the client's gave the connection up",
         first=Ending.CLIENT_RST,
         seen=(Ending.CLIENT_RST, Ending.SERVER_RST),
@@ -177,6 +185,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="client_fin_unanswered",
+        kind=Kind.RESET,
         story="the client closed first, by FIN, which was never answered",
         first=Ending.CLIENT_FIN,
         client=_open(TCPAbortOnTimeout=1),
@@ -185,6 +194,7 @@ ENTRIES: tuple[Entry, ...] = (
     *(
         Entry(
             name=f"never_accepted{name}",
+            kind=Kind.NOT_ACCEPTED,
             story="established at the client only: the server's accept queue was full, and its kernel"
             f" dropped the last ACK of the handshake; {story}",
             first=first,
@@ -214,6 +224,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="refused_by_full_queue",
+        kind=Kind.NOT_ACCEPTED,
         story="the server's accept queue was full at the last ACK of the handshake, and its kernel answered"
         " by RST (tcp_abort_on_overflow)",
         first=Ending.SERVER_RST,
@@ -223,6 +234,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="server_fin_seen_late",
+        kind=Kind.BOTH,
         story="the server closed first, by FIN, a moment before the client, which had just looked for it",
         first=Ending.SERVER_FIN,
         seen=(Ending.CLIENT_FIN,),
@@ -232,6 +244,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="still_open",
+        kind=Kind.NO_ENDING,
         story="still open when the run ended",
         first=None,
         client=_open(),
@@ -240,6 +253,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="refused",
+        kind=Kind.NO_ENDING,
         story="the server's host refused it: nothing listened on the port",
         first=None,
         client=_open(AttemptFails=1),
@@ -247,6 +261,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="syn_timed_out",
+        kind=Kind.NO_ENDING,
         story="the SYNs stayed unanswered, and the client's kernel gave up (tcp_syn_retries)",
         first=None,
         client=_open(AttemptFails=1, TCPAbortOnTimeout=1),
@@ -254,6 +269,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="syn_given_up",
+        kind=Kind.NO_ENDING,
         story="the SYNs stayed unanswered, and the client's program gave up",
         first=None,
         client=_open(),
@@ -261,6 +277,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="syn_given_up_rst",
+        kind=Kind.NO_ENDING,
         story="the SYNs stayed unanswered, and the client's program gave up, by reset (SO_LINGER {1, 0})",
         first=None,
         client=_open(TCPAbortOnData=1),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from loadgen.tcp import Ending, Side
 
@@ -32,11 +33,28 @@ def summed(counters: Mapping[str, int]) -> dict[str, int]:
     return {**counters, FIN: sum(counters[name] for name in FINS)}
 
 
+class Kind(StrEnum):
+    """What an entry has in common with others."""
+
+    ORDINARY = "ordinary"
+    """What a scenario asks for, and so needs no explanation."""
+    BOTH = "both"
+    """Each side acted before it knew of the other's act."""
+    LATE_DATA = "late data"
+    """Bytes arrived after a FIN, and a RST answered them."""
+    RESET = "reset"
+    """A RST, or silence, ended what a scenario does not end so."""
+    NOT_ACCEPTED = "not accepted"
+    """It was established at the client only: the server's accept queue was full."""
+    NO_ENDING = "no ending"
+    """It was never established at the client, or did not end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One way, for one connection.
 
-    name      a word for it, unique
+    name      a word for it, unique; `kind` what it has in common with others
     story     what happens, as a clause: "both sides closed at once"
     first     who ended it first, and how; None if it was never established at the client
     seen      what the client's program may count it as, if not as `first` alone
@@ -45,11 +63,10 @@ class Entry:
     gauge     a gauge of the client that shows at least as many connections, if this is what happened
     most_share  the largest share of the connections seen as this that may be: drivers look who was first
               microseconds before they close, so more than that would be a driver that counts wrongly
-    late_data   whether it is a FIN of the server that a RST followed because bytes arrived after it
-    ordinary  whether it is what a scenario asks for, and so needs no explanation
     """
 
     name: str
+    kind: Kind
     story: str
     first: Ending | None
     client: Mapping[str, int]
@@ -58,8 +75,16 @@ class Entry:
     witness: tuple[str, ...] = ()
     gauge: str = ""
     most_share: float = 1.0
-    late_data: bool = False
-    ordinary: bool = False
+
+    @property
+    def late_data(self) -> bool:
+        """Whether a RST followed the server's FIN because bytes of the client arrived after it."""
+        return self.kind is Kind.LATE_DATA and self.first is Ending.SERVER_FIN
+
+    @property
+    def unread(self) -> bool:
+        """Whether a side closed with bytes unread."""
+        return "TCPAbortOnClose" in {**self.client, **self.server}
 
     @property
     def open(self) -> bool:

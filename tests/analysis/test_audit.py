@@ -9,7 +9,7 @@ import pytest
 from loadgen.analysis.audit import AuditLine, audit, audit_ends, missing
 from loadgen.analysis.counts import Counted
 from loadgen.analysis.explanation import Explained, explain
-from loadgen.ledger.entry import FINS
+from loadgen.ledger.entry import FINS, Kind
 from loadgen.tcp import Ending, Side
 from tests.made_endings import Kernels, met, together, zeros
 from tests.made_records import ends
@@ -347,7 +347,11 @@ def test_ends_beyond_the_connections_are_those_that_both_sides_made(shared: bool
 
 
 def _odd(explained: Sequence[Explained]) -> set[tuple[str, int]]:
-    return {(one.entry.name, one.count) for one in explained if one.entry.open and not one.entry.ordinary}
+    return {
+        (one.entry.name, one.count)
+        for one in explained
+        if one.entry.open and one.entry.kind is not Kind.ORDINARY
+    }
 
 
 @pytest.mark.parametrize("shared", [False, True])

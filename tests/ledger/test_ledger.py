@@ -14,7 +14,7 @@ from loadgen.analysis.explanation import Explanation, explain
 from loadgen.cli.endings import page
 from loadgen.engine.endings import Compared, compare_endings
 from loadgen.ledger.entries import ENTRIES
-from loadgen.ledger.entry import ROWS
+from loadgen.ledger.entry import ROWS, Kind
 from loadgen.ledger.ways import SLOW, WAYS
 from loadgen.tcp import Ending, Side
 from tests.made_endings import BY_NAME, Kernels, met, together
@@ -119,9 +119,9 @@ def test_any_explanation_adds_up_and_needs_no_more_kinds_than_there_were(mix: di
         explained(kernels),
     ):
         assert found.possible
-        odd = sum(not BY_NAME[name].ordinary for name in mix)
+        odd = sum(BY_NAME[name].kind is not Kind.ORDINARY for name in mix)
         for possible in found.possible:
-            assert sum(not one.entry.ordinary for one in possible) <= odd
+            assert sum(one.entry.kind is not Kind.ORDINARY for one in possible) <= odd
             again = Counter[str]()
             for one in possible:
                 for side in Side:

@@ -8,6 +8,7 @@ from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.explanation import Explained
 from loadgen.analysis.fold import Fold
+from loadgen.ledger.entry import Kind
 from loadgen.scenario.document import Variant
 
 
@@ -24,6 +25,10 @@ class Case:
         """What happened to the connections, by the first of the explanations; none if the records are cut."""
         possible = self.fold.explanation.possible if self.fold.complete else ()
         return possible[0] if possible else ()
+
+    def explained_as(self, kind: Kind) -> Sequence[Explained]:
+        """Those of one kind."""
+        return [one for one in self.explained if one.entry.kind is kind]
 
 
 Rule: TypeAlias = Callable[[Case], Iterator[Caveat]]

@@ -1,11 +1,12 @@
 """Caveats about how connections were closed: by both ends, otherwise than asked, or before bytes arrived."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.analysis.explanation import Explained
+from loadgen.analysis.explanation import stories
+from loadgen.ledger.entry import Kind
 from loadgen.tcp import Ending, Fault, Phase
 
 MOST_NAMED = 3
@@ -15,12 +16,9 @@ OWN_ENDS = 0.1
 
 CLOSED_BY_BOTH = CaveatKind("closed_by_both")
 
-_BOTH = frozenset({"both_fin", "both_rst", "server_fin_seen_late"})
-"""Entries in which each side acted before it knew of the other's act."""
-
 
 def closed_by_both(case: Case) -> Iterator[Caveat]:
-    both = [one for one in case.explained if one.entry.name in _BOTH]
+    both = case.explained_as(Kind.BOTH)
     if both:
         theirs = (
             "the server's own timeouts"
@@ -29,7 +27,7 @@ def closed_by_both(case: Case) -> Iterator[Caveat]:
         )
         yield Caveat(
             CLOSED_BY_BOTH,
-            _stories(both),
+            stories(both),
             "let the side that is not the closer read until it has received the other's FIN, then close"
             if case.fold.counted is None
             else f"if that matters, let {theirs} not expire when load.timeouts do, or when the load ends",
@@ -40,12 +38,12 @@ DATA_AFTER_CLOSE = CaveatKind("data_after_close")
 
 
 def data_after_close(case: Case) -> Iterator[Caveat]:
-    late = [one for one in case.explained if "_then_data" in one.entry.name]
+    late = case.explained_as(Kind.LATE_DATA)
     if late:
-        servers = any(one.entry.first is Ending.SERVER_FIN for one in late)
+        servers = any(one.entry.late_data for one in late)
         yield Caveat(
             DATA_AFTER_CLOSE,
-            _stories(late),
+            stories(late),
             "keep the client's pauses shorter than the server's idle timeout"
             if servers
             else "let the client read its response before it closes",
@@ -54,16 +52,14 @@ def data_after_close(case: Case) -> Iterator[Caveat]:
 
 ENDED_BY_RESET = CaveatKind("ended_by_reset")
 
-_RESETS = ("_unread", "_reset_by_", "_timed_out", "_unanswered", "_not_accepted")
-
 
 def ended_by_reset(case: Case) -> Iterator[Caveat]:
-    resets = [one for one in case.explained if any(part in one.entry.name for part in _RESETS)]
+    resets = case.explained_as(Kind.RESET)
     if resets:
-        unread = any("_unread" in one.entry.name for one in resets)
+        unread = any(one.entry.unread for one in resets)
         yield Caveat(
             ENDED_BY_RESET,
-            _stories(resets),
+            stories(resets),
             "a close with bytes unread resets the connection: read them first"
             if unread
             else "see docs/endings.md for what each of these moves in the kernels",
@@ -77,7 +73,7 @@ def endings_ambiguous(case: Case) -> Iterator[Caveat]:
     possible = case.fold.explanation.possible if case.fold.complete else ()
     if len(possible) > 1:
         either = "; or ".join(
-            _stories([one for one in explained if not one.entry.ordinary])
+            stories([one for one in explained if one.entry.kind is not Kind.ORDINARY])
             for explained in possible[:MOST_NAMED]
         )
         more = f"; or one of {len(possible) - MOST_NAMED} more" if len(possible) > MOST_NAMED else ""
@@ -86,12 +82,6 @@ def endings_ambiguous(case: Case) -> Iterator[Caveat]:
             f"the kernels' counters have several explanations: {either}{more}",
             "a capture of the packets would show which (tcpdump in the lab)",
         )
-
-
-def _stories(explained: Sequence[Explained]) -> str:
-    return "; ".join(
-        f"{one.count:,} connection{'s' * (one.count != 1)}: {one.entry.story}" for one in explained
-    )
 
 
 CLOSER_DIFFERS = CaveatKind("closer_differs")

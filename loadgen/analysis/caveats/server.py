@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.analysis.caveats.core_use import command_use, core_use, shared_cores
+from loadgen.analysis.explanation import stories
+from loadgen.ledger.entry import Kind
 from loadgen.tcp import Side
 
 SERVER_SATURATED = CaveatKind("server_saturated")
@@ -32,17 +34,13 @@ NEVER_ACCEPTED = CaveatKind("never_accepted")
 
 
 def never_accepted(case: Case) -> Iterator[Caveat]:
-    unaccepted = [
-        one for one in case.explained if one.entry.first and not one.entry.server.get("PassiveOpens")
-    ]
+    unaccepted = case.explained_as(Kind.NOT_ACCEPTED)
     if unaccepted:
         command = case.variant.server.command
         backlog = "the backlog that the server's command asks for" if command else "server.backlog"
         yield Caveat(
             NEVER_ACCEPTED,
-            "; ".join(
-                f"{one.count:,} connection{'s' * (one.count != 1)}: {one.entry.story}" for one in unaccepted
-            ),
+            stories(unaccepted),
             f"raise {backlog}; until then, use the number of connections that the server accepted"
             " (server.kernel.PassiveOpens)",
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
 from loadgen.analysis.fold import Fold
+from loadgen.ledger.entry import Kind
 from loadgen.tcp import NO_PORT, Ending, Failure, Fault
 from loadgen.text.numbers import count
 
@@ -57,7 +58,7 @@ def reason(fold: Fold, failure: Failure) -> str:
         full = sum(
             one.count
             for one in fold.explanation.possible[0]
-            if one.entry.first is Ending.SERVER_RST and not one.entry.server.get("PassiveOpens")
+            if one.entry.first is Ending.SERVER_RST and one.entry.kind is Kind.NOT_ACCEPTED
         )
         if full:
             return f"the server's accept queue: it was full, and {count(full)} connections were reset for it"
