@@ -38,8 +38,10 @@ class _Reset:
     counter: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-_LINGER = _Reset("", "reset it (SO_LINGER {1, 0})", {"TCPAbortOnData": 1})
-_UNREAD = _Reset("_unread", "closed it with bytes unread, which resets it", {"TCPAbortOnClose": 1})
+_LINGER = _Reset("", "reset the connection (SO_LINGER {1, 0})", {"TCPAbortOnData": 1})
+_UNREAD = _Reset(
+    "_unread", "closed the connection with bytes unread, which resets it", {"TCPAbortOnClose": 1}
+)
 
 ORDINARY: tuple[Entry, ...] = (
     Entry(

@@ -309,7 +309,7 @@ def test_ends_by_reset_and_ends_with_several_explanations_are_reported() -> None
     (caveat,) = found(answered, SERVER_COMMANDED)
     assert caveat.kind == ENDED_BY_RESET
     assert caveat.cause.startswith(
-        "1,000 connections: the server closed first, by FIN; the client then closed it"
+        "1,000 connections: the server closed first, by FIN; the client then closed the connection"
     )
     assert "read them first" in caveat.remedy
     unsure = commanded(client={"ActiveOpens": 1_005}, server={"ListenOverflows": 5})

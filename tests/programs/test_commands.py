@@ -199,7 +199,7 @@ def test_the_verdict_names_who_did_close(tmp_path: Path) -> None:
     done, summary = run(tmp_path, text)
     assert done.code == 0, done.said
     assert of_main(summary)["verdict"].endswith(
-        "/s; the client collects up to 20 TIME-WAITs, the server none"
+        " s; the client collects up to 20 TIME-WAITs, the server none"
     )
     assert found_in(of_main(summary)) == {"closer_differs"}
 

@@ -41,7 +41,7 @@ def failures(fold: Fold) -> Iterator[Finding]:
         + (f" ({words})" if (words := reason(fold, worst)) else ""),
         numbers={str(failure): number for failure, number in kinds.items()},
         share=share,
-        evidence=tuple(f"errors.{failure.kind} {number:,}" for failure, number in kinds.items()),
+        evidence=tuple(f"{failure} {number:,}" for failure, number in kinds.items()),
         observed=True,
     )
 

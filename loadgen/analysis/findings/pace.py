@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
 from loadgen.analysis.fold import Fold
+from loadgen.analysis.series import LASTING
 from loadgen.text.numbers import count, rate, seconds, significant
 
 PACE = FindingKind("pace")
 A_FEW = 20
 """So few connections have a number and no rate."""
+MOSTLY = 0.5
+"""The share of the load in which no connection was opened, from which on there is no rate of connections."""
 NEARLY_ALL = 0.9
 """The share of the load that a level lasts to be its rate: a start or an end is no level of its own."""
 MOSTLY_KEPT = 10
@@ -28,6 +31,10 @@ def pace(fold: Fold) -> Iterator[Finding]:
         sentence = f"{significant(requests)} requests/s on {count(connected)} connections"
     elif connected < A_FEW:
         sentence = f"{count(connected)} connection{'s' * (connected != 1)}{carry}"
+    elif len(load.observed) < LASTING:
+        sentence = f"{count(connected)} connections within {seconds(load.observed_ns / 1e9)}{carry}"
+    elif sum(level.length_ns for level in levels if level.rate < 1) > MOSTLY * load.length_ns:
+        sentence = f"{count(connected)} connections{carry}, and most of the time none was opened"
     elif (longest := max(levels, key=lambda level: level.length_ns)).length_ns >= NEARLY_ALL * load.length_ns:
         sentence = f"{significant(longest.rate)} connections/s{carry}"
     elif len(levels) == 2:
