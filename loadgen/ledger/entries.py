@@ -225,6 +225,17 @@ ENTRIES: tuple[Entry, ...] = (
         )
     ),
     Entry(
+        name="client_rst_crosses_fin",
+        kind=Kind.BOTH,
+        story="the client reset the connection while the server's FIN was on its way: the server had accepted"
+        " it late, its accept queue being full",
+        first=Ending.CLIENT_RST,
+        client=_open(EstabResets=1, TCPAbortOnData=1),
+        server=_accepted(),
+        witness=("ListenOverflows",),
+        most_share=0.05,
+    ),
+    Entry(
         name="refused_by_full_queue",
         kind=Kind.NOT_ACCEPTED,
         story="the server's accept queue was full at the last ACK of the handshake, and its kernel answered"

@@ -208,7 +208,9 @@ def test_what_both_sides_did_is_explained_by_the_ledger(
     assert [(line.what, line.by_races) for line in lines if line.by_races] == explained
     # One more in any counter that is compared, and it is a difference again.
     for relevant in RELEVANT:
-        if relevant not in EXPLAINED:
+        # With a full accept queue, one accepted more may be a reset that crossed the server's FIN.
+        late = relevant == (Side.SERVER, "PassiveOpens") and "never_accepted" in mix
+        if relevant not in EXPLAINED and not late:
             assert inexact(audited(counted, moved({relevant: 1}, kernels))) != []
 
 
