@@ -57,8 +57,8 @@ def test_a_fin_that_a_reset_answers_was_first(tmp_path: Path) -> None:
     assert "the server closed first, by FIN; the client then" in caveats(variant)["ended_by_reset"]
 
 
-# Not protocol: in one run of four its server's kernel counts one PassiveOpens more than there were connections,
-# and nothing else for it. The ledger has no such entry.
+# Not protocol: in one run of four the server's kernel counts one PassiveOpens more than there were
+# connections, and nothing else for it. The ledger has no such entry.
 @pytest.mark.parametrize("driver", ["uring"])
 @pytest.mark.parametrize(
     ("sysctls", "named"),
