@@ -123,6 +123,9 @@ class Failure(str):
         return _LIMITS.get((self.phase, self.kind)) or _LIMITS.get((None, self.kind), "")
 
 
+OUT_OF_TIME = frozenset({Fault.TIMEOUT, Fault.CUT})
+"""The kinds of failures in which the client waited in vain, and gave the attempt up."""
+
 NO_PORT = frozenset(
     {
         Failure(Phase.CONNECT, "EADDRNOTAVAIL"),

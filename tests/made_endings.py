@@ -24,7 +24,7 @@ def met(mix: Mapping[str, int], **seen: Ending) -> tuple[Kernels, Counted]:
     """The counters of both kernels, and what a driver counts that saw entries as `seen` says, or as usual."""
     kernels = {side: zeros() for side in Side}
     closes = Counter[Ending]()
-    late_data = 0
+    late_data = given_up = 0
     for name, count in mix.items():
         entry = BY_NAME[name]
         for side, counters in kernels.items():
@@ -36,6 +36,7 @@ def met(mix: Mapping[str, int], **seen: Ending) -> tuple[Kernels, Counted]:
             kernels[Side.CLIENT][entry.gauge] += count
         if entry.counted_as:
             closes[seen.get(name, entry.counted_as[0])] += count
+        given_up += entry.given_up * count
         late_data += entry.late_data * count
     attempts, connected = kernels[Side.CLIENT]["ActiveOpens"], closes.total()
     return kernels, Counted(
@@ -44,6 +45,7 @@ def met(mix: Mapping[str, int], **seen: Ending) -> tuple[Kernels, Counted]:
         connected=connected,
         succeeded=connected,
         failed=attempts - connected,
+        given_up=given_up,
         closes=closes,
         server_fin_reset=late_data,
     )

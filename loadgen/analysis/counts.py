@@ -10,13 +10,17 @@ from loadgen.tcp import Ending
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the driver counted over a whole variant: fields of `Interval`, and attempts that failed."""
+    """What the driver counted over a whole variant: fields of `Interval`, and attempts that failed.
+
+    `given_up` are those of them for which the driver waited too long, or until the run's end.
+    """
 
     attempts: int = 0
     opened: int = 0
     connected: int = 0
     succeeded: int = 0
     failed: int = 0
+    given_up: int = 0
     closes: Counter[Ending] = field(default_factory=Counter[Ending])
     server_fin_reset: int = 0
 

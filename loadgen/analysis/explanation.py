@@ -142,9 +142,10 @@ def _unknowns(
         yield _Unknown(entry, None, np.array([*driven, *(0 for _ in Ending)]), most, witnessed)
     for seen in entry.counted_as:
         closes = counted.closes[seen]
+        possible = min(most, counted.given_up) if entry.given_up else most
         share = closes if entry.most_share == 1.0 else max(round(entry.most_share * closes), ANYWAY)
         column = np.array([*driven, *(int(ending is seen) for ending in Ending)])
-        yield _Unknown(entry, seen, column, min(most, share), witnessed)
+        yield _Unknown(entry, seen, column, min(possible, share), witnessed)
 
 
 def _solved(

@@ -23,7 +23,7 @@ from loadgen.records.gaps import SAMPLER, gaps_of
 from loadgen.records.latency import Distribution, Latency, Tag
 from loadgen.records.types import COUNTS, Interval, Record, Sample
 from loadgen.records.viewpoints import APART
-from loadgen.tcp import Ending, Failure
+from loadgen.tcp import OUT_OF_TIME, Ending, Failure
 
 E = TypeVar("E", bound=Event)
 
@@ -94,7 +94,8 @@ class Fold:
         if not self._unmeasured.isdisjoint((*names, "errors", "closes")):
             return None
         totals = {name: self._counts[name] for name in names}
-        return Counted(**totals, failed=self.errors.total(), closes=self.closes)
+        given_up = sum(count for failure, count in self.errors.items() if failure.kind in OUT_OF_TIME)
+        return Counted(**totals, failed=self.errors.total(), given_up=given_up, closes=self.closes)
 
     def total(self, name: str) -> int | None:
         """A total of the intervals, by the field's name; None if it was not measured."""

@@ -18,6 +18,9 @@ REACH = 5
 """So many points before and after the crossing of half, the turn is sought."""
 AROUND = 20
 """So many points on each side are compared."""
+NEAR = 0.035
+"""If the first point ends with at most so many more than half of the ports, its end is taken for the
+crossing: the ports are off by no more than that, and its rate counts as the one before."""
 ALIKE = 0.1
 """Two points are equally likely to be the one of the turn if their sums of squares differ by less: connect()
 in a single point scatters by that."""
@@ -46,8 +49,8 @@ class Turn:
 
 
 def from_the_start(series: Sequence[Point], ports: int) -> bool:
-    """Whether more than half of the ports were held within one point: there is no rate before to compare."""
-    return crossing(series, ports) == 0
+    """Whether more than half of the ports were held within the first point: there is no rate before."""
+    return crossing(series, ports) == 0 and (series[0].held or 0.0) > (1 + NEAR) * ports / 2
 
 
 def turn(series: Sequence[Point], ports: int, blind: Sequence[bool]) -> Turn | None:
@@ -56,7 +59,7 @@ def turn(series: Sequence[Point], ports: int, blind: Sequence[bool]) -> Turn | N
     `blind` says of each point if a gap touches it: what happened there was not seen.
     """
     middle = crossing(series, ports)
-    if not middle:
+    if middle is None or from_the_start(series, ports):
         return None
     gone = next((index for index in range(middle, len(series)) if series[index].no_port), len(series))
     seen = [

@@ -9,7 +9,7 @@ from typing import cast
 from loadgen.drivers.application import Application
 from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.sockets import connecting, reset_on_close
+from loadgen.drivers.sockets import CLIENT_RST, connecting, reset_on_close
 from loadgen.drivers.tally import Tally
 from loadgen.tcp import Ending, Failure, Phase
 
@@ -29,12 +29,13 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
     """An attempt as an asyncio Protocol. Until there is a transport, the calls are made on the bare socket:
     on a short path connect() leaves it established, and the request can be sent at once (K32)."""
 
-    __slots__ = ("_host", "_sock", "_task", "_transport")
+    __slots__ = ("_host", "_resets", "_sock", "_task", "_transport")
 
     def __init__(self, host: ProtocolClient, intended_ns: int) -> None:
         super().__init__(host)
         self._begin(intended_ns)
         self._host = host
+        self._resets = False
         self._sock: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[object] | None = None
@@ -111,6 +112,9 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
                 self._reset_by_server(exc.errno)
             else:
                 self._failure = failure_of(self.phase, exc)
+        if self._resets:
+            assert self._sock is not None
+            self._settle(self._sock, CLIENT_RST)
         self._over()
         # These two refer back to the attempt: without them it is freed here, and not by the collector.
         self._task = self._transport = None
@@ -150,7 +154,11 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         """End the connection as the first, unless the server was: then its end is answered."""
         assert self._sock is not None
         self.deadline_ns = NEVER_NS
-        self._settle(self._sock, ending)
+        # The transport closes its socket a round of the loop later, right behind connection_lost(). A RST
+        # leaves only then, and until then the server can be first.
+        self._resets = ending is CLIENT_RST
+        if not self._resets:
+            self._settle(self._sock, ending)
         # The whole request went out before the response came: there is nothing left to send.
         self._open_transport().abort()
 

@@ -224,16 +224,18 @@ ENTRIES: tuple[Entry, ...] = (
             ),
         )
     ),
-    Entry(
-        name="client_rst_crosses_fin",
-        kind=Kind.BOTH,
-        story="the client reset the connection while the server's FIN was on its way: the server had accepted"
-        " it late, its accept queue being full",
-        first=Ending.CLIENT_RST,
-        client=_open(EstabResets=1, TCPAbortOnData=1),
-        server=_accepted(),
-        witness=("ListenOverflows",),
-        most_share=0.05,
+    *(
+        Entry(
+            name=f"client_rst{reset.name}_crosses_fin",
+            kind=Kind.BOTH,
+            story=f"the client gave up and {reset.story} while the server's FIN was on its way",
+            first=Ending.CLIENT_RST,
+            client=_open(EstabResets=1, **reset.counter),
+            server=_accepted(),
+            most_share=0.05,
+            given_up=True,
+        )
+        for reset in (_LINGER, _UNREAD)
     ),
     Entry(
         name="refused_by_full_queue",

@@ -63,6 +63,7 @@ class Entry:
     gauge     a gauge of the client that shows at least as many connections, if this is what happened
     most_share  the largest share of the connections seen as this that may be: drivers look who was first
               microseconds before they close, so more than that would be a driver that counts wrongly
+    given_up  whether it happens to connections only that the client gave up, for want of a response in time
     """
 
     name: str
@@ -75,6 +76,7 @@ class Entry:
     witness: tuple[str, ...] = ()
     gauge: str = ""
     most_share: float = 1.0
+    given_up: bool = False
 
     @property
     def late_data(self) -> bool:

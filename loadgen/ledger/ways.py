@@ -231,6 +231,7 @@ WAYS: Mapping[str, Callable[[Stage], None]] = {
     "never_accepted_rst": partial(_never_accepted, end=_send_and_reset),
     "never_accepted_rst_late": partial(_never_accepted, end=_reset_late),
     "client_rst_crosses_fin": _of_pair(_server_first, partial(_answered, unread=False, left=False)),
+    "client_rst_unread_crosses_fin": _of_pair(_server_first, partial(_answered, unread=True, left=False)),
     "refused_by_full_queue": _refused_by_full_queue,
     "server_fin_seen_late": _of_pair(_server_first, _fin),
     "still_open": _still_open,

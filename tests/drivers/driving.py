@@ -26,7 +26,7 @@ from loadgen.records.events import LoadEnds
 from loadgen.records.latency import Counts, Tag
 from loadgen.records.types import Interval
 from loadgen.scenario.choices import Driver
-from loadgen.tcp import NO_PORT, Ending, Side
+from loadgen.tcp import NO_PORT, OUT_OF_TIME, Ending, Failure, Side
 from loadgen.wire.messages import Begin, Listening, Over, Ready, Unobserved
 from servers.behaviour import Behaviour
 from servers.lines import Line
@@ -95,6 +95,9 @@ class Driven:
             connected=self.total("connected"),
             succeeded=self.total("succeeded"),
             failed=sum(self.errors.values()),
+            given_up=sum(
+                n for failure, n in self.errors.items() if Failure.parse(failure).kind in OUT_OF_TIME
+            ),
             closes=self.closes,
             server_fin_reset=self.total("server_fin_reset"),
         )
