@@ -35,7 +35,9 @@ Most = dict[Side, Counter[str]]
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Bench]:
-    with bench(client_server_lab(), forking=True) as made:
+    # Without it a RST may end a TIME-WAIT: where the server's ACK and FIN swap places on the way, the ACK is
+    # old, TIME-WAIT answers it, and the server has nothing left of the connection (RFC 1337).
+    with bench(client_server_lab(sysctls={Side.CLIENT: {"net.ipv4.tcp_rfc1337": "1"}}), forking=True) as made:
         yield made
 
 
