@@ -288,10 +288,10 @@ ENTRIES: tuple[Entry, ...] = (
             kind=Kind.NO_ENDING,
             story=f"the SYNs stayed unanswered, and the client's program gave up{how}",
             first=None,
-            client=_open(**more),
+            client=_open(**(_LINGER.counter if resets else {})),
             server={},
         )
-        for name, how, more in (("", "", {}), ("_rst", ", by reset (SO_LINGER {1, 0})", _LINGER.counter))
+        for name, how, resets in (("", "", False), ("_rst", ", by reset (SO_LINGER {1, 0})", True))
     ),
 )
 """All ways. Ways that no counter can tell apart are one entry, and its story names both."""
