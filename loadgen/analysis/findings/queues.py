@@ -17,7 +17,7 @@ FEW = 0.01
 
 def accept_queue(fold: Fold) -> Iterator[Finding]:
     dropped = moved(fold, fold.scope.leg.accepter, "ListenOverflows")
-    if not dropped:
+    if dropped <= FEW * (fold.total("opened") or 0):
         return
     never, again = never_accepted(fold), moved(fold, fold.scope.leg.opener, "TCPSynRetrans")
     parts = [f"{count(dropped)} SYNs or last ACKs of a handshake were dropped"]
@@ -39,7 +39,7 @@ def accept_queue(fold: Fold) -> Iterator[Finding]:
 
 def syn_queue(fold: Fold) -> Iterator[Finding]:
     dropped = moved(fold, fold.scope.leg.accepter, "TCPReqQFullDrop")
-    if dropped:
+    if dropped > FEW * (fold.total("opened") or 0):
         again = moved(fold, fold.scope.leg.opener, "TCPSynRetrans")
         yield Finding(
             kind=SYN_QUEUE,
