@@ -17,7 +17,7 @@ from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Columns
 from plots.facts import Facts, Run
 from plots.labels import ADVANCE, SIZE, draw_line, hatch, say_silent, settle
-from plots.page import Frame, footer, nothing_page, page
+from plots.page import Frame, asked_sysctls, footer, nothing_page, page
 from plots.panels import Connections, connections_of, differ
 from plots.states import IN_SIGHT
 from plots.style import ALARM, FIRST, INK, LIMIT, QUIET, SECOND, WIDTH, house_style, say, viewpoint_strokes
@@ -188,4 +188,6 @@ def _frame(run: Run, variants: Sequence[Facts]) -> Frame:
     alarms = [f"INVALID, {facts.variant}: {cause}" for facts in variants for cause in facts.invalid]
     if run.broken_off:
         alarms.append(f"CUT SHORT: the run was {run.status}")
-    return Frame(found or run.title, subtitle if found else run.question, alarms, footer(run, []))
+    return Frame(
+        found or run.title, subtitle if found else run.question, alarms, footer(run, asked_sysctls(variants))
+    )

@@ -41,7 +41,10 @@ def ports_ran_short(columns: Columns, facts: Facts) -> bool:
 def portrait(columns: Columns, facts: Facts) -> Figure:
     """One point an interval: connections established per second, at the ports held in its middle."""
     with house_style():
-        frame = variant_frame(columns, facts, facts.headline)
+        # The headline may have times of connect(), which no panel here shows.
+        timed = columns.rates.timed
+        notes = [] if timed is None else [f"times of connect(): of {count(timed)} timed calls"]
+        frame = variant_frame(columns, facts, facts.headline, notes)
         t_s, ports, per_s = _points(columns)
         if not t_s.size:
             return nothing_page(frame, "No interval of the load lies between two samples: nothing to draw")

@@ -816,3 +816,52 @@ def test_no_point_of_a_portrait_and_no_mean_is_of_a_gap() -> None:
     assert columns.rates.total(columns.rates.connected) == pytest.approx(
         (columns.rates.connected * columns.rates.length_s).sum()
     )
+
+
+# Where numbers come from
+
+
+def test_percentiles_of_a_part_of_the_calls_say_of_how_many() -> None:
+    def timed(calls: int) -> tuple[Columns, Facts]:
+        story = client_closes(3)
+        records = [
+            structs.replace(one, timed=min(calls, one.connected)) if isinstance(one, Interval) else one
+            for one in story.records
+        ]
+        return told(replace(story, records=records))
+
+    some = timed(3)
+    calls = some[0].rates.timed
+    assert calls is not None
+    assert 3 <= calls <= 90
+    connect = panel(timeline(*some), "Connect time")
+    assert connect.get_title(loc="right") == f"of {calls} timed calls"
+    footer = " ".join(text.get_text() for text in portrait(*some).texts)
+    assert f"times of connect(): of {calls} timed calls" in footer
+    every = timed(100_000)
+    assert every[0].rates.timed is None
+    for figure in (timeline(*every), portrait(*every)):
+        assert "timed calls" not in words(figure)
+    assert "timed calls" not in words(timeline(*told(commanded(server_closes()))))
+
+
+def test_the_footer_names_the_sysctls_that_the_scenario_sets_on_either_side() -> None:
+    columns, facts = told(server_closes(3))
+    asked = replace(
+        facts,
+        asked_sysctls={
+            Side.CLIENT: {"tcp_syn_retries": "2", "tcp_tw_reuse": "2"},
+            Side.SERVER: {"tcp_abort_on_overflow": "1"},
+        },
+    )
+    footer = " ".join(text.get_text() for text in timeline(columns, asked).texts)
+    # What was not read back is shown as it was set.
+    assert "client tcp_syn_retries 2, tcp_tw_reuse 2, ip_local_port_range 32768 60999" in footer
+    assert "server tcp_abort_on_overflow 1" in footer
+    other = replace(facts, variant="plain")
+    footer = " ".join(
+        text.get_text() for text in multiples(facts.run, [(columns, asked), (columns, other)]).texts
+    )
+    assert "short-client-closes: server tcp_abort_on_overflow 1" in footer
+    footer = " ".join(text.get_text() for text in multiples(facts.run, [(columns, asked)]).texts)
+    assert "· server tcp_abort_on_overflow 1" in footer
