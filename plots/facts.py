@@ -64,6 +64,15 @@ class Facts:
         return self._seconds("knee.time_ns")
 
     @property
+    def measured_slow_ports(self) -> float | None:
+        """Where connect() became slow and the rate did not fall: otherwise that is the knee."""
+        return None if "knee.ports" in self.metrics else self.metrics.get("connect.slow_ports")
+
+    @property
+    def measured_slow_s(self) -> float | None:
+        return None if "knee.time_ns" in self.metrics else self._seconds("connect.slow_time_ns")
+
+    @property
     def measured_exhaustion_s(self) -> float | None:
         return self._seconds("exhaustion.time_ns")
 

@@ -21,7 +21,7 @@ from plots.columns import Columns
 from plots.labels import SIZE, draw_line
 from plots.series import broken, thinned
 from plots.sockets import Floats, Sockets, gap_s
-from plots.style import HALO, LIMIT, QUIET, STATES, Stroke, waiting_strokes
+from plots.style import HALO, LIMIT, QUIET, STATES, UMBER, Stroke, waiting_strokes
 
 PARTS = 200
 """A panel is a part of a page: the extremes of so many parts of the time are kept."""
@@ -124,8 +124,8 @@ def _areas(sockets: Sockets, opener: str) -> dict[Holder, Floats]:
     return {holder: area for holder, area in areas.items() if np.nanmax(area) > 0}
 
 
-def draw_held(axes: Axes, held: Held) -> None:
-    """The areas, and the lines over them."""
+def draw_held(axes: Axes, held: Held, strokes: Mapping[str, Stroke]) -> None:
+    """The areas, and the lines over them, each viewpoint's in its stroke."""
     at_s, _ = broken(held.t_s, held.t_s, gap_s(held.t_s))
     areas = [broken(held.t_s, area, gap_s(held.t_s))[1] for area in held.areas.values()]
     tops = np.cumsum(areas, axis=0) if areas else np.zeros((0, at_s.size))
@@ -136,13 +136,9 @@ def draw_held(axes: Axes, held: Held) -> None:
             at_s[kept], below, top[kept], color=holder.color, alpha=OPACITY, linewidth=0, label=holder.name
         )
         below = top[kept]
-    strokes = waiting_strokes(held.waiting)
     for name, line in held.waiting.items():
         if np.nanmax(line) > 0:
-            first = len(axes.lines)
             draw_line(axes, held.t_s, line, strokes[name], "")
-            for drawn in axes.lines[first:]:
-                drawn.set_path_effects([*HALO])
 
 
 def headings(held: Held, width: float) -> list[Heading]:
@@ -150,6 +146,8 @@ def headings(held: Held, width: float) -> list[Heading]:
 
     Against another variant's thousands an area of hundreds lies on the axis. A line is `width` points wide.
     """
+    if not held.t_s.size:
+        return [Heading("", QUIET)]
     peaks = {holder: held.peak(area) for holder, area in held.areas.items()}
     lines: list[Heading] = []
     if during := held.holder:
@@ -162,12 +160,11 @@ def headings(held: Held, width: float) -> list[Heading]:
         for holder, (before, later) in peaks.items()
         if later >= least and _made(before, later)
     ]
-    color = STATES[State.TIME_WAIT].color
     for name, line in held.waiting.items():
         before, later = held.peak(line)
         text = f"{name} {count(before)} TIME-WAIT"
         text += f", after the load {count(later)}" if _made(before, later) else ""
-        lines.append(Heading(text, color if before or later else QUIET))
+        lines.append(Heading(text, UMBER if before or later else QUIET))
     characters = int(width / ADVANCE)
     return [Heading(part, one.color) for one in lines for part in textwrap.wrap(one.text, characters)]
 
@@ -207,6 +204,11 @@ def draw_ports(axes: Axes, ports: int) -> None:
     )
 
 
+def strokes_of(held: Sequence[Held]) -> dict[str, Stroke]:
+    """The line of each viewpoint, the same in every panel."""
+    return waiting_strokes(dict.fromkeys(name for one in held for name in one.waiting))
+
+
 def key(held: Sequence[Held], top: float) -> dict[str, Artist]:
     """The areas and lines that any panel as high as `top` shows, by name."""
     found = {
@@ -220,17 +222,11 @@ def key(held: Sequence[Held], top: float) -> dict[str, Artist]:
         for holder in HOLDERS
         if holder in found
     }
-    for one in held:
-        strokes = waiting_strokes(one.waiting)
-        for name, line in one.waiting.items():
-            if np.nanmax(line) > 0:
-                entries[f"{name} TIME-WAIT"] = _line(strokes[name])
+    for name, stroke in strokes_of(held).items():
+        if any(np.nanmax(one.waiting[name]) > 0 for one in held if name in one.waiting):
+            entries[f"{name} TIME-WAIT"] = Line2D([], [], **stroke.keywords())
     return entries
 
 
 def _openers(held: Sequence[Held]) -> str:
     return " or ".join(dict.fromkeys(one.opener for one in held))
-
-
-def _line(stroke: Stroke) -> Line2D:
-    return Line2D([], [], **stroke.keywords())

@@ -11,22 +11,25 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from loadgen.analysis.headline import comparison
 from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Columns
 from plots.facts import Facts, Run
-from plots.holders import Held, draw_held, draw_ports, head, headings, held_in, key
+from plots.holders import Held, draw_held, draw_ports, head, headings, held_in, key, strokes_of
 from plots.labels import ADVANCE, SIZE, draw_line, hatch, say_silent, settle, shade
 from plots.page import Frame, asked_sysctls, footer, nothing_page, page
 from plots.panels import Connections, connections_of, differ
 from plots.states import IN_SIGHT
-from plots.style import ALARM, FIRST, HATCH, INK, QUIET, SECOND, SHADE, WIDTH, house_style, say
+from plots.style import ALARM, FIRST, HATCH, INK, QUIET, SECOND, SHADE, WIDTH, Stroke, house_style, say
 
 Variant = tuple[Columns, Facts]
 
 ACROSS = 4
 """Columns before a new pair of rows begins."""
+TICKS = 16
+"""Ticks of time, over all columns of a row."""
 HEIGHT = 1.3
 """A panel's, in inches."""
 
@@ -52,7 +55,7 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
         if all(columns.empty for columns, _ in variants):
             return nothing_page(frame)
         held = [held_in(columns) for columns, _ in variants]
-        scale = _scale(variants, held)
+        strokes, scale = strokes_of(held), _scale(variants, held)
         entries = _key(held, variants, scale)
         across = min(len(variants), ACROSS)
         blocks = [variants[start : start + across] for start in range(0, len(variants), across)]
@@ -72,9 +75,10 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
                 above = figure.add_subplot(grid[2 * row, column])
                 below = figure.add_subplot(grid[2 * row + 1, column], sharex=above)
                 above.set_xlim(scale.first_s, scale.last_s)
+                above.xaxis.set_major_locator(MaxNLocator(min(TICKS // across, 10), steps=[1, 2, 5, 10]))
                 named, index = column == across - 1, row * across + column
                 _draw_rate(above, variant, rates[index], scale, named, across)
-                _draw_sockets(below, held[index], facts, scale, across)
+                _draw_sockets(below, held[index], strokes, facts, scale, across)
                 for axes, gaps in ((above, variant.load_gaps), (below, variant.sampler_gaps)):
                     shade(axes, variant.load_end_s)
                     hatch(axes, gaps)
@@ -106,10 +110,12 @@ def _draw_rate(
         count_axis(axes, scale.top_rate)
 
 
-def _draw_sockets(axes: Axes, held: Held, facts: Facts, scale: Scale, across: int) -> None:
+def _draw_sockets(
+    axes: Axes, held: Held, strokes: Mapping[str, Stroke], facts: Facts, scale: Scale, across: int
+) -> None:
     if not held.t_s.size:
         say(axes, "no samples")
-    draw_held(axes, held)
+    draw_held(axes, held, strokes)
     head(axes, headings(held, _width(across)))
     count_axis(axes, scale.top_sockets)
     if facts.ports <= scale.top_sockets:

@@ -127,12 +127,15 @@ def _scale(axes: Axes, per_s: Floats) -> float:
 
 
 def _marks(facts: Facts) -> list[Mark]:
-    """The knee, predicted and measured, and all ports."""
+    """The knee, predicted and measured, or where connect() alone became slow, and all ports."""
     marks: list[Mark] = []
     if facts.knee_ports is not None:
         marks.append(Mark(facts.knee_ports, f"predicted knee {count(facts.knee_ports)}"))
     if facts.measured_knee_ports is not None:
         held = count(facts.measured_knee_ports)
         marks.append(Mark(facts.measured_knee_ports, f"measured knee {held}", strong=True))
+    if facts.measured_slow_ports is not None:
+        held = count(facts.measured_slow_ports)
+        marks.append(Mark(facts.measured_slow_ports, f"connect() slow from {held}", strong=True))
     marks.append(Mark(facts.ports, f"all {count(facts.ports)} ports", strong=True))
     return sorted(marks, key=lambda mark: mark.x)

@@ -20,6 +20,8 @@ from loadgen.tcp import State
 
 INK, QUIET, GRID, SHADE, ALARM = "#1a1a1a", "#595959", "#e3e3e3", "#f1f1f1", "#a40000"
 HATCH = "#c9c9c9"
+UMBER = "#7a3400"
+"""The colour of TIME-WAIT, dark enough for a line over an area of it."""
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
     "#0072B2",
     "#D55E00",
@@ -80,8 +82,7 @@ _ELSEWHERE = (DASHED, MIXED, DOTTED)
 
 def waiting_strokes(viewpoints: Iterable[str]) -> dict[str, Stroke]:
     """The line of TIME-WAITs at each viewpoint that does not open connections: their dashes differ."""
-    color = STATES[State.TIME_WAIT].color
-    return {name: Stroke(color, dashes, 1.8) for name, dashes in zip(viewpoints, cycle(_ELSEWHERE))}
+    return {name: Stroke(UMBER, dashes, 1.8) for name, dashes in zip(viewpoints, cycle(_ELSEWHERE))}
 
 
 _RC: Mapping[str, Any] = {

@@ -72,6 +72,11 @@ def _marks(columns: Columns, facts: Facts) -> list[Mark]:
         ports = facts.measured_knee_ports
         held = "" if ports is None else f", {count(ports)} ports held"
         marks.append(Mark(facts.measured_knee_s, f"knee {seconds(facts.measured_knee_s)}{held}", strong=True))
+    if facts.measured_slow_s is not None:
+        ports = facts.measured_slow_ports
+        held = "" if ports is None else f", {count(ports)} ports"
+        text = f"slow connect() {seconds(facts.measured_slow_s)}{held}"
+        marks.append(Mark(facts.measured_slow_s, text, strong=True))
     if facts.measured_exhaustion_s is not None:
         text = f"no port left {seconds(facts.measured_exhaustion_s)}"
         marks.append(Mark(facts.measured_exhaustion_s, text, strong=True))

@@ -978,3 +978,19 @@ def test_the_footer_names_the_sysctls_that_the_scenario_sets_on_either_side() ->
     assert "short-client-closes: server tcp_abort_on_overflow 1" in footer
     footer = " ".join(text.get_text() for text in multiples(facts.run, [(columns, asked)]).texts)
     assert "· server tcp_abort_on_overflow 1" in footer
+
+
+def test_a_connect_that_slows_while_the_rate_does_not_fall_is_marked() -> None:
+    slow = {"connect.slow_ports": 14_200, "connect.slow_time_ns": 1e9}
+    columns, facts = told(replace(kept("client", 3), metrics=slow))
+    figure = timeline(columns, facts)
+    assert_readable(figure)
+    assert "slow connect() 1 s, 14,200 ports" in words(figure)
+    figure = portrait(columns, facts)
+    assert_readable(figure)
+    assert "connect() slow from 14,200" in words(figure)
+    # If the rate falls there, that is the knee.
+    knee = told(replace(kept("client", 3), metrics={**slow, "knee.ports": 14_200, "knee.time_ns": 1e9}))
+    for figure in (timeline(*knee), portrait(*knee)):
+        assert "slow connect()" not in words(figure)
+        assert "connect() slow" not in words(figure)
