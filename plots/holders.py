@@ -196,7 +196,7 @@ def draw_ports(axes: Axes, ports: int) -> None:
         f"all {count(ports)} client ports",
         (0, ports),
         xycoords=axes.get_yaxis_transform(),
-        xytext=(3, 2),
+        xytext=(3, 4),
         textcoords="offset points",
         size=SMALL,
         color=QUIET,
