@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from loadgen.analysis.series import Point
-from loadgen.analysis.shortage import is_short
+from loadgen.analysis.shortage import delayed
 
 SEARCH_SHARE = 0.5
 """The share of the load workers' time inside connect() from which on connect() is most of their work."""
@@ -119,10 +119,10 @@ def _searches(one: Point, ports: int, workers: int) -> bool:
 def _late(series: Sequence[Point], hidden: Sequence[bool], searches: Sequence[bool], ports: int) -> int:
     """Late starts that the search explains: those during it, in the point in which it begins, and after it as
     long as there are any: starts that it delayed come then. Those without a port do not count."""
-    explained, late = False, 0
+    explained, late, short = False, 0, delayed(series, ports)
     for index, one in enumerate(series):
         soon = index + 1 < len(series) and searches[index + 1]
         explained = searches[index] or soon or (explained and one.late > 0)
-        if explained and not hidden[index] and not is_short(series, index, ports):
+        if explained and not hidden[index] and not short[index]:
             late += one.late
     return late

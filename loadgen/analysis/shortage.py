@@ -43,7 +43,7 @@ class Shortage:
     lasting_ns  when the first one began that lasted; None if none did
     failed      attempts that failed for want of a port; 0 if that is not known
     inferred    whether only the ports held show it, and no errno
-    late        starts that were late meanwhile
+    late        starts that were late because of it: meanwhile, and after it as long as there are any
     """
 
     first_ns: int
@@ -66,6 +66,14 @@ def is_short(series: Sequence[Point], index: int, ports: int, least: float = ALL
         most = max(most, *(max(float(near.most_held), near.held or 0.0) for near in around))
         least = min(least, NEARLY_ALL)
     return most >= least * ports
+
+
+def delayed(series: Sequence[Point], ports: int, least: float = ALL) -> list[bool]:
+    """Whether late starts of each point are due to a lack of ports: those that it delayed come after it."""
+    found: list[bool] = []
+    for index, one in enumerate(series):
+        found.append(is_short(series, index, ports, least) or bool(found and found[-1] and one.late))
+    return found
 
 
 def shortage(series: Sequence[Point], ports: int, *, reported: bool = False) -> Shortage | None:
@@ -95,7 +103,7 @@ def shortage(series: Sequence[Point], ports: int, *, reported: bool = False) -> 
         lasting_ns=_begin(series[lasting[0][0]], least * ports) if lasting else None,
         failed=failed,
         inferred=not failed,
-        late=sum(series[index].late for index in short),
+        late=sum(one.late for one, yes in zip(series, delayed(series, ports, least), strict=True) if yes),
     )
 
 

@@ -14,6 +14,7 @@ from loadgen.scenario.choices import Driver
 from loadgen.tcp import Ending, Side, State
 from tests.drivers.driving import MS_NS, Bench, Driven, bench
 from tests.drivers.states import HELD
+from tests.lab.sysctls import NO_ASSASSINATION
 
 DRIVERS = (Driver.PROTOCOL, Driver.URING, Driver.AIOHTTP)
 SLOW_NS = 500 * MS_NS
@@ -35,9 +36,7 @@ Most = dict[Side, Counter[str]]
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Bench]:
-    # Without it a RST may end a TIME-WAIT: where the server's ACK and FIN swap places on the way, the ACK is
-    # old, TIME-WAIT answers it, and the server has nothing left of the connection (RFC 1337).
-    with bench(client_server_lab(sysctls={Side.CLIENT: {"net.ipv4.tcp_rfc1337": "1"}}), forking=True) as made:
+    with bench(client_server_lab(sysctls={Side.CLIENT: NO_ASSASSINATION}), forking=True) as made:
         yield made
 
 

@@ -15,6 +15,8 @@ ENOUGH = 5
 """Samples of the load without which it is not known what the load itself left."""
 MANY = 0.1
 """The share of its connections that a side leaves in CLOSE-WAIT before it is said not to close."""
+EXIT_NS = 100_000_000
+"""So long before a program's end is seen, at most, it may have exited."""
 LASTING_NS = 1_000_000_000
 """For so long: CLOSE-WAIT is passed by every connection that the other side closes first."""
 
@@ -66,8 +68,11 @@ def not_closed(fold: Fold) -> Iterator[Finding]:
 
 
 def during_load(fold: Fold, viewpoint: str, state: State) -> int:
-    """The most sockets that a sample of the load found in a state."""
-    end_ns = fold.load_end_ns()
+    """The most sockets that a sample of the load found in a state.
+
+    A program closes its sockets as it exits, a moment before its end is seen.
+    """
+    end_ns = fold.load_end_ns() - (EXIT_NS if fold.counted is None else 0)
     return max(
         (one.viewpoints[viewpoint].count(state) for one in fold.samples if one.t_ns <= end_ns), default=0
     )
