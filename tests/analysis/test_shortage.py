@@ -31,7 +31,7 @@ def span(first: int, last: int) -> Span:
 
 def test_failures_while_the_ports_are_held_are_spans() -> None:
     made = series([500] * 5 + [950] * 15, {6: 1, 7: 5, 8: 5, 12: 9}, late=2)
-    # All starts from the first failure on are late: none of them shows that those before have been caught up on.
+    # From the first failure on, all points have late starts: the load never catches up.
     result = shortage(made, PORTS)
     assert result is not None
     assert result.spans == (span(6, 8), span(12, 12))
