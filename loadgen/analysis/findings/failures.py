@@ -9,6 +9,7 @@ from loadgen.tcp import NO_PORT, Failure, Fault, Phase
 from loadgen.text.numbers import count
 
 FAILURES = FindingKind("failures")
+NOT_ESTABLISHED = FindingKind("not_established")
 MOST = 0.5
 """The share of the attempts that fail from which on a variant is about its failures."""
 FEW = 0.01
@@ -46,6 +47,29 @@ def failures(fold: Fold) -> Iterator[Finding]:
     )
 
 
+def not_established(fold: Fold) -> Iterator[Finding]:
+    """Attempts of a program that were never established, by the counters: churn does not see its errors."""
+    explained, opened = fold.explanation.known if fold.complete else None, fold.total("opened")
+    if fold.failed() is not None or not explained or not opened:
+        return
+    for one in explained:
+        if one.entry.open or one.count <= FEW * opened:
+            continue
+        yield Finding(
+            kind=NOT_ESTABLISHED,
+            rank=Rank.FAILED if one.count >= MOST * opened else Rank.PARTLY_FAILED,
+            viewpoint=fold.scope.leg.opener,
+            sentence=f"{count(one.count)} of {count(opened)} attempts fail: {one.entry.story}",
+            numbers={one.entry.name: one.count},
+            share=one.count / opened,
+            evidence=tuple(
+                f"{fold.scope.leg.opener}.{name} {number * one.count:,}"
+                for name, number in one.entry.client.items()
+            ),
+            observed=False,
+        )
+
+
 def reason(fold: Fold, failure: Failure) -> str:
     """Whose limit a failure shows, in words: by the states and counters that were recorded with it."""
     if failure in NO_PORT and fold.under_load().no_port_unexplained:
@@ -72,4 +96,4 @@ def _queue(fold: Fold, failure: Failure) -> str:
     return ""
 
 
-RULES: tuple[Rule, ...] = (failures,)
+RULES: tuple[Rule, ...] = (failures, not_established)

@@ -3,12 +3,19 @@
 from collections.abc import Iterator
 
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
+from loadgen.analysis.findings.queues import moved
 from loadgen.analysis.fold import Fold
 from loadgen.tcp import State
 from loadgen.text.numbers import count
 
 LEFT_BY_THE_END = FindingKind("left_by_the_end")
 NOT_CLOSED = FindingKind("not_closed")
+REUSED = FindingKind("reused")
+ENDED_BY_RST = FindingKind("ended_by_rst")
+TIME_WAIT_NS = 60_000_000_000
+"""How long a TIME-WAIT lasts (TCP_TIMEWAIT_LEN of Linux, K2)."""
+FEW = 0.001
+"""The share of the TIME-WAITs that may go before their time without a finding."""
 MOST = 0.5
 """The share of the TIME-WAITs from which on the load's end is said to have made them."""
 ENOUGH = 5
@@ -67,6 +74,52 @@ def not_closed(fold: Fold) -> Iterator[Finding]:
             )
 
 
+def reused(fold: Fold) -> Iterator[Finding]:
+    for viewpoint in fold.scope.names:
+        entered, again = (moved(fold, viewpoint, name) for name in ("TW", "TWRecycled"))
+        if again > FEW * entered:
+            yield Finding(
+                kind=REUSED,
+                rank=Rank.LEFT,
+                viewpoint=viewpoint,
+                sentence=f"{count(again)} of {count(entered)} TIME-WAITs at the {viewpoint} gave their ports to"
+                " new connections before their time was over",
+                numbers={"reused": again, "entered": entered},
+                share=again / entered,
+                evidence=(f"{viewpoint}.kernel.TWRecycled {again:,}", f"{viewpoint}.kernel.TW {entered:,}"),
+                observed=True,
+            )
+
+
+def ended_by_rst(fold: Fold) -> Iterator[Finding]:
+    """TIME-WAITs that are gone before their time, if the other side has sent a RST for each (RFC 1337)."""
+    leg = fold.scope.leg
+    if not fold.samples or fold.samples[-1].t_ns - fold.samples[0].t_ns >= TIME_WAIT_NS:
+        return
+    for viewpoint, other in ((leg.opener, leg.accepter), (leg.accepter, leg.opener)):
+        last = fold.samples[-1].viewpoints[viewpoint]
+        entered, reset = moved(fold, viewpoint, "TW"), moved(fold, other, "OutRsts")
+        kept = (
+            last.count(State.TIME_WAIT) + last.count(State.FIN_WAIT_2) + moved(fold, viewpoint, "TWRecycled")
+        )
+        gone = entered - kept
+        if FEW * entered < gone <= reset:
+            yield Finding(
+                kind=ENDED_BY_RST,
+                rank=Rank.LEFT,
+                viewpoint=viewpoint,
+                sentence=f"{count(gone)} of {count(entered)} TIME-WAITs at the {viewpoint} went before their"
+                f" time: the {other} sent a RST into each (RFC 1337)",
+                numbers={"gone": gone, "entered": entered},
+                share=gone / entered,
+                evidence=(
+                    f"{viewpoint}.kernel.TW {entered:,}, of which {kept:,} are left",
+                    f"{other}.kernel.OutRsts {reset:,}",
+                ),
+                observed=False,
+            )
+
+
 def during_load(fold: Fold, viewpoint: str, state: State) -> int:
     """The most sockets that a sample of the load found in a state.
 
@@ -78,4 +131,4 @@ def during_load(fold: Fold, viewpoint: str, state: State) -> int:
     )
 
 
-RULES: tuple[Rule, ...] = (not_closed, left_by_the_end)
+RULES: tuple[Rule, ...] = (not_closed, left_by_the_end, reused, ended_by_rst)
