@@ -75,15 +75,15 @@ def not_closed(fold: Fold) -> Iterator[Finding]:
 
 
 def reused(fold: Fold) -> Iterator[Finding]:
-    for viewpoint in fold.scope.names:
+    for viewpoint in (leg.opener for leg in fold.scope.legs):
         entered, again = (moved(fold, viewpoint, name) for name in ("TW", "TWRecycled"))
         if again > FEW * entered:
             yield Finding(
                 kind=REUSED,
                 rank=Rank.LEFT,
                 viewpoint=viewpoint,
-                sentence=f"{count(again)} of {count(entered)} TIME-WAITs at the {viewpoint} gave their ports to"
-                " new connections before their time was over",
+                sentence=f"{count(again)} of {count(entered)} TIME-WAITs at the {viewpoint} gave way to new"
+                " connections before their time was over",
                 numbers={"reused": again, "entered": entered},
                 share=again / entered,
                 evidence=(f"{viewpoint}.kernel.TWRecycled {again:,}", f"{viewpoint}.kernel.TW {entered:,}"),

@@ -58,7 +58,7 @@ def syn_queue(fold: Fold) -> Iterator[Finding]:
 def sent_again(fold: Fold) -> Iterator[Finding]:
     """Segments sent again; SYNs alone are found with the queue that was full, if one was."""
     opened = fold.total("opened") or 0
-    for viewpoint in fold.scope.names:
+    for node, (viewpoint, *_) in fold.scope.by_node.items():
         segments, syns = (moved(fold, viewpoint, name) for name in ("RetransSegs", "TCPSynRetrans"))
         if segments > max(FEW * opened, 1):
             of_them = f", {count(syns)} of them SYNs or SYN-ACKs" if syns else ""
@@ -66,7 +66,7 @@ def sent_again(fold: Fold) -> Iterator[Finding]:
                 kind=SENT_AGAIN,
                 rank=Rank.PACE,
                 viewpoint=viewpoint,
-                sentence=f"the {viewpoint} sent {count(segments)} segments again{of_them}",
+                sentence=f"the {node} sent {count(segments)} segments again{of_them}",
                 numbers={"segments": segments, "syns": syns},
                 evidence=(
                     f"{viewpoint}.kernel.RetransSegs {segments:,}",

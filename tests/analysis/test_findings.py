@@ -1,0 +1,89 @@
+"""What is found of counters and states: full queues, TIME-WAITs that went early, attempts that failed."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from loadgen.analysis.findings.finding import Finding
+from loadgen.analysis.findings.rules import find
+from loadgen.analysis.fold import Fold
+from loadgen.records.types import Sample
+from loadgen.records.viewpoints import APART
+from loadgen.tcp import Ending, Failure, Side, State
+from tests.made_records import STEP, S, ended, from_samples, interval, opened, side
+
+COUNT = 100
+
+
+def found(
+    client: Mapping[str, int],
+    server: Mapping[str, int],
+    *,
+    states: Mapping[State, int] | None = None,
+    failure: str = "",
+    driver: bool = True,
+) -> dict[str, Finding]:
+    """What is found of a load of 100 connections, by kind."""
+    fold = Fold(28_232)
+    totals = {
+        Side.CLIENT: {"ActiveOpens": COUNT, **client},
+        Side.SERVER: {"PassiveOpens": COUNT, **server},
+    }
+    last = {
+        Side.CLIENT: side(counters=totals[Side.CLIENT], states=states or {}),
+        Side.SERVER: side(counters=totals[Side.SERVER]),
+    }
+    samples = [
+        Sample(-STEP, 1, False, {each: side() for each in Side}, 0),
+        Sample(S, 1, False, last, 0),
+    ]
+    errors = {Failure.parse(failure): COUNT // 2} if failure else {}
+    counted = interval(0, COUNT, closes={Ending.CLIENT_FIN: COUNT}, errors=errors)
+    load = counted if driver else from_samples(counted)
+    for record in (opened(APART), *samples, load, *ended(S)):
+        fold.add(record)
+    return {one.kind: one for one in find(fold)}
+
+
+@pytest.mark.parametrize(("dropped", "is_found"), [(1, False), (2, True), (500, True)])
+def test_a_full_accept_queue_is_found_unless_it_dropped_few(dropped: int, is_found: bool) -> None:
+    result = found({"TCPSynRetrans": 7}, {"ListenOverflows": dropped})
+    assert ("accept_queue" in result) is is_found
+    if is_found:
+        assert result["accept_queue"].numbers == {"dropped": dropped, "never_accepted": 0, "syns_again": 7}
+        assert "the client sent 7 SYNs again" in result["accept_queue"].sentence
+
+
+def test_a_syn_that_stays_unanswered_is_the_queues_only_if_that_dropped_any() -> None:
+    lost = found({}, {}, failure="connect:TIMEOUT")["failures"]
+    assert "queue" not in lost.sentence
+    full = found({}, {"TCPReqQFullDrop": 60}, failure="connect:TIMEOUT")
+    assert "the server's SYN queue: it was full" in full["failures"].sentence
+    assert full["syn_queue"].numbers["dropped"] == 60
+
+
+@pytest.mark.parametrize(("left", "resets", "is_found"), [(100, 0, False), (90, 10, True), (90, 9, False)])
+def test_time_waits_that_a_reset_ended_need_a_reset_for_each(left: int, resets: int, is_found: bool) -> None:
+    result = found({"TW": COUNT}, {"OutRsts": resets}, states={State.TIME_WAIT: left})
+    assert ("ended_by_rst" in result) is is_found
+    if is_found:
+        assert result["ended_by_rst"].numbers == {"gone": COUNT - left, "entered": COUNT}
+
+
+def test_time_waits_that_gave_way_are_not_those_that_a_reset_ended() -> None:
+    result = found({"TW": COUNT, "TWRecycled": 90}, {"OutRsts": 90}, states={State.TIME_WAIT: 10})
+    assert result["reused"].numbers == {"reused": 90, "entered": COUNT}
+    assert "ended_by_rst" not in result
+
+
+def test_segments_sent_again_are_found_once_for_each_node() -> None:
+    result = found({"RetransSegs": 50, "TCPSynRetrans": 20}, {})
+    assert result["sent_again"].sentence == "the client sent 50 segments again, 20 of them SYNs or SYN-ACKs"
+
+
+def test_attempts_of_a_program_that_were_refused_are_found_by_the_counters() -> None:
+    result = found({"AttemptFails": COUNT}, {"PassiveOpens": 0}, driver=False)
+    assert result["not_established"].sentence.startswith(
+        "100 of 100 attempts fail: the server's host refused it"
+    )
+    assert not result["not_established"].observed
