@@ -538,12 +538,12 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "claims that are a word": (
         "title: t\nclaims: C1",
         "2:9",
-        'claims: expected a list such as [a, b], got "C1"',
+        'claims: expected a list or a mapping of claims, got "C1" (write for example claims: [C18])',
     ),
     "no claim": (
         "title: t\nclaims: [C1, D2]",
         "2:14",
-        'claims.1: expected the id of a claim such as C18, got "D2"',
+        'claims: there is no claim "D2" (churn claims lists them all)',
     ),
     "a lab that is a word": ("title: t\nlab: pair", "2:6", 'lab: expected a mapping, got "pair"'),
     "a lab that is nothing": ("title: t\nlab:", "2:5", "got nothing (remove the key to keep its default)"),
