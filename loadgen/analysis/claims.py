@@ -17,6 +17,12 @@ class Ground(Verdict, frozen=True, kw_only=True, omit_defaults=True):
     decision: Decision
     condition: str = ""
 
+    @property
+    def line(self) -> str:
+        """The comparison with its numbers."""
+        condition = f"{self.condition}: " if self.condition else ""
+        return f"{condition}{self.text} ({self.reason})"
+
 
 class JudgedClaim(Struct, frozen=True, kw_only=True):
     """A claim and its verdict.
@@ -32,6 +38,11 @@ class JudgedClaim(Struct, frozen=True, kw_only=True):
     expected: Decision
     reason: str
     grounds: Sequence[Ground]
+
+    @property
+    def lines(self) -> list[str]:
+        """The reason, a comparison a line."""
+        return [ground.line for ground in self.grounds] if self.decided else [self.reason]
 
     @property
     def decided(self) -> bool:
@@ -76,13 +87,13 @@ def judge_one(claim: Claim, metrics: Mapping[str, float]) -> JudgedClaim:
     elif len(holding) == 1:
         (verdict,) = holding
         grounds = by_decision[verdict]
-        reason = "; ".join(map(_shown, grounds))
+        reason = "; ".join(one.line for one in grounds)
     elif holding:
         verdict, reason = Decision.UNDECIDED, f"the comparisons for {' and for '.join(holding)} all hold"
     else:
         failed = [next(one for one in those if not one.passed) for those in by_decision.values()]
         verdict = Decision.UNDECIDED
-        reason = "; ".join(f"not {one.decision}: {_shown(one)}" for one in failed)
+        reason = "; ".join(f"not {one.decision}: {one.line}" for one in failed)
     statement = catalogue()[claim.id]
     return JudgedClaim(
         claim=claim.id,
@@ -104,9 +115,3 @@ def _ground(decision: Decision, condition: str, verdict: Verdict) -> Ground:
         decision=decision,
         condition=condition,
     )
-
-
-def _shown(ground: Ground) -> str:
-    """A comparison with its numbers."""
-    condition = f"{ground.condition}: " if ground.condition else ""
-    return f"{condition}{ground.text} ({ground.reason})"

@@ -82,7 +82,8 @@ def _names(scenario: str | None, theme: str | None, *, everything: bool) -> list
     themes = by_theme()
     if theme is not None and theme not in themes:
         raise click.UsageError(f"There is no theme {theme!r}; there are {', '.join(themes)}.")
-    return [name for each, paths in themes.items() if theme in (None, each) for name in paths]
+    # By path: a file here that is named like a bundled one is another scenario.
+    return [str(path) for each, paths in themes.items() if theme in (None, each) for path in paths.values()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def print_claims(console: Console, runs: Sequence[RunClaims]) -> None:
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     for run, claim in _rows(runs):
-        shown = Text.assemble(claim.text, "\n", (claim.reason, "dim"))
+        shown = Text.assemble(claim.text, "\n", ("\n".join(claim.lines), "dim"))
         cells = (_mark(claim), claim.claim, _verdict(claim), shown)
         table.add_row(*cells, *([Text(_run(run))] if len(runs) > 1 else []))
     if table.row_count:

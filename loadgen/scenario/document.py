@@ -54,8 +54,7 @@ class Header(Model):
 
 
 class Scenario(Header):
-    """A question, the claims it puts to the test, and the variants that answer it: at least one, their names
-    unique."""
+    """A question, the claims put to the test, and the variants that answer it: at least one, names unique."""
 
     claims: tuple[Claim, ...] = ()
     variants: tuple[Variant, ...]

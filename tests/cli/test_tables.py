@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.analysis.audit import AuditLine
-from loadgen.analysis.claims import JudgedClaim
+from loadgen.analysis.claims import Ground, JudgedClaim
 from loadgen.analysis.compared import Compared
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank
 from loadgen.analysis.states import StateCount
@@ -52,8 +52,10 @@ CLAIMS = [
         text="Throughput falls only when the ports are gone.",
         verdict=Decision.CONFIRMED,
         expected=Decision.REFUTED,
-        reason="knee.ports@main > 0 (27,998 > 0)",
-        grounds=[],
+        reason="",
+        grounds=[
+            Ground(text="knee.ports@main > 0", passed=True, reason="27,998 > 0", decision=Decision.CONFIRMED)
+        ],
     )
 ]
 WIDTHS = (60, 80, 100, 120, 200)
