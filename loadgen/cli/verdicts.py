@@ -21,11 +21,10 @@ def print_claims(console: Console, runs: Sequence[RunClaims]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_column(overflow="fold")
     for run, claim in _rows(runs):
-        shown = Text.assemble(claim.text, "\n", ("\n".join(claim.lines), "dim"))
-        cells = (_mark(claim), claim.claim, _verdict(claim), shown)
-        table.add_row(*cells, *([Text(_run(run))] if len(runs) > 1 else []))
+        below = [*claim.lines, *([f"in {_run(run)}"] if len(runs) > 1 else [])]
+        shown = Text.assemble(claim.text, "\n", ("\n".join(below), "dim"))
+        table.add_row(_mark(claim), claim.claim, _verdict(claim), shown)
     if table.row_count:
         console.print(Text("claims, and what decides them", style="bold"))
         console.print(Padding(table, (0, 0, 1, 2), expand=False))
