@@ -87,13 +87,17 @@ def run_of(run_id: str, asked: Asked, summaries: Sequence[VariantSummary] = ()) 
         quick=info.quick,
         kernel=info.environment.kernel,
         churn=info.environment.churn,
-        claims=", ".join(map(_verdict, judge(scenario.claims, summaries))),
+        claims=_verdicts(judge(scenario.claims, summaries)),
     )
 
 
-def _verdict(claim: JudgedClaim) -> str:
-    expected = "" if claim.as_expected else f" (expected: {claim.expected})"
-    return f"{claim.claim} {claim.verdict}{expected}"
+def _verdicts(claims: Sequence[JudgedClaim]) -> str:
+    """The claims by their verdicts, on a line."""
+    found: dict[str, list[str]] = {}
+    for claim in claims:
+        expected = "" if claim.as_expected else f" (expected: {claim.expected})"
+        found.setdefault(f"{claim.verdict}{expected}", []).append(claim.claim)
+    return "; ".join(f"{', '.join(those)} {verdict}" for verdict, those in found.items())
 
 
 def facts_of(run: Run, variant: Variant, prediction: Prediction, summary: VariantSummary | None) -> Facts:

@@ -746,7 +746,7 @@ def test_some_figures_of_a_run_that_was_killed(tmp_path: Path) -> None:
 
 def test_the_overview_has_the_verdicts_on_the_claims() -> None:
     _, facts = told(client_closes(2))
-    run = replace(facts.run, claims="C18 confirmed, C19 confirmed (expected: refuted)")
+    run = replace(facts.run, claims="C18 confirmed; C19 confirmed (expected: refuted)")
     assert "C19 confirmed (expected: refuted)" in words(multiples(run, [told(server_closes(2))]))
 
 
@@ -754,12 +754,12 @@ def test_a_run_with_claims_has_their_verdicts_for_its_figures() -> None:
     asked = asked_for({"a": client_closes(2)})
     claims = [
         Claim(id=name, confirmed=(Expectation.parse(f"rate.mean@a {op} 0", Place("x")),))
-        for name, op in (("C18", ">"), ("C19", ">"), ("C20", "<"))
+        for name, op in (("C4", ">"), ("C18", ">"), ("C19", ">"), ("C20", "<"))
     ]
     asked = replace(asked, scenario=asked.scenario.model_copy(update={"claims": tuple(claims)}))
     summaries = [summary_of("a", client_closes(2))]
     assert run_of("x", asked, summaries).claims == (
-        "C18 confirmed, C19 confirmed (expected: refuted), C20 undecided (expected: confirmed)"
+        "C4, C18 confirmed; C19 confirmed (expected: refuted); C20 undecided (expected: confirmed)"
     )
 
 
