@@ -81,7 +81,8 @@ def print_report(
         console.print(Text.assemble("  ", (summary.name, "bold"), ": ", summary.verdict))
     console.print()
     _print_overview(console, summaries, variants)
-    print_claims(console, [RunClaims(run=directory.id, valid=whole, claims=claims)])
+    valid = whole and all(summary.valid for summary in summaries)
+    print_claims(console, [RunClaims(run=directory.id, valid=valid, claims=claims)])
     print_sections(console, summaries)
     console.print(Text("records   ", style="bold"), Text(str(directory.path)), sep="")
 

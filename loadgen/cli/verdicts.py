@@ -14,7 +14,7 @@ from loadgen.cli.columns import GAP
 def print_claims(console: Console, runs: Sequence[RunClaims]) -> None:
     """The claims of these runs under a title, each with the numbers that decided it.
 
-    Nothing if there are none. A row names its run only if there are several.
+    Nothing if there are none. A row names its run only if there are several, or if it is invalid.
     """
     table = Table.grid(padding=(0, GAP))
     table.add_column(no_wrap=True)
@@ -22,7 +22,7 @@ def print_claims(console: Console, runs: Sequence[RunClaims]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for run, claim in _rows(runs):
-        below = [*claim.lines, *([f"in {_run(run)}"] if len(runs) > 1 else [])]
+        below = [*claim.lines, *([f"in {_run(run)}"] if len(runs) > 1 or not run.valid else [])]
         shown = Text.assemble(claim.text, "\n", ("\n".join(below), "dim"))
         table.add_row(_mark(claim), claim.claim, _verdict(claim), shown)
     if table.row_count:

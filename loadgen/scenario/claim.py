@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from loadgen.scenario.catalogue import Decision, catalogue
 from loadgen.scenario.comparisons import Comparisons, read_comparisons
@@ -31,6 +31,14 @@ class Claim(Model):
     confirmed: Comparisons = ()
     refuted: Comparisons = ()
     depends: Mapping[str, Comparisons] = Field(default_factory=dict[str, Comparisons])
+
+    @field_validator("id")
+    @classmethod
+    def known_id(cls, value: str) -> str:
+        """Refuse an id without a text: run.json may be another churn's."""
+        if value not in catalogue():
+            raise ValueError(f"there is no claim {value}")
+        return value
 
     def comparisons(self) -> Iterator[tuple[Decision, str, Expectation]]:
         """Each comparison with the verdict that it is for, and with its condition if that is `depends`."""

@@ -1,6 +1,7 @@
 """`churn claims` and the gallery's runs: one table of many runs, and the most serious of their exit codes."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -102,6 +103,21 @@ def test_a_run_that_decides_none_and_one_that_cannot_be_read_are_named(tmp_path:
     assert "C17" in done.stdout
 
 
+def test_a_claim_that_this_churn_does_not_know_is_reported_by_file_and_key(tmp_path: Path) -> None:
+    run = recorded(tmp_path, "newer", 8)
+    path = run.path / "run.json"
+    path.write_text(path.read_text().replace('"C17"', '"C999"'))
+    done = invoke("claims", "newer", "-o", tmp_path)
+    assert done.code == 2
+    assert done.stderr == f'{path}: scenario.claims.0.id: this churn knows no such value: "C999"\n'
+
+
+def test_a_verdict_of_an_invalid_run_is_marked(tmp_path: Path) -> None:
+    run = recorded(tmp_path, "cut", 8)
+    run.write_status(Status.FAILED)
+    assert "in cut, INVALID" in invoke("claims", "cut", "-o", tmp_path).stdout
+
+
 def test_without_a_run_all_claims_are_listed() -> None:
     done = invoke("claims")
     assert done.code == 0
@@ -153,6 +169,7 @@ def test_a_theme_runs_its_scenarios_and_ends_with_their_claims(small: Path) -> N
     assert (summary["passed"], claim["claim"], claim["verdict"]) == (False, "C18", "undecided")
     table = done.stdout.rpartition("claims, and what decides them")[2]
     assert "✘  C18  undecided" in table
+    assert "INVALID" not in table
     assert "(0 > 0 is false)" in table
 
 
@@ -168,6 +185,18 @@ def test_all_run_though_one_cannot_and_the_worst_exit_code_remains(small: Path) 
     assert "missing: exit code 106" in done.stderr
     assert "undecided: exit code 99" in done.stderr
     assert len(list(small.iterdir())) == 2
+
+
+def test_ctrl_c_ends_all(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[str] = []
+
+    def interrupted(path: Path, *_: object) -> None:
+        began.append(path.stem)
+        raise SystemExit(int(Exit.INTERRUPTED))
+
+    monkeypatch.setattr(sys.modules["loadgen.cli.run"], "run_one", interrupted)
+    assert invoke("run", "--all", "-o", small).code == 105
+    assert len(began) == 1
 
 
 def test_a_mistake_is_reported_before_any_runs(small: Path) -> None:
