@@ -47,6 +47,8 @@ class Rates:
     connect_p99_s: Floats
     errors: Mapping[str, Floats] | None
     cut: int
+    timed: int | None = None
+    """Calls of connect() that its percentiles are of, if these are a part of all; else None."""
     bucket_s: float = 0.0
     """The span of a bucket if the run is too long for a row per interval, else 0."""
 
@@ -120,6 +122,7 @@ class Gathering:
         self._samples = Buckets(samples_reduced)
         self._events: list[Event] = []
         self._cut = 0
+        self._timed = self._connected = 0
 
     def add(self, record: object) -> None:
         match record:
@@ -127,6 +130,8 @@ class Gathering:
                 self._cut += sum(
                     count for failure, count in (record.errors or {}).items() if failure.kind == Fault.CUT
                 )
+                self._connected += record.connected
+                self._timed += record.connected if record.timed is None else record.timed
                 # An interval of no length has no rate, whatever it counted.
                 if record.end_ns > record.start_ns:
                     self._intervals.add(record)
@@ -149,6 +154,7 @@ class Gathering:
             rates=replace(
                 _rates(_joined(intervals) if exact else intervals, gaps),
                 cut=self._cut,
+                timed=self._timed if self._timed < self._connected else None,
                 bucket_s=0.0 if exact else span_s / self._intervals.count,
             ),
             sockets=_sockets(sorted(self._samples.rows, key=lambda sample: sample.t_ns), gaps, scope),

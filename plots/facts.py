@@ -10,6 +10,7 @@ from loadgen.records.info import Status
 from loadgen.records.prediction import Prediction
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import OpenLoop
+from loadgen.tcp import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,9 @@ class Facts:
     """What is known of one variant; None if it was not predicted, or not measured.
 
     `ports` are all that the client has, `knee_ports` (None if no fall is predicted) and `ceiling_per_s` the
-    model's prediction; `asked_sysctls` are those that the scenario sets, by the last part of their names;
-    `metrics` and the `measured_` ones are the summary's. `invalid` and `caveats` are causes, in words.
+    model's prediction; `asked_sysctls` are those that the scenario sets on each side, by the last part of
+    their names; `metrics` and the `measured_` ones are the summary's. `invalid` and `caveats` are causes, in
+    words.
     """
 
     run: Run
@@ -50,7 +52,7 @@ class Facts:
     """How many connections a closed loop keeps for more requests than one; None if it keeps none."""
     ports: int
     knee_ports: int | None
-    asked_sysctls: tuple[str, ...]
+    asked_sysctls: Mapping[str, Mapping[str, str]]
     ceiling_per_s: float | None
     metrics: Mapping[str, float]
     invalid: tuple[str, ...]
@@ -65,6 +67,15 @@ class Facts:
         return self._seconds("knee.time_ns")
 
     @property
+    def measured_slow_ports(self) -> float | None:
+        """Where connect() became slow and the rate did not fall: otherwise that is the knee."""
+        return None if "knee.ports" in self.metrics else self.metrics.get("connect.slow_ports")
+
+    @property
+    def measured_slow_s(self) -> float | None:
+        return None if "knee.time_ns" in self.metrics else self._seconds("connect.slow_time_ns")
+
+    @property
     def measured_exhaustion_s(self) -> float | None:
         return self._seconds("exhaustion.time_ns")
 
@@ -73,7 +84,7 @@ class Facts:
 
     @property
     def configuration(self) -> str:
-        return f"{self.connection}; {self.load}"
+        return "; ".join(part for part in (self.connection, self.load) if part)
 
 
 def run_of(run_id: str, asked: Asked, summaries: Sequence[VariantSummary] = ()) -> Run:
@@ -112,7 +123,11 @@ def facts_of(run: Run, variant: Variant, prediction: Prediction, summary: Varian
         kept=_kept(variant),
         ports=prediction.ports,
         knee_ports=prediction.knee_ports if prediction.rate_falls else None,
-        asked_sysctls=tuple(name.rpartition(".")[2] for name in {**lab.client, **lab.server}),
+        asked_sysctls={
+            side: {name.rpartition(".")[2]: value for name, value in asked.items()}
+            for side, asked in ((Side.CLIENT, lab.client), (Side.SERVER, lab.server))
+            if asked
+        },
         ceiling_per_s=prediction.ceiling_per_s,
         metrics=summary.metrics if summary else {},
         invalid=tuple(caveat.cause for caveat in caveats if caveat.invalidates),
@@ -130,7 +145,7 @@ def _connection(variant: Variant) -> str:
 
 
 def _kept(variant: Variant) -> int | None:
-    closed = variant.load.closed_loop
+    closed = None if variant.load.program else variant.load.closed_loop
     return closed.connections if closed and variant.connection.requests > 1 else None
 
 

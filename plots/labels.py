@@ -18,7 +18,7 @@ from matplotlib.transforms import offset_copy
 from loadgen.records.events import Gap
 from plots.columns import Floats
 from plots.series import drawable, lone
-from plots.style import HALO, HATCH, INK, LEADER, LIMIT, QUIET, TEXT, WIDTH, Stroke
+from plots.style import HALO, HATCH, INK, LEADER, LIMIT, QUIET, SHADE, TEXT, WIDTH, Stroke
 
 END = "end-label"
 """The gid of labels that `settle` may move."""
@@ -77,6 +77,15 @@ def hatch(axes: Axes, gaps: Sequence[Gap]) -> None:
             linewidth=0,
             zorder=0,
         )
+
+
+def shade(axes: Axes, load_end_s: float | None) -> None:
+    """Shade the time without load, before it and after its end."""
+    first_s, last_s = axes.get_xlim()
+    if first_s < 0:
+        axes.axvspan(first_s, 0, color=SHADE, linewidth=0, zorder=0)
+    if load_end_s is not None and load_end_s < last_s:
+        axes.axvspan(load_end_s, last_s, color=SHADE, linewidth=0, zorder=0)
 
 
 def draw_limit(axes: Axes, y: float, label: str) -> None:

@@ -1,31 +1,35 @@
 # matplotlib's stubs leave **kwargs untyped, which makes each drawing call "partially unknown".
 # pyright: reportUnknownMemberType=false
-"""All variants of a run side by side: rate above TIME-WAIT and its peaks, every row on one scale."""
+"""All variants of a run side by side: rate above what held the ports, every row on one scale."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import ceil
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from loadgen.analysis.headline import comparison
-from loadgen.tcp import State
-from loadgen.text.numbers import count
 from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Columns
 from plots.facts import Facts, Run
-from plots.labels import ADVANCE, SIZE, draw_line, hatch, say_silent, settle
-from plots.page import Frame, footer, nothing_page, page
+from plots.holders import Held, draw_held, draw_ports, head, headings, held_in, key, strokes_of
+from plots.labels import ADVANCE, SIZE, draw_line, hatch, say_silent, settle, shade
+from plots.page import Frame, asked_sysctls, footer, nothing_page, page
 from plots.panels import Connections, connections_of, differ
 from plots.states import IN_SIGHT
-from plots.style import ALARM, FIRST, INK, LIMIT, QUIET, SECOND, WIDTH, house_style, say, viewpoint_strokes
+from plots.style import ALARM, FIRST, HATCH, INK, QUIET, SECOND, SHADE, WIDTH, Stroke, house_style, say
 
 Variant = tuple[Columns, Facts]
 
 ACROSS = 4
 """Columns before a new pair of rows begins."""
+TICKS = 16
+"""Ticks of time, over all columns of a row."""
 HEIGHT = 1.3
 """A panel's, in inches."""
 
@@ -50,7 +54,9 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
         frame = _frame(run, [facts for _, facts in variants])
         if all(columns.empty for columns, _ in variants):
             return nothing_page(frame)
-        scale = _scale(variants)
+        held = [held_in(columns) for columns, _ in variants]
+        strokes, scale = strokes_of(held), _scale(variants, held)
+        entries = _key(held, variants, scale)
         across = min(len(variants), ACROSS)
         blocks = [variants[start : start + across] for start in range(0, len(variants), across)]
         names = [_name(facts, across) for _, facts in variants]
@@ -58,27 +64,33 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
         # If any has a note, all have a line for it, so that the names are at one height.
         notes = [[rate.note] if any(rate.note for rate in rates) else [] for rate in rates]
         lines = max(name.count("\n") + len(note) for name, note in zip(names, notes, strict=True)) + 4
-        figure = page(frame, len(blocks) * (2 * HEIGHT + lines * 1.4 * SIZE / 72 + 0.5) + 0.3)
-        grid = figure.add_gridspec(2 * len(blocks), across)
+        heads = max(len(headings(one, _width(across))) for one in held)
+        block_height = 2 * HEIGHT + (lines * 1.4 + heads * 1.2) * SIZE / 72 + 0.4
+        key_height = _key_rows(entries) * 1.5 * SIZE / 72
+        figure = page(frame, len(blocks) * block_height + key_height + 0.4)
+        heights = [*[HEIGHT] * (2 * len(blocks)), key_height]
+        grid = figure.add_gridspec(len(heights), across, height_ratios=heights)
         for row, block in enumerate(blocks):
             for column, (variant, facts) in enumerate(block):
                 above = figure.add_subplot(grid[2 * row, column])
                 below = figure.add_subplot(grid[2 * row + 1, column], sharex=above)
                 above.set_xlim(scale.first_s, scale.last_s)
+                above.xaxis.set_major_locator(MaxNLocator(min(TICKS // across, 10), steps=[1, 2, 5, 10]))
                 named, index = column == across - 1, row * across + column
                 _draw_rate(above, variant, rates[index], scale, named, across)
-                _draw_sockets(below, variant, facts, scale, named)
-                hatch(above, variant.load_gaps)
-                hatch(below, variant.sampler_gaps)
+                _draw_sockets(below, held[index], strokes, facts, scale, across)
+                for axes, gaps in ((above, variant.load_gaps), (below, variant.sampler_gaps)):
+                    shade(axes, variant.load_end_s)
+                    hatch(axes, gaps)
                 _head(above, facts, names[index], notes[index])
                 above.tick_params(labelbottom=False)
                 per_second = "per second\n(dashed: exchanges)" if scale.exchanges else "per second"
-                for axes, label in ((above, per_second), (below, "TIME-WAIT sockets\n(peaks above)")):
+                for axes, label in ((above, per_second), (below, f"{held[index].opener}'s ports,\nby state")):
                     axes.tick_params(labelleft=column == 0)
                     axes.set_ylabel(label if column == 0 else "")
                 under = row == len(blocks) - 1 or column >= len(blocks[row + 1])
-                hatched = " (hatched: not observed)" if variant.gaps else ""
-                below.set_xlabel(f"seconds since the load began{hatched}" if under or hatched else "")
+                below.set_xlabel("seconds since the load began" if under else "")
+        _draw_key(figure.add_subplot(grid[-1, :]), entries)
         return settle(figure)
 
 
@@ -98,42 +110,52 @@ def _draw_rate(
         count_axis(axes, scale.top_rate)
 
 
-def _draw_sockets(axes: Axes, columns: Columns, facts: Facts, scale: Scale, named: bool) -> None:
-    sockets = columns.sockets
-    if not sockets.counts:
+def _draw_sockets(
+    axes: Axes, held: Held, strokes: Mapping[str, Stroke], facts: Facts, scale: Scale, across: int
+) -> None:
+    if not held.t_s.size:
         say(axes, "no samples")
-    strokes = viewpoint_strokes(sockets.counts)
-    for viewpoint, states in sockets.counts.items():
-        label = viewpoint if named else ""
-        draw_line(axes, sockets.t_s, states[State.TIME_WAIT], strokes[viewpoint], label)
-    # Against another variant's thousands a curve of hundreds lies on the axis.
-    names = list(sockets.counts)
-    places: Mapping[Literal["left", "center", "right"], Sequence[str]] = {
-        "left": names[:1],
-        "center": names[1:-1],
-        "right": names[1:][-1:],
-    }
-    for loc, here in places.items():
-        peaks = ", ".join(f"{name} {count(sockets.peak(name, State.TIME_WAIT))}" for name in here)
-        # Above the line of the others: a panel may be too narrow for all of them beside each other.
-        peaks += "\n" if loc == "center" and here else ""
-        color = strokes[here[0]].color if len(here) == 1 else INK
-        axes.set_title(peaks, loc=loc, size=SIZE - 0.5, weight="normal", color=color)
+    draw_held(axes, held, strokes)
+    head(axes, headings(held, _width(across)))
     count_axis(axes, scale.top_sockets)
     if facts.ports <= scale.top_sockets:
-        axes.axhline(facts.ports, **LIMIT.keywords(), zorder=1.5)
-        axes.annotate(
-            f"all {count(facts.ports)} client ports",
-            (0, facts.ports),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(3, 2),
-            textcoords="offset points",
-            size=SIZE - 0.5,
-            color=QUIET,
-        )
+        draw_ports(axes, facts.ports)
 
 
-def _scale(variants: Sequence[Variant]) -> Scale:
+def _draw_key(strip: Axes, entries: Mapping[str, Artist]) -> None:
+    strip.axis("off")
+    strip.legend(
+        entries.values(),
+        entries.keys(),
+        loc="center left",
+        bbox_to_anchor=(0, 0.5),
+        ncols=-(-len(entries) // _key_rows(entries)),
+        frameon=False,
+        borderaxespad=0,
+        borderpad=0,
+        handlelength=1.7,
+        columnspacing=1.4,
+        fontsize=SIZE,
+        labelcolor=QUIET,
+    )
+
+
+def _key_rows(entries: Mapping[str, Artist]) -> int:
+    """How many rows the key needs: each entry is its name, a swatch and some room."""
+    width = sum(ADVANCE * len(name) + 4.5 * SIZE for name in entries)
+    return max(1, ceil(width / (0.9 * WIDTH * 72)))
+
+
+def _key(held: Sequence[Held], variants: Sequence[Variant], scale: Scale) -> dict[str, Artist]:
+    entries = key(held, scale.top_sockets)
+    if scale.first_s < 0 or any(columns.end_s < scale.last_s for columns, _ in variants):
+        entries["no load"] = Patch(facecolor=SHADE, edgecolor=HATCH, linewidth=0.5)
+    if any(columns.gaps for columns, _ in variants):
+        entries["not observed"] = Patch(facecolor="none", edgecolor=HATCH, hatch="////", linewidth=0)
+    return entries
+
+
+def _scale(variants: Sequence[Variant], held: Sequence[Held]) -> Scale:
     drawn = [columns for columns, _ in variants if not columns.empty]
     exchanges = any(differ(columns.rates.connected, columns.rates.exchanges) for columns in drawn)
     rates = [columns.rates.connected for columns in drawn]
@@ -142,15 +164,15 @@ def _scale(variants: Sequence[Variant]) -> Scale:
     rates += measured if exchanges else []
     means = [float(rate.mean()) for rate in rates if rate.any()]
     log = bool(means) and max(means) > WIDE * min(means)
-    peaks = [columns.sockets.peak(name, State.TIME_WAIT) for columns in drawn for name in columns.scope.names]
-    walls = [facts.ports for _, facts in variants if max(peaks) >= IN_SIGHT * facts.ports]
+    most = max(one.most for one in held)
+    walls = [facts.ports for _, facts in variants if most >= IN_SIGHT * facts.ports]
     return Scale(
         first_s=min([0.0, *(float(columns.sockets.t_s.min(initial=0.0)) for columns in drawn)]),
         last_s=max([columns.last_s for columns in drawn]) or 1.0,
         top_rate=1.4 * top_of(rates) if log else top_of(rates),
         low_rate=min(means) / 10 if log else 0.0,
         # Room for the limit's name above its line.
-        top_sockets=max([1.0, 1.08 * max(peaks), *(1.22 * wall for wall in walls)]),
+        top_sockets=max([1.0, 1.08 * most, *(1.22 * wall for wall in walls)]),
         exchanges=exchanges,
     )
 
@@ -169,7 +191,7 @@ def _width(across: int) -> float:
 
 def _head(axes: Axes, facts: Facts, name: str, notes: Sequence[str]) -> None:
     """Name, connection and notes above a column: the title keeps blank lines free for all but the name."""
-    lines = [*facts.connection.split(", "), *notes]
+    lines = [*(facts.connection or facts.load).split(", "), *notes]
     axes.set_title(name + "\n" * len(lines), size=SIZE, color=ALARM if facts.invalid else INK)
     axes.annotate(
         "\n".join(lines),
@@ -188,5 +210,5 @@ def _frame(run: Run, variants: Sequence[Facts]) -> Frame:
     alarms = [f"INVALID, {facts.variant}: {cause}" for facts in variants for cause in facts.invalid]
     if run.broken_off:
         alarms.append(f"CUT SHORT: the run was {run.status}")
-    claims = [run.claims] if run.claims else []
-    return Frame(found or run.title, subtitle if found else run.question, alarms, footer(run, claims))
+    notes = [*([run.claims] if run.claims else []), *asked_sysctls(variants)]
+    return Frame(found or run.title, subtitle if found else run.question, alarms, footer(run, notes))

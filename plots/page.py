@@ -6,7 +6,7 @@ Lengths are in points, 72 an inch.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,20 +49,46 @@ class Frame:
     footer: str
 
 
-def variant_frame(columns: Columns, facts: Facts, title: str) -> Frame:
-    """The frame of a figure of one variant."""
+def variant_frame(columns: Columns, facts: Facts, title: str, notes: Sequence[str] = ()) -> Frame:
+    """The frame of a figure of one variant; `notes` are of this figure alone."""
     alarms = [f"INVALID: {cause}" for cause in facts.invalid]
     if not columns.empty and (columns.load_end_s is None or facts.run.broken_off):
         alarms.append(f"CUT SHORT: the records end at {columns.last_s:.1f} s")
-    values = columns.sysctls.get(columns.scope.leg.opener, {})
-    names = dict.fromkeys((*facts.asked_sysctls, *SYSCTLS))
-    sysctls = [f"{name} {values[name]}" for name in names if name in values]
     subtitle = ": ".join(part for part in (facts.variant, facts.configuration) if part)
     notes = [
-        *([f"client {', '.join(sysctls)}"] if sysctls else []),
+        *notes,
+        *(f"{side} {', '.join(sysctls)}" for side, sysctls in _sysctls(columns, facts).items()),
         *(f"note: {note}" for note in facts.caveats),
     ]
     return Frame(title, subtitle, alarms, footer(facts.run, notes))
+
+
+def _sysctls(columns: Columns, facts: Facts) -> Mapping[str, Sequence[str]]:
+    """Those that the scenario sets on each side, before those that every figure shows of the client.
+
+    Values are those in force; of a sysctl that was not read back, the one that was set.
+    """
+    shown: dict[str, Sequence[str]] = {}
+    opener = columns.scope.leg.opener
+    for side in dict.fromkeys((opener, *facts.asked_sysctls)):
+        asked, in_force = facts.asked_sysctls.get(side, {}), columns.sysctls.get(side, {})
+        names = dict.fromkeys((*asked, *(SYSCTLS if side == opener else ())))
+        values = {**asked, **in_force}
+        shown[side] = [f"{name} {values[name]}" for name in names if name in values]
+    return {side: sysctls for side, sysctls in shown.items() if sysctls}
+
+
+def asked_sysctls(variants: Sequence[Facts]) -> list[str]:
+    """The sysctls that a scenario sets, each with the variants that it is set for unless these are all."""
+    setters: dict[str, list[str]] = {}
+    for facts in variants:
+        for side, asked in facts.asked_sysctls.items():
+            for name, value in asked.items():
+                setters.setdefault(f"{side} {name} {value}", []).append(facts.variant)
+    return [
+        setting if len(names) == len(variants) else f"{', '.join(names)}: {setting}"
+        for setting, names in setters.items()
+    ]
 
 
 def footer(run: Run, notes: Sequence[str]) -> str:
@@ -125,4 +151,6 @@ def _lines(text: str, type_: Type) -> list[tuple[str, Type]]:
     advance = type_.size * (0.6 if type_.weight == "bold" else 0.56)
     # A control character has no picture, and no place in an SVG.
     shown = visible(text, keep=LINE_BREAKS)
-    return [(line, type_) for line in textwrap.wrap(shown, int((WIDTH * 72 - 2 * MARGIN) / advance))]
+    width = int((WIDTH * 72 - 2 * MARGIN) / advance)
+    # Names of variants have hyphens.
+    return [(line, type_) for line in textwrap.wrap(shown, width, break_on_hyphens=False)]

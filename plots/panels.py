@@ -101,11 +101,13 @@ def rate_panel(rates: Rates, kept: int | None, end_s: float) -> Panel:
 
 def connect_panel(rates: Rates) -> Panel:
     """Quantiles of the connect time of each interval."""
+    known = np.concatenate([rates.connect_p50_s, rates.connect_p99_s])
+    known = known[known > 0]
 
     def draw(axes: Axes) -> None:
         axes.set_title("Connect time, from connect() to established")
-        known = np.concatenate([rates.connect_p50_s, rates.connect_p99_s])
-        known = known[known > 0]
+        if rates.timed is not None and known.size:
+            axes.set_title(f"of {count(rates.timed)} timed calls", loc="right", weight="normal")
         if not known.size and rates.from_samples:
             return say(axes, NOT_AVAILABLE)
         if not known.size:
@@ -120,7 +122,7 @@ def connect_panel(rates: Rates) -> Panel:
         axes.yaxis.set_minor_locator(NullLocator())
         return None
 
-    return Panel(1.2, draw)
+    return Panel(1.2 if known.size else 0.45, draw)
 
 
 def error_panel(rates: Rates) -> Panel:

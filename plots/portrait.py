@@ -41,7 +41,10 @@ def ports_ran_short(columns: Columns, facts: Facts) -> bool:
 def portrait(columns: Columns, facts: Facts) -> Figure:
     """One point an interval: connections established per second, at the ports held in its middle."""
     with house_style():
-        frame = variant_frame(columns, facts, facts.headline)
+        # The headline may have times of connect(), which no panel here shows.
+        timed = columns.rates.timed
+        notes = [] if timed is None else [f"times of connect(): of {count(timed)} timed calls"]
+        frame = variant_frame(columns, facts, facts.headline, notes)
         t_s, ports, per_s = _points(columns)
         if not t_s.size:
             return nothing_page(frame, "No interval of the load lies between two samples: nothing to draw")
@@ -124,12 +127,15 @@ def _scale(axes: Axes, per_s: Floats) -> float:
 
 
 def _marks(facts: Facts) -> list[Mark]:
-    """The knee, predicted and measured, and all ports."""
+    """The knee, predicted and measured, or where connect() alone became slow, and all ports."""
     marks: list[Mark] = []
     if facts.knee_ports is not None:
         marks.append(Mark(facts.knee_ports, f"predicted knee {count(facts.knee_ports)}"))
     if facts.measured_knee_ports is not None:
         held = count(facts.measured_knee_ports)
         marks.append(Mark(facts.measured_knee_ports, f"measured knee {held}", strong=True))
+    if facts.measured_slow_ports is not None:
+        held = count(facts.measured_slow_ports)
+        marks.append(Mark(facts.measured_slow_ports, f"connect() slow from {held}", strong=True))
     marks.append(Mark(facts.ports, f"all {count(facts.ports)} ports", strong=True))
     return sorted(marks, key=lambda mark: mark.x)

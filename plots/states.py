@@ -2,6 +2,7 @@
 # pyright: reportUnknownMemberType=false
 """The panels of the samples: sockets by state, a panel for each viewpoint, with the limits."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from loadgen.tcp import State
 from loadgen.text.numbers import count, si, significant
 from plots.axes import count_axis
-from plots.columns import Columns
+from plots.columns import ROUNDING_S, Columns
 from plots.facts import Facts
 from plots.labels import draw_limit, draw_line, name_end
 from plots.panels import Panel
@@ -22,9 +23,15 @@ from plots.style import STATES, Stroke, say
 IN_SIGHT = 0.25
 """A limit is drawn if a quarter of it is reached: otherwise it would only flatten the curves."""
 MINOR = 0.05
-"""States whose peak is below this part of the panel would lie on its axis: they have a panel of their own."""
+"""States whose peak is below this part of the panel would lie on its axis: those that last have their own."""
 MOST = 6
 """The most lines in the panel of minor states; its title counts the others."""
+LASTING_S = 0.05
+"""Connections pass through most states within milliseconds: one in which they stay so long says something."""
+A_FEW = 10
+"""So few sockets say nothing."""
+WINDOW_S = 1.0
+"""It has to be so over such a time."""
 CRESTS = 60
 """Minor states change from sample to sample: the outline is drawn, of so many parts of the time."""
 
@@ -39,7 +46,7 @@ class Curve:
 
 
 def state_panels(columns: Columns, facts: Facts) -> list[Panel]:
-    """A panel for each viewpoint, all on one scale, and one for the states too few to see there."""
+    """A panel for each viewpoint, all on one scale, and one for states too few to see there that last."""
     sockets = columns.sockets
     if not sockets.counts:
         return [Panel(0.45, _draw_nothing)]
@@ -53,12 +60,40 @@ def state_panels(columns: Columns, facts: Facts) -> list[Panel]:
     top = 1.08 * max([1.0, *(c.peak for c in curves), *(y for ys in limits.values() for y, _ in ys)])
     minor = [c for c in curves if c.state is not State.TIME_WAIT and c.peak < MINOR * top]
     major = [c for c in curves if c not in minor]
+    lasting = [c for c in minor if lasts(columns, c)]
     panels = [
         _viewpoint_panel(sockets, name, [c for c in major if c.viewpoint == name], limits[name], top)
         for name in sockets.counts
     ]
     opener = columns.scope.leg.opener
-    return [*panels, _minor_panel(sockets, minor, opener)] if minor else panels
+    # That a load has connections open is no news.
+    telling = any(c.state is not State.ESTABLISHED for c in lasting)
+    return [*panels, _minor_panel(sockets, lasting, opener)] if telling else panels
+
+
+def lasts(columns: Columns, curve: Curve) -> bool:
+    """Whether connections stayed in a state: for a second, more of them than were opened within `LASTING_S`.
+
+    By Little's law the mean time in it is the mean number over the rate.
+    """
+    rates, sockets = columns.rates, columns.sockets
+    counts = sockets.counts[curve.viewpoint][curve.state]
+    known = np.isfinite(counts) & (sockets.t_s >= 0)
+    at_s, counts = sockets.t_s[known], counts[known]
+    ends_s = rates.t_s + rates.length_s / 2
+    opened = rates.connected * rates.length_s
+    first, instants_s = 0, at_s.tolist()
+    while first < at_s.size:
+        last = bisect_left(instants_s, instants_s[first] + WINDOW_S - ROUNDING_S)
+        if last >= at_s.size:
+            return False
+        window = counts[first : last + 1]
+        inside = (ends_s > at_s[first]) & (ends_s <= at_s[last])
+        per_s = float(opened[inside].sum() / (at_s[last] - at_s[first]))
+        if window.min() >= A_FEW and window.mean() >= LASTING_S * per_s:
+            return True
+        first = last
+    return False
 
 
 def limits_of(columns: Columns, facts: Facts, viewpoint: str) -> list[tuple[float, str]]:

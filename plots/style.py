@@ -16,10 +16,12 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from loadgen.tcp import Side, State
+from loadgen.tcp import State
 
 INK, QUIET, GRID, SHADE, ALARM = "#1a1a1a", "#595959", "#e3e3e3", "#f1f1f1", "#a40000"
 HATCH = "#c9c9c9"
+UMBER = "#7a3400"
+"""The colour of TIME-WAIT, dark enough for a line over an area of it."""
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
     "#0072B2",
     "#D55E00",
@@ -75,17 +77,12 @@ STATES: Mapping[State, Stroke] = {
     State.SYN_RECEIVED: Stroke(QUIET, DASHED),
 }
 """The states of connections, in the order in which panels name them; listeners are none."""
-_ENDS: Mapping[str, Stroke] = {
-    Side.CLIENT: Stroke(VERMILLION, width=2.0),
-    Side.SERVER: Stroke(BLUE, DASHED, 1.6),
-}
-_BETWEEN = (Stroke(GREEN, MIXED, 1.6), Stroke(PURPLE, DOTTED, 1.6), Stroke(ORANGE, LONG, 1.6))
+_ELSEWHERE = (DASHED, MIXED, DOTTED)
 
 
-def viewpoint_strokes(viewpoints: Iterable[str]) -> dict[str, Stroke]:
-    """The line of each viewpoint: the client and the server always have theirs, the others take turns."""
-    between = cycle(_BETWEEN)
-    return {name: _ENDS.get(name) or next(between) for name in viewpoints}
+def waiting_strokes(viewpoints: Iterable[str]) -> dict[str, Stroke]:
+    """The line of TIME-WAITs at each viewpoint that does not open connections: their dashes differ."""
+    return {name: Stroke(UMBER, dashes, 1.8) for name, dashes in zip(viewpoints, cycle(_ELSEWHERE))}
 
 
 _RC: Mapping[str, Any] = {

@@ -2,7 +2,6 @@
 # pyright: reportUnknownMemberType=false
 """The timeline of a variant: rates, sockets, connect time and errors above one time axis."""
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadgen.records.events import (
@@ -20,11 +19,11 @@ from loadgen.text.numbers import count, seconds
 from loadgen.wire.messages import GapCause
 from plots.columns import Columns
 from plots.facts import Facts
-from plots.labels import Mark, draw_marks, hatch, mark_rows, settle, strip_height
+from plots.labels import Mark, draw_marks, hatch, mark_rows, settle, shade, strip_height
 from plots.page import nothing_page, page, variant_frame
 from plots.panels import connect_panel, error_panel, rate_panel
 from plots.states import state_panels
-from plots.style import SHADE, house_style
+from plots.style import house_style
 
 SILENT = (Origin, LabOpened, DriverChosen, Processes, ServerCounted, SampleCheck, Settled, Gap)
 """Events that every run has, at instants that the time axis shows anyway; gaps are marked by their spans."""
@@ -58,7 +57,7 @@ def timeline(columns: Columns, facts: Facts) -> Figure:
             panel.draw(axes)
             axes.tick_params(labelbottom=axes is drawn[-1])
         for axes, (_, gaps) in zip(drawn, hidden, strict=True):
-            _shade(axes, columns.load_end_s)
+            shade(axes, columns.load_end_s)
             hatch(axes, gaps)
         hatched = "; hatched: not observed" if columns.gaps else ""
         drawn[-1].set_xlabel(f"seconds since the load began (shaded: no load{hatched})")
@@ -73,6 +72,11 @@ def _marks(columns: Columns, facts: Facts) -> list[Mark]:
         ports = facts.measured_knee_ports
         held = "" if ports is None else f", {count(ports)} ports held"
         marks.append(Mark(facts.measured_knee_s, f"knee {seconds(facts.measured_knee_s)}{held}", strong=True))
+    if facts.measured_slow_s is not None:
+        ports = facts.measured_slow_ports
+        held = "" if ports is None else f", {count(ports)} ports"
+        text = f"slow connect() {seconds(facts.measured_slow_s)}{held}"
+        marks.append(Mark(facts.measured_slow_s, text, strong=True))
     if facts.measured_exhaustion_s is not None:
         text = f"no port left {seconds(facts.measured_exhaustion_s)}"
         marks.append(Mark(facts.measured_exhaustion_s, text, strong=True))
@@ -106,11 +110,3 @@ def _span(columns: Columns) -> tuple[float, float]:
     ]
     first_s, last_s = float(min(instants)), float(max(instants))
     return (first_s, last_s) if last_s > first_s else (first_s - 0.5, last_s + 0.5)
-
-
-def _shade(axes: Axes, load_end_s: float | None) -> None:
-    first_s, last_s = axes.get_xlim()
-    if first_s < 0:
-        axes.axvspan(first_s, 0, color=SHADE, linewidth=0, zorder=0)
-    if load_end_s is not None and load_end_s < last_s:
-        axes.axvspan(load_end_s, last_s, color=SHADE, linewidth=0, zorder=0)

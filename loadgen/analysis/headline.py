@@ -9,8 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from loadgen.analysis.findings.finding import Finding, Rank
 from loadgen.analysis.findings.left import LEFT_BY_THE_END, NOT_CLOSED
 from loadgen.analysis.findings.ports import CONNECT_SLOW, PORTS_GONE
+from loadgen.analysis.findings.queues import ACCEPT_QUEUE, SYN_QUEUE
 from loadgen.tcp import Ending, Fault, How, Side
 from loadgen.text.numbers import count, rate, seconds
+
+LIMITS = (PORTS_GONE, NOT_CLOSED, SYN_QUEUE, ACCEPT_QUEUE)
+"""Findings of which the first that there is stands in the headline."""
 
 _ERRORS, _TIME_WAIT = "errors.", ".time_wait.max"
 
@@ -37,7 +41,7 @@ def _what(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str
     """What failed, what limited, and otherwise the rate: the first of these, and a limit beside a failure."""
     by_kind = {finding.kind: finding for finding in reversed(findings)}
     failed = [one.sentence for one in findings if one.rank is Rank.FAILED]
-    limits = [by_kind[kind].sentence for kind in (PORTS_GONE, NOT_CLOSED) if kind in by_kind][:1]
+    limits = [by_kind[kind].sentence for kind in LIMITS if kind in by_kind][:1]
     partly = [one.sentence for one in findings if one.rank is Rank.PARTLY_FAILED]
     slow, rates = by_kind.get(CONNECT_SLOW), [one.sentence for one in findings if one.rank is Rank.PACE]
     if failed:

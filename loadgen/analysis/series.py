@@ -45,6 +45,7 @@ class Point:
                    that the client's processes spent for each connection; None if neither is known
     held           ports that the client held at its end; None if not known
     most_held      the most ports that a sample within it saw in use; 0 if there was none
+    most_held_ns   when that sample was taken
     """
 
     start_ns: int
@@ -61,6 +62,7 @@ class Point:
     connect_ns: float | None
     held: float | None
     most_held: int
+    most_held_ns: int
 
     @property
     def length_ns(self) -> int:
@@ -88,6 +90,7 @@ class Point:
             connect_ns=_mean(self, later),
             held=later.held,
             most_held=max(self.most_held, later.most_held),
+            most_held_ns=max(self, later, key=lambda one: one.most_held).most_held_ns,
         )
 
 
@@ -132,6 +135,7 @@ def points(intervals: Sequence[Interval], samples: Sequence[Sample], opener: str
     for one, held_at_end in zip(intervals, held_at_ends, strict=True):
         first, after = bisect_left(held_at_ns, one.start_ns), bisect_left(held_at_ns, one.end_ns)
         length_ns = one.end_ns - one.start_ns
+        most = max(range(first, after), key=held.__getitem__, default=None)
         found.append(
             Point(
                 start_ns=one.start_ns,
@@ -147,7 +151,8 @@ def points(intervals: Sequence[Interval], samples: Sequence[Sample], opener: str
                 connecting_ns=one.connecting_ns,
                 connect_ns=_connect_ns(one, spent_at_ns, spent_ns),
                 held=held_at_end,
-                most_held=max(held[first:after], default=0),
+                most_held=0 if most is None else held[most],
+                most_held_ns=one.end_ns if most is None else held_at_ns[most],
             )
         )
     return found

@@ -38,7 +38,7 @@ class Span:
 class Shortage:
     """The client had no free port.
 
-    first_ns    the instant of the first failure, or of the first sample that found no free port
+    first_ns    the instant of the first failure, or from which on all ports are known to have been held
     spans       when, apart from each other and in order
     lasting_ns  when the first one began that lasted; None if none did
     failed      attempts that failed for want of a port; 0 if that is not known
@@ -87,14 +87,23 @@ def shortage(series: Sequence[Point], ports: int, *, reported: bool = False) -> 
     lasting = [run for run in runs if len(run) >= LASTING]
     failed = sum(series[index].no_port for index in short)
     instants = [at_ns for index in short if (at_ns := series[index].no_port_ns) is not None]
+    begins_ns = [_begin(series[run[0]], least * ports) for run in runs]
+    spans = [Span(begin_ns, series[run[-1]].end_ns) for begin_ns, run in zip(begins_ns, runs, strict=True)]
     return Shortage(
-        first_ns=min(instants, default=series[short[0]].start_ns),
-        spans=tuple(Span(series[run[0]].start_ns, series[run[-1]].end_ns) for run in runs),
-        lasting_ns=series[lasting[0][0]].start_ns if lasting else None,
+        first_ns=min(instants, default=begins_ns[0]),
+        spans=tuple(spans),
+        lasting_ns=_begin(series[lasting[0][0]], least * ports) if lasting else None,
         failed=failed,
         inferred=not failed,
         late=sum(series[index].late for index in short),
     )
+
+
+def _begin(first: Point, all_held: float) -> int:
+    """When the span begins whose first point this is: if nothing failed in it, when all ports were held."""
+    if first.no_port:
+        return first.start_ns
+    return first.most_held_ns if first.most_held >= all_held else first.end_ns
 
 
 def unexplained(series: Sequence[Point], ports: int) -> int:

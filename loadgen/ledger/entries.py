@@ -282,21 +282,16 @@ ENTRIES: tuple[Entry, ...] = (
         client=_open(AttemptFails=1, TCPAbortOnTimeout=1),
         server={},
     ),
-    Entry(
-        name="syn_given_up",
-        kind=Kind.NO_ENDING,
-        story="the SYNs stayed unanswered, and the client's program gave up",
-        first=None,
-        client=_open(),
-        server={},
-    ),
-    Entry(
-        name="syn_given_up_rst",
-        kind=Kind.NO_ENDING,
-        story="the SYNs stayed unanswered, and the client's program gave up, by reset (SO_LINGER {1, 0})",
-        first=None,
-        client=_open(TCPAbortOnData=1),
-        server={},
+    *(
+        Entry(
+            name=f"syn_given_up{name}",
+            kind=Kind.NO_ENDING,
+            story=f"the SYNs stayed unanswered, and the client's program gave up{how}",
+            first=None,
+            client=_open(**(_LINGER.counter if resets else {})),
+            server={},
+        )
+        for name, how, resets in (("", "", False), ("_rst", ", by reset (SO_LINGER {1, 0})", True))
     ),
 )
 """All ways. Ways that no counter can tell apart are one entry, and its story names both."""

@@ -77,9 +77,10 @@ def test_all_ports_held_show_it_without_a_failure() -> None:
     seen = series([500, 900, 990, 1_000, 1_000, 999, 1_000, 900, 800, 700])
     result = shortage(seen, PORTS)
     assert result is not None
-    # Held at the end of one is held at the begin of the next.
-    assert result.spans == (span(3, 7),)
-    assert (result.lasting_ns, result.failed, result.inferred) == (3 * STEP, 0, True)
+    # All are held at the end of the fourth, and at the begin of the eighth.
+    assert result.spans == (span(4, 7),)
+    assert result.first_ns == 4 * STEP
+    assert (result.lasting_ns, result.failed, result.inferred) == (4 * STEP, 0, True)
 
 
 def test_the_most_of_the_samples_within_an_interval_count() -> None:
@@ -90,7 +91,7 @@ def test_the_most_of_the_samples_within_an_interval_count() -> None:
     ]
     result = shortage(points(intervals, samples, Side.CLIENT), PORTS)
     assert result is not None
-    assert (result.spans, result.lasting_ns) == ((span(1, 1),), None)
+    assert (result.first_ns, result.spans[-1].end_ns, result.lasting_ns) == (STEP + STEP // 2, 2 * STEP, None)
 
 
 @pytest.mark.parametrize(

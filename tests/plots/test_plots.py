@@ -14,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation, Text
 from msgspec import structs
 
@@ -35,7 +38,7 @@ from plots.multiples import multiples
 from plots.panels import connections_of
 from plots.portrait import portrait, ports_ran_short
 from plots.series import averaged, broken, crest, drawable, lone, thinned
-from plots.style import LEADER
+from plots.style import LEADER, SHADE
 from plots.timeline import timeline
 from tests.made_records import driven, from_samples, gap
 from tests.stories import (
@@ -86,6 +89,18 @@ def levels(axes: Axes) -> list[float]:
 def places(axes: Axes) -> list[float]:
     """Where vertical lines are drawn through a panel."""
     return sorted(float(x[0]) for x, y in map(points, axes.lines) if y.tolist() == [0, 1])
+
+
+def panels(figure: Figure) -> list[Axes]:
+    """The panels of the overview, without its key: a row of rates, and one of what held the ports."""
+    return [axes for axes in figure.axes if axes.axison]
+
+
+def key(figure: Figure) -> list[str]:
+    """The names in the key of the overview."""
+    (legend,) = figure.findobj(Legend)
+    assert isinstance(legend, Legend)
+    return [text.get_text() for text in legend.get_texts()]
 
 
 def overlaps(found: Sequence[Text]) -> list[tuple[str, str]]:
@@ -171,7 +186,7 @@ def test_what_a_command_does_not_tell_is_drawn_as_unknown() -> None:
 def test_a_command_beside_a_driver_has_no_line_of_exchanges() -> None:
     figure = multiples_of({"ours": kept("server"), "command": commanded(server_closes())})
     assert_readable(figure)
-    ours, _, command, _ = figure.axes
+    ours, _, command, _ = panels(figure)
     drawn = [[line for line in axes.lines if np.isfinite(points(line)[1]).any()] for axes in (ours, command)]
     assert [len(lines) for lines in drawn] == [2, 1]
 
@@ -360,9 +375,8 @@ def test_the_timeline_of_the_client_that_closes() -> None:
     assert levels(panel(figure, "Server")) == []
     for axes in figure.axes[1:]:
         assert places(axes) == [0.85, 22.5, 25.0]
-    others = [points(line)[0] for line in panel(figure, "Other states").lines]
-    # No sockets are drawn into the time before the load.
-    assert min(t_s.min() for t_s in others if t_s.tolist() != [0, 1]) > 0
+    # Connections that pass through other states are no news.
+    assert "Other states" not in shown
     client, server = panel(figure, "Client"), panel(figure, "Server")
     assert client.get_ylim() == server.get_ylim()
     t_s, time_wait = points(client.lines[0])
@@ -379,14 +393,51 @@ def test_the_timeline_of_the_server_that_closes() -> None:
     shown = words(figure)
     assert "no errors; the end of the run cut 64 attempts" in shown
     assert "half of 28,232 client ports" in shown
-    assert "client CLOSE-WAIT, peak 3" in shown
+    assert "Other states" not in shown
     assert levels(panel(figure, "Client")) == []
     assert levels(panel(figure, "Server")) == [PORTS / 2]
 
 
+def finishing(sockets: int) -> Story:
+    """The server closes, and some connections stay in FIN-WAIT-2."""
+    story = server_closes(3)
+    records = [
+        structs.replace(
+            one,
+            viewpoints={
+                side: structs.replace(row, states={**row.states, State.FIN_WAIT_2: sockets})
+                if side == Side.SERVER
+                else row
+                for side, row in one.viewpoints.items()
+            },
+        )
+        if isinstance(one, Sample) and one.t_ns >= 0
+        else structs.replace(one, connected=20, timed=20)
+        if isinstance(one, Interval) and one.connected
+        else one
+        for one in story.records
+    ]
+    return replace(story, records=records)
+
+
+def test_other_states_have_a_panel_if_connections_stay_in_them() -> None:
+    # 200 connections a second: ten of them are in a state that each is in for 50 ms.
+    figure = timeline(*told(finishing(40)))
+    assert_readable(figure)
+    other = panel(figure, "Other states")
+    assert [name for name in named_ends(other) if "FIN" in name] == ["server FIN-WAIT-2, peak 40"]
+    # No sockets are drawn into the time before the load.
+    drawn = [points(line)[0] for line in other.lines]
+    assert min(t_s.min() for t_s in drawn if t_s.tolist() != [0, 1]) > 0
+    # Few sockets say nothing, and that connections are open is no news.
+    few = timeline(*told(finishing(5)))
+    assert "Other states" not in words(few)
+    assert "Other states" not in words(timeline(*told(client_closes(3))))
+
+
 def test_states_that_were_not_read_anew_are_told_with_their_age() -> None:
     def aged(states_age_ns: int) -> Figure:
-        story = server_closes(3)
+        story = finishing(40)
         records = [
             structs.replace(
                 each,
@@ -524,13 +575,13 @@ def multiples_of(stories: Mapping[str, Story]) -> Figure:
 def test_variants_share_their_axes() -> None:
     figure = multiples_of(http10())
     assert_readable(figure)
-    assert len(figure.axes) == 8
+    assert len(panels(figure)) == 8
     assert "short-client-closes runs out of ports" in words(figure)
     assert "Which side collects TIME-WAIT" in words(figure)
-    assert len({axes.get_xlim() for axes in figure.axes}) == 1
-    assert len({axes.get_ylim() for axes in figure.axes}) == 2
-    assert [axes.get_title(loc="left").strip() for axes in figure.axes[::2]] == list(http10())
-    below = [axes for axes in figure.axes if axes.get_ylim()[0] == 0]
+    assert len({axes.get_xlim() for axes in panels(figure)}) == 1
+    assert len({axes.get_ylim() for axes in panels(figure)}) == 2
+    assert [axes.get_title(loc="left").strip() for axes in panels(figure)[::2]] == list(http10())
+    below = panels(figure)[1::2]
     assert [levels(axes) for axes in below] == [[PORTS]] * 4
 
 
@@ -578,7 +629,7 @@ def test_a_rate_of_zero_is_named_on_a_log_axis() -> None:
     figure = multiples_of(stories)
     assert_readable(figure)
     silent = [
-        [text.get_text() for text in axes.texts if "nothing" in text.get_text()] for axes in figure.axes
+        [text.get_text() for text in axes.texts if "nothing" in text.get_text()] for axes in panels(figure)
     ]
     assert silent == [["nothing\nestablished"], [], [], []]
     rates = panel(timeline(*told(stories["dies"])), "Rates")
@@ -602,20 +653,82 @@ def test_a_lone_rate_of_zero_does_not_upset_the_layout() -> None:
 
 def test_exchanges_are_drawn_only_where_they_are_another_rate() -> None:
     figure = multiples_of(http10())
-    assert [len(axes.lines) for axes in figure.axes[::2]] == [1, 1, 2, 2]
+    assert [len(axes.lines) for axes in panels(figure)[::2]] == [1, 1, 2, 2]
     assert "dashed: exchanges" in words(figure)
     assert "exchanges" not in words(multiples_of({"short": client_closes(3)}))
 
 
-def test_every_panel_tells_its_peaks() -> None:
+def heads(axes: Axes) -> list[str]:
+    """The lines above a panel of the overview."""
+    others = [text for text in axes.texts if isinstance(text, Annotation) and text.xy == (0, 1)]
+    return [axes.get_title(loc="left").strip(), *(text.get_text().strip() for text in others)]
+
+
+def test_every_panel_says_what_held_most_ports_and_where_else_time_wait_is() -> None:
     figure = multiples_of(http10())
-    peaks = [(axes.get_title(loc="left"), axes.get_title(loc="right")) for axes in figure.axes[1::2]]
-    assert peaks == [
-        ("client 0", "server 14,116"),
-        ("client 28,232", "server 0"),
-        ("client 0", "server 9,500"),
-        ("client 9,500", "server 0"),
+    assert [heads(axes) for axes in panels(figure)[1::2]] == [
+        ["client 20 ESTABLISHED", "server 14,116 TIME-WAIT"],
+        ["client 28,232 TIME-WAIT", "server 0 TIME-WAIT"],
+        ["client 64 ESTABLISHED", "server 9,500 TIME-WAIT"],
+        ["client 9,500 TIME-WAIT", "server 0 TIME-WAIT"],
     ]
+    # Areas too low to be seen are not in the key, unless they are what held most ports.
+    assert key(figure) == ["client TIME-WAIT", "client ESTABLISHED", "server TIME-WAIT", "no load"]
+
+
+def areas(axes: Axes) -> dict[str, float]:
+    """The highest place of each area of a panel."""
+    found = [one for one in axes.collections if not str(one.get_label()).startswith("_")]
+    return {str(one.get_label()): float(one.get_paths()[0].vertices[:, 1].max()) for one in found}
+
+
+def leak() -> Story:
+    """The client does not close: CLOSE-WAIT holds its ports, and the load's end makes TIME-WAITs."""
+    records: list[Record] = []
+    for t in range(10):
+        states = {State.ESTABLISHED: 400} if t < 3 else {State.CLOSE_WAIT: 300, State.SYN_SENT: 100}
+        client, server = (states, {}) if t < 8 else ({}, {State.TIME_WAIT: 400})
+        records.append(sample(t * S, client, server, 400 if t < 8 else 0))
+        records.append(driven(t * S, (t + 1) * S, connected=100 if t < 4 else 0))
+    return Story([*load_events(7.5), *records])
+
+
+def test_what_held_the_ports_is_stacked_by_state_and_apart_from_what_the_end_made() -> None:
+    figure = multiples_of({"leak": leak()})
+    assert_readable(figure)
+    _, below = panels(figure)
+    assert heads(below) == ["client 300 CLOSE-WAIT", "server 0 TIME-WAIT, after the load 400"]
+    assert areas(below) == {"CLOSE-WAIT": 300, "ESTABLISHED": 400, "SYN-SENT": 400}
+    # TIME-WAIT elsewhere holds none of the client's ports: it is a line over the areas.
+    (line,) = [points(line) for line in below.lines if len(line.get_xdata()) > 2]  # type: ignore[arg-type]
+    assert line[1].max() == 400
+    assert key(figure) == [
+        "client CLOSE-WAIT",
+        "client ESTABLISHED",
+        "client SYN-SENT",
+        "server TIME-WAIT",
+        "no load",
+    ]
+
+
+def shaded(axes: Axes) -> list[tuple[float, float]]:
+    """The spans that are shaded in a panel."""
+    boxes = [
+        one for one in axes.patches if isinstance(one, Rectangle) and to_hex(one.get_facecolor()) == SHADE
+    ]
+    return sorted((one.get_x(), one.get_x() + one.get_width()) for one in boxes)
+
+
+def test_the_time_without_load_is_shaded_in_every_panel_of_time() -> None:
+    columns, facts = told(client_closes(3))
+    overview = panels(multiples(facts.run, [(columns, facts)]))
+    above_time = timeline(columns, facts)
+    for axes in (*overview, *(axes for axes in above_time.axes if axes.axison)):
+        first_s, last_s = axes.get_xlim()
+        assert shaded(axes) == [(first_s, 0), (3.0, last_s)]
+    assert "shaded: no load" in words(above_time)
+    unfinished = multiples_of({"killed": client_closes(3, ends=False)})
+    assert [len(shaded(axes)) for axes in panels(unfinished)] == [1, 1]
 
 
 def test_twelve_variants_with_long_names_wrap() -> None:
@@ -628,7 +741,7 @@ def test_twelve_variants_with_long_names_wrap() -> None:
     stories[names[7]] = Story([])
     figure = multiples_of(stories)
     assert_readable(figure)
-    assert len(figure.axes) == 24
+    assert len(panels(figure)) == 24
     assert "no intervals" in words(figure)
     assert_readable(multiples_of({"main": client_closes(2)}))
     assert_readable(multiples_of({name: stories[name] for name in names[:5]}))
@@ -824,7 +937,7 @@ def test_a_gap_breaks_the_lines_that_it_hides_and_is_hatched_and_named(
     assert sum(hatched) > 1
     assert f"{what} held up for 2 s" in words(figure)
     assert "hatched: not observed" in words(figure)
-    assert "hatched: not observed" in words(multiples(facts.run, [(columns, facts)]))
+    assert "not observed" in key(multiples(facts.run, [(columns, facts)]))
     whole = timeline(*told(server_closes()))
     assert "hatched" not in words(whole)
 
@@ -840,3 +953,68 @@ def test_no_point_of_a_portrait_and_no_mean_is_of_a_gap() -> None:
     assert columns.rates.total(columns.rates.connected) == pytest.approx(
         (columns.rates.connected * columns.rates.length_s).sum()
     )
+
+
+# Where numbers come from
+
+
+def test_percentiles_of_a_part_of_the_calls_say_of_how_many() -> None:
+    def timed(calls: int) -> tuple[Columns, Facts]:
+        story = client_closes(3)
+        records = [
+            structs.replace(one, timed=min(calls, one.connected)) if isinstance(one, Interval) else one
+            for one in story.records
+        ]
+        return told(replace(story, records=records))
+
+    some = timed(3)
+    calls = some[0].rates.timed
+    assert calls is not None
+    assert 3 <= calls <= 90
+    connect = panel(timeline(*some), "Connect time")
+    assert connect.get_title(loc="right") == f"of {calls} timed calls"
+    footer = " ".join(text.get_text() for text in portrait(*some).texts)
+    assert f"times of connect(): of {calls} timed calls" in footer
+    every = timed(100_000)
+    assert every[0].rates.timed is None
+    for figure in (timeline(*every), portrait(*every)):
+        assert "timed calls" not in words(figure)
+    assert "timed calls" not in words(timeline(*told(commanded(server_closes()))))
+
+
+def test_the_footer_names_the_sysctls_that_the_scenario_sets_on_either_side() -> None:
+    columns, facts = told(server_closes(3))
+    asked = replace(
+        facts,
+        asked_sysctls={
+            Side.CLIENT: {"tcp_syn_retries": "2", "tcp_tw_reuse": "2"},
+            Side.SERVER: {"tcp_abort_on_overflow": "1"},
+        },
+    )
+    footer = " ".join(text.get_text() for text in timeline(columns, asked).texts)
+    # What was not read back is shown as it was set.
+    assert "client tcp_syn_retries 2, tcp_tw_reuse 2, ip_local_port_range 32768 60999" in footer
+    assert "server tcp_abort_on_overflow 1" in footer
+    other = replace(facts, variant="plain")
+    footer = " ".join(
+        text.get_text() for text in multiples(facts.run, [(columns, asked), (columns, other)]).texts
+    )
+    assert "short-client-closes: server tcp_abort_on_overflow 1" in footer
+    footer = " ".join(text.get_text() for text in multiples(facts.run, [(columns, asked)]).texts)
+    assert "· server tcp_abort_on_overflow 1" in footer
+
+
+def test_a_connect_that_slows_while_the_rate_does_not_fall_is_marked() -> None:
+    slow = {"connect.slow_ports": 14_200, "connect.slow_time_ns": 1e9}
+    columns, facts = told(replace(kept("client", 3), metrics=slow))
+    figure = timeline(columns, facts)
+    assert_readable(figure)
+    assert "slow connect() 1 s, 14,200 ports" in words(figure)
+    figure = portrait(columns, facts)
+    assert_readable(figure)
+    assert "connect() slow from 14,200" in words(figure)
+    # If the rate falls there, that is the knee.
+    knee = told(replace(kept("client", 3), metrics={**slow, "knee.ports": 14_200, "knee.time_ns": 1e9}))
+    for figure in (timeline(*knee), portrait(*knee)):
+        assert "slow connect()" not in words(figure)
+        assert "connect() slow" not in words(figure)

@@ -7,6 +7,7 @@ from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.analysis.explanation import stories
 from loadgen.ledger.entry import Kind
+from loadgen.model.course import Decides, course
 from loadgen.tcp import Ending, Fault, Phase
 
 MOST_NAMED = 3
@@ -112,11 +113,23 @@ def closer_differs(case: Case) -> Iterator[Caveat]:
             f" were made; a connection made {made:.3g} on average"
         )
     if causes:
-        yield Caveat(
-            CLOSER_DIFFERS,
-            "; ".join(causes),
-            "look at the errors, at server.idle_timeout and at load.timeouts",
-        )
+        yield Caveat(CLOSER_DIFFERS, "; ".join(causes), _remedy(case))
+
+
+def _remedy(case: Case) -> str:
+    """What to change, so that the scenario's closer closes: what its settings show, or how most failed."""
+    if case.fold.counted is None:
+        return "the program ends its connections in its own way: connection.closer says what to expect of it"
+    match course(case.variant).decides:
+        case Decides.RESPONSE_TIMEOUT:
+            return "make load.timeouts.response longer than server.delay"
+        case Decides.IDLE_TIMEOUT:
+            return "make server.idle_timeout longer than the client's pauses"
+        case Decides.CONNECTION if case.fold.errors:
+            failure, number = case.fold.errors.most_common(1)[0]
+            return f"look at the errors: {number:,} attempts failed with {failure}"
+        case Decides.CONNECTION:
+            return "look at server.idle_timeout and at the server's own limits on a connection"
 
 
 def _ended_early(case: Case) -> int:

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.analysis.shortage import Span
-from loadgen.tcp import Side
+from loadgen.analysis.findings.ports import holding
+from loadgen.analysis.shortage import Shortage, Span
+from loadgen.scenario.choices import Family
+from loadgen.scenario.document import Variant
+from loadgen.tcp import Side, State
 
 PORT_SEARCH = CaveatKind("port_search")
 
@@ -26,7 +29,7 @@ def port_search(case: Case) -> Iterator[Caveat]:
         f" {_microseconds(search.call_ns)} a call{before}: the kernel's search for a free port is the limit"
         " (see docs/facts.md#k8). This is a"
         f" result, not a flaw of the measurement{late}",
-        "make fewer connections (keep them for more requests), let the server close, use more source"
+        f"make fewer connections (keep them for more requests){_or_server_closes(case)}, use more source"
         " addresses or ports, or avoid the search by IP_LOCAL_PORT_RANGE (see docs/facts.md#k9)",
     )
 
@@ -50,9 +53,30 @@ def ports_gone(case: Case) -> Iterator[Caveat]:
     yield Caveat(
         PORTS_GONE,
         f"the client had no free port {spans(shortage.spans)}: {'; '.join(causes)}",
-        "use rates and latencies up to then; to delay it, use more source addresses or ports"
-        + ("" if case.variant.connection.closer is Side.SERVER else ", or let the server close"),
+        f"use rates and latencies up to then; to delay it, {_relief(case, shortage)}",
     )
+
+
+def _relief(case: Case, shortage: Shortage) -> str:
+    """What frees ports, by the state that held most of them."""
+    holders = holding(case.fold, shortage.first_ns, shortage.spans[-1].end_ns)
+    match next(iter(holders), None):
+        case State.CLOSE_WAIT:
+            return "let the client's program close the connections that the server has closed"
+        case State.ESTABLISHED:
+            return (
+                "answer faster, keep fewer connections open at a time, or use more source addresses or ports"
+            )
+        case State.SYN_SENT:
+            return "find out why SYNs stay unanswered, or use more source addresses or ports"
+        case _:
+            closer = _or_server_closes(case)
+            return f"keep connections for more requests{closer}, or use more source addresses or ports"
+
+
+def _or_server_closes(case: Case) -> str:
+    """The remedy that a client's TIME-WAITs have, if the client is the one who closes."""
+    return "" if case.variant.connection.closer is Side.SERVER else ", let the server close"
 
 
 MOST_SPANS = 3
@@ -78,8 +102,20 @@ def no_address(case: Case) -> Iterator[Caveat]:
             NO_ADDRESS,
             f"{failed:,} attempts failed with EADDRNOTAVAIL or EADDRINUSE while ports were free{held}: that"
             " is no lack of ports. The kernel also answers so if the client has no source address",
-            "look at the client's addresses and at the sysctls of the scenario",
+            _address_remedy(case.variant),
         )
+
+
+def _address_remedy(variant: Variant) -> str:
+    """What gives the client a source address: the sysctl that takes it away, if the scenario sets one."""
+    taken = [
+        name
+        for name, value in variant.lab.sysctl.client.items()
+        if name.endswith(".disable_ipv6") and str(value) != "0"
+    ]
+    if variant.lab.family is Family.IPV6 and taken:
+        return f"leave {taken[0]} at 0: it takes the client's IPv6 addresses away"
+    return "look at the client's addresses and routes, and at the sysctls of the scenario"
 
 
 def _microseconds(time_ns: int) -> str:

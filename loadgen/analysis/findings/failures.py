@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
+from loadgen.analysis.findings.queues import moved, never_accepted
 from loadgen.analysis.fold import Fold
-from loadgen.ledger.entry import Kind
-from loadgen.tcp import NO_PORT, Ending, Failure, Fault
+from loadgen.tcp import NO_PORT, Failure, Fault, Phase
 from loadgen.text.numbers import count
 
 FAILURES = FindingKind("failures")
@@ -54,15 +54,22 @@ def reason(fold: Fold, failure: Failure) -> str:
             f"no lack of ports ({count(held)} of {count(fold.ports)} were held at most); the client may have"
             " no source address towards the server"
         )
-    if failure.kind == "ECONNRESET" and fold.complete and len(fold.explanation.possible) == 1:
-        full = sum(
-            one.count
-            for one in fold.explanation.possible[0]
-            if one.entry.first is Ending.SERVER_RST and one.entry.kind is Kind.NOT_ACCEPTED
-        )
-        if full:
-            return f"the server's accept queue: it was full, and {count(full)} connections were reset for it"
-    return failure.limit
+    return _queue(fold, failure) or failure.limit
+
+
+def _queue(fold: Fold, failure: Failure) -> str:
+    """The queue of the server that a failure comes from; empty if the counters do not show one."""
+    if failure == Failure(Phase.CONNECT, Fault.TIMEOUT):
+        for queue, counter in (("SYN", "TCPReqQFullDrop"), ("accept", "ListenOverflows")):
+            if moved(fold, fold.scope.leg.accepter, counter):
+                return f"the server's {queue} queue: it was full, and the SYNs stayed unanswered"
+    if failure.kind == "ECONNRESET" and (full := never_accepted(fold, reset=True)):
+        return f"the server's accept queue: it was full, and {count(full)} connections were reset for it"
+    if failure == Failure(Phase.RECEIVE, Fault.TIMEOUT):
+        full = never_accepted(fold, reset=False)
+        if full >= MOST * fold.errors[failure]:
+            return f"the server's accept queue: {count(full)} connections never came out of it"
+    return ""
 
 
 RULES: tuple[Rule, ...] = (failures,)
