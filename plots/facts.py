@@ -1,8 +1,9 @@
 """What a figure states beside the curves: a variant and its summary, in the words and units of figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from loadgen.analysis.claims import JudgedClaim, judge
 from loadgen.analysis.reread import Asked
 from loadgen.analysis.summary import VariantSummary
 from loadgen.records.info import Status
@@ -23,6 +24,8 @@ class Run:
     quick: bool
     kernel: str
     churn: str
+    claims: str = ""
+    """The verdicts on the scenario's claims; empty if it decides none."""
 
     @property
     def broken_off(self) -> bool:
@@ -84,8 +87,8 @@ class Facts:
         return "; ".join(part for part in (self.connection, self.load) if part)
 
 
-def run_of(run_id: str, asked: Asked) -> Run:
-    """The facts of a run, from its run.json."""
+def run_of(run_id: str, asked: Asked, summaries: Sequence[VariantSummary] = ()) -> Run:
+    """The facts of a run, from its run.json, and the verdicts on its claims."""
     info, scenario = asked.info, asked.scenario
     return Run(
         id=run_id,
@@ -95,7 +98,17 @@ def run_of(run_id: str, asked: Asked) -> Run:
         quick=info.quick,
         kernel=info.environment.kernel,
         churn=info.environment.churn,
+        claims=_verdicts(judge(scenario.claims, summaries)),
     )
+
+
+def _verdicts(claims: Sequence[JudgedClaim]) -> str:
+    """The claims by their verdicts, on a line."""
+    found: dict[str, list[str]] = {}
+    for claim in claims:
+        expected = "" if claim.as_expected else f" (expected: {claim.expected})"
+        found.setdefault(f"{claim.verdict}{expected}", []).append(claim.claim)
+    return "; ".join(f"{', '.join(those)} {verdict}" for verdict, those in found.items())
 
 
 def facts_of(run: Run, variant: Variant, prediction: Prediction, summary: VariantSummary | None) -> Facts:

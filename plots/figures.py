@@ -40,7 +40,7 @@ def draw(
     from plots.timeline import timeline
 
     asked, summarised = asked_of(run), {summary.name: summary for summary in summaries}
-    about = run_of(run.id, asked)
+    about = run_of(run.id, asked, summaries)
     recorded = frozenset(run.variants())
     read = read or {}
     variants = [

@@ -210,6 +210,5 @@ def _frame(run: Run, variants: Sequence[Facts]) -> Frame:
     alarms = [f"INVALID, {facts.variant}: {cause}" for facts in variants for cause in facts.invalid]
     if run.broken_off:
         alarms.append(f"CUT SHORT: the run was {run.status}")
-    return Frame(
-        found or run.title, subtitle if found else run.question, alarms, footer(run, asked_sysctls(variants))
-    )
+    notes = [*([run.claims] if run.claims else []), *asked_sysctls(variants)]
+    return Frame(found or run.title, subtitle if found else run.question, alarms, footer(run, notes))

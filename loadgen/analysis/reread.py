@@ -14,6 +14,7 @@ from loadgen.records.info import Info
 from loadgen.records.latency import Latency
 from loadgen.records.prediction import Prediction
 from loadgen.records.types import Record
+from loadgen.scenario.claim import Claim
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.schema import restore
 from loadgen.text.problem import ScenarioError, quote
@@ -32,8 +33,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """A run's summaries, and the parts of its directory that could not be read."""
+    """A run's summaries, its claims, and the parts of its directory that could not be read."""
 
+    claims: Sequence[Claim]
     summaries: Sequence[VariantSummary]
     damage: Sequence[Damage]
 
@@ -68,7 +70,7 @@ def reread(directory: RunDirectory, look: Look = lambda _name, _record: None) ->
         summaries.append(summarise(variant, asked.predictions[variant.name], fold))
     if not summaries and not damage:
         raise RunError(f"{directory.path}: no variant has any records")
-    return Reread(summaries, damage)
+    return Reread(asked.scenario.claims, summaries, damage)
 
 
 def asked_of(directory: RunDirectory) -> Asked:

@@ -1,5 +1,6 @@
 """summary.json: the summaries of all variants, and the sentence over them all. Pure."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
 
@@ -8,11 +9,14 @@ from msgspec import Meta, Struct
 from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.caveats.records import INTERRUPTED
+from loadgen.analysis.claims import JudgedClaim, judge
 from loadgen.analysis.compared import Compared
 from loadgen.analysis.findings.finding import Finding
 from loadgen.analysis.states import StateCount
 from loadgen.analysis.summary import VariantSummary
 from loadgen.records.types import SCHEMA_VERSION
+from loadgen.scenario.catalogue import Decision
+from loadgen.scenario.claim import Claim
 from loadgen.scenario.expectation import Verdict
 from loadgen.tcp import Phase
 
@@ -51,27 +55,44 @@ class SummaryDocument(Struct, frozen=True, kw_only=True):
     valid: bool
     passed: bool
     verdict: str
+    claims: Sequence[JudgedClaim]
     variants: Mapping[str, VariantDocument]
 
 
 def summary_document(
-    run: str, summaries: Sequence[VariantSummary], asked: Collection[str], *, whole: bool
+    run: str,
+    summaries: Sequence[VariantSummary],
+    asked: Collection[str],
+    *,
+    whole: bool,
+    claims: Sequence[Claim] = (),
 ) -> SummaryDocument:
     """summary.json.
 
     `asked` are the names of all variants: if one of them is missing, the run has not passed. `whole`: the run
-    has ended in order; if not, it is invalid.
+    has ended in order; if not, it is invalid. `claims` are the scenario's: a run with an undecided one has
+    not passed.
     """
+    judged = judge(claims, summaries)
     return SummaryDocument(
         run=run,
         valid=whole and all(summary.valid for summary in summaries),
-        passed=not _missing(summaries, asked) and all(summary.passed for summary in summaries),
-        verdict=run_verdict(summaries, asked, whole=whole),
+        passed=not _missing(summaries, asked)
+        and all(summary.passed for summary in summaries)
+        and all(claim.decided for claim in judged),
+        verdict=run_verdict(summaries, asked, judged, whole=whole),
+        claims=judged,
         variants={summary.name: _document(summary) for summary in summaries},
     )
 
 
-def run_verdict(summaries: Sequence[VariantSummary], asked: Collection[str], *, whole: bool) -> str:
+def run_verdict(
+    summaries: Sequence[VariantSummary],
+    asked: Collection[str],
+    claims: Sequence[JudgedClaim] = (),
+    *,
+    whole: bool,
+) -> str:
     """One sentence about all variants, including those that were asked for and not run."""
     if not summaries:
         return "Nothing was run."
@@ -86,6 +107,10 @@ def run_verdict(summaries: Sequence[VariantSummary], asked: Collection[str], *, 
     parts = [
         f"{sum(expected)} of {len(expected)} expectations hold" if expected else "Nothing was expected",
     ]
+    if claims:
+        verdicts = Counter(claim.verdict for claim in claims)
+        counted = [f"{verdicts[verdict]} {verdict}" for verdict in Decision if verdicts[verdict]]
+        parts.append(f"claims: {', '.join(counted)}")
     if inexact:
         parts.append(f"the audit differs in {', '.join(inexact)}")
     if unaudited:

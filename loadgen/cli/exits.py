@@ -8,6 +8,8 @@ import click
 from loadgen.text.visible import LINE_BREAKS, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from loadgen.engine.experiment import Outcome
 
 
@@ -34,12 +36,31 @@ def fail(code: Exit, message: str) -> NoReturn:
     raise SystemExit(int(code))
 
 
+_BY_WEIGHT = (
+    Exit.FINE,
+    Exit.EXPECTATION_FAILED,
+    Exit.INVALID,
+    Exit.BAD_SCENARIO,
+    Exit.USAGE,
+    Exit.BUG,
+    Exit.INTERRUPTED,
+)
+"""The exit codes, the most serious last."""
+
+
+def worst(codes: "Iterable[Exit]") -> Exit:
+    """The most serious of several exit codes; FINE if there are none."""
+    return max(codes, key=_BY_WEIGHT.index, default=Exit.FINE)
+
+
 def exit_code(outcome: "Outcome") -> Exit:
     """The exit code of the most serious outcome of a run."""
     if outcome.interrupted:
         return Exit.INTERRUPTED
     if not all(summary.valid for summary in outcome.summaries):
         return Exit.INVALID
-    if not all(summary.passed for summary in outcome.summaries):
+    if not all(summary.passed for summary in outcome.summaries) or not all(
+        claim.decided for claim in outcome.claims
+    ):
         return Exit.EXPECTATION_FAILED
     return Exit.FINE

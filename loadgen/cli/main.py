@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from loadgen.cli.check import check
+from loadgen.cli.claims import claims
 from loadgen.cli.doctor import doctor
 from loadgen.cli.endings import endings
 from loadgen.cli.exits import Exit, fail
@@ -83,5 +84,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, check, gallery, plot, serve_by_hand, doctor, schema, metrics, endings):
+for command in (run, check, gallery, plot, claims, serve_by_hand, doctor, schema, metrics, endings):
     main.add_command(command)

@@ -48,7 +48,8 @@ def plotted(directory: "RunDirectory") -> bool:
         echo(damage, err=True)
     if found.summaries:
         asked = directory.info().variants
-        document = summary_document(directory.id, found.summaries, asked, whole=directory.whole())
+        whole = directory.whole()
+        document = summary_document(directory.id, found.summaries, asked, whole=whole, claims=found.claims)
         directory.write_summary(document)
         columns = {variant: each.columns() for variant, each in gatherings.items()}
         for path in draw(directory, found.summaries, columns):

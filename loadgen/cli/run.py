@@ -3,18 +3,20 @@
 import asyncio
 import errno
 import resource
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli.exits import Exit, echo, exit_code, fail
+from loadgen.cli.exits import Exit, echo, exit_code, fail, worst
 from loadgen.cli.signals import stop_handler
-from loadgen.cli.sources import read_scenario, runs_option, scenario_arguments
+from loadgen.cli.sources import read_scenario, runs_option, scenario_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from loadgen.analysis.claims import RunClaims
     from loadgen.analysis.summary import VariantSummary
     from loadgen.engine.experiment import Outcome, Watcher
     from loadgen.records.directory import RunDirectory
@@ -27,28 +29,111 @@ FALLBACK = (
 
 
 @click.command()
-@scenario_arguments
+@click.argument("scenario", required=False)
+@scenario_options
+@click.option("--all", "everything", is_flag=True, help="Run all bundled scenarios, one after the other.")
+@click.option("--theme", metavar="THEME", help="Run the bundled scenarios of a theme (`churn list`).")
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json to stdout instead of the tables.")
 @click.option("--no-figures", is_flag=True, help="Record and summarise only.")
 def run(
-    scenario: str,
+    scenario: str | None,
     overrides: tuple[str, ...],
     variants: tuple[str, ...],
     quick: bool,
+    everything: bool,
+    theme: str | None,
     runs: Path,
     as_json: bool,
     no_figures: bool,
 ) -> None:
     """Run SCENARIO: a file, or the name of a bundled one (`churn list`).
 
+    With --all or --theme, run the bundled ones, and end with the table of their claims (as JSON: --json) and
+    with the most serious of their exit codes.
+
     Ctrl-C ends the running variant, keeps its records and summarises them; a second one stops at once.
 
     \b
-    Exit: 0 fine, 99 an expectation failed, 104 bad scenario, 105 interrupted,
-    106 the measurement is invalid (the caveats say why), 2 usage or an output
-    that cannot be written, 1 a bug.
+    Exit: 0 fine, 99 an expectation failed or a claim is undecided, 104 bad
+    scenario, 105 interrupted, 106 the measurement is invalid (the caveats say
+    why), 2 usage or an output that cannot be written, 1 a bug.
     """
+    names = _names(scenario, theme, everything=everything)
+    if scenario is None and variants:
+        raise click.UsageError("--variant needs a SCENARIO.")
+    # All are read before the first runs, so that a mistake in the last is reported at once.
+    read = [read_scenario(name, overrides=overrides, variants=variants, quick=quick) for name in names]
+    options = Options(runs, quick, as_json and scenario is not None, no_figures, quiet=as_json)
+    if scenario is not None:
+        code, _ = run_one(*read[0], options)
+        raise SystemExit(int(code))
+    raise SystemExit(int(run_all(read, options)))
+
+
+def _names(scenario: str | None, theme: str | None, *, everything: bool) -> list[str]:
+    """The scenarios to run, by path or name. Raises UsageError."""
+    from loadgen.cli.gallery import by_theme
+
+    if (scenario is not None) + (theme is not None) + everything != 1:
+        raise click.UsageError("Name a SCENARIO, or a theme by --theme, or give --all.")
+    if scenario is not None:
+        return [scenario]
+    themes = by_theme()
+    if theme is not None and theme not in themes:
+        raise click.UsageError(f"There is no theme {theme!r}; there are {', '.join(themes)}.")
+    # By path: a file here that is named like a bundled one is another scenario.
+    return [str(path) for each, paths in themes.items() if theme in (None, each) for path in paths.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run: into which folder, how long, and what is printed and drawn.
+
+    `as_json`: print summary.json. `quiet`: print no tables.
+    """
+
+    runs: Path
+    quick: bool
+    as_json: bool
+    no_figures: bool
+    quiet: bool
+
+
+def run_all(scenarios: "Sequence[tuple[Path, Scenario]]", options: Options) -> Exit:
+    """Run scenarios in turn, and print the table of their claims. The most serious of their exit codes.
+
+    A scenario that cannot run does not keep the others from it; Ctrl-C ends them all.
+    """
+    from loadgen.cli.columns import screen
+    from loadgen.cli.verdicts import print_claims
+    from loadgen.wire.codec import indented
+
+    codes: list[Exit] = []
+    claims: list[RunClaims] = []
+    for path, scenario in scenarios:
+        echo(f"{path.stem}: scenario {len(codes) + 1} of {len(scenarios)}", err=True)
+        try:
+            code, judged = run_one(path, scenario, options)
+        except SystemExit as stop:  # by `fail`, which has reported why
+            code = Exit(stop.code)
+        else:
+            claims.append(judged)
+        codes.append(code)
+        if code is not Exit.FINE:
+            echo(f"{path.stem}: exit code {code:d}", err=True)
+        if code is Exit.INTERRUPTED:
+            break
+    if options.quiet:
+        echo(indented(claims))
+    else:
+        print_claims(screen(), claims)
+    return worst(codes)
+
+
+def run_one(path: Path, asked: "Scenario", options: Options) -> "tuple[Exit, RunClaims]":
+    """Run a scenario, print its report, draw its figures. Its exit code, and the verdicts on its claims."""
+    from loadgen.analysis.claims import RunClaims
     from loadgen.analysis.summary_document import summary_document
     from loadgen.cli.screen import watcher_for
     from loadgen.cli.tables import foreseen_lines, print_figures, print_report
@@ -56,12 +141,12 @@ def run(
     from loadgen.lab.errors import BuilderKilledError, LabUnavailable, SysctlRefused
     from loadgen.wire.codec import indented
 
-    path, asked = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
-    asked = ready(asked, runs)
+    quick = options.quick
+    asked = ready(asked, options.runs)
     for line in foreseen_lines(asked.variants):
         echo(f"foreseen: {line}", err=True)
     try:
-        directory = create_directory(runs, path)
+        directory = create_directory(options.runs, path)
     except OSError as error:
         fail(Exit.USAGE, f"cannot create a run directory: {error}; choose another place: -o DIR")
     kept = f"The records until then are in {directory.path}."
@@ -71,13 +156,13 @@ def run(
         fail(Exit.INTERRUPTED, f"Stopped at once. {kept}")
     summaries, failure = outcome.summaries, outcome.failure
     whole = failure is None
-    if as_json and (summaries or whole):
+    if options.as_json and (summaries or whole):
         names = [variant.name for variant in asked.variants]
-        summary = summary_document(directory.id, summaries, names, whole=whole)
+        summary = summary_document(directory.id, summaries, names, whole=whole, claims=asked.claims)
         echo(indented(summary))
-    elif summaries or whole:
-        print_report(asked, summaries, directory, quick=quick, whole=whole)
-    if summaries and whole and not no_figures:
+    elif not options.quiet and (summaries or whole):
+        print_report(asked, summaries, outcome.claims, directory, quick=quick, whole=whole)
+    if summaries and whole and not options.no_figures:
         try:
             figures = draw_figures(directory, summaries)
         except OSError as error:
@@ -88,17 +173,19 @@ def run(
         except KeyboardInterrupt:
             fail(Exit.INTERRUPTED, f"Stopped while drawing; to draw the figures: churn plot {directory.path}")
         else:
-            if not as_json:
+            if not options.quiet:
                 print_figures(figures)
     match failure:
         case None:
-            raise SystemExit(int(exit_code(outcome)))
+            pass
         case SysctlRefused():
             fail(Exit.BAD_SCENARIO, f"{path}: {failure}")
         case LabUnavailable() | BuilderKilledError() | OSError():
             fail(Exit.INVALID, f"{explanation(failure)}\n{kept}")
         case _:
             raise failure
+    valid = all(summary.valid for summary in summaries)
+    return exit_code(outcome), RunClaims(run=directory.id, valid=valid, claims=outcome.claims)
 
 
 def ready(scenario: "Scenario", runs: Path) -> "Scenario":

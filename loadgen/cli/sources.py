@@ -94,6 +94,11 @@ runs_option = click.option(
 
 def scenario_arguments(command: Callable[..., None]) -> Callable[..., None]:
     """The argument and options of a scenario, the same for every command that reads one."""
+    return scenario_options(click.argument("scenario")(command))
+
+
+def scenario_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a scenario."""
     for decorate in (
         click.option("--quick", is_flag=True, help="Fewer ports, shorter: the same story in half a minute."),
         click.option(
@@ -102,7 +107,6 @@ def scenario_arguments(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key in every variant."
         ),
-        click.argument("scenario"),
     ):
         command = decorate(command)
     return command

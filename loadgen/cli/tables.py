@@ -8,11 +8,13 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.text import Text
 
+from loadgen.analysis.claims import JudgedClaim, RunClaims
 from loadgen.analysis.headline import time_waits
 from loadgen.analysis.summary import VariantSummary
 from loadgen.analysis.summary_document import run_verdict
 from loadgen.cli.columns import NONE, Column, print_columns, screen
 from loadgen.cli.report import print_sections
+from loadgen.cli.verdicts import print_claims
 from loadgen.model.foresight import foresee
 from loadgen.records.directory import RunDirectory
 from loadgen.records.prediction import Prediction
@@ -63,6 +65,7 @@ def foreseen_lines(variants: Sequence[Variant]) -> list[str]:
 def print_report(
     scenario: Scenario,
     summaries: Sequence[VariantSummary],
+    claims: Sequence[JudgedClaim],
     directory: RunDirectory,
     *,
     quick: bool,
@@ -71,13 +74,15 @@ def print_report(
     """The whole report: one verdict, then what it is based on."""
     console = screen()
     variants = {variant.name: variant for variant in scenario.variants}
-    console.print(Text(run_verdict(summaries, variants, whole=whole), style="bold"))
+    console.print(Text(run_verdict(summaries, variants, claims, whole=whole), style="bold"))
     if quick:
         console.print("This was --quick: fewer ports and less time than the scenario asks for.")
     for summary in summaries:
         console.print(Text.assemble("  ", (summary.name, "bold"), ": ", summary.verdict))
     console.print()
     _print_overview(console, summaries, variants)
+    valid = whole and all(summary.valid for summary in summaries)
+    print_claims(console, [RunClaims(run=directory.id, valid=valid, claims=claims)])
     print_sections(console, summaries)
     console.print(Text("records   ", style="bold"), Text(str(directory.path)), sep="")
 

@@ -5,12 +5,13 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from loadgen.analysis.claims import JudgedClaim, judge
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.summary import VariantSummary, summarise
 from loadgen.analysis.summary_document import summary_document
@@ -46,6 +47,7 @@ class Outcome:
 
     directory: RunDirectory
     summaries: Sequence[VariantSummary]
+    claims: Sequence[JudgedClaim]
     interrupted: bool
     failure: Exception | None
     """What ended it before its time, and was no variant's own outcome."""
@@ -89,7 +91,10 @@ async def run_scenario(
             finally:
                 if fold.events:
                     summaries.append(summarise(variant, prediction, fold))
-            directory.write_summary(summary_document(directory.id, summaries, predictions, whole=False))
+            document = summary_document(
+                directory.id, summaries, predictions, whole=False, claims=scenario.claims
+            )
+            directory.write_summary(document)
             watcher.variant_ends(summaries[-1])
         status = Status.INTERRUPTED if stop.is_set() else Status.FINISHED
     except asyncio.CancelledError:
@@ -98,8 +103,9 @@ async def run_scenario(
     except Exception as error:
         failure = error
     finally:
-        unwritten = _conclude(directory, status, predictions, summaries)
-    return Outcome(directory, summaries, stop.is_set(), failure or unwritten)
+        unwritten = _conclude(directory, status, scenario, summaries)
+    claims = judge(scenario.claims, summaries)
+    return Outcome(directory, summaries, claims, stop.is_set(), failure or unwritten)
 
 
 async def _record(
@@ -117,13 +123,14 @@ async def _record(
 
 
 def _conclude(
-    directory: RunDirectory, status: Status, variants: Collection[str], summaries: Sequence[VariantSummary]
+    directory: RunDirectory, status: Status, scenario: Scenario, summaries: Sequence[VariantSummary]
 ) -> OSError | None:
     """Write how the run ended; the error where that cannot be written."""
     try:
         directory.write_status(status)
         if summaries:
-            document = summary_document(directory.id, summaries, variants, whole=status in WHOLE)
+            names, whole = [variant.name for variant in scenario.variants], status in WHOLE
+            document = summary_document(directory.id, summaries, names, whole=whole, claims=scenario.claims)
             directory.write_summary(document)
     except OSError as error:
         return error

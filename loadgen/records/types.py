@@ -15,7 +15,7 @@ from loadgen.records.events import Event
 from loadgen.records.viewpoints import Scope
 from loadgen.tcp import Ending, Failure, State
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of every file in a run directory; a reader refuses what it does not know."""
 
 

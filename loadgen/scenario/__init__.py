@@ -9,6 +9,9 @@ choices       the enumerations that keys offer
 fields        how a field reads what a person wrote
 placeholders  names in commands that are filled in, such as {url}
 expectation   comparisons of metrics under `expect:`
+comparisons   lists of them, as they are written and in run.json
+claim         the claims under `claims:`, and the comparisons that decide them
+catalogue     the texts of all claims, from `claims.toml`
 merge         defaults, variants, `quick` and `--set`, merged on nodes so that problems keep their place
 matrix        variants from every combination of values
 wording       pydantic's errors in plain words

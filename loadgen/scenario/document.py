@@ -5,18 +5,18 @@ field has the name of its key, and its type carries the unit. The attribute docs
 `churn schema` shows an editor.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, InstanceOf, PlainSerializer, field_validator
+from pydantic import Field
 
 from loadgen.scenario import fields
+from loadgen.scenario.claim import Claim, Decided
+from loadgen.scenario.comparisons import Comparisons
 from loadgen.scenario.endpoints import Server
-from loadgen.scenario.expectation import Expectation
 from loadgen.scenario.lab import Lab
 from loadgen.scenario.model import Model
 from loadgen.scenario.traffic import Connection, Load, Sampling
-from loadgen.text.problem import Mark
 
 VARIANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._=,+-]{0,79}"
 """A variant names a directory of the run: no character that is special to a file system or a shell."""
@@ -37,26 +37,11 @@ class Settings(Model):
     """How state is observed."""
 
 
-def _expectation_to_json(expectation: Expectation) -> dict[str, str]:
-    return {"text": expectation.text, "mark": str(expectation.mark)}
-
-
 class Variant(Settings):
     """One configuration of a scenario, as it will run."""
 
     name: Annotated[str, fields.matching(VARIANT_NAME, "a name of letters, digits and . _ = , + -")]
-    expect: tuple[Annotated[InstanceOf[Expectation], PlainSerializer(_expectation_to_json)], ...] = ()
-
-    @field_validator("expect", mode="before")
-    @classmethod
-    def expect_from_json(cls, items: Sequence[Expectation | dict[str, str]]) -> list[Expectation]:
-        """Take expectations also as `resolved` writes them."""
-        return [
-            item
-            if isinstance(item, Expectation)
-            else Expectation.parse(item["text"], Mark.parse(item["mark"]))
-            for item in items
-        ]
+    expect: Comparisons = ()
 
 
 class Header(Model):
@@ -66,21 +51,20 @@ class Header(Model):
     """One line that names the experiment."""
     question: Annotated[str, fields.prose(0, 2000)] = ""
     """What a run of it answers."""
-    claims: tuple[
-        Annotated[str, fields.matching("C[1-9][0-9]{0,3}", "the id of a claim such as C18")], ...
-    ] = ()
-    """Ids of the claims it puts to the test."""
 
 
 class Scenario(Header):
-    """A question, and the variants that answer it: at least one, their names unique."""
+    """A question, the claims put to the test, and the variants that answer it: at least one, names unique."""
 
+    claims: tuple[Claim, ...] = ()
     variants: tuple[Variant, ...]
 
 
 class Document(Header, Settings):
     """A scenario file as it is written."""
 
+    claims: tuple[str, ...] | Mapping[str, Decided] = ()
+    """Ids of the claims it puts to the test, as a list or each with the comparisons that decide it."""
     variants: Mapping[str, Settings] = Field(default_factory=dict[str, Settings])
     """Configurations by name, each merged over the top level; without them there is one, main."""
     matrix: Mapping[str, tuple[Any, ...]] = Field(default_factory=dict[str, tuple[Any, ...]])

@@ -1,12 +1,14 @@
 """An expectation of a variant, a comparison of metrics: `client.time_wait.max >= 0.9 * client.ports`.
 
-Metrics come as a mapping of names to numbers, times in nanoseconds. A verdict is never nan: what cannot
-be computed fails, and says why.
+What decides a claim is a comparison of the same kind, over the metrics of all variants
+(`server.time_wait.max@fast > 0`). Metrics come as a mapping of names to numbers, times in nanoseconds.
+A verdict is never nan: what cannot be computed fails, and says why.
 """
 
 import math
 import operator
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -67,12 +69,14 @@ class Expectation:
         *,
         key_path: str = "",
         known: Collection[str] | None = None,
+        variants: Collection[str] | None = None,
         mark_of: Callable[[int], Mark] | None = None,
     ) -> "Expectation":
         """Read an expectation. `mark_of` gives the place of a character of `text`, by default `mark`.
 
-        `known` holds the metrics that can be measured; None takes any name.
-        Raises ScenarioError with a syntax error, or with every unknown metric.
+        `known` holds the metrics that can be measured; None takes any name. Each metric names one of
+        `variants` (`rate.mean@fast`), or none if they are empty; None takes any.
+        Raises ScenarioError with a syntax error, or with every unknown metric and variant.
         """
 
         def problem(error: FormulaError) -> Problem:
@@ -83,16 +87,20 @@ class Expectation:
             comparison = parse_comparison(text)
         except FormulaError as error:
             raise ScenarioError([problem(error)]) from None
-        if known is not None:
-            unknown = [_unknown(name, at, known) for name, at in comparison.metrics if name not in known]
-            if unknown:
-                raise ScenarioError(map(problem, unknown))
+        wrong = [error for metric in comparison.metrics for error in _wrong(metric, known, variants)]
+        if wrong:
+            raise ScenarioError(map(problem, wrong))
         return cls(text.strip(), mark, comparison)
 
     @property
     def names(self) -> frozenset[str]:
-        """The metrics it needs."""
-        return frozenset(name for name, _ in self.comparison.metrics)
+        """The metrics it needs, those of a named variant as `name@variant`."""
+        return frozenset(metric.key for metric in self.comparison.metrics)
+
+    @property
+    def variants(self) -> frozenset[str]:
+        """The variants it names."""
+        return frozenset(metric.variant for metric in self.comparison.metrics if metric.variant)
 
     def evaluate(self, metrics: Mapping[str, float]) -> Verdict:
         """Compare both sides. What was not measured or has no finite value makes it fail, with the reason.
@@ -117,9 +125,39 @@ class Expectation:
         return Verdict(text=self.text, passed=passed, left=left, right=right, reason=reason)
 
 
-def _unknown(name: str, offset: int, known: Collection[str]) -> FormulaError:
-    hint = did_you_mean(name, known) or "churn metrics lists them all"
-    return FormulaError(offset, f"unknown metric {quote(name)}", hint)
+def metrics_of_all(variants: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The metrics of all variants in one mapping, by `name@variant`."""
+    return {
+        Metric(name, variant).key: value
+        for variant, metrics in variants.items()
+        for name, value in metrics.items()
+    }
+
+
+def _wrong(
+    metric: Metric, known: Collection[str] | None, variants: Collection[str] | None
+) -> Iterator[FormulaError]:
+    """What is wrong with the names of a metric and its variant."""
+    if known is not None and metric.name not in known:
+        hint = did_you_mean(metric.name, known) or "churn metrics lists them all"
+        yield FormulaError(metric.offset, f"unknown metric {quote(metric.name)}", hint)
+    if variants is None:
+        return
+    if not variants and metric.variant:
+        hint = "leave @ and the name out, or compare variants under claims"
+        yield FormulaError(metric.variant_offset, "an expectation is about its own variant", hint)
+    elif variants and not metric.variant:
+        message = f"{quote(metric.name)} names no variant"
+        yield FormulaError(metric.offset, message, f"write {metric.name}@{_quoted(next(iter(variants)))}")
+    elif variants and metric.variant not in variants:
+        hint = f"there are {', '.join(map(_quoted, list(variants)[:10]))}"
+        message = f"there is no variant {quote(metric.variant)}"
+        yield FormulaError(metric.variant_offset, message, did_you_mean(metric.variant, variants) or hint)
+
+
+def _quoted(variant: str) -> str:
+    """The name of a variant as it stands behind @."""
+    return variant if re.fullmatch(r"[\w.]+", variant) else f'"{variant}"'
 
 
 def _shown(value: float) -> str:
@@ -131,13 +169,13 @@ def _value(term: Term, metrics: Mapping[str, float]) -> float:
         case Number(value):
             return value
         case Metric(name):
-            if name not in metrics and name.startswith(ERROR_PREFIX) and ERROR_TOTAL in metrics:
+            if term.key not in metrics and name.startswith(ERROR_PREFIX) and term.of(ERROR_TOTAL) in metrics:
                 return 0.0
-            if name not in metrics:
-                raise _NotComputedError(f"{name} was not measured")
-            value = float(metrics[name])
+            if term.key not in metrics:
+                raise _NotComputedError(f"{term.key} was not measured")
+            value = float(metrics[term.key])
             if not math.isfinite(value):
-                raise _NotComputedError(f"{name} has no finite value")
+                raise _NotComputedError(f"{term.key} has no finite value")
             return value
         case Operation(op, left, right):
             a, b = _value(left, metrics), _value(right, metrics)

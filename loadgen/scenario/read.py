@@ -1,7 +1,7 @@
 """From a file to a `Scenario`: compose, merge, validate, and keep every problem met on the way."""
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +9,13 @@ from typing import TypeVar
 
 from loadgen.scenario import merge
 from loadgen.scenario.checks import check
+from loadgen.scenario.claim import read_claims
+from loadgen.scenario.comparisons import read_comparisons
 from loadgen.scenario.document import VARIANT_NAME, Document, Header, Scenario, Settings, Variant
 from loadgen.scenario.expectation import Expectation
 from loadgen.scenario.matrix import MAX_VARIANTS, Cell, matrix_cells
 from loadgen.scenario.wording import unknown_key_hint, validate, validate_layer
-from loadgen.text.nodes import Mapping, Node, Scalar, Sequence, describe
+from loadgen.text.nodes import Mapping, describe
 from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quote
 from loadgen.text.yaml import compose, read_text
 
@@ -40,9 +42,9 @@ def load_scenario(
     """Read a scenario file.
 
     overrides   `a.b=value`, merged over every variant last, as `--set` gives them
-    variants    names of the variants to keep; all if none is given
+    variants    names of the variants to keep, with the claims that these decide; all if none is given
     quick       merge the file's `quick`, or narrow ports and duration if it has none
-    metrics     names that expectations may use; None takes any
+    metrics     names that expectations and claims may use; None takes any
     Raises ScenarioError with every problem of the file and of the options.
     """
     document = compose(read_text(path), str(path))
@@ -66,7 +68,9 @@ def _select(scenario: Scenario, names: SequenceOf[str]) -> Scenario:
             for name in unknown
         )
     kept = tuple(variant for variant in scenario.variants if not names or variant.name in names)
-    return scenario.model_copy(update={"variants": kept})
+    left = frozenset(variant.name for variant in kept)
+    claims = tuple(claim for claim in scenario.claims if claim.variants <= left)
+    return scenario.model_copy(update={"variants": kept, "claims": claims})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,9 @@ class _Reader:
         cells = self._attempt(lambda: matrix_cells(self._mapping("matrix"), Settings.model_fields))
         drafts = self._drafts(defaults, cells or (Cell("", Mapping(self._document.mark, {})),))
         expect = self._expect(drafts, check_names=cells is not None)
+        names = None if cells is None or not drafts else [draft.name for draft in drafts]
+        node = self._document.get("claims")
+        claims = read_claims(node, self.problems, known=self._metrics, variants=names)
         over = self._overrides(overrides)
         own_quick = self._mapping("quick") if "quick" in self._document.entries else None
 
@@ -116,7 +123,7 @@ class _Reader:
         if self.problems or header is None:
             return None
         variants = (Variant(name=name, expect=expect[name], **dict(part)) for name, part in chosen.items())
-        return Scenario(**dict(header), variants=tuple(variants))
+        return Scenario(**dict(header), claims=claims, variants=tuple(variants))
 
     def _attempt(self, step: Callable[[], _T]) -> _T | None:
         try:
@@ -219,27 +226,12 @@ class _Reader:
                 ]
                 hint = did_you_mean(key, known) or f"there are {', '.join(filter(None, known[:10]))}"
                 self._problem(entry.key.mark, f"expect.{key}", "there is no such variant", hint)
-            expectations = tuple(self._expectations(f"expect.{key}", entry.value))
+            expectations = read_comparisons(
+                f"expect.{key}", entry.value, self.problems, known=self._metrics, variants=()
+            )
             for name in names:
                 expect[name] += expectations
         return expect
-
-    def _expectations(self, path: str, node: Node) -> Iterator[Expectation]:
-        if not isinstance(node, Sequence):
-            message = f"expected a list of comparisons, got {describe(node)}"
-            self._problem(node.mark, path, message, "write - server.time_wait.max == 0")
-            return
-        for item in node.items:
-            if not isinstance(item, Scalar) or item.empty:
-                message = f"expected a comparison, got {describe(item)}"
-                self._problem(item.mark, path, message, "write server.time_wait.max == 0")
-                continue
-            try:
-                yield Expectation.parse(
-                    item.text, item.mark, key_path=path, known=self._metrics, mark_of=item.mark_of
-                )
-            except ScenarioError as error:
-                self.problems.extend(error.problems)
 
 
 def _in_variants(problem: Problem, names: SequenceOf[str]) -> Problem:

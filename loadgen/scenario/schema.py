@@ -6,6 +6,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from loadgen.scenario.catalogue import catalogue
 from loadgen.scenario.document import VARIANT_NAME, Document, Scenario
 from loadgen.scenario.fields import FILE_NAME, SYSCTL_NAME
 from loadgen.text.units import ByteSize, Duration, PortRange, Rate
@@ -42,6 +43,8 @@ def json_schema() -> dict[str, Any]:
     properties = schema["properties"]
     properties["variants"]["propertyNames"] = {"pattern": f"^(?:{VARIANT_NAME})$"}
     properties["expect"]["propertyNames"] = {"pattern": f"^(?:{VARIANT_NAME})$"}
+    listed, decided = properties["claims"]["anyOf"]
+    listed["items"] = decided["propertyNames"] = {"enum": list(catalogue())}
     for side in schema["$defs"]["Sysctls"]["properties"].values():
         side["propertyNames"] = {"pattern": f"^(?:{SYSCTL_NAME})$"}
     for part in ("Server", "Load"):

@@ -1,12 +1,14 @@
 """The language of expectations: numbers, metrics, + - * / ( ), and one comparison.
 
 Numbers may carry a unit: `5%` is 0.05, `30s` is 30e9 (nanoseconds, as every time in a record), `1000/s`
-is 1000. Python never evaluates the text: a tokenizer and a recursive descent of three levels read it.
+is 1000. A metric may name its variant: `rate.mean@fast`, and `rate.mean@"not-so-fast"` if the name has other
+characters than letters, digits, `.` and `_`. Python never evaluates the text: a tokenizer and a recursive
+descent of three levels read it.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from loadgen.text.problem import quote
 from loadgen.text.units import Duration, UnitError
@@ -21,7 +23,7 @@ MAX_NUMBER = 1e18
 _TOKEN = re.compile(
     r"""(?P<number>(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
         (?P<unit>%|/s(?![\w.])|(?:ns|us|µs|ms|s|min|m|h)(?![\w.]))?
-      | (?P<name>[A-Za-z_][\w]*(?:\.\w+)*)
+      | (?P<name>[A-Za-z_][\w]*(?:\.\w+)*)(?:@(?P<variant>"[^"]*"|'[^']*'|[A-Za-z0-9][\w.]*))?
       | (?P<compare>[=!<>]=|<|>)
       | (?P<sign>[-+*/()])""",
     re.VERBOSE | re.ASCII,
@@ -35,7 +37,21 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
+    """A metric by name; `variant` is "" if the text names none. Offsets are those of both names."""
+
     name: str
+    variant: str = ""
+    offset: int = field(default=0, compare=False)
+    variant_offset: int = field(default=0, compare=False)
+
+    @property
+    def key(self) -> str:
+        """Its name among the metrics of one variant, or of all (`metrics_of_all`)."""
+        return self.of(self.name)
+
+    def of(self, name: str) -> str:
+        """The key of another metric of the same variant."""
+        return f"{name}@{self.variant}" if self.variant else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +66,12 @@ Term = Number | Metric | Operation
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`left op right`; `metrics` are all that occur, each with the offset of its name in the text."""
+    """`left op right`; `metrics` are all that occur."""
 
     left: Term
     op: str
     right: Term
-    metrics: tuple[tuple[str, int], ...]
+    metrics: tuple[Metric, ...]
 
 
 def parse_comparison(text: str) -> Comparison:
@@ -79,6 +95,7 @@ class _Token:
     text: str
     offset: int
     value: float = 0.0
+    metric: Metric | None = None
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -92,9 +109,12 @@ def _tokens(text: str) -> Iterator[_Token]:
         match = _TOKEN.match(text, offset)
         if match is None:
             raise FormulaError(offset, f"cannot read {quote(text[offset:])}", _remedy(text[offset:]))
-        kind = "number" if match["number"] else match.lastgroup or ""
-        value = _number(match, offset) if kind == "number" else 0.0
-        yield _Token(kind, match[0], offset, value)
+        if match["number"]:
+            yield _Token("number", match[0], offset, value=_number(match, offset))
+        elif match["name"]:
+            yield _Token("name", match[0], offset, metric=_metric(match))
+        else:
+            yield _Token(match.lastgroup or "", match[0], offset)
         offset = match.end()
     yield _Token("end", "", len(text))
 
@@ -102,7 +122,14 @@ def _tokens(text: str) -> Iterator[_Token]:
 def _remedy(rest: str) -> str:
     if rest.startswith("="):
         return "equality is =="
+    if rest.startswith("@"):
+        return "the name of a variant follows @, right behind a metric"
     return "it takes numbers, metrics, + - * / ( ) and one of == != < <= > >="
+
+
+def _metric(match: re.Match[str]) -> Metric:
+    variant = match["variant"] or ""
+    return Metric(match["name"], variant.strip("\"'"), match.start("name"), max(match.start("variant"), 0))
 
 
 def _number(match: re.Match[str], offset: int) -> float:
@@ -128,7 +155,7 @@ class _Parser:
         self._tokens = _tokens(text)
         self._next = next(self._tokens)
         self._depth = 0
-        self._metrics: list[tuple[str, int]] = []
+        self._metrics: list[Metric] = []
 
     def comparison(self) -> Comparison:
         left = self._sum()
@@ -162,12 +189,12 @@ class _Parser:
             if self._next.kind in ("name", "number") and self._next.offset == token.offset + len(token.text):
                 raise self._unexpected("unknown unit", "numbers take %, /s, ns, us, ms, s, min or h")
             return Number(token.value)
-        if token.kind == "name":
+        if token.metric is not None:
             self._advance()
             if self._next.text == "(":
                 raise FormulaError(token.offset, f"{quote(token.text)} is no function", "there are none")
-            self._metrics.append((token.text, token.offset))
-            return Metric(token.text)
+            self._metrics.append(token.metric)
+            return token.metric
         if token.text not in ("(", "-"):
             raise self._unexpected("expected a number or a metric")
         self._depth += 1

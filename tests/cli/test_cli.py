@@ -27,7 +27,7 @@ from tests.unprivileged import as_ordinary_user
 
 ROOT = Path(__file__).parents[2]
 HTTP10 = ROOT / "scenarios" / "http10.yaml"
-COMMANDS = ("run", "check", "list", "plot", "serve", "doctor", "schema", "metrics")
+COMMANDS = ("run", "check", "list", "plot", "claims", "serve", "doctor", "schema", "metrics")
 
 
 def refused(done: Done, code: int, *words: str) -> None:
@@ -110,9 +110,11 @@ def test_check_says_what_settings_lead_to_before_the_prediction(tmp_path: Path) 
     assert said.partition(": ")[2] in alone
 
 
-def test_list_tells_the_questions() -> None:
+def test_list_tells_the_questions_by_theme_and_how_long_each_takes() -> None:
     done = invoke("list")
     assert done.code == 0
+    assert done.stdout.startswith("closing\n")
+    assert "2 min 10 s of load, 24 s with --quick" in done.stdout
     assert "http10: HTTP/1.0" in done.stdout
     assert "Which side collects TIME-WAIT" in done.stdout
 
@@ -211,6 +213,12 @@ def test_every_problem_is_told_in_one_go(tmp_path: Path) -> None:
         ["churn"],
         ["run"],
         ["run", "http10", "http10"],
+        ["run", "http10", "--all"],
+        ["run", "--all", "--theme", "closing"],
+        ["run", "--theme", "nosuch"],
+        ["run", "--all", "--variant", "ab"],
+        ["claims", "--json"],
+        ["claims", "last", "--json", "--markdown"],
         ["run", "http10", "--fast"],
         ["run", "http10", "-o", "/dev/null"],
         ["plot"],
@@ -242,8 +250,8 @@ def test_a_bad_override_is_told_by_its_text(override: str) -> None:
         "[]",
         "{}",
         '{"schema_version": 99}',
-        '{"schema_version": 3}',
-        '{"schema_version": 3, "scenario": 3}',
+        '{"schema_version": 4}',
+        '{"schema_version": 4, "scenario": 3}',
     ],
 )
 def test_a_directory_that_is_no_run_cannot_be_drawn(run_json: str, tmp_path: Path) -> None:

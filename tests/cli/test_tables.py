@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.analysis.audit import AuditLine
+from loadgen.analysis.claims import Ground, JudgedClaim
 from loadgen.analysis.compared import Compared
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank
 from loadgen.analysis.states import StateCount
@@ -14,6 +15,7 @@ from loadgen.cli.tables import print_predictions, print_report
 from loadgen.model.predict import predict
 from loadgen.model.situation import situation
 from loadgen.records.directory import RunDirectory
+from loadgen.scenario.catalogue import Decision
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.expectation import Verdict
 from loadgen.tcp import State
@@ -42,7 +44,20 @@ CELLS = (
     *("101,331", "112,489", "123 µs", "28,232", "14,116", "2,293", "46.6 µs", "1.68 ms", "2,899", "45.4 ms"),
     *("100%", "96%", "6%", "client FIN ×100", "90,907", "90,906", "28,000/s", "19,458/s", "+43.9%"),
     *("28,231", "27,999", "client TIME-WAIT", "[client.time_wait", "28,232]"),
+    *("C19", "confirmed", "expected: refuted", "(27,998"),
 )
+CLAIMS = [
+    JudgedClaim(
+        claim="C19",
+        text="Throughput falls only when the ports are gone.",
+        verdict=Decision.CONFIRMED,
+        expected=Decision.REFUTED,
+        reason="",
+        grounds=[
+            Ground(text="knee.ports@main > 0", passed=True, reason="27,998 > 0", decision=Decision.CONFIRMED)
+        ],
+    )
+]
 WIDTHS = (60, 80, 100, 120, 200)
 
 
@@ -95,7 +110,9 @@ def scenario(names: tuple[str, ...]) -> Scenario:
 
 def test_a_report_breaks_no_number_and_no_heading(width: int, capsys: pytest.CaptureFixture[str]) -> None:
     directory = RunDirectory(Path("runs/x"))
-    print_report(scenario(NAMES), [summary(name) for name in NAMES], directory, quick=False, whole=True)
+    print_report(
+        scenario(NAMES), [summary(name) for name in NAMES], CLAIMS, directory, quick=False, whole=True
+    )
     shown = plain_lines(capsys)
     assert all(len(line) <= width for line in shown)
     for cell in CELLS:
@@ -133,7 +150,9 @@ def test_a_name_wider_than_the_screen_costs_no_cell(
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "40")
     name = "a" * 80
-    print_report(scenario((name,)), [summary(name)], RunDirectory(Path("runs/x")), quick=False, whole=True)
+    print_report(
+        scenario((name,)), [summary(name)], CLAIMS, RunDirectory(Path("runs/x")), quick=False, whole=True
+    )
     shown = plain_lines(capsys)
     for cell in CELLS:
         assert any(cell in line for line in shown), cell

@@ -26,10 +26,13 @@ from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.records.events import AcceptFailed, LabOpened
 from loadgen.records.types import Interval, Record, Sample
 from loadgen.records.viewpoints import APART
+from loadgen.scenario.claim import Claim
+from loadgen.scenario.expectation import Expectation
 from loadgen.tcp import Failure, Fault, Phase, Side, State
 from loadgen.text.numbers import count, duration, rate, seconds, si, significant
+from loadgen.text.problem import Mark as Place
 from plots.columns import Columns, Floats, columns_of
-from plots.facts import Facts
+from plots.facts import Facts, run_of
 from plots.labels import END, Mark, mark_rows, spread
 from plots.multiples import multiples
 from plots.panels import connections_of
@@ -44,6 +47,7 @@ from tests.stories import (
     PORTS,
     S,
     Story,
+    asked_for,
     client_closes,
     drawn,
     facts_in,
@@ -52,6 +56,7 @@ from tests.stories import (
     load_events,
     sample,
     server_closes,
+    summary_of,
     t_of,
     told,
     written,
@@ -850,6 +855,25 @@ def test_some_figures_of_a_run_that_was_killed(tmp_path: Path) -> None:
         ValueError, match="no such figure: portrait-b; there are variants, timeline-a, portrait-a"
     ):
         drawn(run, "portrait-b")
+
+
+def test_the_overview_has_the_verdicts_on_the_claims() -> None:
+    _, facts = told(client_closes(2))
+    run = replace(facts.run, claims="C18 confirmed; C19 confirmed (expected: refuted)")
+    assert "C19 confirmed (expected: refuted)" in words(multiples(run, [told(server_closes(2))]))
+
+
+def test_a_run_with_claims_has_their_verdicts_for_its_figures() -> None:
+    asked = asked_for({"a": client_closes(2)})
+    claims = [
+        Claim(id=name, confirmed=(Expectation.parse(f"rate.mean@a {op} 0", Place("x")),))
+        for name, op in (("C4", ">"), ("C18", ">"), ("C19", ">"), ("C20", "<"))
+    ]
+    asked = replace(asked, scenario=asked.scenario.model_copy(update={"claims": tuple(claims)}))
+    summaries = [summary_of("a", client_closes(2))]
+    assert run_of("x", asked, summaries).claims == (
+        "C4, C18 confirmed; C19 confirmed (expected: refuted); C20 undecided (expected: confirmed)"
+    )
 
 
 def test_a_dollar_sign_is_a_dollar_sign(tmp_path: Path) -> None:

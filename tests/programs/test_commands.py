@@ -496,6 +496,10 @@ def test_the_gallerys_commands_do_as_it_says(name: str, shared_path: Path) -> No
     assert done.code == 0, done.said
     summary = document(done.stdout)
     assert summary["passed"] is True
+    assert {claim["claim"]: claim["verdict"] for claim in summary["claims"]} == {
+        "nginx": dict.fromkeys(("C2", "C4", "C5"), "confirmed"),
+        "clients": dict.fromkeys(("C2", "C3", "C4", "C34"), "confirmed"),
+    }[name]
     for variant in summary["variants"].values():
         assert all(line["exact"] for line in variant["audit"])
         assert caveats(variant) <= {

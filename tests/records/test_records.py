@@ -479,7 +479,7 @@ def test_documents_come_back_with_their_version(tmp_path: Path) -> None:
     assert run.info().schema_version == SCHEMA_VERSION
     run.write_summary(summary_document("x", [], [], whole=True))
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert list(summary) == ["schema_version", "run", "valid", "passed", "verdict", "variants"]
+    assert list(summary) == ["schema_version", "run", "valid", "passed", "verdict", "claims", "variants"]
     assert (summary["schema_version"], summary["variants"]) == (SCHEMA_VERSION, {})
     # Replaced whole, and nothing of the making is left.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "summary.json"]
@@ -502,13 +502,13 @@ def test_a_directory_without_run_json_is_no_run(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("", "not JSON"),
-        ('{"schema_version": 3', "not JSON"),
+        ('{"schema_version": 4', "not JSON"),
         ("\xff", "not JSON"),
         ("[]", "not a JSON object"),
         ("null", "not a JSON object"),
-        ("{}", "schema_version None, but this churn reads 3"),
-        ('{"schema_version": 1}', "schema_version 1, but this churn reads 3"),
-        ('{"schema_version": "3"}', "schema_version '3', but this churn reads 3"),
+        ("{}", "schema_version None, but this churn reads 4"),
+        ('{"schema_version": 1}', "schema_version 1, but this churn reads 4"),
+        ('{"schema_version": "4"}', "schema_version '4', but this churn reads 4"),
     ],
 )
 def test_a_document_that_is_none_is_refused(tmp_path: Path, text: str, problem: str) -> None:

@@ -156,7 +156,7 @@ def test_a_middle_node_is_sampled_measured_shown_and_drawn(
     # What the terminal shows, and the figures.
     assert "the middle none" in summary.verdict
     assert ", middle 0, server " in progress
-    print_report(scenario, [summary], directory, quick=False, whole=True)
+    print_report(scenario, [summary], [], directory, quick=False, whole=True)
     assert "TW middle" in capsys.readouterr().out
     overview, own = drawn(directory, summary)
     titles = [axes.get_title(loc="left") for axes in own.axes]
