@@ -41,7 +41,7 @@ lint: $(DEV_READY)
 APART := $(addprefix tests/,attack bench cases drivers engine kernel lab ledger observe programs runs servers uring)
 
 test: lint
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=line labs pure
+	$(MAKE) --no-print-directory --jobs=2 labs pure
 
 labs: $(DEV_READY)
 	$(BIN)/pytest $(APART)

@@ -15,11 +15,13 @@ from loadgen.analysis.summary_document import run_verdict
 from loadgen.cli.columns import NONE, Column, print_columns, screen
 from loadgen.cli.report import print_sections
 from loadgen.cli.verdicts import print_claims
+from loadgen.model.course import course
 from loadgen.model.foresight import foresee
 from loadgen.records.directory import RunDirectory
 from loadgen.records.prediction import Prediction
 from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.traffic import OpenLoop
+from loadgen.tcp import Ending
 from loadgen.text.numbers import count, duration, percent
 
 
@@ -80,7 +82,7 @@ def print_report(
     for summary in summaries:
         console.print(Text.assemble("  ", (summary.name, "bold"), ": ", summary.verdict))
     console.print()
-    _print_overview(console, summaries, variants)
+    _print_overview(console, summaries)
     valid = whole and all(summary.valid for summary in summaries)
     print_claims(console, [RunClaims(run=directory.id, valid=valid, claims=claims)])
     print_sections(console, summaries)
@@ -96,9 +98,24 @@ def print_figures(figures: Sequence[Path]) -> None:
 
 
 def closing(variant: Variant) -> str:
-    """Who closes, how, after how many requests."""
-    connection = variant.connection
-    return f"{connection.closer} {connection.close.upper()} ×{connection.requests}"
+    """Who is expected to close first, how, after how many requests."""
+    expected = course(variant)
+    return f"{_words(expected.ending)} ×{expected.requests}"
+
+
+def ended(metrics: Mapping[str, float]) -> str:
+    """How most connections were ended, and what share of them, unless that is all; as it was counted."""
+    counts = {ending: metrics.get(f"closes.{ending}", 0.0) for ending in Ending}
+    total = sum(counts.values())
+    if not total:
+        return NONE
+    most = max(counts, key=counts.__getitem__)
+    share = counts[most] / total
+    return _words(most) if counts[most] == total else f"{_words(most)} {share:.0%}"
+
+
+def _words(ending: Ending) -> str:
+    return f"{ending.side} {ending.how.upper()}"
 
 
 def loading(variant: Variant) -> str:
@@ -111,9 +128,7 @@ def loading(variant: Variant) -> str:
     return f"{offered}, {variant.load.duration}"
 
 
-def _print_overview(
-    console: Console, summaries: Sequence[VariantSummary], variants: Mapping[str, Variant]
-) -> None:
+def _print_overview(console: Console, summaries: Sequence[VariantSummary]) -> None:
     left_out = set[str]()
     if not any(_START in summary.metrics for summary in summaries):
         left_out.add(_START)
@@ -121,7 +136,7 @@ def _print_overview(
         left_out.add(_TIMED)
     columns = [
         Column("variant", [summary.name for summary in summaries], numeric=False),
-        Column("closes first", [closing(variants[summary.name]) for summary in summaries], numeric=False),
+        Column("closed first", [ended(summary.metrics) for summary in summaries], numeric=False),
     ]
     sampled = dict.fromkeys(name for summary in summaries for name in time_waits(summary.metrics))
     waiting: _Measured = {f"TW {name}": (f"{name}.time_wait.max", _count) for name in sampled}
