@@ -484,12 +484,13 @@ for _ in range(20):
     assert of_main(summary)["metrics"]["closes.client_fin"] == 20
 
 
-@pytest.mark.parametrize("name", ["nginx", "clients"])
+@pytest.mark.parametrize("name", ["nginx", "clients", "programs"])
 def test_the_gallerys_commands_do_as_it_says(name: str, shared_path: Path) -> None:
-    need(*{"nginx": ("nginx",), "clients": ("curl", "ab", "wrk")}[name])
+    need(*{"nginx": ("nginx",), "clients": ("curl", "ab", "wrk"), "programs": ()}[name])
     path = Path(__file__).parents[2] / "scenarios" / f"{name}.yaml"
     # Long enough for the clients that end by themselves.
-    short = ("--set", f"load.duration={'500ms' if name == 'nginx' else '2s'}")
+    durations = {"nginx": "500ms", "clients": "2s", "programs": "20s"}
+    short = ("--set", f"load.duration={durations[name]}")
     done = churn(
         "run", path, "--quick", *short, "--json", "--no-figures", runs=shared_path / "r", ordinary=True
     )
@@ -499,6 +500,11 @@ def test_the_gallerys_commands_do_as_it_says(name: str, shared_path: Path) -> No
     assert {claim["claim"]: claim["verdict"] for claim in summary["claims"]} == {
         "nginx": dict.fromkeys(("C2", "C4", "C5"), "confirmed"),
         "clients": dict.fromkeys(("C2", "C3", "C4", "C34"), "confirmed"),
+        "programs": {
+            **dict.fromkeys(("C7", "C14", "C15"), "confirmed"),
+            **dict.fromkeys(("C17", "C46"), "refuted"),
+            **dict.fromkeys(("C12", "C59"), "depends"),
+        },
     }[name]
     for variant in summary["variants"].values():
         assert all(line["exact"] for line in variant["audit"])
