@@ -14,7 +14,7 @@ PEERS := wrk apache2-utils nghttp2-client hey httperf curl nginx-light redis-ser
 
 NEEDS := churn needs Python 3.11 or newer; try: make PYTHON=python3.12 demo
 
-.PHONY: demo test labs pure lint peers bench clean
+.PHONY: demo test runs parts lint peers bench clean
 
 $(VENV):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(NEEDS)")'
@@ -37,16 +37,16 @@ lint: $(DEV_READY)
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# Tests that make labs need a core for themselves; the others run beside them.
-APART := $(addprefix tests/,attack bench cases drivers engine kernel lab ledger observe programs runs servers uring)
+# Tests of whole runs, most of which wait, and beside them the others.
+APART := $(addprefix tests/,cases programs runs)
 
 test: lint
-	$(MAKE) --no-print-directory --jobs=2 labs pure
+	$(MAKE) --no-print-directory --jobs=2 runs parts
 
-labs: $(DEV_READY)
+runs: $(DEV_READY)
 	$(BIN)/pytest $(APART)
 
-pure: $(DEV_READY)
+parts: $(DEV_READY)
 	$(BIN)/pytest $(addprefix --ignore=,$(APART))
 
 peers:
