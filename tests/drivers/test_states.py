@@ -104,7 +104,8 @@ def test_all_drivers_show_the_same_states(
         most_held = PROMPT * connections if connections == CROWD and not delay_ns else connections
         most_held += min(connections, TURN) + DUMPED
         assert client[State.CLOSE_WAIT] <= most_held
-        # Whatever is in flight holds a port, a crowd is opened at once, and finished ones wait two turns at most.
+        # Whatever is in flight holds a port, a crowd is opened at once, and what is over is closed two turns
+        # later at most.
         assert client[HELD] <= connections + 2 * min(connections, TURN) + DUMPED
         assert client[State.TIME_WAIT] == 0
         assert 0 < server[State.TIME_WAIT] <= count
