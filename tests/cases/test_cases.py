@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
-from tests.command import Done, churn, document
+from tests.command import Done, churn, document, lines
 from tests.peers import need
 
 CASES = Path(__file__).parent
@@ -41,6 +42,7 @@ class Results:
     """The runs of all cases by one user."""
 
     def __init__(self, folder: Path, *, ordinary: bool) -> None:
+        self.folder = folder
         run = partial(_run, folder, ordinary)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             self._done = dict(zip(CALM, pool.map(run, CALM), strict=True))
@@ -207,8 +209,11 @@ def test_a_full_accept_queue_is_named(results: Results) -> None:
 
 
 def test_two_drivers_show_the_same_states(results: Results) -> None:
-    # Expectations of the scenario hold what each may show at most.
-    assert all(variant["passed"] for variant in results.variants("two-drivers").values())
+    # A client that waits for its core has many in CLOSE-WAIT for a moment; kept ones are there in all samples.
+    assert len(results.variants("two-drivers")) == 2
+    for path in results.folder.glob("runs/*-two-drivers/*/samples.jsonl"):
+        states = [line["viewpoints"]["client"]["states"] for line in lines(path) if line["type"] == "sample"]
+        assert median(one.get("CLOSE-WAIT", 0) for one in states) <= 500, path.parent.name
 
 
 def test_a_removed_sysctl_is_refused_with_its_place() -> None:
