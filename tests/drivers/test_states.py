@@ -21,7 +21,7 @@ SLOW_NS = 500 * MS_NS
 """A response time within which all connections in flight are established at once."""
 CROWD = 3000
 """More connections in flight than a driver opens in one turn of its loop."""
-PROMPT = 0.5
+PROMPT = 0.8
 """Of a crowd whose responses are fast, the part that may be in CLOSE-WAIT, or hold a port, at once. A client
 that closes as it reads the FIN has few: those that came while it waited for a core."""
 OPENED = 0.2
