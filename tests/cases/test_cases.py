@@ -49,8 +49,10 @@ class Results:
         self._done |= {name: run(name) for name in BUSY}
 
     def variants(self, name: str, *, differing: int = 0) -> Mapping[str, Mapping[str, Any]]:
-        """The variants of a case, all but `differing` of which are counted exactly and, but for the machine,
-        valid."""
+        """The variants of a case, each counted exactly and, but for the machine, valid.
+
+        At most `differing` of them may be counted otherwise.
+        """
         done = self._done[name]
         assert done.code in (0, 106), done.stderr
         found: dict[str, dict[str, Any]] = document(done.stdout)["variants"]
