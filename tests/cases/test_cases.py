@@ -203,7 +203,7 @@ def test_past_the_knee_from_the_start_there_is_no_knee(results: Results) -> None
 
 
 def test_a_full_accept_queue_is_named(results: Results) -> None:
-    # Among tens of thousands of resets at a full queue, a few may cross in a way that the ledger does not have.
+    # Of tens of thousands of resets at a full queue, a few may cross in a way that the ledger lacks.
     found = results.variants("short-queue", differing=1)
     assert "accept_queue" in kinds(found["b16"]) & kinds(found["b16-protocol"])
     assert "established at the client only" in caveats(found["b16"])["never_accepted"]
