@@ -92,15 +92,14 @@ def shortage(series: Sequence[Point], ports: int, *, reported: bool = False) -> 
             runs[-1].append(index)
         else:
             runs.append([index])
-    lasting = [run for run in runs if len(run) >= LASTING]
     failed = sum(series[index].no_port for index in short)
     instants = [at_ns for index in short if (at_ns := series[index].no_port_ns) is not None]
-    begins_ns = [_begin(series[run[0]], least * ports) for run in runs]
-    spans = [Span(begin_ns, series[run[-1]].end_ns) for begin_ns, run in zip(begins_ns, runs, strict=True)]
+    spans = [Span(_begin(series[run[0]], least * ports), series[run[-1]].end_ns) for run in runs]
+    lasting = [span for span, run in zip(spans, runs, strict=True) if len(run) >= LASTING]
     return Shortage(
-        first_ns=min(instants, default=begins_ns[0]),
+        first_ns=min(instants, default=spans[0].start_ns),
         spans=tuple(spans),
-        lasting_ns=_begin(series[lasting[0][0]], least * ports) if lasting else None,
+        lasting_ns=lasting[0].start_ns if lasting else None,
         failed=failed,
         inferred=not failed,
         late=sum(one.late for one, yes in zip(series, delayed(series, ports, least), strict=True) if yes),

@@ -20,18 +20,18 @@ def failures(fold: Fold) -> Iterator[Finding]:
     attempts, failed = fold.total("attempts"), fold.failed()
     if not attempts or failed is None:
         return
-    kinds = {failure: number for failure, number in fold.errors.items() if failure.kind != Fault.CUT}
+    load = fold.under_load()
+    # Those for want of a port are the finding `ports_gone`.
+    found_elsewhere = NO_PORT if load.shortage and not load.no_port_unexplained else frozenset[Failure]()
+    kinds = {
+        failure: number
+        for failure, number in fold.errors.items()
+        if failure.kind != Fault.CUT and failure not in found_elsewhere
+    }
     total = sum(kinds.values())
     share = total / attempts
     if share <= FEW:
         return
-    if not fold.under_load().no_port_unexplained and NO_PORT & kinds.keys() and fold.under_load().shortage:
-        # Those are the finding `ports_gone`.
-        kinds = {failure: number for failure, number in kinds.items() if failure not in NO_PORT}
-        total = sum(kinds.values())
-        share = total / attempts
-        if share <= FEW:
-            return
     worst = max(kinds, key=lambda failure: kinds[failure])
     most = "" if kinds[worst] == total else ", most of them"
     yield Finding(
