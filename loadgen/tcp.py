@@ -151,7 +151,7 @@ _LIMITS: dict[tuple[Phase | None, str], str] = {
     (None, "ECONNRESET"): "the peer: it reset the connection",
     (None, Fault.SHORT): "the server: it closed inside a response",
     (None, Fault.NO_RESPONSE): "the server: it closed the connection before a byte of the response had come; "
-    "a retry on a new connection is safe",
+    "on a kept connection a retry is safe",
     (None, Fault.MALFORMED): "the server: it sent something else than was asked for",
     (None, Fault.CUT): "the run: it ended first",
 }

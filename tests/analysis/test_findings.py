@@ -70,6 +70,11 @@ def test_time_waits_that_a_reset_ended_need_a_reset_for_each(left: int, resets: 
         assert result["ended_by_rst"].numbers == {"gone": COUNT - left, "entered": COUNT}
 
 
+def test_a_reset_connection_has_ended_an_orphan_and_no_time_wait() -> None:
+    """Each of them was in FIN-WAIT-2 as the other side reset it."""
+    assert "ended_by_rst" not in found({"TW": COUNT}, {"OutRsts": COUNT, "EstabResets": COUNT})
+
+
 def test_time_waits_that_gave_way_are_not_those_that_a_reset_ended() -> None:
     result = found({"TW": COUNT, "TWRecycled": 90}, {"OutRsts": 90}, states={State.TIME_WAIT: 10})
     assert result["reused"].numbers == {"reused": 90, "entered": COUNT}

@@ -45,10 +45,15 @@ def data_after_close(case: Case) -> Iterator[Caveat]:
         yield Caveat(
             DATA_AFTER_CLOSE,
             stories(late),
-            "keep the client's pauses shorter than the server's idle timeout"
+            f"keep the client's pauses shorter than the server's idle timeout{_or_its_limits(case)}"
             if servers
             else "let the client read its response before it closes",
         )
+
+
+def _or_its_limits(case: Case) -> str:
+    """What else makes a server close first, if it is not churn's."""
+    return ", and its connections below its limits" if case.variant.server.command else ""
 
 
 ENDED_BY_RESET = CaveatKind("ended_by_reset")

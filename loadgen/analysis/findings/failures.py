@@ -85,13 +85,14 @@ def _queue(fold: Fold, failure: Failure) -> str:
     """The queue of the server that a failure comes from; empty if the counters do not show one."""
     if failure == Failure(Phase.CONNECT, Fault.TIMEOUT):
         for queue, counter in (("SYN", "TCPReqQFullDrop"), ("accept", "ListenOverflows")):
-            if moved(fold, fold.scope.leg.accepter, counter):
+            if moved(fold, fold.scope.leg.accepter, counter) >= fold.errors[failure]:
                 return f"the server's {queue} queue: it was full, and the SYNs stayed unanswered"
-    if failure.kind == "ECONNRESET" and (full := never_accepted(fold, reset=True)):
+    least = MOST * fold.errors[failure]
+    if failure.kind == "ECONNRESET" and (full := never_accepted(fold, reset=True)) >= least:
         return f"the server's accept queue: it was full, and {count(full)} connections were reset for it"
     if failure == Failure(Phase.RECEIVE, Fault.TIMEOUT):
         full = never_accepted(fold, reset=False)
-        if full >= MOST * fold.errors[failure]:
+        if full >= least:
             return f"the server's accept queue: {count(full)} connections never came out of it"
     return ""
 

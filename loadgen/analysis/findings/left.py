@@ -92,13 +92,18 @@ def reused(fold: Fold) -> Iterator[Finding]:
 
 
 def ended_by_rst(fold: Fold) -> Iterator[Finding]:
-    """TIME-WAITs that are gone before their time, if the other side has sent a RST for each (RFC 1337)."""
+    """TIME-WAITs that are gone before their time, if the other side has sent a RST for each (RFC 1337).
+
+    Only RSTs count for which that side had no connection left: one that resets its connection meets an orphan
+    in FIN-WAIT-2, which `TW` counts as well (K18).
+    """
     leg = fold.scope.leg
     if not fold.samples or fold.samples[-1].t_ns - fold.samples[0].t_ns >= TIME_WAIT_NS:
         return
     for viewpoint, other in ((leg.opener, leg.accepter), (leg.accepter, leg.opener)):
         last = fold.samples[-1].viewpoints[viewpoint]
-        entered, reset = moved(fold, viewpoint, "TW"), moved(fold, other, "OutRsts")
+        entered = moved(fold, viewpoint, "TW")
+        reset = moved(fold, other, "OutRsts") - moved(fold, other, "EstabResets")
         kept = (
             last.count(State.TIME_WAIT) + last.count(State.FIN_WAIT_2) + moved(fold, viewpoint, "TWRecycled")
         )
@@ -114,7 +119,7 @@ def ended_by_rst(fold: Fold) -> Iterator[Finding]:
                 share=gone / entered,
                 evidence=(
                     f"{viewpoint}.kernel.TW {entered:,}, of which {kept:,} are left",
-                    f"{other}.kernel.OutRsts {reset:,}",
+                    f"{other}.kernel.OutRsts - {other}.kernel.EstabResets {reset:,}",
                 ),
                 observed=False,
             )
