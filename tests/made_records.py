@@ -135,8 +135,14 @@ def ended(t_ns: int) -> list[Event]:
     ]
 
 
-def finding(kind: FindingKind, rank: Rank, sentence: str) -> Finding:
-    """A finding of the client, by its sentence alone."""
+def finding(kind: FindingKind, rank: Rank, sentence: str, **numbers: float) -> Finding:
+    """A finding of the client, by its sentence and its numbers alone."""
     return Finding(
-        kind=kind, rank=rank, viewpoint="client", sentence=sentence, numbers={}, evidence=(), observed=True
+        kind=kind,
+        rank=rank,
+        viewpoint="client",
+        sentence=sentence,
+        numbers=numbers,
+        evidence=(),
+        observed=True,
     )

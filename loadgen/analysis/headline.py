@@ -3,14 +3,14 @@
 Pure functions of the findings and the metrics.
 """
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from loadgen.analysis.findings.ends import ENDED_FIRST
 from loadgen.analysis.findings.finding import Finding, Rank
 from loadgen.analysis.findings.left import LEFT_BY_THE_END, NOT_CLOSED
 from loadgen.analysis.findings.ports import CONNECT_SLOW, PORTS_GONE
 from loadgen.analysis.findings.queues import ACCEPT_QUEUE, SYN_QUEUE
-from loadgen.tcp import Ending, Fault, How, Side
+from loadgen.tcp import Fault
 from loadgen.text.numbers import count, rate, seconds
 
 LIMITS = (PORTS_GONE, NOT_CLOSED, SYN_QUEUE, ACCEPT_QUEUE)
@@ -33,8 +33,7 @@ def headline(metrics: Mapping[str, float], findings: Sequence[Finding]) -> str:
         failed = metrics.get("errors.total", metrics["opened"])
         return f"No connection was established; {count(failed)} attempts failed{_kind(metrics)}"
     what = _what(metrics, findings) or ["Throughput was not observed"]
-    by_the_end = {finding.viewpoint for finding in findings if finding.kind == LEFT_BY_THE_END}
-    return "; ".join([*what, *_ends(metrics, by_the_end)])
+    return "; ".join([*what, *_ends(metrics, findings)])
 
 
 def _what(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str]:
@@ -78,12 +77,11 @@ def _kind(metrics: Mapping[str, float]) -> str:
     return f" with {worst}" if len(kinds) == 1 else f", most of them with {worst}"
 
 
-def _ends(metrics: Mapping[str, float], by_the_end: Collection[str] = ()) -> list[str]:
-    """Who closed first, unless the next part shows it, and the most TIME-WAITs of each viewpoint.
-
-    `by_the_end`: viewpoints whose TIME-WAITs come from the load's end.
-    """
-    held, who = time_waits(metrics), _closers(metrics)
+def _ends(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str]:
+    """Who closed first, unless the next part shows it or it is not known, and the TIME-WAITs of each side."""
+    by_the_end = {finding.viewpoint for finding in findings if finding.kind == LEFT_BY_THE_END}
+    who = [finding.sentence for finding in findings if finding.kind == ENDED_FIRST and finding.numbers]
+    held = time_waits(metrics)
     if not any(held.values()):
         return [*who, "no side collects TIME-WAIT"]
     first, *others = sorted(held, key=lambda viewpoint: held[viewpoint], reverse=True)
@@ -102,26 +100,6 @@ def time_waits(metrics: Mapping[str, float]) -> dict[str, float]:
     return {
         name.removesuffix(_TIME_WAIT): number for name, number in metrics.items() if name.endswith(_TIME_WAIT)
     }
-
-
-def _closers(metrics: Mapping[str, float]) -> list[str]:
-    """Who closed first, by what was counted; empty if nothing was.
-
-    The scenario does not decide it: timeouts of either side close connections too, and a command did not read
-    it.
-    """
-    ended = Counter[Side]()
-    for ending in Ending:
-        ended[ending.side] += int(metrics.get(f"closes.{ending}", 0))
-    match [side for side, number in ended.most_common() if number]:
-        case [closer]:
-            by_fin = metrics.get(f"closes.{Ending.of(closer, How.FIN)}")
-            return [f"the {closer} closes first" + ("" if by_fin else " by RST")]
-        case [closer, other]:
-            most, fewer = count(ended[closer]), count(ended[other])
-            return [f"the {closer} closes {most} connections first, the {other} {fewer}"]
-        case _:
-            return []
 
 
 def comparison(variants: Mapping[str, Mapping[str, float]]) -> str:

@@ -92,3 +92,59 @@ def test_attempts_of_a_program_that_were_refused_are_found_by_the_counters() -> 
         "100 of 100 attempts fail: the server's host refused it"
     )
     assert not result["not_established"].observed
+
+
+CLOSED = {Ending.CLIENT_FIN: 90, Ending.SERVER_RST: 10}
+
+
+def who(closes: Mapping[Ending, int] | None, **counters: int) -> Finding:
+    """What is found of who closed first; without `closes`, no driver counted it."""
+    fold = Fold(28_232)
+    last = {
+        Side.CLIENT: side(counters={"ActiveOpens": COUNT, **counters}),
+        Side.SERVER: side(counters={"PassiveOpens": COUNT}),
+    }
+    counted = interval(0, COUNT, closes=closes or {Ending.CLIENT_FIN: COUNT})
+    samples = [Sample(-STEP, 1, False, {each: side() for each in Side}, 0), Sample(S, 1, False, last, 0)]
+    for record in (opened(APART), *samples, counted if closes else from_samples(counted), *ended(S)):
+        fold.add(record)
+    return next(one for one in find(fold) if one.kind == "ended_first")
+
+
+def test_who_closed_first_is_what_the_driver_counted() -> None:
+    assert who(CLOSED).sentence == "the client closes 90 connections first, the server 10"
+    assert who(CLOSED).numbers == {"client_fin": 90, "server_rst": 10}
+    assert who({Ending.CLIENT_RST: COUNT}).sentence == "the client closes first by RST"
+    assert who(CLOSED).observed
+
+
+def test_who_closed_first_of_a_program_is_inferred_from_the_counters_or_not_known() -> None:
+    by_client = who(None, TW=COUNT)
+    assert by_client.sentence == "the client closes first"
+    assert not by_client.observed
+    assert by_client.evidence == ("closes.client_fin 100", "client.kernel.TW 100")
+    unknown = who(None, TW=COUNT, EstabResets=COUNT // 2)
+    assert "a capture of the packets would show it" in unknown.sentence
+    assert not unknown.numbers
+
+
+def test_what_held_the_ports_is_found_during_the_load_and_at_its_end_apart() -> None:
+    fold = Fold(1_000)
+    seen = [
+        Sample(-STEP, 1, False, {each: side() for each in Side}, 0),
+        Sample(
+            S // 2,
+            1,
+            False,
+            {Side.CLIENT: side({State.ESTABLISHED: 64, State.TIME_WAIT: 300}), Side.SERVER: side()},
+            0,
+        ),
+        Sample(3 * S, 1, False, {Side.CLIENT: side({State.TIME_WAIT: 364}), Side.SERVER: side()}, 0),
+    ]
+    for record in (opened(APART), *seen, interval(0, COUNT), *ended(S)):
+        fold.add(record)
+    during, after = (one for one in find(fold) if one.kind == "ports_held")
+    assert during.sentence.endswith("up to 364 of 1,000 ports: TIME-WAIT 300, ESTABLISHED 64")
+    assert during.numbers == {"during.time_wait": 300, "during.established": 64}
+    assert after.sentence == "at the run's end the client holds 364 of 1,000 ports: TIME-WAIT 364"
+    assert after.start_ns == 3 * S

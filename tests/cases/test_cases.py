@@ -6,6 +6,7 @@ ordinary user.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -174,7 +175,7 @@ def test_a_slow_response_is_no_ramp(results: Results) -> None:
         assert variant["passed"]
         if variant["valid"]:  # A driver that has to wait for its core opens late.
             assert variant["metrics"]["rate.levels"] == 1
-            assert variant["verdict"].startswith("300 connections/s")
+            assert re.match("(299|300|301) connections/s", variant["verdict"])
 
 
 def test_a_program_that_runs_out_of_ports(results: Results) -> None:

@@ -21,7 +21,9 @@ class Rank(IntEnum):
     """Something was at its limit."""
     PARTLY_FAILED = 2
     PACE = 3
-    LEFT = 4
+    CLOSES = 4
+    """Who ended the connections."""
+    LEFT = 5
     """What it left behind."""
 
 

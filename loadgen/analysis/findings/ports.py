@@ -5,15 +5,19 @@ from collections.abc import Iterator, Mapping
 
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
 from loadgen.analysis.fold import Fold
+from loadgen.records.types import ViewpointSample
 from loadgen.tcp import State
 from loadgen.text.numbers import count, duration, rate, seconds
 
 PORTS_GONE = FindingKind("ports_gone")
+PORTS_HELD = FindingKind("ports_held")
 CONNECT_SLOW = FindingKind("connect_slow")
 STEADY = 0.1
 """The relative difference up to which a rate stays the same."""
 HOLDER = 0.25
 """The share of the ports that a state holds on average, at least, to be named."""
+FEW_PORTS = 0.01
+"""What holds a smaller share of the ports at the most is no finding."""
 
 
 def ports_gone(fold: Fold) -> Iterator[Finding]:
@@ -101,4 +105,49 @@ def connect_slow(fold: Fold) -> Iterator[Finding]:
     )
 
 
-RULES: tuple[Rule, ...] = (connect_slow, ports_gone)
+def ports_held(fold: Fold) -> Iterator[Finding]:
+    """What held the client's ports, by state: while the load lasted, and what is left at the run's end."""
+    opener, end_ns = fold.scope.leg.opener, fold.load_end_ns()
+    held = [(one.t_ns, _by_state(one.viewpoints[opener])) for one in fold.samples if one.t_ns >= 0]
+    loaded = [(t_ns, states) for t_ns, states in held if t_ns <= end_ns]
+    if not loaded or not fold.ports:
+        return
+    most_ns, most = max(loaded, key=lambda one: one[1].total())
+    if most.total() < FEW_PORTS * fold.ports:
+        return
+    yield _held(fold, "during", f"while the load lasts the {opener} holds up to", 0, end_ns, most_ns, most)
+    last_ns, last = held[-1]
+    if last_ns > end_ns:
+        yield _held(fold, "after", f"at the run's end the {opener} holds", last_ns, None, last_ns, last)
+
+
+def _held(
+    fold: Fold,
+    name: str,
+    begin: str,
+    start_ns: int,
+    end_ns: int | None,
+    seen_ns: int,
+    states: Counter[State],
+) -> Finding:
+    by_state = ", ".join(f"{state} {count(number)}" for state, number in states.most_common())
+    return Finding(
+        kind=PORTS_HELD,
+        rank=Rank.LEFT,
+        viewpoint=fold.scope.leg.opener,
+        sentence=f"{begin} {count(states.total())} of {count(fold.ports)} ports"
+        + (f": {by_state}" if states else ""),
+        start_ns=start_ns,
+        end_ns=end_ns,
+        numbers={f"{name}.{state.key}": number for state, number in states.items()},
+        share=states.total() / fold.ports,
+        evidence=(f"{fold.scope.leg.opener}'s sockets by state at {seconds(seen_ns / 1e9)}",),
+        observed=True,
+    )
+
+
+def _by_state(one: ViewpointSample) -> Counter[State]:
+    return Counter({state: number for state, number in one.states.items() if state is not State.LISTEN})
+
+
+RULES: tuple[Rule, ...] = (connect_slow, ports_gone, ports_held)

@@ -1,10 +1,17 @@
 """All rules, by subject, and what they find."""
 
-from loadgen.analysis.findings import failures, left, pace, ports, queues
+from loadgen.analysis.findings import ends, failures, left, pace, ports, queues
 from loadgen.analysis.findings.finding import Finding, Rule
 from loadgen.analysis.fold import Fold
 
-RULES: tuple[Rule, ...] = (*failures.RULES, *ports.RULES, *queues.RULES, *pace.RULES, *left.RULES)
+RULES: tuple[Rule, ...] = (
+    *failures.RULES,
+    *ports.RULES,
+    *queues.RULES,
+    *pace.RULES,
+    *ends.RULES,
+    *left.RULES,
+)
 
 
 def find(fold: Fold) -> list[Finding]:

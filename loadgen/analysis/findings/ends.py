@@ -1,0 +1,67 @@
+"""Who ended the connections first, and how."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
+from loadgen.analysis.findings.queues import moved
+from loadgen.analysis.fold import Fold
+from loadgen.tcp import Ending, How, Side
+from loadgen.text.numbers import count
+
+ENDED_FIRST = FindingKind("ended_first")
+COUNTERS = ("TW", "TCPAbortOnClose", "EstabResets")
+"""What an end moves at the side that makes it or meets it: the ledger (docs/endings.md) has them all."""
+
+
+def ended_first(fold: Fold) -> Iterator[Finding]:
+    """By what the driver saw; for a program, by what the kernels' counters leave as the only explanation."""
+    if not fold.total("connected"):
+        return
+    leg, ended = fold.scope.leg, fold.ended()
+    by_kernels = tuple(
+        f"{viewpoint}.kernel.{name} {number:,}"
+        for viewpoint in (leg.opener, leg.accepter)
+        for name in COUNTERS
+        if (number := moved(fold, viewpoint, name))
+    )
+    if ended is None:
+        if fold.samples:
+            yield Finding(
+                kind=ENDED_FIRST,
+                rank=Rank.CLOSES,
+                viewpoint=leg.opener,
+                sentence="who closed first is not to be told from what was counted; a capture of the packets"
+                " would show it",
+                numbers={},
+                evidence=by_kernels,
+                observed=False,
+            )
+    elif sum(ended.values()):
+        seen = fold.counted is not None
+        counts = {str(ending): ended[ending] for ending in Ending if ended.get(ending)}
+        yield Finding(
+            kind=ENDED_FIRST,
+            rank=Rank.CLOSES,
+            viewpoint=leg.opener,
+            sentence=_who(ended),
+            numbers=counts,
+            evidence=(*(f"closes.{ending} {number:,}" for ending, number in counts.items()), *by_kernels),
+            observed=seen,
+        )
+
+
+def _who(ended: Mapping[Ending, int]) -> str:
+    sides = Counter[Side]()
+    for ending, number in ended.items():
+        sides[ending.side] += number
+    match [(side, number) for side, number in sides.most_common() if number]:
+        case [(closer, _)]:
+            return f"the {closer} closes first" + ("" if ended.get(Ending.of(closer, How.FIN)) else " by RST")
+        case [(closer, most), (other, fewer), *_]:
+            return f"the {closer} closes {count(most)} connections first, the {other} {count(fewer)}"
+        case _:
+            return "no connection was closed"
+
+
+RULES: tuple[Rule, ...] = (ended_first,)
