@@ -148,3 +148,27 @@ def test_what_held_the_ports_is_found_during_the_load_and_at_its_end_apart() -> 
     assert during.numbers == {"during.time_wait": 300, "during.established": 64}
     assert after.sentence == "at the run's end the client holds 364 of 1,000 ports: TIME-WAIT 364"
     assert after.start_ns == 3 * S
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (
+            [*[200] * 10, *[0] * 4, *[200] * 10, *[0] * 4, *[200] * 10],
+            "the rate comes in bursts, between 0/s and",
+        ),
+        ([*[200] * 10, *[100] * 10, *[400] * 10], "the rate changes 2 times, between 1,000/s and 4,000/s"),
+    ],
+)
+def test_a_rate_with_many_levels_is_one_of_bursts_if_it_falls_low_between_them(
+    counts: list[int], words: str
+) -> None:
+    fold = Fold(28_232)
+    seen = [
+        Sample(t_ns, 1, False, {each: side() for each in Side}, 0) for t_ns in (-STEP, len(counts) * STEP)
+    ]
+    loads = [interval(index, count) for index, count in enumerate(counts)]
+    for record in (opened(APART), *seen, *loads, *ended(len(counts) * STEP)):
+        fold.add(record)
+    (pace,) = (one for one in find(fold) if one.kind == "pace")
+    assert words in pace.sentence

@@ -1,6 +1,7 @@
 """The rate of connections, as the levels that it had."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
 from loadgen.analysis.fold import Fold
@@ -16,6 +17,10 @@ NEARLY_ALL = 0.9
 """The share of the load that a level lasts to be its rate: a start or an end is no level of its own."""
 MOSTLY_KEPT = 10
 """Requests for each connection from which on the rate of connections says little."""
+LOW = 0.2
+"""Below this share of its highest level a rate is low: between bursts."""
+TIMES = 2
+"""So many bursts, at least."""
 KEPT = 1.5
 """Requests for each connection from which on their rate is worth naming beside that of connections."""
 
@@ -45,9 +50,10 @@ def pace(fold: Fold) -> Iterator[Finding]:
         )
     else:
         rates = [level.rate for level in levels]
+        changes = "comes in bursts" if _bursts(rates) else f"changes {len(levels) - 1} times"
         sentence = (
-            f"{significant(load.rate)} connections/s on average{carry}; the rate changes"
-            f" {len(levels) - 1} times, between {rate(min(rates))} and {rate(max(rates))}"
+            f"{significant(load.rate)} connections/s on average{carry}; the rate {changes},"
+            f" between {rate(min(rates))} and {rate(max(rates))}"
         )
     yield Finding(
         kind=PACE,
@@ -64,6 +70,12 @@ def pace(fold: Fold) -> Iterator[Finding]:
         ),
         observed=True,
     )
+
+
+def _bursts(rates: Sequence[float]) -> bool:
+    """Whether the rate rises at least twice from a level that is low beside its highest one."""
+    low = LOW * max(rates)
+    return sum(before < low <= after for before, after in pairwise(rates)) >= TIMES
 
 
 RULES: tuple[Rule, ...] = (pace,)
