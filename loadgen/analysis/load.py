@@ -110,8 +110,13 @@ class UnderLoad:
 
     @cached_property
     def shortage(self) -> Shortage | None:
-        """The part of the load in which the client had no free port."""
-        return shortage(self.series, self._ports, reported=self._reported)
+        """The part of the load in which the client had no free port.
+
+        A program that found none ends at once, and the point in which it did may lie after its end for the
+        most part: what that point holds then was held at its end.
+        """
+        ended_in = [one for one in self._all if one.start_ns < self._end_ns]
+        return shortage(ended_in if self._reported else self.series, self._ports, reported=self._reported)
 
     @property
     def no_port_unexplained(self) -> int:

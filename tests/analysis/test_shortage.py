@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from loadgen.analysis.load import UnderLoad
 from loadgen.analysis.series import Point, points
 from loadgen.analysis.shortage import LASTING, Span, shortage, unexplained
 from loadgen.tcp import Failure, Fault, Phase, Side
@@ -148,3 +149,12 @@ def test_a_failure_between_two_samples_is_explained_by_the_samples_around_it() -
     result = shortage(made, PORTS)
     assert result is not None
     assert result.failed == 3
+
+
+@pytest.mark.parametrize(("reported", "is_found"), [(True, True), (False, False)])
+def test_a_program_that_found_no_port_has_its_end_in_the_point_that_shows_it(
+    reported: bool, is_found: bool
+) -> None:
+    made = series([100, 300, 980])
+    load = UnderLoad(made, 2 * STEP + STEP // 5, [], PORTS, 1, no_port_reported=reported)
+    assert (load.shortage is not None) is is_found
