@@ -16,7 +16,7 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     requests         exchanges on one connection after which the server closes, if it is the closer
     delay_ns         before each response; the event loop keeps it to the millisecond
     idle_timeout_ns  a connection without a request for that long is closed by the server, whoever is
-                     the closer; within a tenth of it. 0: never
+                     the closer; within a millisecond of it. 0: never
     response_size    bytes of body
 
     Raises ValueError for a number out of range.

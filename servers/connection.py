@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from loadgen.tcp import How
 from servers.application import Application, Reader, Reply, Request
 from servers.behaviour import Behaviour
+from servers.deadlines import Deadlines
 from servers.lines import Served
 
-LINGER_S = 2.0
+LINGER_NS = 2_000_000_000
 """After its own FIN the server waits so long for the client's. After close(), the kernel times the orphan
 out (K5)."""
 
-FLUSH_S = 30.0
+FLUSH_NS = 30_000_000_000
 """So long a client may take to make room for the last response; then the connection is reset."""
 FLUSH_POLL_S = 0.001
 FLUSH_POLL_MOST_S = 0.05
@@ -34,19 +35,24 @@ SIOCOUTQNSD = 0x894B
 TCP_ESTABLISHED = 1
 """Neither side has closed (include/net/tcp_states.h); the first byte of TCP_INFO."""
 
-NEVER = float("inf")
-
 
 @dataclass(slots=True, eq=False)
 class Service:
-    """What the connections of one worker share. Times are seconds on the loop's clock."""
+    """What the connections of one worker share, among it their deadlines.
+
+    idle      a connection without a request; None: it may be so for ever
+    flushing  a client that makes no room for the last response
+    leaving   a client that does not answer the server's FIN by its own
+    """
 
     behaviour: Behaviour
     application: Application
     loop: asyncio.AbstractEventLoop
     served: Served = field(default_factory=Served)
     delay_s: float = field(init=False)
-    idle_s: float = field(init=False)
+    idle: "Deadlines[Connection] | None" = field(init=False)
+    flushing: "Deadlines[Connection]" = field(init=False)
+    leaving: "Deadlines[Connection]" = field(init=False)
     by_fin: bool = field(init=False)
     connections: set["Connection"] = field(default_factory=set["Connection"])
     openings: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
@@ -57,7 +63,10 @@ class Service:
 
     def __post_init__(self) -> None:
         self.delay_s = self.behaviour.delay_ns / 1e9
-        self.idle_s = self.behaviour.idle_timeout_ns / 1e9
+        idle_ns, expire = self.behaviour.idle_timeout_ns, Connection.expire
+        self.idle = Deadlines(self.loop, idle_ns, expire) if idle_ns else None
+        self.flushing = Deadlines(self.loop, FLUSH_NS, expire)
+        self.leaving = Deadlines(self.loop, LINGER_NS, expire)
         self.by_fin = self.behaviour.ending.how is How.FIN
 
     def stop(self) -> None:
@@ -68,13 +77,6 @@ class Service:
         for connection in tuple(self.connections):
             if not connection.busy:
                 connection.close_first()
-
-    def sweep(self) -> None:
-        """End the connections whose time is up."""
-        now = self.loop.time()
-        for connection in tuple(self.connections):
-            if connection.deadline <= now:
-                connection.expire()
 
     def reset(self) -> None:
         """Reset the connections that are left."""
@@ -95,7 +97,7 @@ class Connection(ABC):
         "_reader",
         "_taken",
         "closing",
-        "deadline",
+        "limit",
         "peer_closed",
         "queue",
         "service",
@@ -107,8 +109,8 @@ class Connection(ABC):
         self.sock = sock
         self.queue: deque[Request] = deque()
         """Requests that were read and not yet taken."""
-        self.deadline = NEVER
-        """When `expire` is due: idle for too long, or no FIN from a client that was closed."""
+        self.limit: Deadlines[Connection] | None = None
+        """The deadlines that its own is among, at which `expire` is due."""
         self._reader: Reader | None = None
         """None as long as everything read was known."""
         self._taken = 0
@@ -145,8 +147,8 @@ class Connection(ABC):
         service = self.service
         service.served.accepted += 1
         service.connections.add(self)
-        if service.idle_s:
-            self.deadline = service.loop.time() + service.idle_s
+        if service.idle:
+            self.limit_by(service.idle)
 
     def received(self, data: bytes) -> None:
         """Bytes came; the requests they complete are in the queue."""
@@ -157,7 +159,7 @@ class Connection(ABC):
             requests = self._reader.feed(data)
         if requests:
             self.queue.extend(requests)
-            self.deadline = NEVER
+            self.limit_by(None)
 
     def received_fin(self) -> bool:
         """The client's FIN came. False if nothing is left to do but to close."""
@@ -191,13 +193,14 @@ class Connection(ABC):
                 self.leave()
             elif service.stopping:
                 self.close_first()
-            elif service.idle_s:
-                self.deadline = service.loop.time() + service.idle_s
+            elif service.idle:
+                self.limit_by(service.idle)
 
     def lost(self, error: Exception | None) -> None:
         """Nothing is sent or received any more."""
         service = self.service
         service.connections.discard(self)
+        self.limit_by(None)
         if service.stopping and not service.connections:
             service.emptied.set()
         self.closing = True
@@ -214,9 +217,17 @@ class Connection(ABC):
     def busy(self) -> bool:
         return self._in_hand or bool(self.queue)
 
+    def limit_by(self, deadlines: "Deadlines[Connection] | None") -> None:
+        """Its time is among these from now on, or not limited."""
+        if self.limit is not None:
+            self.limit.clear(self)
+        self.limit = deadlines
+        if deadlines is not None:
+            deadlines.set(self)
+
     def expire(self) -> None:
-        """The deadline has passed."""
-        self.deadline = NEVER
+        """The deadline has passed, and is no longer among those that are due."""
+        self.limit = None
         if self.closing:
             self.reset()
         else:
@@ -229,7 +240,7 @@ class Connection(ABC):
             return
         self.closing = True
         self.queue.clear()
-        self.deadline = NEVER
+        self.limit_by(None)
         if self.peer_closed:
             self.leave()
             return
@@ -244,8 +255,8 @@ class Connection(ABC):
         # A FIN waits for what we hold: the kernel queues it behind the data. A RST destroys
         # what the kernel has not sent (K4), so it waits for that too.
         if self.unsent() or not (by_fin or _all_sent(self.sock)):
-            if self.deadline == NEVER:
-                self.deadline = service.loop.time() + FLUSH_S
+            if self.limit is None:
+                self.limit_by(service.flushing)
             service.loop.call_later(poll_s, self._close_when_sent, min(2 * poll_s, FLUSH_POLL_MOST_S))
         elif self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED:
             pass  # The client was first, which the next read shows.
@@ -256,7 +267,7 @@ class Connection(ABC):
                 return
             self._ended = True
             service.served.fin += 1
-            self.deadline = service.loop.time() + LINGER_S
+            self.limit_by(service.leaving)
         else:
             self.reset()
 

@@ -16,7 +16,7 @@ from select import EPOLLIN, EPOLLOUT
 from socket import MSG_DONTWAIT, MSG_MORE
 from typing import Final
 
-from servers.connection import FLUSH_S, Connection, Service
+from servers.connection import Connection, Service
 from servers.poller import Poller
 
 READ_BYTES = 65_536
@@ -124,7 +124,7 @@ class ProtocolConnection(Connection):
     def leave(self) -> None:
         if self._unsent:
             self.closing = True
-            self.deadline = self.service.loop.time() + FLUSH_S
+            self.limit_by(self.service.flushing)
             self.read_on()
         else:
             self.drop()

@@ -11,7 +11,7 @@ import uvloop
 from loadgen.wire.messages import GapCause, Listening, Unobserved
 from loadgen.wire.pulse import Pulse
 from servers import protocol
-from servers.connection import NEVER, Service
+from servers.connection import Service
 from servers.http import http
 from servers.lines import AcceptError, Bound, Line
 from servers.listener import Listener, listen
@@ -22,9 +22,7 @@ STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.S
 DRAIN_S = 2.0
 """After a stop signal, exchanges under way may take so long; then their connections are reset."""
 
-SWEEPS_PER_TIMEOUT = 10
-SWEEP_MOST_S = 0.5
-SWEEP_LEAST_S = 0.01
+BEAT_S = 0.5
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -65,14 +63,14 @@ async def _serve(plan: Plan, sockets: Sequence[socket.socket], report: Callable[
         listener.start()
     report(Listening(port))
 
-    sweeping = loop.create_task(_sweep(service, report))
+    watching = loop.create_task(_watch(report))
     await stop.wait()
     for listener in listeners:
         listener.close()
     await asyncio.gather(*service.openings, return_exceptions=True)
     service.stop()
     await _drain(service)
-    sweeping.cancel()
+    watching.cancel()
     report(served)
 
 
@@ -85,15 +83,13 @@ async def _connection_factory(kind: Kind, service: Service) -> Callable[[socket.
     return protocol.connection_factory(service)
 
 
-async def _sweep(service: Service, report: Callable[[Line], None]) -> None:
-    """End the connections whose time is up: one timer for all, not one each. A late sweep is `Unobserved`."""
-    period_s = min(max((service.idle_s or NEVER) / SWEEPS_PER_TIMEOUT, SWEEP_LEAST_S), SWEEP_MOST_S)
-    pulse = Pulse(round(period_s * 1e9))
+async def _watch(report: Callable[[Line], None]) -> None:
+    """Report each span in which the worker was held up."""
+    pulse = Pulse(round(BEAT_S * 1e9))
     while True:
-        await asyncio.sleep(period_s)
+        await asyncio.sleep(BEAT_S)
         if (span := pulse.beat()) is not None:
             report(Unobserved(span.start_ns, span.end_ns, GapCause.HELD_UP))
-        service.sweep()
 
 
 async def _drain(service: Service) -> None:

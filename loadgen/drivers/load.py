@@ -14,7 +14,7 @@ from loadgen.drivers.admission import Admission
 from loadgen.drivers.lifecycle import Lifecycle
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.tally import Tally
-from loadgen.drivers.timer import Timer
+from loadgen.wire.timer import Timer
 
 START_BUDGET_NS = 1_000_000
 """How long connections are opened in one go before the loop does its other work. A connect() that finds no

@@ -15,8 +15,8 @@ from loadgen.tcp import Ending, Side
 LOAD_SWEEP_S = 0.05
 """A load worker looks for attempts whose time is up every 50 ms (loadgen/drivers/channel.py)."""
 
-SERVER_SWEEPS, SERVER_SWEEP_LEAST_S, SERVER_SWEEP_MOST_S = 10, 0.01, 0.5
-"""A server worker looks for idle connections ten times in each idle timeout (servers/worker.py)."""
+NEAR_S = 0.002
+"""So near to the idle timeout a pause may end on either side of it: event loops count whole milliseconds."""
 
 
 class Decides(StrEnum):
@@ -66,12 +66,6 @@ def pause_s(variant: Variant) -> float:
     return variant.connection.think / 1e9
 
 
-def server_sweep_s(variant: Variant) -> float:
-    """The time from one look for idle connections to the next."""
-    period_s = variant.server.idle_timeout / 1e9 / SERVER_SWEEPS
-    return min(max(period_s, SERVER_SWEEP_LEAST_S), SERVER_SWEEP_MOST_S)
-
-
 def _timed_out(variant: Variant) -> Course | None:
     """The client gives each request up, by a reset, before the server answers."""
     delay_s, limit_s = variant.server.delay / 1e9, variant.load.timeouts.response / 1e9
@@ -89,7 +83,7 @@ def _timed_out(variant: Variant) -> Course | None:
 def _left_idle(variant: Variant) -> Course | None:
     """The server closes each connection after its first request, before the client sends the second."""
     connection, server = variant.connection, variant.server
-    idle_s, period_s, waits_s = server.idle_timeout / 1e9, server_sweep_s(variant), pause_s(variant)
+    idle_s, waits_s = server.idle_timeout / 1e9, pause_s(variant)
     used_s = server.delay / 1e9 + idle_s
     if connection.requests == 1 or waits_s <= idle_s or used_s >= variant.load.duration / 1e9:
         return None
@@ -97,9 +91,8 @@ def _left_idle(variant: Variant) -> Course | None:
         Decides.IDLE_TIMEOUT,
         Ending.of(Side.SERVER, connection.close),
         requests=1,
-        # All of a closed loop begin together, and each next one begins after a sweep has ended the last.
-        rest_s=(int(used_s / period_s + 1e-9) + 1) * period_s,
-        close_call=waits_s <= idle_s + period_s or _at_random(variant),
+        rest_s=used_s,
+        close_call=waits_s <= idle_s + NEAR_S or _at_random(variant),
     )
 
 

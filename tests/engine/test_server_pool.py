@@ -171,7 +171,7 @@ def test_a_worker_that_is_held_up_is_named_unless_the_others_are_still_starting(
         await asyncio.to_thread(eventually, lambda: listens(port), "the first did not listen")
         await hold(first)
         await asyncio.to_thread(ask, port)
-        await asyncio.sleep(0.6)  # It sweeps every half second, and reports then.
+        await asyncio.sleep(0.6)  # It looks every half second, and reports then.
         os.kill(second, signal.SIGCONT)
         await ready
         running = asyncio.create_task(pool.run())
