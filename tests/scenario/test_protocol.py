@@ -49,8 +49,8 @@ def test_raw_with_what_can_speak_it(tmp_path: Path, text: str) -> None:
     [
         (
             "title: t\nconnection: {protocol: raw}",
-            "2:24: connection.protocol: server.kind is protocol, which speaks HTTP, and connection.protocol is raw"
-            " (write server: {kind: raw}, or protocol: http)",
+            "2:24: connection.protocol: server.kind is protocol, which speaks HTTP, and connection.protocol"
+            " is raw (write server: {kind: raw}, or protocol: http)",
         ),
         (
             "title: t\nconnection: {protocol: raw}\nserver: {kind: aiohttp}",
