@@ -8,6 +8,7 @@ from loadgen.analysis.reread import Asked
 from loadgen.analysis.summary import VariantSummary
 from loadgen.records.info import Status
 from loadgen.records.prediction import Prediction
+from loadgen.scenario.choices import ApplicationProtocol
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import Side
@@ -141,7 +142,8 @@ def _connection(variant: Variant) -> str:
     requests = f"{connection.requests} request{'' if connection.requests == 1 else 's'} per connection"
     closing = f"{connection.closer} closes by {connection.close.upper()}"
     # A program does not read the scenario: what it sends, and how it closes, is not known from it.
-    return "" if variant.load.program else f"{closing}, {requests}, HTTP/{connection.http}"
+    spoken = "raw TCP" if connection.protocol is ApplicationProtocol.RAW else f"HTTP/{connection.http}"
+    return "" if variant.load.program else f"{closing}, {requests}, {spoken}"
 
 
 def _kept(variant: Variant) -> int | None:

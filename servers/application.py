@@ -1,4 +1,4 @@
-"""The seam between connections and what is spoken on them: an application protocol. HTTP is the one there is.
+"""The seam between connections and what is spoken on them: an application protocol.
 
 How a connection is accepted, read, closed and counted (`connection`) does not depend on it. A protocol says
 which requests there are in the bytes that come, what each is answered, and what bytes that is.

@@ -17,7 +17,8 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     delay_ns         before each response; the event loop keeps it to the millisecond
     idle_timeout_ns  a connection without a request for that long is closed by the server, whoever is
                      the closer; within a millisecond of it. 0: never
-    response_size    bytes of body
+    response_size    bytes of body; of a whole response, if it is raw
+    request_size     bytes of a request, if it is raw
 
     Raises ValueError for a number out of range.
     """
@@ -27,12 +28,14 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     delay_ns: int = 0
     idle_timeout_ns: int = 0
     response_size: int = 64
+    request_size: int = 64
 
     def __post_init__(self) -> None:
         need_whole("requests", self.requests, 1)
         need_whole("delay_ns", self.delay_ns, 0)
         need_whole("idle_timeout_ns", self.idle_timeout_ns, 0)
         need_whole("response_size", self.response_size, 0)
+        need_whole("request_size", self.request_size, 1)
 
 
 def need_whole(name: str, value: int, least: int, most: int | None = None) -> None:

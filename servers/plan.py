@@ -17,6 +17,8 @@ class Kind(StrEnum):
     """Bare sockets: as little as possible between the kernel and the behaviour."""
     AIOHTTP = "aiohttp"
     """An aiohttp.web application: what users run."""
+    RAW = "raw"
+    """Bare sockets, and raw TCP in place of HTTP."""
 
 
 class Plan(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +48,8 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
                 ip_address(host)
             except ValueError:
                 raise ValueError(f"hosts: {host!r} is not an IP address") from None
+        if self.kind is Kind.RAW:
+            need_whole("response_size", self.behaviour.response_size, 1)
         need_whole("port", self.port, 0, 65535)
         need_whole("backlog", self.backlog, 1)
         need_whole("workers", self.workers, 1, 1024)

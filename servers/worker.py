@@ -16,6 +16,7 @@ from servers.http import http
 from servers.lines import AcceptError, Bound, Line
 from servers.listener import Listener, listen
 from servers.plan import Kind, Plan
+from servers.raw import raw
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
@@ -42,7 +43,8 @@ async def _serve(plan: Plan, sockets: Sequence[socket.socket], report: Callable[
     if plan.workers > 1 and plan.worker == 0:
         # Before what takes long: the others can begin with theirs.
         report(Bound(port))
-    service = Service(plan.behaviour, http(plan.behaviour), loop)
+    speaks = raw if plan.kind is Kind.RAW else http
+    service = Service(plan.behaviour, speaks(plan.behaviour), loop)
     served = service.served
     make = await _connection_factory(plan.kind, service)
 

@@ -26,7 +26,9 @@ class _Unit(click.ParamType[int]):
 
 
 @click.command("serve")
-@click.option("--kind", type=click.Choice(["protocol", "aiohttp"]), default="protocol", show_default=True)
+@click.option(
+    "--kind", type=click.Choice(["protocol", "aiohttp", "raw"]), default="protocol", show_default=True
+)
 @click.option("--host", "hosts", multiple=True, default=["127.0.0.1"], show_default=True, help="Repeatable.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one."
@@ -52,6 +54,7 @@ class _Unit(click.ParamType[int]):
     "--requests", type=click.IntRange(1), default=1, show_default=True, help="Exchanges on a connection."
 )
 @click.option("--response", type=_Unit("size"), default="128B", show_default=True, help="Body of a response.")
+@click.option("--request", type=_Unit("size"), help="A whole request, with --kind raw.  [default: 64B]")
 @click.option(
     "--delay", type=_Unit("duration"), default="0s", show_default=True, help="Before each response."
 )
@@ -66,10 +69,11 @@ def serve_by_hand(
     close: str,
     requests: int,
     response: int,
+    request: int | None,
     delay: int,
     idle_timeout: int,
 ) -> None:
-    """Serve HTTP with a given way of closing, until Ctrl-C. Prints JSON lines, the totals last."""
+    """Serve HTTP or raw TCP with a given way of closing, until Ctrl-C. Prints JSON lines, the totals last."""
     import uvloop
 
     from loadgen.engine.child import ChildDiedError
@@ -78,9 +82,11 @@ def serve_by_hand(
     from servers.behaviour import Behaviour
     from servers.plan import Kind, Plan
 
+    if request is not None and kind != Kind.RAW:
+        fail(Exit.USAGE, "--request is for --kind raw: a request of HTTP has no fixed size")
     try:
         ending = Ending.of(Side(closer), How(close))
-        behaviour = Behaviour(ending, requests, delay, idle_timeout, response)
+        behaviour = Behaviour(ending, requests, delay, idle_timeout, response, request or 64)
         plan = Plan(Kind(kind), behaviour, hosts, port, backlog)
     except ValueError as error:
         fail(Exit.USAGE, str(error))

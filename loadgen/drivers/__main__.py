@@ -24,10 +24,10 @@ import uvloop
 from loadgen.drivers.attempt import Client
 from loadgen.drivers.channel import Reporter, read_message
 from loadgen.drivers.housekeeping import Housekeeping
-from loadgen.drivers.http import http
 from loadgen.drivers.lifecycle import Wait, waits
 from loadgen.drivers.load import load_of
 from loadgen.drivers.plan import Plan
+from loadgen.drivers.protocols import application
 from loadgen.drivers.tally import Tally
 from loadgen.scenario.choices import Driver
 from loadgen.wire.codec import decode
@@ -45,11 +45,11 @@ def client_of(plan: Plan, tally: Tally) -> Client:
         case Driver.PROTOCOL:
             from loadgen.drivers.protocol import ProtocolClient
 
-            return ProtocolClient(plan, tally, http(plan))
+            return ProtocolClient(plan, tally, application(plan))
         case Driver.AIOHTTP:
             from loadgen.drivers.aiohttp_client import AiohttpClient
 
-            return AiohttpClient(plan, tally, http(plan))
+            return AiohttpClient(plan, tally, application(plan))
         case Driver.URING | Driver.AUTO | Driver.COMMAND:
             raise ValueError(f"{plan.driver} does not run on an event loop")
 

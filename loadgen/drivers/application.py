@@ -1,4 +1,4 @@
-"""The seam between connections and what is spoken on them: an application protocol. HTTP is the one there is.
+"""The seam between connections and what is spoken on them: an application protocol.
 
 How a connection is opened, used, timed and closed (`attempt`, `load`, `uring/`) does not depend on it. A
 protocol says which bytes ask for a response, and when those that come back are one.
@@ -34,7 +34,8 @@ class Response(Protocol):
 class Announced(Protocol):
     """A response whose first `prefix` bytes announce it, `total` bytes long.
 
-    What follows the prefix does not matter: two responses that begin with the same prefix are the same.
+    What follows the prefix does not matter: two responses that begin with the same prefix are the same. It is
+    empty if the length is known before the first byte.
     """
 
     @property

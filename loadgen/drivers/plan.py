@@ -38,11 +38,20 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Raw:
+    """Raw TCP in place of HTTP: bytes of a request, and of a response."""
+
+    request: int
+    response: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One worker's load. Connections go round-robin over `sources` x `destinations`.
 
     It is number `worker`, from 0 on, of `workers` that share a load: an open loop's `rate` is that of all
     of them, its cap of connections this one's own. `core` is the one it is pinned to, None where it is not.
+    `http` is the version spoken, unless it is `raw`.
     """
 
     driver: Driver
@@ -58,6 +67,7 @@ class Plan:
     interval_ns: int
     timeouts: Timeouts
     seed: int
+    raw: Raw | None = None
     worker: int = 0
     workers: int = 1
     core: int | None = None

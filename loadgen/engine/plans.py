@@ -17,7 +17,7 @@ from loadgen.observe import sampler
 from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.programs.plan import find_program
 from loadgen.scenario import placeholders
-from loadgen.scenario.choices import Driver, Family, ServerKind
+from loadgen.scenario.choices import ApplicationProtocol, Driver, Family, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.traffic import Load, OpenLoop
@@ -110,6 +110,7 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
         delay_ns=server.delay,
         idle_timeout_ns=server.idle_timeout,
         response_size=server.response,
+        request_size=connection.request,
     )
     plan = ServerPlan(
         kind=Kind(server.kind),
@@ -163,6 +164,9 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
             close_ns=timeouts.close,
         ),
         seed=load.seed,
+        raw=driver.Raw(connection.request, variant.server.response)
+        if connection.protocol is ApplicationProtocol.RAW
+        else None,
     )
 
 

@@ -1,26 +1,18 @@
 """Settings that are each valid and contradict each other."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from loadgen.scenario import placeholders
-from loadgen.scenario.choices import Driver, Family, ServerKind, Topology
+from loadgen.scenario.choices import ApplicationProtocol, Driver, Family, ServerKind, Topology
+from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.merge import split_path
+from loadgen.scenario.protocol_checks import protocol_conflicts
 from loadgen.scenario.traffic import Load
 from loadgen.scenario.wording import validate
 from loadgen.text.nodes import Mapping, find
 from loadgen.text.problem import Problem, ScenarioError
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Settings that contradict each other; `paths` are theirs, the first one is the likeliest mistake."""
-
-    paths: tuple[str, ...]
-    message: str
-    hint: str
 
 
 def check(tree: Mapping) -> Settings:
@@ -48,6 +40,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _shared_sysctls(settings)
     yield from _server_command(settings)
     yield from _load_command(settings)
+    yield from protocol_conflicts(settings)
     load, lab = settings.load, settings.lab
     capacity = lab.client.ports.count * lab.client.addresses * lab.server.addresses
     if load.closed_loop and load.closed_loop.connections > capacity:
@@ -133,7 +126,10 @@ _NOT_OF_A_LOAD_COMMAND = ("open_loop", "timeouts", "seed")
 def _server_command(settings: Settings) -> Iterator[Conflict]:
     server = settings.server
     if server.kind is ServerKind.COMMAND:
-        yield from _command("server", server, "kind", _NOT_OF_A_SERVER_COMMAND)
+        raw = settings.connection.protocol is ApplicationProtocol.RAW
+        # No header says how long a raw response is: churn's driver has to know it.
+        refused = tuple(key for key in _NOT_OF_A_SERVER_COMMAND if not (raw and key == "response"))
+        yield from _command("server", server, "kind", refused)
     else:
         yield from _stray("server", server, f"kind is {server.kind}", "kind", ("command", "files", "ready"))
 

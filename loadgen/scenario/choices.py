@@ -58,6 +58,14 @@ class Family(StrEnum):
     IPV6 = "ipv6"
 
 
+class ApplicationProtocol(StrEnum):
+    """What is spoken on connections."""
+
+    HTTP = "http"
+    RAW = "raw"
+    """Requests and responses of fixed sizes, without headers."""
+
+
 class Http(StrEnum):
     """The version that requests and responses claim."""
 
@@ -66,8 +74,12 @@ class Http(StrEnum):
 
 
 class ServerKind(StrEnum):
-    """What accepts the connections: churn's own protocol on uvloop, aiohttp's server, or any program."""
+    """What accepts the connections: churn's own protocol on uvloop, aiohttp's server, or any program.
+
+    `raw` is the one on uvloop, too, for raw TCP in place of HTTP.
+    """
 
     PROTOCOL = "protocol"
     AIOHTTP = "aiohttp"
+    RAW = "raw"
     COMMAND = "command"

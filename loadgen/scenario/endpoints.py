@@ -24,7 +24,7 @@ class Server(Model):
     backlog: Annotated[int, fields.count(1, 65535)] = 4096
     """Connections that wait to be accepted before SYNs are dropped (listen(2))."""
     response: Annotated[ByteSize, fields.byte_size("0B", "16MiB")] = ByteSize(128)
-    """Size of a response's body."""
+    """Size of a response's body; with protocol: raw, of a response."""
     delay: Annotated[Duration, fields.duration("0", "1min")] = Duration(0)
     """How long the server waits before it answers."""
     idle_timeout: Annotated[Duration, fields.duration("1ms", "1h")] = Duration.parse("60s")

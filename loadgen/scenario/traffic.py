@@ -6,15 +6,19 @@ from pydantic import Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from loadgen.scenario import fields
-from loadgen.scenario.choices import Arrivals, Driver, Http
+from loadgen.scenario.choices import ApplicationProtocol, Arrivals, Driver, Http
 from loadgen.scenario.model import Command, Files, Model
 from loadgen.tcp import Ending, How, Side
-from loadgen.text.units import Duration, Rate
+from loadgen.text.units import ByteSize, Duration, Rate
 
 
 class Connection(Model):
     """What happens on one connection, and who ends it."""
 
+    protocol: ApplicationProtocol = ApplicationProtocol.HTTP
+    """What is spoken: HTTP, or raw TCP: requests and responses of fixed sizes, without headers."""
+    request: Annotated[ByteSize, fields.byte_size("1B", "4KiB")] = ByteSize(64)
+    """Size of a request, with protocol: raw."""
     http: Annotated[Http, WithJsonSchema({"enum": ["1.0", "1.1", 1.0, 1.1]})] = Http.V1_1
     """The HTTP version spoken."""
     requests: Annotated[int, fields.count(1, 1_000_000)] = 1

@@ -96,7 +96,7 @@ load:
   duration: 1.5s
   timeouts: {connect: 1s, send: 2s, response: 3s, close: 4s}
   seed: 7
-connection: {http: 1.0, requests: 1e3, closer: client, close: rst, think: 0}
+connection: {protocol: http, http: 1.0, requests: 1e3, closer: client, close: rst, think: 0}
 sample: {every: 50ms}
 """).variants
     assert resolved(Scenario(title="t", variants=(variant,)))["variants"] == [
@@ -134,6 +134,8 @@ sample: {every: 50ms}
                 "files": {},
             },
             "connection": {
+                "protocol": "http",
+                "request": "64B",
                 "http": "1.0",
                 "requests": 1000,
                 "closer": "client",

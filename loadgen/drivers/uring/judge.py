@@ -33,7 +33,7 @@ class Judge:
             return np.zeros(len(slots), np.int64)
         missing = np.full(len(slots), BAD, np.int64)
         for kind, (prefix, total) in self._known.items():
-            alike = (last == kind) & (lengths >= len(prefix)) & (lengths <= total)
+            alike = (last == kind) & (lengths >= max(len(prefix), 1)) & (lengths <= total)
             count = np.count_nonzero(alike)
             if not count:
                 continue

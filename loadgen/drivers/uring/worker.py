@@ -10,9 +10,9 @@ from time import monotonic_ns, sleep, thread_time_ns
 
 from loadgen.drivers.channel import Reporter, read_message, stop_requested
 from loadgen.drivers.housekeeping import Housekeeping
-from loadgen.drivers.http import http
 from loadgen.drivers.lifecycle import waits
 from loadgen.drivers.plan import Plan
+from loadgen.drivers.protocols import application
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.client import UringClient
 from loadgen.drivers.uring.load import FOREVER_NS, UringLoad, load_of
@@ -50,7 +50,7 @@ def work(plan: Plan, lines: Lines) -> None:
 
 
 def _client(plan: Plan, tally: Tally, ring: Ring, slots: int) -> tuple[UringClient, UringLoad]:
-    client = UringClient(plan, tally, ring, Programs(plan, http(plan), receive_buffers(slots)))
+    client = UringClient(plan, tally, ring, Programs(plan, application(plan), receive_buffers(slots)))
     load = load_of(plan, tally, slots)
     client.attach(load)
     return client, load
