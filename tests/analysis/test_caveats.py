@@ -14,9 +14,9 @@ from msgspec import structs
 from loadgen.analysis import caveats
 from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.audit import AUDIT_DIFFERS, AUDIT_INCOMPLETE, NOT_AUDITED
+from loadgen.analysis.caveats.capture import CAPTURE_INCOMPLETE, NOT_CAPTURED
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.analysis.caveats.capture import CAPTURE_INCOMPLETE, NOT_CAPTURED
 from loadgen.analysis.caveats.closes import (
     CLOSED_BY_BOTH,
     CLOSER_DIFFERS,
