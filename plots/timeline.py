@@ -5,6 +5,7 @@
 from matplotlib.figure import Figure
 
 from loadgen.records.events import (
+    Captured,
     DriverChosen,
     Event,
     Gap,
@@ -25,7 +26,7 @@ from plots.panels import connect_panel, error_panel, rate_panel
 from plots.states import state_panels
 from plots.style import house_style
 
-SILENT = (Origin, LabOpened, DriverChosen, Processes, ServerCounted, SampleCheck, Settled, Gap)
+SILENT = (Origin, LabOpened, DriverChosen, Processes, ServerCounted, SampleCheck, Captured, Settled, Gap)
 """Events that every run has, at instants that the time axis shows anyway; gaps are marked by their spans."""
 
 

@@ -13,9 +13,10 @@ from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.lab.topology import client_server_lab
 from loadgen.model.situation import is_few
-from loadgen.observe import sampler
+from loadgen.observe import capture, sampler
 from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.programs.plan import find_program
+from loadgen.records.directory import CAPTURE_FILE
 from loadgen.scenario import placeholders
 from loadgen.scenario.choices import ApplicationProtocol, Driver, Family, ServerKind
 from loadgen.scenario.document import Variant
@@ -218,6 +219,23 @@ def _command(
 
 def _whole_seconds(variant: Variant) -> int:
     return -(-variant.load.duration // 1_000_000_000)
+
+
+def capture_plan(variant: Variant, lab: Lab, directory: Path) -> capture.Plan | None:
+    """What to capture; None where no packets are to be kept. `directory` is the variant's in the run."""
+    if variant.capture is None:
+        return None
+    spec = lab.spec
+    return capture.Plan(
+        connections=variant.capture.connections,
+        port=variant.server.port,
+        path=str((directory / CAPTURE_FILE).absolute()),
+        user=lab.user,
+        networks=lab.nodes,
+        interfaces={
+            node.name: tuple(end.interface for end in spec.ends(node.name)) or ("lo",) for node in spec.nodes
+        },
+    )
 
 
 def sampler_plan(variant: Variant, lab: Lab) -> sampler.Plan:

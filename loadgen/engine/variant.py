@@ -16,9 +16,10 @@ from loadgen.engine.child import SILENCE_S, Child, ChildDiedError, Children
 from loadgen.engine.server_pool import ServerPool, ServerWorker, start_server
 from loadgen.engine.worker_pool import Emit, LoadMessage, WorkerPool
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.observe.messages import SamplerMessage, Watch
+from loadgen.observe.messages import CaptureEnded, CaptureMessage, SamplerMessage, Watch
 from loadgen.records.events import (
     AcceptFailed,
+    Captured,
     DriverChosen,
     Gap,
     Interrupted,
@@ -65,7 +66,19 @@ async def run_variant(variant: Variant, directory: Path, emit: Emit, stop: async
                     SamplerMessage,
                     lab.descriptors,
                 )
-                await _VariantRun(variant, lab, emit, server_workers, load_workers, sampler).run(stop)
+                capture: Child[CaptureMessage] | None = None
+                if (plan := plans.capture_plan(variant, lab, directory)) is not None:
+                    capture = await children.start(
+                        Side.CLIENT,
+                        "capture",
+                        "loadgen.observe.capture",
+                        plan,
+                        CaptureMessage,
+                        lab.descriptors,
+                    )
+                await _VariantRun(variant, lab, emit, server_workers, load_workers, sampler, capture).run(
+                    stop
+                )
         except ChildDiedError as death:
             # There may be no origin yet to count from.
             emit(_process_died(death, 0))
@@ -86,6 +99,7 @@ class _VariantRun:
         server_workers: Sequence[ServerWorker],
         load_workers: Sequence[Child[LoadMessage]],
         sampler: Child[SamplerMessage],
+        capture: Child[CaptureMessage] | None,
     ) -> None:
         self._variant = variant
         self._lab = lab
@@ -109,6 +123,7 @@ class _VariantRun:
             silence_s=None if self._commanded else SILENCE_S,
         )
         self._sampler = sampler
+        self._capture = capture
         self._counts = KernelCounts(max(plans.INTERVAL_NS, variant.sample.every), lab.spec.scope)
         self._origin_ns = 0
 
@@ -116,6 +131,8 @@ class _VariantRun:
         await self._server_workers.ready()
         await self._load_workers.ready()
         await self._sampler.expect(Ready)
+        if self._capture is not None:
+            await self._capture.expect(Ready)
         self._origin_ns = monotonic_ns() + LEAD_NS
         self._emit(Origin(0, time() + LEAD_NS / 1e9))
         pids: dict[str, tuple[int, ...]] = {
@@ -141,6 +158,7 @@ class _VariantRun:
         async with asyncio.TaskGroup() as group:
             server = group.create_task(self._receive_from_server())
             sampler = group.create_task(self._receive_from_sampler())
+            capture = group.create_task(self._receive_from_capture(self._capture))
             stopper = group.create_task(self._stop_early(stop))
             await self._load_workers.run()
             stopper.cancel()
@@ -148,6 +166,9 @@ class _VariantRun:
             await server
             self._sampler.send(Stop())
             await sampler
+            if self._capture is not None:
+                self._capture.send(Stop())
+            await capture
 
     async def _stop_early(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -177,6 +198,29 @@ class _VariantRun:
                 case Ready():
                     raise RuntimeError(f"the sampler sent {message}")
         self._note_death(await self._sampler.died())
+
+    async def _receive_from_capture(self, capture: Child[CaptureMessage] | None) -> None:
+        """It sends one message, when the connections that it captures are over."""
+        if capture is None:
+            return
+        async for message in capture.received(None):
+            match message:
+                case CaptureEnded():
+                    t_ns = message.end_ns - self._origin_ns
+                    self._emit(
+                        Captured(
+                            t_ns,
+                            message.connections,
+                            message.packets,
+                            message.dropped,
+                            message.full,
+                            message.error,
+                        )
+                    )
+                    return
+                case Ready():
+                    raise RuntimeError(f"the capture sent {message}")
+        self._note_death(await capture.died())
 
     def _sample(self, sample: Sample) -> None:
         self._emit(sample)

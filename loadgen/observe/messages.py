@@ -1,4 +1,4 @@
-"""The messages of the sampler, and to it. A sample is sent as the record that it is."""
+"""The messages of the sampler and of the capture, and to them. A sample is sent as the record that it is."""
 
 from collections.abc import Mapping
 
@@ -15,4 +15,17 @@ class Watch(Message, frozen=True):
     pids: Mapping[str, tuple[int, ...]]
 
 
+class CaptureEnded(Message, frozen=True):
+    """From the capture: no more packets are taken since `end_ns` of CLOCK_MONOTONIC. The rest is in the event
+    `Captured`."""
+
+    end_ns: int
+    connections: int
+    packets: int
+    dropped: int
+    full: bool
+    error: str = ""
+
+
+CaptureMessage = Ready | CaptureEnded
 SamplerMessage = Ready | Sample | SampleCheck | Unobserved | Settled

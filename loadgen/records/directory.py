@@ -2,7 +2,7 @@
 
 runs/20261120T213005Z-http10/
   run.json            what was asked, predicted, and on what machine; `status` says how it ended
-  <variant>/          samples.jsonl, intervals.jsonl, events.jsonl, latency.hlog
+  <variant>/          samples.jsonl, intervals.jsonl, events.jsonl, latency.hlog; capture.pcapng
   summary.json        made from the records, as are the figures/
 """
 
@@ -30,6 +30,7 @@ from loadgen.wire.codec import CodecError, convert, decode, encode, indented
 
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
+CAPTURE_FILE = "capture.pcapng"
 _FILES: Mapping[type, str] = {
     Sample: "samples.jsonl",
     Interval: "intervals.jsonl",
@@ -163,6 +164,9 @@ class RunDirectory:
 
     def latencies(self, variant: str) -> Path:
         return self.path / variant / _FILES[Latency]
+
+    def capture(self, variant: str) -> Path:
+        return self.path / variant / CAPTURE_FILE
 
     def writer(self, variant: str) -> VariantWriter:
         return VariantWriter(self.path / variant)

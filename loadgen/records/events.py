@@ -153,6 +153,23 @@ class ServerCounted(Event, frozen=True, tag="served"):
     counts: Served
 
 
+class Captured(Event, frozen=True):
+    """What is in the variant's capture file, in which nothing more is written.
+
+    connections   the first ones of the load, whose packets it has
+    packets       at both sides together
+    dropped       packets, of any connection, for which the capture had no room: some of these may be missing
+    full          the capture ended early: it had as many packets as it may
+    error         why there is no capture; empty where there is one
+    """
+
+    connections: Count
+    packets: Count
+    dropped: Count
+    full: bool
+    error: str = ""
+
+
 class Settled(Event, frozen=True):
     """The last sample was taken: the records are complete."""
 
@@ -171,5 +188,6 @@ AnyEvent = (
     | WorkerExited
     | AcceptFailed
     | ServerCounted
+    | Captured
     | Settled
 )

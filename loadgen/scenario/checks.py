@@ -36,6 +36,7 @@ def _problem(tree: Mapping, conflict: Conflict) -> Problem:
 def conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every contradiction within a variant's settings."""
     yield from _host(settings)
+    yield from _capture(settings)
     yield from _removed(settings)
     yield from _shared_sysctls(settings)
     yield from _server_command(settings)
@@ -82,6 +83,12 @@ def _host(settings: Settings) -> Iterator[Conflict]:
         if lab.family is Family.IPV6 and getattr(lab, side).addresses > 1:
             message = "the host's IPv6 loopback has one address, ::1"
             yield Conflict((f"lab.{side}.addresses",), message, "use family ipv4, or topology pair")
+
+
+def _capture(settings: Settings) -> Iterator[Conflict]:
+    if settings.capture is not None and settings.lab.topology is Topology.HOST:
+        message = "the host topology has no namespace of its own, and the host's packets are left alone"
+        yield Conflict(("capture", "lab.topology"), message, "use topology pair or loopback")
 
 
 REMOVED = {

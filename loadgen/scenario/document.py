@@ -16,7 +16,7 @@ from loadgen.scenario.comparisons import Comparisons
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.lab import Lab
 from loadgen.scenario.model import Model
-from loadgen.scenario.traffic import Connection, Load, Sampling
+from loadgen.scenario.traffic import Capture, Connection, Load, Sampling
 
 VARIANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._=,+-]{0,79}"
 """A variant names a directory of the run: no character that is special to a file system or a shell."""
@@ -35,6 +35,8 @@ class Settings(Model):
     """What happens on each of them."""
     sample: Sampling = Sampling()
     """How state is observed."""
+    capture: Capture | None = None
+    """Which packets are kept, in capture.pcapng; none without it."""
 
 
 class Variant(Settings):

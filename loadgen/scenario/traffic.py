@@ -1,4 +1,6 @@
-"""The keys of `connection:`, `load:` and `sample:`: what happens on a connection, and how many there are."""
+"""The keys of `connection:`, `load:`, `sample:` and `capture:`: what happens on a connection, how many there
+are, and what of it is recorded.
+"""
 
 from typing import Annotated, Any, Self
 
@@ -126,3 +128,10 @@ class Sampling(Model):
 
     every: Annotated[Duration, fields.duration("10ms", "1min")] = Duration.parse("100ms")
     """Time from one sample to the next."""
+
+
+class Capture(Model):
+    """The packets that are kept."""
+
+    connections: Annotated[int, fields.count(1, 100)]
+    """How many connections, the first ones of the variant, have their packets kept at both sides."""

@@ -14,6 +14,7 @@ from msgspec import structs
 from loadgen.analysis import caveats
 from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.audit import AUDIT_DIFFERS, AUDIT_INCOMPLETE, NOT_AUDITED
+from loadgen.analysis.caveats.capture import CAPTURE_INCOMPLETE, NOT_CAPTURED
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.analysis.caveats.closes import (
@@ -52,6 +53,7 @@ from loadgen.analysis.summary import audited
 from loadgen.records.damage import Damage
 from loadgen.records.events import (
     BothWays,
+    Captured,
     CommandEnded,
     DriverChosen,
     Event,
@@ -1005,3 +1007,16 @@ def test_every_kind_is_tested_here_and_every_rule_is_listed() -> None:
     text = Path(__file__).read_text()
     # Once it is imported, once and more it is used.
     assert [name for name, _ in declared if len(re.findall(rf"\b{name}\b", text)) < 2] == []
+
+
+def test_a_capture_that_lacks_packets_is_reported_and_does_not_invalidate() -> None:
+    whole = Captured(5, connections=3, packets=42, dropped=0, full=False)
+    assert found([*clean(), whole]) == []
+    for change, kind, words in (
+        ({"dropped": 1234}, CAPTURE_INCOMPLETE, "no room for 1,234 packets"),
+        ({"full": True}, CAPTURE_INCOMPLETE, "at 42 packets"),
+        ({"error": "Operation not permitted"}, NOT_CAPTURED, "no packets were captured: Operation not"),
+    ):
+        caveat = only([*clean(), structs.replace(whole, **change)])
+        assert (caveat.kind, caveat.invalidates) == (kind, False)
+        assert words in caveat.cause

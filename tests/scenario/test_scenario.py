@@ -98,6 +98,7 @@ load:
   seed: 7
 connection: {protocol: http, http: 1.0, requests: 1e3, closer: client, close: rst, think: 0}
 sample: {every: 50ms}
+capture: {connections: 3}
 """).variants
     assert resolved(Scenario(title="t", variants=(variant,)))["variants"] == [
         {
@@ -143,6 +144,7 @@ sample: {every: 50ms}
                 "think": "0s",
             },
             "sample": {"every": "50ms"},
+            "capture": {"connections": 3},
             "name": "main",
             "expect": [],
         }
@@ -378,6 +380,23 @@ def test_variants_are_chosen_by_name(read: Read) -> None:
 # Mistakes, each with its line and column and a part of what is said about it
 
 MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
+    # Capture
+    "a capture of nothing": (
+        "title: t\ncapture: {connections: 0}",
+        "2:24",
+        'capture.connections: expected a whole number from 1 to 100, got "0"',
+    ),
+    "a capture of everything": (
+        "title: t\nvariants: {a: {capture: {connections: 1000000}}}",
+        "2:39",
+        "expected a whole number from 1 to 100",
+    ),
+    "a capture without a number": ("title: t\ncapture: {}", "2:10", "connections"),
+    "a capture on the host": (
+        "title: t\nlab: {topology: host}\ncapture: {connections: 3}",
+        "3:10",
+        "the host's packets are left alone (use topology pair or loopback)",
+    ),
     # Commands
     "a server command without a program": (
         "title: t\nserver: {kind: command}",

@@ -86,7 +86,7 @@ def endings_ambiguous(case: Case) -> Iterator[Caveat]:
         yield Caveat(
             ENDINGS_AMBIGUOUS,
             f"the kernels' counters have several explanations: {either}{more}",
-            "a capture of the packets would show which (tcpdump in the lab)",
+            "a capture of the packets would show which (capture: {connections: 100})",
         )
 
 

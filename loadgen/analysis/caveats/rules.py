@@ -2,6 +2,7 @@
 
 from loadgen.analysis.caveats import (
     audit,
+    capture,
     closes,
     gaps,
     generator,
@@ -29,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     *generator.RULES,
     *gaps.RULES,
     *sampler.RULES,
+    *capture.RULES,
     *kernel_queues.RULES,
 )
 """In the order in which their caveats are shown."""
