@@ -86,7 +86,9 @@ def serve_by_hand(
         fail(Exit.USAGE, "--request is for --kind raw: a request of HTTP has no fixed size")
     try:
         ending = Ending.of(Side(closer), How(close))
-        behaviour = Behaviour(ending, requests, delay, idle_timeout, response, request or 64)
+        behaviour = Behaviour(
+            ending, requests, delay, idle_timeout, response, 64 if request is None else request
+        )
         plan = Plan(Kind(kind), behaviour, hosts, port, backlog)
     except ValueError as error:
         fail(Exit.USAGE, str(error))

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from loadgen.drivers.plan import ClosedLoop, OpenLoop
+from loadgen.drivers.plan import ClosedLoop, OpenLoop, Raw
 from loadgen.drivers.plan import Plan as DriverPlan
 from loadgen.drivers.uring import able
 from loadgen.engine import plans
@@ -29,6 +29,7 @@ from loadgen.scenario.model import Model
 from loadgen.scenario.read import load_scenario
 from loadgen.tcp import Ending
 from loadgen.wire.codec import decode, encode
+from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
 
 RUN = Path("/run/main")
@@ -59,6 +60,8 @@ CHANGES: dict[str, Any] = {
     "server.command": ["nginx", "-p", "{dir}"],
     "server.files": {"nginx.conf": "listen {port};"},
     "server.ready": "3s",
+    "connection.protocol": "raw",
+    "connection.request": "100B",
     "connection.http": "1.0",
     "connection.requests": 10,
     "connection.closer": "client",
@@ -89,6 +92,11 @@ def base_of(path: str) -> dict[str, Any]:
     """What has to stand beside a field for it to mean anything."""
     if path.startswith("load.open_loop"):
         return {"load": {"open_loop": {"rate": "100/s"}}}
+    if path == "connection.protocol":
+        # A server that may speak either.
+        return base_of("server.command")
+    if path == "connection.request":
+        return {"server": {"kind": "raw"}, "connection": {"protocol": "raw"}}
     part, _, name = path.partition(".")
     if name in ("command", "files", "ready"):
         return {part: {{"server": "kind", "load": "driver"}[part]: "command", "command": ["a"]}}
@@ -204,6 +212,14 @@ def test_both_ends_are_told_the_same_of_who_closes(tmp_path: Path) -> None:
     behaviour = plan.server.behaviour
     assert plan.driver.ending is behaviour.ending is Ending.CLIENT_RST
     assert plan.driver.requests == behaviour.requests == 7
+
+
+def test_both_ends_of_raw_tcp_are_given_the_same_sizes(tmp_path: Path) -> None:
+    server, connection = {"kind": "raw", "response": "1KiB"}, {"protocol": "raw", "request": "100B"}
+    plan = planned(variant(tmp_path, server=server, connection=connection))
+    behaviour = plan.server.behaviour
+    assert plan.server.kind is Kind.RAW
+    assert plan.driver.raw == Raw(100, 1024) == Raw(behaviour.request_size, behaviour.response_size)
 
 
 def test_a_command_is_told_where_who_and_how_long(tmp_path: Path) -> None:
@@ -396,6 +412,8 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
         "server.command",
         "server.files",
         "server.ready",
+        "connection.protocol",
+        "connection.request",
         "connection.http",
         "load.pin",
         "load.open_loop.arrivals",

@@ -329,6 +329,13 @@ def named_ends(axes: Axes) -> dict[str, Annotation]:
     return {text.get_text(): text for text in found}
 
 
+def test_a_raw_run_says_nothing_of_http() -> None:
+    figure = timeline(*told(replace(client_closes(3), connection={"protocol": "raw", "closer": "client"})))
+    shown = words(figure)
+    assert "client closes by FIN, 1 request per connection, raw TCP; closed loop" in shown
+    assert ", HTTP/" not in shown
+
+
 def test_a_line_that_ends_early_is_named_where_it_ends() -> None:
     figure = timeline(*told(client_closes()))
     rates, connect = (named_ends(panel(figure, title)) for title in ("Rates", "Connect"))

@@ -50,7 +50,8 @@ REQUESTS = {GET: True, GET_CLOSE: False, GET_10: False, GET_10_KEEP: True}
 SERVER_FIN = Behaviour(Ending.SERVER_FIN, 1)
 CLIENT_FIN = Behaviour(Ending.CLIENT_FIN, 1)
 
-both_kinds = pytest.mark.parametrize("kind", Kind)
+both_kinds = pytest.mark.parametrize("kind", [Kind.PROTOCOL, Kind.AIOHTTP])
+"""Those that speak HTTP; `test_raw` has the other."""
 
 
 # ---- the server under test, and a client
@@ -690,6 +691,10 @@ def test_a_plan_survives_its_json() -> None:
         (
             {"behaviour": {"ending": "client_fin", "requests": 0}},
             "requests: 0 is less than 1 - at `$.behaviour`",
+        ),
+        (
+            {"kind": "raw", "behaviour": {"ending": "client_fin", "requests": 1, "response_size": 0}},
+            "response_size: 0 is less than 1",
         ),
         (
             {"behaviour": {"ending": "client_fin", "requests": True}},
