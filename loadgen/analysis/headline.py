@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from loadgen.analysis.findings.ends import ENDED_FIRST
 from loadgen.analysis.findings.finding import Finding, Rank
-from loadgen.analysis.findings.left import LEFT_BY_THE_END, NOT_CLOSED
+from loadgen.analysis.findings.leaks import BURST, LEAK
+from loadgen.analysis.findings.left import LEFT_BY_THE_END
 from loadgen.analysis.findings.ports import CONNECT_SLOW, PORTS_GONE
 from loadgen.analysis.findings.queues import ACCEPT_QUEUE, SYN_QUEUE
 from loadgen.tcp import Fault
 from loadgen.text.numbers import count, rate, seconds
 
-LIMITS = (PORTS_GONE, NOT_CLOSED, SYN_QUEUE, ACCEPT_QUEUE)
+LIMITS = (PORTS_GONE, LEAK, BURST, SYN_QUEUE, ACCEPT_QUEUE)
 """Findings of which the first that there is stands in the headline."""
 
 _ERRORS, _TIME_WAIT = "errors.", ".time_wait.max"

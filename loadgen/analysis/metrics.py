@@ -143,6 +143,13 @@ METRICS: Sequence[Metric] = (
         (VIEWPOINT, STATE),
     ),
     Metric(
+        "{viewpoint}.close_wait.unread.max",
+        SOCKETS,
+        "sockets in CLOSE-WAIT with bytes unread (Recv-Q, a FIN not counted), the most in a sample",
+        lambda fold, values: fold.sampled.unread_sockets[values[VIEWPOINT]],
+        (VIEWPOINT,),
+    ),
+    Metric(
         "{viewpoint}.cpu_ns",
         NS,
         "CPU time of the viewpoint's processes, from the first sample to the last",

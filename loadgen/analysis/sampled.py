@@ -24,6 +24,9 @@ class Sampled:
         self.cost_ns = 0
         self.ports_most: dict[str, int] = {}
         self.ports_last: dict[str, int] = {}
+        self.unread_sockets: Counter[str] = Counter()
+        self.unread_bytes: Counter[str] = Counter()
+        """The most that a sample found in CLOSE-WAIT with bytes unread, and the most such bytes."""
         self._most: Counter[tuple[str, State]] = Counter()
 
     def add(self, sample: Sample) -> None:
@@ -37,6 +40,8 @@ class Sampled:
             for state, count in one.states.items():
                 if count > self._most[name, state]:
                     self._most[name, state] = count
+            self.unread_sockets[name] = max(one.unread_sockets, self.unread_sockets[name])
+            self.unread_bytes[name] = max(one.unread_bytes, self.unread_bytes[name])
             # With states of an earlier sample, a connection that closed since would hold two.
             if one.ports_held is not None and not one.states_age_ns:
                 self.ports_last[name] = one.ports_held

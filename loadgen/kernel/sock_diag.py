@@ -1,6 +1,6 @@
 """The kernel's TCP sockets, one row each, over NETLINK_SOCK_DIAG (linux/sock_diag.h, linux/inet_diag.h).
 
-The only place in loadgen that knows the kernel's numbers of TCP states. A full dump costs a quarter of what
+A full dump costs a quarter of what
 `ss` takes (K20): nothing is formatted, and messages of one length are taken apart as one array.
 
 What the masks and rows mean, as measured on Linux 6.18:
@@ -26,26 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.kernel.procfile import ParseError
+from loadgen.kernel.socket_table import NUMBERS, SocketTable, state_numbered
 from loadgen.tcp import State
 
 _NAME = "sock_diag"
-
-# net/tcp_states.h
-_NUMBERS: dict[State, tuple[int, ...]] = {
-    State.ESTABLISHED: (1,),
-    State.SYN_SENT: (2,),
-    State.SYN_RECEIVED: (3, 12),
-    State.FIN_WAIT_1: (4,),
-    State.FIN_WAIT_2: (5,),
-    State.TIME_WAIT: (6,),
-    State.CLOSED: (7,),
-    State.CLOSE_WAIT: (8,),
-    State.LAST_ACK: (9,),
-    State.LISTEN: (10,),
-    State.CLOSING: (11,),
-}
-_STATES = 13
-_TIME_WAIT_TIMER = 3  # idiag_timer in inet_twsk_diag_fill(), net/ipv4/inet_diag.c
 
 # linux/netlink.h
 _NETLINK_SOCK_DIAG = 4
@@ -62,9 +46,9 @@ _REQUEST = struct.Struct(
     "=BBBB48xII"
 )  # inet_diag_req: family, source and destination length, ext, id, states, dbs
 
-# What is kept of a message: words 1, 4 and 5, out of nlmsghdr (words 0 to 3) and inet_diag_msg.
+# What is kept of a message: words 1, 4, 5 and 18, out of nlmsghdr (words 0 to 3) and inet_diag_msg.
 _WORD = 4
-_KEPT = np.array([1, 4, 5])
+_KEPT = np.array([1, 4, 5, 18])
 _ROW = np.dtype(
     [
         ("type", "u2"),
@@ -75,6 +59,7 @@ _ROW = np.dtype(
         ("retrans", "u1"),
         ("local_port", ">u2"),
         ("remote_port", ">u2"),
+        ("receive_queue", "u4"),
     ]
 )
 _SOCKET_WORDS = 22  # nlmsghdr and inet_diag_msg; attributes may follow
@@ -83,64 +68,11 @@ _RECEIVE_BYTES = 1 << 20  # the kernel fills at most 32 KiB a message, if there 
 _RECEIVE_TIMEOUT_S = 5  # the kernel computes a dump inside recv(): a longer wait is a bug
 
 
-def state_numbered(number: int) -> State:
-    """The state with this kernel number. Raises ValueError if there is none."""
-    for state, numbers in _NUMBERS.items():
-        if number in numbers:
-            return state
-    raise ValueError(f"no TCP state has the number {number}")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SocketTable:
-    """The sockets of one dump: arrays of equal length, an element per socket.
-
-    `state` is the kernel's number and `timer` the kernel's kind of timer (uint8); ports are uint16 in host
-    byte order, `remote_port` of a listener is 0. `interrupted`: the table changed
-    during the dump (NLM_F_DUMP_INTR), so that rows may be missing or double.
-    """
-
-    state: NDArray[np.uint8]
-    timer: NDArray[np.uint8]
-    local_port: NDArray[np.uint16]
-    remote_port: NDArray[np.uint16]
-    interrupted: bool
-
-    def __len__(self) -> int:
-        return len(self.state)
-
-    def counts(self) -> dict[State, int]:
-        """Sockets by state, zeros left out. FIN-WAIT-2 includes its minisockets."""
-        tally: list[int] = np.bincount(self.state, minlength=_STATES).tolist()
-        totals = {state: sum(tally[number] for number in numbers) for state, numbers in _NUMBERS.items()}
-        return {state: total for state, total in totals.items() if total}
-
-    def fin_wait_2_minisockets(self) -> int:
-        """Orphans in FIN-WAIT-2, which sockstat counts among its `tw` (K17)."""
-        (number,) = _NUMBERS[State.FIN_WAIT_2]
-        return int(np.count_nonzero((self.state == number) & (self.timer == _TIME_WAIT_TIMER)))
-
-    def select(self, *, local_port: int | None = None, remote_port: int | None = None) -> "SocketTable":
-        """The sockets with these ports: on loopback they separate the server's sockets from its clients'."""
-        chosen = np.ones(len(self), dtype=np.bool_)
-        if local_port is not None:
-            chosen &= self.local_port == local_port
-        if remote_port is not None:
-            chosen &= self.remote_port == remote_port
-        return SocketTable(
-            state=self.state[chosen],
-            timer=self.timer[chosen],
-            local_port=self.local_port[chosen],
-            remote_port=self.remote_port[chosen],
-            interrupted=self.interrupted,
-        )
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """What one receive buffer of a dump held: a row per socket, and whether it was the last.
 
-    `heads` has shape (sockets, 3); each row is the bytes of a `_ROW`, unstructured because numpy joins
+    `heads` has shape (sockets, 4); each row is the bytes of a `_ROW`, unstructured because numpy joins
     structured arrays field by field, 50 times slower.
     """
 
@@ -183,6 +115,7 @@ def join(parts: Sequence[Part]) -> SocketTable:
         timer=rows["timer"].copy(),
         local_port=rows["local_port"].astype(np.uint16),
         remote_port=rows["remote_port"].astype(np.uint16),
+        receive_queue=rows["receive_queue"].copy(),
         interrupted=any(part.interrupted for part in parts),
     )
 
@@ -223,7 +156,7 @@ def _last_flags(message: bytes | memoryview) -> int:
 @cache
 def _request(family: AddressFamily, states: frozenset[State]) -> bytes:
     """The message that asks for the sockets of `family` that are in `states`."""
-    mask = sum({1 << number for state in states for number in _NUMBERS[state]})
+    mask = sum({1 << number for state in states for number in NUMBERS[state]})
     if family is AddressFamily.AF_UNSPEC:
         # inet_diag_req_v2 cannot ask for both. Its predecessor can do nothing else (inet_diag_dump_compat()
         # in net/ipv4/inet_diag.c), and spares a second walk over the whole hash table (K20, K22).

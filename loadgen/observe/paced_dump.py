@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from time import monotonic_ns, thread_time_ns
 
-from loadgen.kernel.sock_diag import SocketTable
+from loadgen.kernel.socket_table import SocketTable
 
 CHEAP_NS = 1_000_000
 """A dump that takes no more of a core than this is made for every sample."""

@@ -23,7 +23,8 @@ from time import monotonic_ns
 from msgspec.structs import replace
 
 from loadgen.kernel import netstat, process, schedstat, snmp, sockstat, softnet
-from loadgen.kernel.sock_diag import SockDiag, SocketTable
+from loadgen.kernel.sock_diag import SockDiag
+from loadgen.kernel.socket_table import SocketTable
 from loadgen.lab import namespaces
 from loadgen.observe.messages import Watch
 from loadgen.observe.paced_dump import PacedDump
@@ -144,7 +145,7 @@ class Viewpoints:
         if time_wait:
             counts[State.TIME_WAIT] = time_wait
         held = _held(table, viewpoint, time_wait)
-        return self._entry(viewpoint, counts, held, namespace.counters(), age_ns)
+        return self._entry(viewpoint, table, counts, held, namespace.counters(), age_ns)
 
     def _parts(self, namespace: Namespace, viewpoints: Sequence[Viewpoint]) -> dict[str, ViewpointSample]:
         """Several viewpoints of a namespace: every socket is dumped, because its ports show whose it is."""
@@ -159,12 +160,13 @@ class Viewpoints:
                 else table
             )
             held = _held(part, viewpoint, 0)
-            parts[viewpoint.name] = self._entry(viewpoint, part.counts(), held, counters, full=True)
+            parts[viewpoint.name] = self._entry(viewpoint, part, part.counts(), held, counters, full=True)
         return parts
 
     def _entry(
         self,
         viewpoint: Viewpoint,
+        table: SocketTable,
         states: Mapping[State, int],
         held: int | None,
         counters: Mapping[str, int],
@@ -174,6 +176,7 @@ class Viewpoints:
     ) -> ViewpointSample:
         clocks = self._clocks.get(viewpoint.name)
         times = [clock.read() for clock in clocks or ()]
+        unread_sockets, unread_bytes = table.unread()
         return ViewpointSample(
             states=states,
             ports_held=held,
@@ -184,6 +187,8 @@ class Viewpoints:
             workers_wait_ns=tuple(clock.read() for clock in self._waits.get(viewpoint.name, ())),
             states_age_ns=age_ns,
             full=full,
+            unread_sockets=unread_sockets,
+            unread_bytes=unread_bytes,
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from loadgen.kernel.sock_diag import SocketTable
+from loadgen.kernel.socket_table import SocketTable
 from loadgen.records.events import BothWays
 from loadgen.tcp import State
 

@@ -41,6 +41,9 @@ class ViewpointSample(_Record, frozen=True):
 
     `states_age_ns` is how long before this sample the states were read, TIME-WAIT apart: 0 but where
     reading is dear, because there are many sockets to walk over (`loadgen.observe.paced_dump.DUMP_SHARE`).
+
+    `unread_sockets` counts those in CLOSE-WAIT with bytes that their program has not read (Recv-Q), and
+    `unread_bytes` those bytes.
     """
 
     states: Mapping[State, Count]
@@ -52,6 +55,8 @@ class ViewpointSample(_Record, frozen=True):
     workers_wait_ns: tuple[Count, ...] = ()
     states_age_ns: Count = 0
     full: bool = False
+    unread_sockets: Count = 0
+    unread_bytes: Count = 0
 
     @property
     def cpu_ns(self) -> int | None:

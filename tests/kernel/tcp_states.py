@@ -16,7 +16,8 @@ from socket import AddressFamily
 from typing import Any
 
 from loadgen.kernel import sockstat
-from loadgen.kernel.sock_diag import SockDiag, SocketTable
+from loadgen.kernel.sock_diag import SockDiag
+from loadgen.kernel.socket_table import SocketTable
 from loadgen.tcp import State
 
 LOOPBACK = {AddressFamily.AF_INET: "127.0.0.1", AddressFamily.AF_INET6: "::1"}

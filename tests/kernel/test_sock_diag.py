@@ -2,6 +2,7 @@
 
 import errno
 import json
+import socket
 import struct
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadgen.kernel import sock_diag
+from loadgen.kernel import sock_diag, socket_table
 from loadgen.kernel.procfile import ParseError
-from loadgen.kernel.sock_diag import SocketTable
+from loadgen.kernel.sock_diag import SockDiag
+from loadgen.kernel.socket_table import SocketTable
 from loadgen.tcp import State
 from tests.kernel import tcp_states
 from tests.peers import need
@@ -90,6 +92,27 @@ def test_select_tells_the_ends_apart_by_port() -> None:
     assert len(sockets.select(local_port=port, remote_port=port)) == 0
 
 
+def test_bytes_unread_in_close_wait_are_counted_without_the_fin() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, SockDiag() as diag:
+        port = listener.getsockname()[1]
+        pairs: list[tuple[socket.socket, socket.socket]] = []
+        for sent in (b"", b"read", b"unread", b"unread too"):
+            client = socket.create_connection(("127.0.0.1", port))
+            pairs.append((client, listener.accept()[0]))
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            if sent == b"read":
+                assert pairs[-1][1].recv(4) == sent
+        try:
+            mine = diag.dump(socket.AF_INET, State).select(local_port=port)
+            assert mine.counts()[State.CLOSE_WAIT] == 4
+            assert mine.unread() == (2, len(b"unread" + b"unread too"))
+        finally:
+            for client, accepted in pairs:
+                accepted.close()
+                client.close()
+
+
 def test_the_end_of_a_dump() -> None:
     part = sock_diag.parse(captured("done"))
     assert part.done
@@ -139,11 +162,11 @@ def test_another_kind_of_message_is_an_error() -> None:
 
 
 def test_every_number_is_of_a_state() -> None:
-    states = [sock_diag.state_numbered(number) for number in range(1, 13)]
+    states = [socket_table.state_numbered(number) for number in range(1, 13)]
     assert set(states) == set(State)
     assert states[3 - 1] is states[12 - 1] is State.SYN_RECEIVED
     with pytest.raises(ValueError, match="13"):
-        sock_diag.state_numbered(13)
+        socket_table.state_numbered(13)
 
 
 def test_an_empty_message_does_not_hold_the_parser_up() -> None:

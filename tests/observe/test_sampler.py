@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from loadgen.engine.child import Child
-from loadgen.kernel.sock_diag import SocketTable
+from loadgen.kernel.socket_table import SocketTable
 from loadgen.lab.lab import Lab
 from loadgen.lab.topology import client_server_lab
 from loadgen.observe.messages import SamplerMessage, Watch
@@ -297,7 +297,11 @@ class Dumps:
 
     def dump(self) -> SocketTable:
         none = np.zeros(0, np.uint16)
-        self.tables.append(SocketTable(none.astype(np.uint8), none.astype(np.uint8), none, none, False))
+        self.tables.append(
+            SocketTable(
+                none.astype(np.uint8), none.astype(np.uint8), none, none, none.astype(np.uint32), False
+            )
+        )
         self.spent_ns += self.cost_ns
         return self.tables[-1]
 
@@ -342,7 +346,7 @@ def table_of(time_waits: int, orphans: int) -> SocketTable:
     timer = np.full(len(state), 3, np.uint8)
     timer[-1] = 0
     port = np.zeros(len(state), np.uint16)
-    return SocketTable(state, timer, port, port, interrupted=False)
+    return SocketTable(state, timer, port, port, port.astype(np.uint32), interrupted=False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""Programs that do not close: which side, since when, how fast, and if it is a leak, a burst or a pool."""
+
+from collections.abc import Sequence
+
+import pytest
+from msgspec.structs import replace
+
+from loadgen.analysis.findings.finding import Finding
+from loadgen.analysis.findings.rules import find
+from loadgen.analysis.fold import Fold
+from loadgen.analysis.headline import headline
+from loadgen.analysis.metrics import measure
+from loadgen.records.types import Sample
+from loadgen.records.viewpoints import APART
+from loadgen.tcp import Side, State
+from tests.made_records import STEP, ended, interval, opened, side
+
+LENGTH = 60
+KINDS = {"leak", "burst_that_stays", "pool_not_closed", "half_open"}
+
+
+def fold_of(
+    counts: Sequence[int],
+    *,
+    where: Side = Side.CLIENT,
+    per_step: int = 10,
+    connecting: int = LENGTH,
+    unread: int = 0,
+    state: State = State.CLOSE_WAIT,
+    both: bool = True,
+) -> Fold:
+    """A load whose connections one side leaves, as many at each sample as `counts` has."""
+    fold = Fold(28_232)
+    other = Side.SERVER if where is Side.CLIENT else Side.CLIENT
+    fold.add(opened(APART))
+    for index, number in enumerate(counts):
+        left = replace(side({state: number}), unread_sockets=min(unread, number), unread_bytes=100 * unread)
+        rest = side({State.FIN_WAIT_2: number} if both and state is State.CLOSE_WAIT else {})
+        fold.add(Sample((index - 1) * STEP, 1, False, {where: left, other: rest}, 0))
+        fold.add(interval(index, per_step if index < connecting else 0))
+    for event in ended(LENGTH * STEP):
+        fold.add(event)
+    return fold
+
+
+def found(fold: Fold) -> Finding | None:
+    one = [finding for finding in find(fold) if finding.kind in KINDS]
+    assert len(one) <= 1
+    return one[0] if one else None
+
+
+@pytest.mark.parametrize("where", Side)
+def test_a_leak_names_the_side_the_begin_and_the_pace(where: Side) -> None:
+    fold = fold_of([max(index - 11, 0) * 5 for index in range(LENGTH)], where=where)
+    leak = found(fold)
+    assert leak is not None
+    assert (leak.kind, leak.viewpoint) == ("leak", where)
+    assert leak.sentence.startswith(f"the {where}'s program leaks ")
+    assert leak.numbers["per_s"] == pytest.approx(50, rel=0.1)
+    assert leak.start_ns == pytest.approx(10 * STEP, abs=2 * STEP)
+    assert "no bytes unread" in leak.sentence
+    said = headline(measure(fold), find(fold))
+    assert said.startswith(f"The {where}'s program leaks ")
+
+
+def test_bytes_that_the_program_has_not_read_are_shown() -> None:
+    leak = found(fold_of([index * 10 for index in range(LENGTH)], unread=40))
+    assert leak is not None
+    assert "4,000 bytes unread on 40 of them (Recv-Q)" in leak.sentence
+    assert leak.numbers["unread_sockets"] == 40
+
+
+def test_bursts_that_stay_are_no_leak() -> None:
+    burst = found(fold_of([index // 20 * 40 for index in range(LENGTH)]))
+    assert burst is not None
+    assert (burst.kind, burst.numbers["moments"]) == ("burst_that_stays", 2)
+    assert "in 2 bursts" in burst.sentence
+
+
+def test_a_level_that_was_there_as_others_came_and_went_is_a_pool() -> None:
+    pool = found(fold_of([min(index * 40, 80) for index in range(LENGTH)]))
+    assert pool is not None
+    assert pool.kind == "pool_not_closed"
+    assert "others come and go" in pool.sentence
+
+
+@pytest.mark.parametrize(("at", "connecting"), [(5, 5), (30, LENGTH)])
+def test_a_level_after_which_none_came_or_before_which_others_went_is_a_burst(
+    at: int, connecting: int
+) -> None:
+    burst = found(fold_of([80 * (index > at) for index in range(LENGTH)], connecting=connecting))
+    assert burst is not None
+    assert (burst.kind, burst.numbers["moments"]) == ("burst_that_stays", 1)
+
+
+def test_a_small_level_is_what_passes_through() -> None:
+    assert found(fold_of([40] * LENGTH)) is None
+
+
+def test_a_side_that_waits_for_a_fin_of_nobody_is_found_there() -> None:
+    counts = [index * 10 for index in range(LENGTH)]
+    half = found(fold_of(counts, where=Side.SERVER, state=State.FIN_WAIT_2))
+    assert half is not None
+    assert (half.kind, half.viewpoint) == ("half_open", Side.SERVER)
+    assert "the client sent no FIN" in half.sentence
+
+
+def test_connections_that_are_idle_are_no_finding() -> None:
+    assert found(fold_of([index * 10 for index in range(LENGTH)], state=State.ESTABLISHED)) is None
