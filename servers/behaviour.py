@@ -18,6 +18,8 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout_ns  a connection without a request for that long is closed by the server, whoever is
                      the closer; within a millisecond of it. 0: never
     response_size    bytes of body
+    per_client       connections that one client address may have; those beyond are closed as soon as they are
+                     accepted, by the ending's method. 0: any number
 
     Raises ValueError for a number out of range.
     """
@@ -27,12 +29,14 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     delay_ns: int = 0
     idle_timeout_ns: int = 0
     response_size: int = 64
+    per_client: int = 0
 
     def __post_init__(self) -> None:
         need_whole("requests", self.requests, 1)
         need_whole("delay_ns", self.delay_ns, 0)
         need_whole("idle_timeout_ns", self.idle_timeout_ns, 0)
         need_whole("response_size", self.response_size, 0)
+        need_whole("per_client", self.per_client, 0)
 
 
 def need_whole(name: str, value: int, least: int, most: int | None = None) -> None:
