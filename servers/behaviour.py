@@ -19,6 +19,8 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
                      the closer; within a millisecond of it. 0: never
     response_size    bytes of body; of a whole response, if it is raw
     request_size     bytes of a request, if it is raw
+    per_client       connections that one client address may have; those beyond are closed as soon as they are
+                     accepted, by the ending's method. 0: any number
 
     Raises ValueError for a number out of range.
     """
@@ -29,6 +31,7 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout_ns: int = 0
     response_size: int = 64
     request_size: int = 64
+    per_client: int = 0
 
     def __post_init__(self) -> None:
         need_whole("requests", self.requests, 1)
@@ -36,6 +39,7 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
         need_whole("idle_timeout_ns", self.idle_timeout_ns, 0)
         need_whole("response_size", self.response_size, 0)
         need_whole("request_size", self.request_size, 1)
+        need_whole("per_client", self.per_client, 0)
 
 
 def need_whole(name: str, value: int, least: int, most: int | None = None) -> None:

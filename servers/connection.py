@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from loadgen.tcp import How
 from servers.application import Application, Reader, Reply, Request
 from servers.behaviour import Behaviour
+from servers.cap import Cap
 from servers.deadlines import Deadlines
 from servers.lines import Served
 
@@ -53,6 +54,8 @@ class Service:
     idle: "Deadlines[Connection] | None" = field(init=False)
     flushing: "Deadlines[Connection]" = field(init=False)
     leaving: "Deadlines[Connection]" = field(init=False)
+    cap: "Cap[Connection] | None" = field(init=False)
+    """None: a client may have any number of connections."""
     by_fin: bool = field(init=False)
     connections: set["Connection"] = field(default_factory=set["Connection"])
     openings: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
@@ -67,6 +70,7 @@ class Service:
         self.idle = Deadlines(self.loop, idle_ns, expire) if idle_ns else None
         self.flushing = Deadlines(self.loop, FLUSH_NS, expire)
         self.leaving = Deadlines(self.loop, LINGER_NS, expire)
+        self.cap = Cap(self.behaviour.per_client) if self.behaviour.per_client else None
         self.by_fin = self.behaviour.ending.how is How.FIN
 
     def stop(self) -> None:
@@ -147,7 +151,10 @@ class Connection(ABC):
         service = self.service
         service.served.accepted += 1
         service.connections.add(self)
-        if service.idle:
+        if service.cap and not service.cap.admits(self, self.sock):
+            service.served.capped += 1
+            self.close_first()
+        elif service.idle:
             self.limit_by(service.idle)
 
     def received(self, data: bytes) -> None:
@@ -201,6 +208,8 @@ class Connection(ABC):
         service = self.service
         service.connections.discard(self)
         self.limit_by(None)
+        if service.cap:
+            service.cap.left(self)
         if service.stopping and not service.connections:
             service.emptied.set()
         self.closing = True

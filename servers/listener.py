@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, cast
 
+from loadgen.wire.keepalive import Keepalive
 from servers.plan import Plan
 
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -118,10 +119,12 @@ def bound_sockets(plan: Plan) -> list[socket.socket]:
     return sockets
 
 
-def listen(sock: socket.socket, backlog: int) -> None:
+def listen(sock: socket.socket, backlog: int, keepalive: Keepalive | None = None) -> None:
     """Make it a non-blocking listener. Raises OSError."""
     # Inherited by accepted sockets: a response must not wait for the acknowledgement of the one before.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if keepalive:
+        keepalive.set(sock)
     sock.listen(backlog)
     sock.setblocking(False)
 

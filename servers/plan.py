@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from msgspec import Struct
 from msgspec.structs import replace
 
+from loadgen.wire.keepalive import Keepalive
 from servers.behaviour import Behaviour, need_whole
 
 
@@ -26,7 +27,8 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
 
     `hosts` are IP addresses, all served on one `port` (0: the kernel picks), each with this `backlog`. It is
     number `worker`, from 0 on, of `workers` that share the port: the first one binds it alone. `core` is the
-    one that it is pinned to, None if it is not. Raises ValueError for what cannot be served.
+    one that it is pinned to, None if it is not; `keepalive` is that of the accepted sockets. Raises
+    ValueError for what cannot be served.
     """
 
     kind: Kind
@@ -37,6 +39,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     worker: int = 0
     workers: int = 1
     core: int | None = None
+    keepalive: Keepalive | None = None
 
     def __post_init__(self) -> None:
         if not self.hosts:

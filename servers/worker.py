@@ -59,7 +59,7 @@ async def _serve(plan: Plan, sockets: Sequence[socket.socket], report: Callable[
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     for sock in sockets:
-        listen(sock, plan.backlog)
+        listen(sock, plan.backlog, plan.keepalive)
     listeners = [Listener(sock, loop, make, failed) for sock in sockets]
     for listener in listeners:
         listener.start()

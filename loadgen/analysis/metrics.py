@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
+from loadgen.records.events import ServerCounted
 from loadgen.records.latency import Tag
 from loadgen.scenario.choices import Topology
 from loadgen.tcp import Ending, Fault, State
+from loadgen.wire.served import Served
 
 COUNT, PORTS, SOCKETS, NS, PER_S, SHARE = Unit
 
@@ -44,6 +46,15 @@ QUANTILE = Placeholder(
     "the share of the latencies that are no longer: half of them, 90 %, 99 %, 99.9 %",
     {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999},
 )
+SERVED = Placeholder(
+    "served",
+    "a count of churn's own server. `accepted`: connections; `exchanges`: responses; `fin`, `rst`:"
+    " connections that it closed first; of these `idle_timeouts`: for want of a request, `capped`: beyond"
+    " `server.per_client`, `malformed`: for a malformed request; `peer_fin`, `peer_rst`: those that the"
+    " client closed first; `lost`: neither",
+    {name: name for name in Served.__struct_fields__ if name != "accept_errors"},
+    measured=lambda fold, _: SERVED.known if fold.event(ServerCounted) else {},
+)
 COUNTER: Placeholder[str] = Placeholder(
     "counter",
     "a TCP counter of the kernel, by the kernel's name for it",
@@ -56,6 +67,12 @@ COUNTER: Placeholder[str] = Placeholder(
 def _count(name: str, sentence: str) -> Metric:
     """A count that the intervals add up to, by the field's name."""
     return Metric(name, COUNT, sentence, lambda fold, _: fold.total(name))
+
+
+def _served(fold: Fold, values: Values) -> float | None:
+    """What the server has counted, if it has ended in order."""
+    counted = fold.event(ServerCounted)
+    return None if counted is None else getattr(counted.counts, values[SERVED])
 
 
 def _of_samples(take: Callable[[Fold], float]) -> Callable[[Fold, Values], float | None]:
@@ -86,6 +103,11 @@ METRICS: Sequence[Metric] = (
         "reads of bytes of a response; not measured with the aiohttp driver, whose library reads. More than"
         " 10 a response are the caveat `read_in_pieces`",
     ),
+    _count(
+        "retries",
+        "requests that were tried again on a new connection, the server having closed the kept one before a"
+        " byte of the response had come (`connection.retry`)",
+    ),
     _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
     Metric(
         "closes.{ending}",
@@ -109,6 +131,7 @@ METRICS: Sequence[Metric] = (
         (KIND,),
     ),
     *LOAD_METRICS,
+    Metric("served.{served}", COUNT, "what churn's own server has counted", _served, (SERVED,)),
     Metric("samples.count", COUNT, "samples that were taken", _of_samples(lambda fold: fold.sampled.count)),
     Metric(
         "samples.late",

@@ -22,7 +22,8 @@ import aiohttp
 
 from loadgen.drivers.aiohttp_tap import TappedResponse, TimedSocket
 from loadgen.drivers.application import Application, MalformedResponseError, Response, ShortResponseError
-from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, BaseAttempt, Client, failure_of
+from loadgen.drivers.attempt import NEVER_NS, BaseAttempt, Client
+from loadgen.drivers.failures import GIVEN_UP, NO_SYN, failure_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.response import MOST_HEAD
 from loadgen.drivers.sockets import SERVER_RST, closed_by_server, connecting

@@ -8,9 +8,9 @@ import errno
 import socket
 from contextlib import suppress
 from time import monotonic_ns
-from typing import Any, Protocol
 
 from loadgen.drivers.application import Application, MalformedResponseError, Response, ShortResponseError
+from loadgen.drivers.failures import ENDED_IDLE, GIVEN_UP
 from loadgen.drivers.plan import OpenLoop, Plan
 from loadgen.drivers.sockets import (
     CLIENT_RST,
@@ -24,27 +24,11 @@ from loadgen.drivers.sockets import (
     reset_on_close,
     send_fin,
 )
+from loadgen.drivers.starter import Starter
 from loadgen.drivers.tally import Tally
 from loadgen.tcp import Ending, Failure, Fault, Phase, Side
 
 NEVER_NS = 1 << 62
-PEER_RESET = frozenset({errno.ECONNRESET, errno.EPIPE})
-"""What a socket answers once its peer has reset it: to a read, and to a later write."""
-NO_SYN = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENETUNREACH, errno.EACCES, errno.EPERM})
-"""What connect() answers if it has sent nothing, for drivers that do not see the call itself."""
-GIVEN_UP = CLIENT_RST
-"""How a client ends what has failed. A FIN would look like a close that the scenario asks for, and leave a
-TIME-WAIT that no scenario expects; a reset leaves nothing (K4)."""
-
-
-class Starter(Protocol):
-    """What attempts report to: the load that has started them. Each load has its own kind of attempts."""
-
-    def idle(self, attempt: Any, /) -> None:
-        """An exchange is complete and the connection is good for another."""
-
-    def ended(self, attempt: Any, /) -> None:
-        """The attempt is over, well or not."""
 
 
 class Client:
@@ -66,6 +50,10 @@ class Client:
 
     def connect(self, intended_ns: int) -> None:
         """Begin an attempt whose first exchange was meant for `intended_ns`."""
+        raise NotImplementedError
+
+    def retry(self, intended_ns: int, started_ns: int) -> None:
+        """Begin an attempt that takes on an exchange, begun at `started_ns`. Not every driver can."""
         raise NotImplementedError
 
     def request(self, remaining: int) -> bytes:
@@ -126,11 +114,14 @@ class BaseAttempt:
         self.deadline_ns = NEVER_NS
         client.live[self] = None
 
-    def _begin(self, intended_ns: int) -> None:
-        """A new attempt, for an exchange that was meant for `intended_ns`."""
+    def _begin(self, intended_ns: int, started_ns: int | None = None) -> None:
+        """A new attempt, for an exchange meant for `intended_ns`, which begins or has begun."""
         self._client.tally.attempts += 1
         self._client.tally.in_flight += 1
-        self._start(intended_ns)
+        if started_ns is None:
+            self._start(intended_ns)
+        else:
+            self._intended_ns, self._started_ns = intended_ns, started_ns
 
     def exchange(self, intended_ns: int) -> None:
         """Begin the next exchange on the idle connection."""
@@ -284,17 +275,24 @@ class BaseAttempt:
         if self._connected:
             tally.endings[self._ending or GIVEN_UP] += 1
             tally.server_fin_reset += self._reset_after_fin
-        if self._failure is None:
+        if retries := self.retries:
+            tally.retries += 1
+        if self._failure is None or retries:
             tally.succeeded += 1
         else:
             tally.fail(self._failure)
         client.load.ended(self)
+        if retries:
+            client.retry(self._intended_ns, self._started_ns)
+
+    @property
+    def retries(self) -> bool:
+        """Whether the exchange in hand is tried again: the server ended a kept connection, and had answered
+        nothing of it. On a new connection it may have been at work on the request (RFC 9110, 9.2.2)."""
+        if not self._client.plan.retry or self._failure not in ENDED_IDLE:
+            return False
+        return self._remaining < self._client.plan.requests and not self._reader.begun
 
     def _enter(self, phase: Phase, timeout_ns: int) -> None:
         self.phase = phase
         self.deadline_ns = monotonic_ns() + timeout_ns
-
-
-def failure_of(phase: Phase, error: OSError) -> Failure:
-    """The failure that an OSError is: its errno's name."""
-    return Failure(phase, errno.errorcode.get(error.errno or 0, type(error).__name__))

@@ -24,8 +24,19 @@ port takes 3 to 4.5 ms of CPU (K8): 64 in a row would stop everything else for a
 class Attempt(Protocol):
     """One connect-to-close try, as a load sees it."""
 
+    @property
+    def retries(self) -> bool:
+        """Whether another attempt takes its exchange on, now that it is over."""
+        ...
+
     def exchange(self, intended_ns: int) -> None:
         """Begin a request on the idle connection, meant for the instant `intended_ns`."""
+
+    def rest(self) -> None:
+        """Nothing is looked for on the idle connection from now on, until its next exchange."""
+
+    def watch(self) -> None:
+        """The server's end is looked for again."""
 
     def finish(self) -> None:
         """Close the idle connection by the scenario's method: its closer is the client."""
@@ -54,6 +65,8 @@ class Load(Lifecycle[Attempt]):
             attempt.finish()
         else:
             self._idle[attempt] = None
+            if not (self._plan.look or self.ending):
+                attempt.rest()
         self._note_change()
 
     def ended(self, attempt: Attempt) -> None:
@@ -67,6 +80,9 @@ class Load(Lifecycle[Attempt]):
         self._tally.dropped += len(self._wanted)
         self._wanted.clear()
         super().end()
+        if not self._plan.look:
+            for attempt in self._idle:
+                attempt.watch()  # the server is to close them
         self._note_change()
 
     def _close(self, connections: list[Attempt]) -> None:
@@ -106,7 +122,7 @@ class ClosedLoad(Load):
 
     def ended(self, attempt: Attempt) -> None:
         super().ended(attempt)
-        if not self.ending:
+        if not (self.ending or attempt.retries):
             self._next(monotonic_ns())
 
     def idle(self, attempt: Attempt) -> None:

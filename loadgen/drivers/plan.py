@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 
 from loadgen.scenario.choices import Arrivals, Driver
 from loadgen.tcp import Ending
+from loadgen.wire.keepalive import Keepalive
 
 
 class OpenLoop(Struct, frozen=True, tag_field="loop", tag="open"):
@@ -52,6 +53,9 @@ class Plan:
     It is number `worker`, from 0 on, of `workers` that share a load: an open loop's `rate` is that of all
     of them, its cap of connections this one's own. `core` is the one it is pinned to, None where it is not.
     `http` is the version spoken, unless it is `raw`.
+
+    `look`: whether an idle connection is watched for the server's end. `retry`: how often an exchange is
+    tried again on a new connection, if the server ends a kept one before a byte of the response has come.
     """
 
     driver: Driver
@@ -71,6 +75,9 @@ class Plan:
     worker: int = 0
     workers: int = 1
     core: int | None = None
+    look: bool = True
+    retry: int = 0
+    keepalive: Keepalive | None = None
 
     @property
     def name(self) -> str:

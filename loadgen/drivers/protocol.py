@@ -7,7 +7,8 @@ import socket
 from typing import cast
 
 from loadgen.drivers.application import Application
-from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, PEER_RESET, BaseAttempt, Client, failure_of
+from loadgen.drivers.attempt import NEVER_NS, BaseAttempt, Client
+from loadgen.drivers.failures import GIVEN_UP, PEER_RESET, failure_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.sockets import CLIENT_RST, connecting, reset_on_close
 from loadgen.drivers.tally import Tally
@@ -24,6 +25,9 @@ class ProtocolClient(Client):
     def connect(self, intended_ns: int) -> None:
         ProtocolAttempt(self, intended_ns).connect()
 
+    def retry(self, intended_ns: int, started_ns: int) -> None:
+        ProtocolAttempt(self, intended_ns, started_ns).connect()
+
 
 class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
     """An attempt as an asyncio Protocol. Until there is a transport, the calls are made on the bare socket:
@@ -31,9 +35,9 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
 
     __slots__ = ("_host", "_resets", "_sock", "_task", "_transport")
 
-    def __init__(self, host: ProtocolClient, intended_ns: int) -> None:
+    def __init__(self, host: ProtocolClient, intended_ns: int, started_ns: int | None = None) -> None:
         super().__init__(host)
-        self._begin(intended_ns)
+        self._begin(intended_ns, started_ns)
         self._host = host
         self._resets = False
         self._sock: socket.socket | None = None
@@ -119,6 +123,13 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         # These two refer back to the attempt: without them it is freed here, and not by the collector.
         self._task = self._transport = None
 
+    def rest(self) -> None:
+        # While it does not read, the transport does not see an end of any kind.
+        self._open_transport().pause_reading()
+
+    def watch(self) -> None:
+        self._open_transport().resume_reading()
+
     def exchange(self, intended_ns: int) -> None:
         self._start(intended_ns)
         self._enter(Phase.SEND, self._host.plan.timeouts.send_ns)
@@ -126,7 +137,9 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
             # The server's FIN was read in this round of the loop; the attempt ends in the next.
             self._failure = Failure(self.phase, self._cut_off())
             return
-        self._open_transport().write(self._host.request(self._remaining))
+        transport = self._open_transport()
+        transport.write(self._host.request(self._remaining))
+        transport.resume_reading()  # does nothing unless it was resting
         self._requested()
 
     def finish(self) -> None:

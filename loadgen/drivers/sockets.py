@@ -30,6 +30,7 @@ class Sockets:
         self._pairs = cycle(pairs[begin:] + pairs[:begin])
         # One source needs no bind: the kernel would pick the same address, and a port with it.
         self._binds = len(plan.sources) > 1
+        self._keepalive = plan.keepalive
 
     def pair(self) -> tuple[str, str]:
         """The next connection's source and destination."""
@@ -44,6 +45,8 @@ class Sockets:
         try:
             # A request on a kept connection must not wait for the ACK of the one before it.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._keepalive:
+                self._keepalive.set(sock)
             if self._binds:
                 # Without this option bind() takes a port that then serves one destination only (K10).
                 sock.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)

@@ -42,6 +42,7 @@ class Tally:
         "opened",
         "reads",
         "response_ns",
+        "retries",
         "server_fin_reset",
         "service_ns",
         "start_ns",
@@ -59,7 +60,7 @@ class Tally:
         self.offered = self.started = self.dropped = 0
         self.attempts = self.opened = self.connected = self.exchanges = self.succeeded = 0
         self.connecting_ns = 0
-        self.reads = 0
+        self.reads = self.retries = 0
         self.endings: Counter[Ending] = Counter()
         self.server_fin_reset = 0
         self.errors: Counter[Failure] = Counter()
@@ -101,6 +102,7 @@ class Tally:
             timed=len(self.connect_ns),
             exchanges=self.exchanges,
             reads=self.reads if self._counts_reads else None,
+            retries=self.retries,
             succeeded=self.succeeded,
             in_flight=self.in_flight,
             closes=dict(+self.endings),

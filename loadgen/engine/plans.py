@@ -17,12 +17,13 @@ from loadgen.observe import capture, sampler
 from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.programs.plan import find_program
 from loadgen.records.directory import CAPTURE_FILE
-from loadgen.scenario import placeholders
+from loadgen.scenario import kept, placeholders
 from loadgen.scenario.choices import ApplicationProtocol, Driver, Family, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.traffic import Load, OpenLoop
 from loadgen.tcp import Side
+from loadgen.wire.keepalive import Keepalive
 from servers.behaviour import Behaviour
 from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
@@ -31,6 +32,7 @@ INTERVAL_NS = 100_000_000
 """The length of an interval: fine enough to see a knee pass, and at 20,000 connections/s taking it costs the
 driver 1 % of its core."""
 
+SECOND_NS = 1_000_000_000
 COMMAND_GRACE_NS = 5_000_000_000
 """How long after load.duration a command may take to end by itself: it may begin its clock late, and wait for
 its last responses."""
@@ -83,6 +85,8 @@ def choice(variant: Variant) -> Choice:
     why = able.obstacle(variant.lab.client.addresses)
     if why:
         return Choice(Driver.PROTOCOL, why, lacking=True)
+    if why := kept.obstacle(Driver.URING, variant):
+        return Choice(Driver.PROTOCOL, why)
     if is_few(variant):
         return Choice(Driver.PROTOCOL, "with so few connections in flight it is the faster one")
     return Choice(Driver.URING)
@@ -112,6 +116,7 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
         idle_timeout_ns=server.idle_timeout,
         response_size=server.response,
         request_size=connection.request,
+        per_client=server.per_client or 0,
     )
     plan = ServerPlan(
         kind=Kind(server.kind),
@@ -119,6 +124,7 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
         hosts=lab.addresses[Side.SERVER],
         port=server.port,
         backlog=server.backlog,
+        keepalive=_keepalive(variant, Side.SERVER),
     )
     return plan.divided(server.workers, cores(variant, Side.SERVER))
 
@@ -168,7 +174,18 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
         raw=driver.Raw(connection.request, variant.server.response)
         if connection.protocol is ApplicationProtocol.RAW
         else None,
+        look=connection.look,
+        retry=connection.retry,
+        keepalive=_keepalive(variant, Side.CLIENT),
     )
+
+
+def _keepalive(variant: Variant, side: Side) -> Keepalive | None:
+    """That of this side's sockets."""
+    asked = variant.connection.keepalive
+    if asked is None or side not in asked.on.sides:
+        return None
+    return Keepalive(asked.idle // SECOND_NS, asked.interval // SECOND_NS, asked.probes)
 
 
 def programs(variant: Variant) -> dict[str, str]:

@@ -25,6 +25,7 @@ COUNTERS: Mapping[str, str] = {
     "TCPAbortOnClose": "close() with unread data, which sends a RST (K4)",
     "TCPAbortOnTimeout": "connections given up: the peer stayed silent through all retransmissions",
     "TCPAbortOnMemory": "connections given up: too many orphans, or no memory for them",
+    "TCPKeepAlive": "keepalive probes sent: the connection was silent for TCP_KEEPIDLE",
     # Waits on the path.
     "TCPTimeouts": "retransmission timers that fired, for SYN, data or FIN",
     "TCPSynRetrans": "SYNs and SYN-ACKs sent again: a dropped SYN costs its client a second",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from loadgen.model.course import Decides, course
+from loadgen.scenario import kept
 from loadgen.scenario.choices import Driver, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import ClosedLoop, OpenLoop
@@ -100,7 +101,7 @@ def situation(variant: Variant) -> Situation:
     is_open = isinstance(loop, OpenLoop)
     waits = found.decides is not Decides.RESPONSE_TIMEOUT and variant.connection.requests > 1
     # Not `choice`: a prediction is the same on every machine.
-    preferred = Driver.PROTOCOL if load.driver is Driver.AUTO and is_few(variant) else load.driver
+    preferred = Driver.PROTOCOL if load.driver is Driver.AUTO and _keeps_off_uring(variant) else load.driver
     return Situation(
         ports=ports(variant),
         paths=variant.lab.client.addresses * variant.lab.server.addresses,
@@ -164,6 +165,11 @@ def sysctl(variant: Variant, side: Side, name: str, default: int | None = None) 
     if value.isdecimal():
         return int(value)
     return _DEFAULTS[name] if default is None else default
+
+
+def _keeps_off_uring(variant: Variant) -> bool:
+    """Whether `auto` takes the protocol driver on any machine."""
+    return is_few(variant) or bool(kept.obstacle(Driver.URING, variant))
 
 
 def is_few(variant: Variant) -> bool:

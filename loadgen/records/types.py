@@ -100,6 +100,7 @@ COUNTS = (
     "timed",
     "exchanges",
     "reads",
+    "retries",
     "succeeded",
     "server_fin_reset",
 )
@@ -124,9 +125,11 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
                 but for the uring driver, which times one in 10 ms
     exchanges   responses that were complete and right; reads: how often the driver read bytes of a response;
                 not measured if its library does that (aiohttp)
-    succeeded   attempts that failed in nothing: each exchange that they began was complete and right, and the
-                connection was then closed, as the scenario says or by the server's FIN, with however few
-                of its requests (RFC 9112, section 9.3); errors: the others, by `phase:kind`
+    retries     exchanges that were tried again on a new connection: the server had ended a kept one before a
+                byte of the response had come. `started` counts such an exchange once
+    succeeded   attempts that failed in nothing: each exchange that they began was complete and right, or was
+                tried again, and the connection was then closed, as the scenario says or by the server's FIN,
+                with however few of its requests (RFC 9112, section 9.3); errors: the others, by `phase:kind`
     in_flight   connections open at the end of the interval
     closes      connections that ended, as the client saw it, by their ending; zeros left out
     server_fin_reset   of those that ended by server_fin, the ones that a RST of the server followed before
@@ -150,6 +153,7 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
     timed: Count | None = None
     exchanges: Count | None = None
     reads: Count | None = None
+    retries: Count | None = None
     succeeded: Count | None = None
     closes: Mapping[Ending, Count] | None = None
     server_fin_reset: Count | None = None

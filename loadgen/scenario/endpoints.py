@@ -29,6 +29,8 @@ class Server(Model):
     """How long the server waits before it answers."""
     idle_timeout: Annotated[Duration, fields.duration("1ms", "1h")] = Duration.parse("60s")
     """How long the server keeps a connection on which nothing happens."""
+    per_client: Annotated[int | None, fields.count(1, 60_000)] = None
+    """Connections that one client address may have; the server closes those beyond at once."""
     command: Command | None = None
     """The program and its arguments, with kind: command; {port}, {dir} and others are filled in."""
     files: Files = Field(default_factory=dict[str, str])

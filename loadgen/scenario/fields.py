@@ -88,6 +88,20 @@ def duration(low: str, high: str) -> Written:
     )
 
 
+def whole_seconds(high: str) -> Written:
+    """From one second on, as socket options have it."""
+
+    def parse(text: str) -> Duration:
+        value = Duration.parse(text)
+        if value % 1_000_000_000:
+            hint = "the kernel counts this in seconds: write 1s, 2s or more"
+            raise UnitError(f"expected whole seconds, got {quote(text)}", hint)
+        return value
+
+    schema = {"type": "string", "pattern": DURATION_PATTERN}
+    return Written(parse, "whole seconds such as 2s", schema, Duration.parse("1s"), Duration.parse(high))
+
+
 def rate(low: str, high: str) -> Written:
     schema = {"type": "string", "pattern": RATE_PATTERN}
     return Written(Rate.parse, "a rate such as 1000/s", schema, Rate.parse(low), Rate.parse(high))

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from loadgen.scenario import fields
 from loadgen.scenario.choices import ApplicationProtocol, Arrivals, Driver, Http
+from loadgen.scenario.keepalive import Keepalive
 from loadgen.scenario.model import Command, Files, Model
 from loadgen.tcp import Ending, How, Side
 from loadgen.text.units import ByteSize, Duration, Rate
@@ -31,6 +32,12 @@ class Connection(Model):
     """How it closes: an orderly fin, or an abortive rst, which leaves no TIME-WAIT (K4)."""
     think: Annotated[Duration, fields.duration("0", "1h")] = Duration(0)
     """Pause of the client between the exchanges of one connection."""
+    look: Annotated[bool, fields.truth()] = True
+    """Whether the client looks for the server's FIN before it writes on a kept connection."""
+    retry: Annotated[int, fields.count(0, 1)] = 0
+    """Tries again, on a new connection, of a request whose kept connection ended before a byte came back."""
+    keepalive: Keepalive | None = None
+    """TCP keepalive on the sockets of either side."""
 
     @property
     def ending(self) -> Ending:

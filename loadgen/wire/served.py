@@ -15,6 +15,7 @@ class Served(Struct, forbid_unknown_fields=True, tag_field="type", tag="served")
     peer_fin       the client's FIN came first; peer_rst: its RST
     lost           ended by neither, as by a time-out of the network
     idle_timeouts  of fin and rst, those closed for want of a request
+    capped         of fin and rst, those closed at once: their client had as many as it may (`per_client`)
     malformed      of fin and rst, those closed for a malformed request
     accept_errors  failed calls of accept(), by errno name
     """
@@ -27,6 +28,7 @@ class Served(Struct, forbid_unknown_fields=True, tag_field="type", tag="served")
     peer_rst: int = 0
     lost: int = 0
     idle_timeouts: int = 0
+    capped: int = 0
     malformed: int = 0
     accept_errors: dict[str, int] = field(default_factory=dict[str, int])
 

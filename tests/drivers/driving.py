@@ -27,6 +27,7 @@ from loadgen.records.latency import Counts, Tag
 from loadgen.records.types import Interval
 from loadgen.scenario.choices import Driver
 from loadgen.tcp import NO_PORT, OUT_OF_TIME, Ending, Failure, Side
+from loadgen.wire.keepalive import Keepalive
 from loadgen.wire.messages import Begin, Listening, Over, Ready, Unobserved
 from servers.behaviour import Behaviour
 from servers.lines import Line
@@ -265,11 +266,12 @@ class Bench:
         ending: Ending,
         requests: int = 1,
         kind: Kind = Kind.PROTOCOL,
+        keepalive: Keepalive | None = None,
         **changed: int,
     ) -> AsyncGenerator[tuple[Child[Line], int]]:
         """churn's own server, and its port; `changed` is of its behaviour."""
         behaviour = Behaviour(ending, requests, **changed)
-        plan = ServerPlan(kind, behaviour, self.lab.addresses[Side.SERVER])
+        plan = ServerPlan(kind, behaviour, self.lab.addresses[Side.SERVER], keepalive=keepalive)
         child: Child[Line] = await Child.start(self.lab, Side.SERVER, "server", "servers", plan, Line)
         try:
             yield child, (await child.expect(Listening)).port

@@ -417,6 +417,36 @@ def test_idle_connections_are_closed_by_the_server(kind: Kind, behaviour: Behavi
     assert served.peer_fin == served.peer_rst == 0
 
 
+@both_kinds
+@pytest.mark.parametrize("ending", [Ending.CLIENT_FIN, Ending.CLIENT_RST])
+def test_a_client_has_so_many_connections_and_no_more(kind: Kind, ending: Ending) -> None:
+    with serving(kind, Behaviour(ending, 10, per_client=2)) as server:
+        first, second = (Client(server.port) for _ in range(2))
+        assert [first.ask(GET).status, second.ask(GET).status] == [200, 200]
+        beyond = Client(server.port)
+        assert beyond.end() == ending.how
+        beyond.close()
+        # Those that stay are served on, and one that leaves makes room.
+        assert second.ask(GET).status == 200
+        first.close()
+        until(lambda: is_served(server.port))
+        second.close()
+        served = server.stop()
+    assert (served.capped, served.exchanges) == (served.fin + served.rst, 4)
+    assert served.capped >= 1
+
+
+def is_served(port: int) -> bool:
+    """Whether a new client gets its response, and is not closed instead."""
+    client = Client(port)
+    try:
+        return client.ask(GET).status == 200
+    except (OSError, AssertionError):
+        return False
+    finally:
+        client.close()
+
+
 # ---- what HTTP asks for
 
 

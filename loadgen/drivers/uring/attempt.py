@@ -12,7 +12,8 @@ import socket
 
 import numpy as np
 
-from loadgen.drivers.attempt import GIVEN_UP, NEVER_NS, NO_SYN, PEER_RESET, BaseAttempt, failure_of
+from loadgen.drivers.attempt import NEVER_NS, BaseAttempt
+from loadgen.drivers.failures import GIVEN_UP, NO_SYN, PEER_RESET, failure_of
 from loadgen.drivers.uring.program import Program, Step
 from loadgen.drivers.uring.slot_client import SlotClient
 from loadgen.tcp import Ending, Failure, Fault, Phase

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.drivers.attempt import failure_of
+from loadgen.drivers.failures import failure_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.completions import Completions

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.drivers.attempt import PEER_RESET, failure_of
+from loadgen.drivers.failures import PEER_RESET, failure_of
 from loadgen.drivers.sockets import CLIENT_RST, SERVER_FIN, SERVER_RST
 from loadgen.drivers.uring.connects import TimedConnects
 from loadgen.drivers.uring.entries import SINK
