@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from loadgen.tcp import Ending
+from loadgen.tcp import Close, Ending
 
 
 class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,6 +18,9 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout_ns  a connection without a request for that long is closed by the server, whoever is
                      the closer; within a tenth of it. 0: never
     response_size    bytes of body
+    close            the way of closing that `ending` comes from, if the server closes
+    linger_s         SO_LINGER {1, n}, if the server closes: it calls close() and does not wait for the
+                     client's FIN
 
     Raises ValueError for a number out of range.
     """
@@ -27,6 +30,8 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     delay_ns: int = 0
     idle_timeout_ns: int = 0
     response_size: int = 64
+    close: Close = Close.FIN
+    linger_s: int | None = None
 
     def __post_init__(self) -> None:
         need_whole("requests", self.requests, 1)

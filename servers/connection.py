@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 
-from loadgen.tcp import How
+from loadgen.tcp import Close, How, Side
 from servers.application import Application, Reader, Reply, Request
 from servers.behaviour import Behaviour
 from servers.lines import Served
@@ -48,6 +48,10 @@ class Service:
     delay_s: float = field(init=False)
     idle_s: float = field(init=False)
     by_fin: bool = field(init=False)
+    close: Close = field(init=False)
+    """The way in which the server closes first."""
+    at_once: bool = field(init=False)
+    """It calls close() right after its last send(), and waits for nothing."""
     connections: set["Connection"] = field(default_factory=set["Connection"])
     openings: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
     """Connections that are accepted and not yet opened."""
@@ -59,6 +63,9 @@ class Service:
         self.delay_s = self.behaviour.delay_ns / 1e9
         self.idle_s = self.behaviour.idle_timeout_ns / 1e9
         self.by_fin = self.behaviour.ending.how is How.FIN
+        closes = self.behaviour.ending.side is Side.SERVER
+        self.close = self.behaviour.close if closes else Close.FIN
+        self.at_once = closes and (self.close is Close.UNSENT or self.behaviour.linger_s is not None)
 
     def stop(self) -> None:
         """Close what is idle; the others close after their response in hand."""
@@ -243,12 +250,14 @@ class Connection(ABC):
         by_fin = service.by_fin
         # A FIN waits for what we hold: the kernel queues it behind the data. A RST destroys
         # what the kernel has not sent (K4), so it waits for that too.
-        if self.unsent() or not (by_fin or _all_sent(self.sock)):
+        if self.unsent() or not (by_fin or service.at_once or _all_sent(self.sock)):
             if self.deadline == NEVER:
                 self.deadline = service.loop.time() + FLUSH_S
             service.loop.call_later(poll_s, self._close_when_sent, min(2 * poll_s, FLUSH_POLL_MOST_S))
         elif self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED:
             pass  # The client was first, which the next read shows.
+        elif service.at_once:
+            self.close_at_once()
         elif by_fin:
             try:
                 self.sock.shutdown(socket.SHUT_WR)
@@ -259,6 +268,19 @@ class Connection(ABC):
             self.deadline = service.loop.time() + LINGER_S
         else:
             self.reset()
+
+    def close_at_once(self) -> None:
+        """close(), whatever is in the queues: the kernel sends a FIN, or a RST (K4)."""
+        service = self.service
+        self._ended = True
+        if service.by_fin:
+            service.served.fin += 1
+        else:
+            service.served.rst += 1
+        if service.behaviour.linger_s is not None:
+            linger = struct.pack("ii", 1, service.behaviour.linger_s)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.drop()
 
     def reset(self) -> None:
         """Send RST now (K4); after an end that is counted, only close."""

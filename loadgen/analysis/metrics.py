@@ -6,6 +6,7 @@ Pure. The order is that of summary.json.
 import errno
 from collections.abc import Callable, Sequence
 
+from loadgen.analysis.bytes_metrics import BYTES_METRICS
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
@@ -86,6 +87,7 @@ METRICS: Sequence[Metric] = (
         "reads of bytes of a response; not measured with the aiohttp driver, whose library reads. More than"
         " 10 a response are the caveat `read_in_pieces`",
     ),
+    *BYTES_METRICS,
     _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
     Metric(
         "closes.{ending}",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from msgspec import Struct, structs
 
 from loadgen.scenario.choices import Arrivals, Driver
-from loadgen.tcp import Ending
+from loadgen.tcp import Close, Ending
 
 
 class OpenLoop(Struct, frozen=True, tag_field="loop", tag="open"):
@@ -43,6 +43,8 @@ class Plan:
 
     It is number `worker`, from 0 on, of `workers` that share a load: an open loop's `rate` is that of all
     of them, its cap of connections this one's own. `core` is the one it is pinned to, None where it is not.
+
+    `close` is the way of closing that `ending` comes from; `linger_s` is SO_LINGER {1, n} of the closer.
     """
 
     driver: Driver
@@ -58,6 +60,8 @@ class Plan:
     interval_ns: int
     timeouts: Timeouts
     seed: int
+    close: Close = Close.FIN
+    linger_s: int | None = None
     worker: int = 0
     workers: int = 1
     core: int | None = None

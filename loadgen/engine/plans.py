@@ -79,6 +79,10 @@ def choice(variant: Variant) -> Choice:
     """What `driver: auto` comes to on this machine; any other driver is itself."""
     if variant.load.driver is not Driver.AUTO:
         return Choice(variant.load.driver)
+    connection = variant.connection
+    if connection.client_takes_part:
+        part = f"`close: {connection.close}`" + ("" if connection.linger is None else " with `linger`")
+        return Choice(Driver.PROTOCOL, f"it alone can do the client's part of {part}")
     why = able.obstacle(variant.lab.client.addresses)
     if why:
         return Choice(Driver.PROTOCOL, why, lacking=True)
@@ -110,6 +114,8 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
         delay_ns=server.delay,
         idle_timeout_ns=server.idle_timeout,
         response_size=server.response,
+        close=connection.close,
+        linger_s=connection.linger_s,
     )
     plan = ServerPlan(
         kind=Kind(server.kind),
@@ -163,6 +169,8 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
             close_ns=timeouts.close,
         ),
         seed=load.seed,
+        close=connection.close,
+        linger_s=connection.linger_s,
     )
 
 

@@ -95,7 +95,7 @@ def _left_idle(variant: Variant) -> Course | None:
         return None
     return Course(
         Decides.IDLE_TIMEOUT,
-        Ending.of(Side.SERVER, connection.close),
+        Ending.of(Side.SERVER, connection.ending.how),
         requests=1,
         # All of a closed loop begin together, and each next one begins after a sweep has ended the last.
         rest_s=(int(used_s / period_s + 1e-9) + 1) * period_s,

@@ -95,6 +95,8 @@ COUNTS = (
     "timed",
     "exchanges",
     "reads",
+    "sent_bytes",
+    "received_bytes",
     "succeeded",
     "server_fin_reset",
 )
@@ -119,6 +121,8 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
                 but for the uring driver, which times one in 10 ms
     exchanges   responses that were complete and right; reads: how often the driver read bytes of a response;
                 not measured if its library does that (aiohttp)
+    sent_bytes, received_bytes   bytes that the driver handed to its kernel, and that it read; measured by the
+                protocol driver only
     succeeded   attempts that failed in nothing: each exchange that they began was complete and right, and the
                 connection was then closed, as the scenario says or by the server's FIN, with however few
                 of its requests (RFC 9112, section 9.3); errors: the others, by `phase:kind`
@@ -145,6 +149,8 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
     timed: Count | None = None
     exchanges: Count | None = None
     reads: Count | None = None
+    sent_bytes: Count | None = None
+    received_bytes: Count | None = None
     succeeded: Count | None = None
     closes: Mapping[Ending, Count] | None = None
     server_fin_reset: Count | None = None

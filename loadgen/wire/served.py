@@ -16,6 +16,7 @@ class Served(Struct, forbid_unknown_fields=True, tag_field="type", tag="served")
     lost           ended by neither, as by a time-out of the network
     idle_timeouts  of fin and rst, those closed for want of a request
     malformed      of fin and rst, those closed for a malformed request
+    sent_bytes     bytes handed to the kernel; received_bytes: bytes read
     accept_errors  failed calls of accept(), by errno name
     """
 
@@ -28,6 +29,8 @@ class Served(Struct, forbid_unknown_fields=True, tag_field="type", tag="served")
     lost: int = 0
     idle_timeouts: int = 0
     malformed: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
     accept_errors: dict[str, int] = field(default_factory=dict[str, int])
 
     @property

@@ -265,7 +265,7 @@ class Bench:
         ending: Ending,
         requests: int = 1,
         kind: Kind = Kind.PROTOCOL,
-        **changed: int,
+        **changed: Any,
     ) -> AsyncGenerator[tuple[Child[Line], int]]:
         """churn's own server, and its port; `changed` is of its behaviour."""
         behaviour = Behaviour(ending, requests, **changed)
