@@ -43,6 +43,24 @@ class How(StrEnum):
     RST = "rst"
 
 
+class Close(StrEnum):
+    """In which way the closer ends the connection. What its peer receives is a FIN or a RST: a `How`."""
+
+    FIN = "fin"
+    RST = "rst"
+    HALF = "half"
+    """By FIN, which ends sending only: the closer goes on reading, and bytes arrive after its FIN."""
+    UNREAD = "unread"
+    """close() with bytes unread in the receive queue, which resets the connection (K4)."""
+    UNSENT = "unsent"
+    """close() with bytes in the send queue: sent before the FIN, or lost with SO_LINGER {1, 0} (K4)."""
+
+    @property
+    def how(self) -> How:
+        """By what it ends the connection, without SO_LINGER."""
+        return How.RST if self in (Close.RST, Close.UNREAD) else How.FIN
+
+
 class Ending(StrEnum):
     """The end of an established connection: the side that closed first, and how.
 

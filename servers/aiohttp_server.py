@@ -40,6 +40,7 @@ class AiohttpConnection(Connection, asyncio.Protocol):
         self._inner.connection_made(_Transport(self))
 
     def data_received(self, data: bytes) -> None:
+        self.service.served.received_bytes += len(data)
         if not self.closing:
             self.received(data)
             self._inner.data_received(data)
@@ -108,11 +109,12 @@ class _Transport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self.connection.closing:
+            self.connection.service.served.sent_bytes += len(data)
             self._transport.write(data)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         if not self.connection.closing:
-            self._transport.writelines(list_of_data)
+            self.write(b"".join(list_of_data))
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from loadgen.tcp import Ending
+from loadgen.tcp import Close, Ending
 
 
 class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,6 +21,9 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     request_size     bytes of a request, if it is raw
     per_client       connections that one client address may have; those beyond are closed as soon as they are
                      accepted, by the ending's method. 0: any number
+    close            the way of closing that `ending` comes from, if the server closes
+    linger_s         SO_LINGER {1, n}, if the server closes: it calls close() and does not wait for the
+                     client's FIN
 
     Raises ValueError for a number out of range.
     """
@@ -32,6 +35,8 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     response_size: int = 64
     request_size: int = 64
     per_client: int = 0
+    close: Close = Close.FIN
+    linger_s: int | None = None
 
     def __post_init__(self) -> None:
         need_whole("requests", self.requests, 1)

@@ -13,19 +13,14 @@ from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 
-from loadgen.tcp import How
+from loadgen.tcp import Close, How, Side
 from servers.application import Application, Reader, Reply, Request
 from servers.behaviour import Behaviour
 from servers.cap import Cap
 from servers.deadlines import Deadlines
+from servers.limits import Limits
 from servers.lines import Served
 
-LINGER_NS = 2_000_000_000
-"""After its own FIN the server waits so long for the client's. After close(), the kernel times the orphan
-out (K5)."""
-
-FLUSH_NS = 30_000_000_000
-"""So long a client may take to make room for the last response; then the connection is reset."""
 FLUSH_POLL_S = 0.001
 FLUSH_POLL_MOST_S = 0.05
 """No event reports that the kernel has sent everything. Polls are short at first, then doubled up to this."""
@@ -39,24 +34,21 @@ TCP_ESTABLISHED = 1
 
 @dataclass(slots=True, eq=False)
 class Service:
-    """What the connections of one worker share, among it their deadlines.
-
-    idle      a connection without a request; None: it may be so for ever
-    flushing  a client that makes no room for the last response
-    leaving   a client that does not answer the server's FIN by its own
-    """
+    """What the connections of one worker share."""
 
     behaviour: Behaviour
     application: Application
     loop: asyncio.AbstractEventLoop
     served: Served = field(default_factory=Served)
     delay_s: float = field(init=False)
-    idle: "Deadlines[Connection] | None" = field(init=False)
-    flushing: "Deadlines[Connection]" = field(init=False)
-    leaving: "Deadlines[Connection]" = field(init=False)
+    limits: "Limits[Connection]" = field(init=False)
     cap: "Cap[Connection] | None" = field(init=False)
     """None: a client may have any number of connections."""
     by_fin: bool = field(init=False)
+    close: Close = field(init=False)
+    """The way in which the server closes first."""
+    at_once: bool = field(init=False)
+    """It calls close() right after its last send(), and waits for nothing."""
     connections: set["Connection"] = field(default_factory=set["Connection"])
     openings: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
     """Connections that are accepted and not yet opened."""
@@ -66,12 +58,12 @@ class Service:
 
     def __post_init__(self) -> None:
         self.delay_s = self.behaviour.delay_ns / 1e9
-        idle_ns, expire = self.behaviour.idle_timeout_ns, Connection.expire
-        self.idle = Deadlines(self.loop, idle_ns, expire) if idle_ns else None
-        self.flushing = Deadlines(self.loop, FLUSH_NS, expire)
-        self.leaving = Deadlines(self.loop, LINGER_NS, expire)
+        self.limits = Limits.of(self.loop, self.behaviour.idle_timeout_ns, Connection.expire)
         self.cap = Cap(self.behaviour.per_client) if self.behaviour.per_client else None
         self.by_fin = self.behaviour.ending.how is How.FIN
+        closes = self.behaviour.ending.side is Side.SERVER
+        self.close = self.behaviour.close if closes else Close.FIN
+        self.at_once = closes and (self.close is Close.UNSENT or self.behaviour.linger_s is not None)
 
     def stop(self) -> None:
         """Close what is idle; the others close after their response in hand."""
@@ -154,8 +146,8 @@ class Connection(ABC):
         if service.cap and not service.cap.admits(self, self.sock):
             service.served.capped += 1
             self.close_first()
-        elif service.idle:
-            self.limit_by(service.idle)
+        elif service.limits.idle:
+            self.limit_by(service.limits.idle)
 
     def received(self, data: bytes) -> None:
         """Bytes came; the requests they complete are in the queue."""
@@ -200,8 +192,8 @@ class Connection(ABC):
                 self.leave()
             elif service.stopping:
                 self.close_first()
-            elif service.idle:
-                self.limit_by(service.idle)
+            elif service.limits.idle:
+                self.limit_by(service.limits.idle)
 
     def lost(self, error: Exception | None) -> None:
         """Nothing is sent or received any more."""
@@ -263,12 +255,14 @@ class Connection(ABC):
         by_fin = service.by_fin
         # A FIN waits for what we hold: the kernel queues it behind the data. A RST destroys
         # what the kernel has not sent (K4), so it waits for that too.
-        if self.unsent() or not (by_fin or _all_sent(self.sock)):
+        if self.unsent() or not (by_fin or service.at_once or _all_sent(self.sock)):
             if self.limit is None:
-                self.limit_by(service.flushing)
+                self.limit_by(service.limits.flushing)
             service.loop.call_later(poll_s, self._close_when_sent, min(2 * poll_s, FLUSH_POLL_MOST_S))
         elif self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED:
             pass  # The client was first, which the next read shows.
+        elif service.at_once:
+            self.close_at_once()
         elif by_fin:
             try:
                 self.sock.shutdown(socket.SHUT_WR)
@@ -276,9 +270,22 @@ class Connection(ABC):
                 return
             self._ended = True
             service.served.fin += 1
-            self.limit_by(service.leaving)
+            self.limit_by(service.limits.leaving)
         else:
             self.reset()
+
+    def close_at_once(self) -> None:
+        """close(), whatever is in the queues: the kernel sends a FIN, or a RST (K4)."""
+        service = self.service
+        self._ended = True
+        if service.by_fin:
+            service.served.fin += 1
+        else:
+            service.served.rst += 1
+        if service.behaviour.linger_s is not None:
+            linger = struct.pack("ii", 1, service.behaviour.linger_s)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.drop()
 
     def reset(self) -> None:
         """Send RST now (K4); after an end that is counted, only close."""

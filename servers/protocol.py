@@ -13,13 +13,16 @@ import asyncio
 import socket
 from collections.abc import Callable
 from select import EPOLLIN, EPOLLOUT
-from socket import MSG_DONTWAIT, MSG_MORE
+from socket import MSG_DONTWAIT, MSG_MORE, MSG_PEEK
 from typing import Final
 
+from loadgen.tcp import Close
 from servers.connection import Connection, Service
 from servers.poller import Poller
 
 READ_BYTES = 65_536
+UNSENT_QUEUE = 1 << 20
+"""The send queue asked for if bytes are to be left in it; the kernel limits it to net.core.wmem_max."""
 LAST: Final = MSG_DONTWAIT | MSG_MORE
 """The end of the last response waits in the kernel for the FIN and leaves in one segment with it. A client
 that closes as soon as it has the response would otherwise often be first."""
@@ -38,6 +41,9 @@ class ProtocolConnection(Connection):
         self._unsent: bytes | memoryview = b""
         """The client does not read: the response waits here, its further requests in the kernel."""
         self._watched = EPOLLIN
+        if service.close is Close.UNSENT:
+            # Else the kernel takes a response in parts, as the client makes room for it.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNSENT_QUEUE)
         poller.watch(self._descriptor, EPOLLIN, self._ready)
         self.opened()
 
@@ -51,6 +57,9 @@ class ProtocolConnection(Connection):
             self._read()
 
     def _read(self) -> None:
+        if self._leaves_unread():
+            self.close_at_once()
+            return
         try:
             data = self.sock.recv(READ_BYTES, MSG_DONTWAIT)
         except BlockingIOError:
@@ -58,6 +67,7 @@ class ProtocolConnection(Connection):
         except OSError as error:
             self.lost(error)
             return
+        self.service.served.received_bytes += len(data)
         if not data:
             if self.received_fin():
                 self.read_on()
@@ -67,6 +77,18 @@ class ProtocolConnection(Connection):
             self.received(data)
             if self._timer is None:
                 self._go_on()
+
+    def _leaves_unread(self) -> bool:
+        """Whether what has come is the last request, and is to stay in the receive queue."""
+        service = self.service
+        if service.close is not Close.UNREAD or self.closing:
+            return False
+        if self._taken + 1 < service.behaviour.requests or self.queue:
+            return False
+        try:
+            return bool(self.sock.recv(1, MSG_DONTWAIT | MSG_PEEK))
+        except OSError:
+            return False  # The next read shows what it is.
 
     def _go_on(self) -> None:
         service = self.service
@@ -95,6 +117,7 @@ class ProtocolConnection(Connection):
         except OSError as error:
             self.lost(error)
             return False
+        self.service.served.sent_bytes += sent
         if sent < len(data) or self._unsent:
             self._unsent = memoryview(data)[sent:]
             self.read_on()
@@ -124,7 +147,7 @@ class ProtocolConnection(Connection):
     def leave(self) -> None:
         if self._unsent:
             self.closing = True
-            self.limit_by(self.service.flushing)
+            self.limit_by(self.service.limits.flushing)
             self.read_on()
         else:
             self.drop()

@@ -6,6 +6,7 @@ Pure. The order is that of summary.json.
 import errno
 from collections.abc import Callable, Sequence
 
+from loadgen.analysis.bytes_metrics import BYTES_METRICS
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
@@ -108,6 +109,7 @@ METRICS: Sequence[Metric] = (
         "requests that were tried again on a new connection, the server having closed the kept one before a"
         " byte of the response had come (`connection.retry`)",
     ),
+    *BYTES_METRICS,
     _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
     Metric(
         "closes.{ending}",

@@ -30,6 +30,7 @@ from loadgen.drivers.plan import Plan
 from loadgen.drivers.protocols import application
 from loadgen.drivers.tally import Tally
 from loadgen.scenario.choices import Driver
+from loadgen.tcp import Close
 from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import Begin, Over, Ready
@@ -43,8 +44,11 @@ TIMER_MARGIN_NS = 1_000_000
 def client_of(plan: Plan, tally: Tally) -> Client:
     match plan.driver:
         case Driver.PROTOCOL:
+            from loadgen.drivers.closing import ClosingClient
             from loadgen.drivers.protocol import ProtocolClient
 
+            if plan.close in (Close.HALF, Close.UNREAD):
+                return ClosingClient(plan, tally, application(plan))
             return ProtocolClient(plan, tally, application(plan))
         case Driver.AIOHTTP:
             from loadgen.drivers.aiohttp_client import AiohttpClient
@@ -61,7 +65,12 @@ class Worker:
         self._plan = plan
         self._words = words
         self._lines = lines
-        self._tally = Tally(plan.loop, counts_reads=plan.driver is not Driver.AIOHTTP)
+        driver = plan.driver
+        self._tally = Tally(
+            plan.loop,
+            counts_reads=driver is not Driver.AIOHTTP,
+            counts_bytes=driver is Driver.PROTOCOL,
+        )
         self._client = client_of(plan, self._tally)
         self._client.load = self._load = load_of(plan, self._tally, self._client.connect)
         self._stopped = False

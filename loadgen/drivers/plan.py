@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from msgspec import Struct, structs
 
 from loadgen.scenario.choices import Arrivals, Driver
-from loadgen.tcp import Ending
+from loadgen.tcp import Close, Ending
 from loadgen.wire.keepalive import Keepalive
 
 
@@ -56,6 +56,8 @@ class Plan:
 
     `look`: whether an idle connection is watched for the server's end. `retry`: how often an exchange is
     tried again on a new connection, if the server ends a kept one before a byte of the response has come.
+
+    `close` is the way of closing that `ending` comes from; `linger_s` is SO_LINGER {1, n} of the closer.
     """
 
     driver: Driver
@@ -72,6 +74,8 @@ class Plan:
     timeouts: Timeouts
     seed: int
     raw: Raw | None = None
+    close: Close = Close.FIN
+    linger_s: int | None = None
     worker: int = 0
     workers: int = 1
     core: int | None = None

@@ -86,15 +86,19 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         sock = self._sock
         assert sock is not None
         try:
-            sock.send(self._host.request(self._remaining))
+            self._host.tally.sent_bytes += sock.send(self._host.request(self._remaining))
         except OSError as error:
             if error.errno in PEER_RESET:
                 self._reset_by_server(error.errno)
             self.fail(failure_of(Phase.SEND, error))
             return
         self._requested()
+        self._make_transport()
+
+    def _make_transport(self) -> None:
         # The task is kept by the attempt: the loop itself holds only weak references to tasks.
-        self._task = self._host.loop.create_task(self._host.loop.create_connection(lambda: self, sock=sock))
+        made = self._host.loop.create_connection(lambda: self, sock=self._sock)
+        self._task = self._host.loop.create_task(made)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -102,6 +106,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
             self._leave(GIVEN_UP)
 
     def data_received(self, data: bytes) -> None:
+        self._host.tally.received_bytes += len(data)
         self._read(data)
 
     def eof_received(self) -> None:
@@ -137,8 +142,9 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
             # The server's FIN was read in this round of the loop; the attempt ends in the next.
             self._failure = Failure(self.phase, self._cut_off())
             return
-        transport = self._open_transport()
-        transport.write(self._host.request(self._remaining))
+        transport, request = self._open_transport(), self._host.request(self._remaining)
+        self._host.tally.sent_bytes += len(request)
+        transport.write(request)
         transport.resume_reading()  # does nothing unless it was resting
         self._requested()
 

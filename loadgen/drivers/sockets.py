@@ -8,12 +8,15 @@ from itertools import cycle
 
 from loadgen.drivers.plan import Plan
 from loadgen.kernel.tcp_info import left_time_wait, state_of
-from loadgen.tcp import Ending, State
+from loadgen.tcp import Close, Ending, Side, State
 
 IP_BIND_ADDRESS_NO_PORT = 24
 """<linux/in.h>; Python names it only from 3.12 on."""
 _DRAINED = 1 << 16
 _LINGER_0 = struct.pack("ii", 1, 0)
+
+_LEAST_QUEUE = 4_096
+"""The receive queue of a client whose server is to close with bytes unsent: they have no room here."""
 
 # Bound here for what is done to each connection: up to Python 3.11, looking a member up calls Python code.
 CLIENT_RST, SERVER_FIN, SERVER_RST = Ending.CLIENT_RST, Ending.SERVER_FIN, Ending.SERVER_RST
@@ -28,6 +31,11 @@ class Sockets:
         # Each worker begins elsewhere: in step, all of them would crowd one path after the other.
         begin = len(pairs) * plan.worker // plan.workers
         self._pairs = cycle(pairs[begin:] + pairs[:begin])
+        self._options: list[tuple[int, bytes | int]] = []
+        if plan.close is Close.UNSENT:
+            self._options.append((socket.SO_RCVBUF, _LEAST_QUEUE))
+        if plan.linger_s is not None and plan.ending.side is Side.CLIENT:
+            self._options.append((socket.SO_LINGER, struct.pack("ii", 1, plan.linger_s)))
         # One source needs no bind: the kernel would pick the same address, and a port with it.
         self._binds = len(plan.sources) > 1
         self._keepalive = plan.keepalive
@@ -47,6 +55,8 @@ class Sockets:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._keepalive:
                 self._keepalive.set(sock)
+            for name, value in self._options:
+                sock.setsockopt(socket.SOL_SOCKET, name, value)
             if self._binds:
                 # Without this option bind() takes a port that then serves one destination only (K10).
                 sock.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)

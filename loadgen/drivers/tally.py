@@ -22,10 +22,11 @@ class Tally:
     errors: `fail` counts one. Instants are those of CLOCK_MONOTONIC until `take`.
 
     `start_ns` gets one for each that is `started` in an open loop, and shows which were late. `counts_reads`
-    is false for a driver whose library reads.
+    is false for a driver whose library reads, `counts_bytes` for one that does not count them.
     """
 
     __slots__ = (
+        "_counts_bytes",
         "_counts_reads",
         "_late_ns",
         "attempts",
@@ -41,8 +42,10 @@ class Tally:
         "offered",
         "opened",
         "reads",
+        "received_bytes",
         "response_ns",
         "retries",
+        "sent_bytes",
         "server_fin_reset",
         "service_ns",
         "start_ns",
@@ -50,7 +53,10 @@ class Tally:
         "succeeded",
     )
 
-    def __init__(self, loop: ClosedLoop | OpenLoop, *, counts_reads: bool = True) -> None:
+    def __init__(
+        self, loop: ClosedLoop | OpenLoop, *, counts_reads: bool = True, counts_bytes: bool = False
+    ) -> None:
+        self._counts_bytes = counts_bytes
         self._counts_reads = counts_reads
         self._late_ns = loop.late_ns if isinstance(loop, OpenLoop) else 0
         self.in_flight = 0
@@ -61,6 +67,7 @@ class Tally:
         self.attempts = self.opened = self.connected = self.exchanges = self.succeeded = 0
         self.connecting_ns = 0
         self.reads = self.retries = 0
+        self.sent_bytes = self.received_bytes = 0
         self.endings: Counter[Ending] = Counter()
         self.server_fin_reset = 0
         self.errors: Counter[Failure] = Counter()
@@ -103,6 +110,8 @@ class Tally:
             exchanges=self.exchanges,
             reads=self.reads if self._counts_reads else None,
             retries=self.retries,
+            sent_bytes=self.sent_bytes if self._counts_bytes else None,
+            received_bytes=self.received_bytes if self._counts_bytes else None,
             succeeded=self.succeeded,
             in_flight=self.in_flight,
             closes=dict(+self.endings),

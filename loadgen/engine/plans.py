@@ -82,6 +82,10 @@ def choice(variant: Variant) -> Choice:
     """What `driver: auto` comes to on this machine; any other driver is itself."""
     if variant.load.driver is not Driver.AUTO:
         return Choice(variant.load.driver)
+    connection = variant.connection
+    if connection.client_takes_part:
+        part = f"`close: {connection.close}`" + ("" if connection.linger is None else " with `linger`")
+        return Choice(Driver.PROTOCOL, f"it alone can do the client's part of {part}")
     why = able.obstacle(variant.lab.client.addresses)
     if why:
         return Choice(Driver.PROTOCOL, why, lacking=True)
@@ -117,6 +121,8 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
         response_size=server.response,
         request_size=connection.request,
         per_client=server.per_client or 0,
+        close=connection.close,
+        linger_s=connection.linger_s,
     )
     plan = ServerPlan(
         kind=Kind(server.kind),
@@ -177,6 +183,8 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
         look=connection.look,
         retry=connection.retry,
         keepalive=_keepalive(variant, Side.CLIENT),
+        close=connection.close,
+        linger_s=connection.linger_s,
     )
 
 

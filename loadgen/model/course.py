@@ -89,7 +89,7 @@ def _left_idle(variant: Variant) -> Course | None:
         return None
     return Course(
         Decides.IDLE_TIMEOUT,
-        Ending.of(Side.SERVER, connection.close),
+        Ending.of(Side.SERVER, connection.ending.how),
         requests=1,
         rest_s=used_s,
         close_call=waits_s <= idle_s + NEAR_S or _at_random(variant),

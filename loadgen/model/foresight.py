@@ -74,7 +74,7 @@ def _times(variant: Variant, found: Course) -> Iterator[Foreseen]:
             waits, pause = _pause(variant)
             most = "most of the connections" if found.close_call else "each connection"
             left = "and holds the TIME-WAITs"
-            if connection.close is How.RST:
+            if connection.ending.how is How.RST:
                 fails = ", so that the attempt fails" if connection.closer is Side.CLIENT else ""
                 left = f"by a reset{fails}"
             yield Foreseen(

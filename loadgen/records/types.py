@@ -101,6 +101,8 @@ COUNTS = (
     "exchanges",
     "reads",
     "retries",
+    "sent_bytes",
+    "received_bytes",
     "succeeded",
     "server_fin_reset",
 )
@@ -125,6 +127,8 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
                 but for the uring driver, which times one in 10 ms
     exchanges   responses that were complete and right; reads: how often the driver read bytes of a response;
                 not measured if its library does that (aiohttp)
+    sent_bytes, received_bytes   bytes that the driver handed to its kernel, and that it read; measured by the
+                protocol driver only
     retries     exchanges that were tried again on a new connection: the server had ended a kept one before a
                 byte of the response had come. `started` counts such an exchange once
     succeeded   attempts that failed in nothing: each exchange that they began was complete and right, or was
@@ -154,6 +158,8 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
     exchanges: Count | None = None
     reads: Count | None = None
     retries: Count | None = None
+    sent_bytes: Count | None = None
+    received_bytes: Count | None = None
     succeeded: Count | None = None
     closes: Mapping[Ending, Count] | None = None
     server_fin_reset: Count | None = None

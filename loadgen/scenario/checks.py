@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from loadgen.scenario import kept, placeholders
 from loadgen.scenario.choices import ApplicationProtocol, Driver, Family, ServerKind, Topology
+from loadgen.scenario.closing_checks import closing_conflicts
 from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
 from loadgen.scenario.endpoints import Server
@@ -43,6 +44,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _load_command(settings)
     yield from protocol_conflicts(settings)
     yield from kept.conflicts(settings)
+    yield from closing_conflicts(settings)
     load, lab = settings.load, settings.lab
     capacity = lab.client.ports.count * lab.client.addresses * lab.server.addresses
     if load.closed_loop and load.closed_loop.connections > capacity:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -33,7 +33,7 @@ class Written:
 
     parse: Callable[[str], Any]
     expected: str
-    schema: Mapping[str, Any]
+    schema: Mapping[str, Any] = field(hash=False)
     low: Any = None
     high: Any = None
 

@@ -11,7 +11,7 @@ from loadgen.scenario import fields
 from loadgen.scenario.choices import ApplicationProtocol, Arrivals, Driver, Http
 from loadgen.scenario.keepalive import Keepalive
 from loadgen.scenario.model import Command, Files, Model
-from loadgen.tcp import Ending, How, Side
+from loadgen.tcp import Close, Ending, How, Side
 from loadgen.text.units import ByteSize, Duration, Rate
 
 
@@ -28,8 +28,12 @@ class Connection(Model):
     """Exchanges on a connection before it is closed."""
     closer: Side = Side.SERVER
     """The side that closes first; after a FIN, the one that keeps the TIME-WAIT (K1)."""
-    close: How = How.FIN
-    """How it closes: an orderly fin, or an abortive rst, which leaves no TIME-WAIT (K4)."""
+    close: Close = Close.FIN
+    """How it closes: an orderly fin; an abortive rst, which leaves no TIME-WAIT (K4); half: a FIN, and it
+    reads on; unread, unsent: close() with bytes in the receive queue or the send queue."""
+    linger: Annotated[Duration, fields.duration("0", "1min")] | None = None
+    """SO_LINGER {on, n} of the closer, n whole seconds: how long close() may wait for its data and its FIN
+    to be acknowledged. 0, with close: unsent, drops what is unsent, and resets."""
     think: Annotated[Duration, fields.duration("0", "1h")] = Duration(0)
     """Pause of the client between the exchanges of one connection."""
     look: Annotated[bool, fields.truth()] = True
@@ -41,8 +45,20 @@ class Connection(Model):
 
     @property
     def ending(self) -> Ending:
-        """How it is to end: `closer` and `close` together."""
-        return Ending.of(self.closer, self.close)
+        """How it is to end: `closer`, `close` and `linger` together."""
+        drops = self.close is Close.UNSENT and self.linger == 0
+        return Ending.of(self.closer, How.RST if drops else self.close.how)
+
+    @property
+    def linger_s(self) -> int | None:
+        return None if self.linger is None else self.linger // 1_000_000_000
+
+    @property
+    def client_takes_part(self) -> bool:
+        """Whether the client does more than what a FIN or a RST takes."""
+        if self.closer is Side.SERVER:
+            return self.close in (Close.HALF, Close.UNSENT)
+        return self.close not in (Close.FIN, Close.RST) or self.linger is not None
 
 
 class ClosedLoop(Model):

@@ -17,6 +17,7 @@ class Served(Struct, forbid_unknown_fields=True, tag_field="type", tag="served")
     idle_timeouts  of fin and rst, those closed for want of a request
     capped         of fin and rst, those closed at once: their client had as many as it may (`per_client`)
     malformed      of fin and rst, those closed for a malformed request
+    sent_bytes     bytes handed to the kernel; received_bytes: bytes read
     accept_errors  failed calls of accept(), by errno name
     """
 
@@ -30,6 +31,8 @@ class Served(Struct, forbid_unknown_fields=True, tag_field="type", tag="served")
     idle_timeouts: int = 0
     capped: int = 0
     malformed: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
     accept_errors: dict[str, int] = field(default_factory=dict[str, int])
 
     @property

@@ -267,7 +267,7 @@ class Bench:
         requests: int = 1,
         kind: Kind = Kind.PROTOCOL,
         keepalive: Keepalive | None = None,
-        **changed: int,
+        **changed: Any,
     ) -> AsyncGenerator[tuple[Child[Line], int]]:
         """churn's own server, and its port; `changed` is of its behaviour."""
         behaviour = Behaviour(ending, requests, **changed)

@@ -66,6 +66,7 @@ CHANGES: dict[str, Any] = {
     "connection.requests": 10,
     "connection.closer": "client",
     "connection.close": "rst",
+    "connection.linger": "2s",
     "connection.think": "30ms",
     "load.driver": "aiohttp",
     "load.workers": 2,
@@ -415,6 +416,7 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
         "connection.protocol",
         "connection.request",
         "connection.http",
+        "connection.linger",
         "load.pin",
         "load.open_loop.arrivals",
         "load.open_loop.late",
@@ -454,6 +456,29 @@ def test_auto_takes_uring_where_it_can_and_says_why_where_it_cannot(
     assert planned(asked).driver.driver is chosen.driver
     named = variant(tmp_path, load={"driver": "aiohttp"})
     assert plans.choice(named) == Choice(Driver.AIOHTTP)
+
+
+@pytest.mark.parametrize(
+    ("connection", "chosen"),
+    [
+        ({"closer": "client", "close": "half"}, Driver.PROTOCOL),
+        ({"closer": "server", "close": "half"}, Driver.PROTOCOL),
+        ({"closer": "client", "close": "unread"}, Driver.PROTOCOL),
+        ({"closer": "server", "close": "unread"}, Driver.URING),
+        ({"closer": "client", "linger": "1s"}, Driver.PROTOCOL),
+        ({"closer": "server", "linger": "1s"}, Driver.URING),
+        ({"closer": "server", "close": "unsent"}, Driver.PROTOCOL),
+    ],
+)
+def test_auto_takes_the_driver_that_can_do_the_client_s_part_of_a_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any], chosen: Driver
+) -> None:
+    monkeypatch.setattr(able, "obstacle", lambda _: "")
+    asked = variant(tmp_path, server={"response": "64KiB"}, connection=connection)
+    choice = plans.choice(asked)
+    assert choice.driver is chosen
+    assert not choice.lacking
+    assert (connection.get("close", "linger") in choice.why) == (chosen is Driver.PROTOCOL)
 
 
 @pytest.mark.parametrize(

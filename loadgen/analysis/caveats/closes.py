@@ -8,7 +8,7 @@ from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.analysis.explanation import stories
 from loadgen.ledger.entry import Kind
 from loadgen.model.course import Decides, course
-from loadgen.tcp import Ending, Fault, Phase
+from loadgen.tcp import Close, Ending, Fault, Phase
 
 MOST_NAMED = 3
 """Explanations that a caveat names."""
@@ -60,7 +60,9 @@ ENDED_BY_RESET = CaveatKind("ended_by_reset")
 
 
 def ended_by_reset(case: Case) -> Iterator[Caveat]:
-    resets = case.explained_as(Kind.RESET)
+    connection = case.variant.connection
+    asked = f"{connection.ending}_unread" if connection.close is Close.UNREAD else ""
+    resets = [one for one in case.explained_as(Kind.RESET) if one.entry.name != asked]
     if resets:
         unread = any(one.entry.unread for one in resets)
         yield Caveat(
@@ -109,7 +111,7 @@ def closer_differs(case: Case) -> Iterator[Caveat]:
     if other > tolerated:
         causes.append(
             f"{other:,} of {total:,} connections were not ended by the {connection.closer}'s"
-            f" {connection.close.upper()}, as the scenario says"
+            f" {connection.ending.how.upper()}, as the scenario says"
         )
     if (early := _ended_early(case)) > 0:
         made = (case.fold.total("exchanges") or 0) / (case.fold.total("connected") or 1)
@@ -146,6 +148,8 @@ def _ended_early(case: Case) -> int:
     exchanges, succeeded = case.fold.total("exchanges"), case.fold.total("succeeded")
     if exchanges is None or succeeded is None:
         return 0
+    if case.variant.connection.close is Close.UNREAD:
+        exchanges += succeeded  # the last response of each is not read
     return succeeded - exchanges // case.variant.connection.requests - case.fold.under_load().open_at_end
 
 
