@@ -139,6 +139,8 @@ sample: {every: 50ms}
                 "closer": "client",
                 "close": "rst",
                 "think": "0s",
+                "look": True,
+                "retry": 0,
             },
             "sample": {"every": "50ms"},
             "name": "main",
