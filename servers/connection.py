@@ -58,7 +58,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.delay_s = self.behaviour.delay_ns / 1e9
-        self.limits = Limits.of(self.loop, self.behaviour.idle_timeout_ns, Connection.expire)
+        self.limits = Limits["Connection"].of(self.loop, self.behaviour.idle_timeout_ns, Connection.expire)
         self.cap = Cap(self.behaviour.per_client) if self.behaviour.per_client else None
         self.by_fin = self.behaviour.ending.how is How.FIN
         closes = self.behaviour.ending.side is Side.SERVER

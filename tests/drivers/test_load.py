@@ -45,6 +45,16 @@ class Scripted:
         self.stage.tally.started += 1
         self.stage.exchanging.append(self)
 
+    @property
+    def retries(self) -> bool:
+        return False
+
+    def rest(self) -> None:
+        raise AssertionError("it is looked for an end on idle connections")
+
+    def watch(self) -> None:
+        raise AssertionError("it was never left alone")
+
     def finish(self) -> None:
         assert not self.finished
         self.finished = True

@@ -142,6 +142,8 @@ capture: {connections: 3}
                 "closer": "client",
                 "close": "rst",
                 "think": "0s",
+                "look": True,
+                "retry": 0,
             },
             "sample": {"every": "50ms"},
             "capture": {"connections": 3},
