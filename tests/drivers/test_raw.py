@@ -74,7 +74,7 @@ SERVED = {
     "1 exchange": Served(1, endings=tuple(Ending)),
     "100 exchanges": Served(100, endings=tuple(Ending)),
     "1 byte": Served(3, Raw(1, 1)),
-    "4 KiB to 10 MB": Served(2, Raw(4096, 10_000_000)),
+    "4 KiB and 10 MB": Served(2, Raw(4096, 10_000_000)),
     "delay, open loop": Served(2, delay_ns=10 * MS_NS, plan={"loop": often(300)}),
 }
 
