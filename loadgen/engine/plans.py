@@ -9,6 +9,7 @@ from pathlib import Path
 from loadgen.drivers import plan as driver
 from loadgen.drivers.uring import able
 from loadgen.engine.child import Program
+from loadgen.lab import faults
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.lab.topology import client_server_lab
@@ -17,9 +18,11 @@ from loadgen.observe import sampler
 from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.programs.plan import find_program
 from loadgen.scenario import placeholders
-from loadgen.scenario.choices import Driver, Family, ServerKind
+from loadgen.scenario.choices import Act, Driver, Family, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.endpoints import Server
+from loadgen.scenario.script import Fault
+from loadgen.scenario.script_checks import PROCESSES
 from loadgen.scenario.traffic import Load, OpenLoop
 from loadgen.tcp import Side
 from servers.behaviour import Behaviour
@@ -117,6 +120,7 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
         hosts=lab.addresses[Side.SERVER],
         port=server.port,
         backlog=server.backlog,
+        reuse_address=server.reuse_address,
     )
     return plan.divided(server.workers, cores(variant, Side.SERVER))
 
@@ -210,6 +214,22 @@ def _command(
         port=port,
         limit_ns=limit_ns,
     )
+
+
+def injector_plan(variant: Variant, lab: Lab) -> faults.Plan:
+    """The faults of the script that are of the lab itself."""
+    steps = (
+        faults.Step(number, lab.spec.sides[fault.on].node, fault.at, fault.end, _deed(fault, lab))
+        for number, fault in enumerate(variant.script)
+        if fault.do not in PROCESSES
+    )
+    return faults.Plan(tuple(steps), lab.user, lab.nodes)
+
+
+def _deed(fault: Fault, lab: Lab) -> faults.Cut | faults.Sysctl:
+    if fault.do is Act.SYSCTL:
+        return faults.Sysctl(fault.sysctl)
+    return faults.Cut(tuple(end.interface for end in lab.spec.ends(lab.spec.sides[fault.on].node)))
 
 
 def _whole_seconds(variant: Variant) -> int:

@@ -1,26 +1,18 @@
 """Settings that are each valid and contradict each other."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from loadgen.scenario import placeholders
 from loadgen.scenario.choices import Driver, Family, ServerKind, Topology
+from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.merge import split_path
+from loadgen.scenario.script_checks import script_conflicts
 from loadgen.scenario.traffic import Load
 from loadgen.scenario.wording import validate
 from loadgen.text.nodes import Mapping, find
 from loadgen.text.problem import Problem, ScenarioError
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Settings that contradict each other; `paths` are theirs, the first one is the likeliest mistake."""
-
-    paths: tuple[str, ...]
-    message: str
-    hint: str
 
 
 def check(tree: Mapping) -> Settings:
@@ -48,6 +40,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _shared_sysctls(settings)
     yield from _server_command(settings)
     yield from _load_command(settings)
+    yield from script_conflicts(settings)
     load, lab = settings.load, settings.lab
     capacity = lab.client.ports.count * lab.client.addresses * lab.server.addresses
     if load.closed_loop and load.closed_loop.connections > capacity:
@@ -125,7 +118,7 @@ def _shared_sysctls(settings: Settings) -> Iterator[Conflict]:
             )
 
 
-_NOT_OF_A_SERVER_COMMAND = ("workers", "backlog", "response", "delay", "idle_timeout")
+_NOT_OF_A_SERVER_COMMAND = ("workers", "backlog", "reuse_address", "response", "delay", "idle_timeout")
 _NOT_OF_A_LOAD_COMMAND = ("open_loop", "timeouts", "seed")
 """Settings that a command decides by itself: churn can neither set nor read them."""
 

@@ -16,6 +16,7 @@ from loadgen.scenario.comparisons import Comparisons
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.lab import Lab
 from loadgen.scenario.model import Model
+from loadgen.scenario.script import Script
 from loadgen.scenario.traffic import Connection, Load, Sampling
 
 VARIANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._=,+-]{0,79}"
@@ -35,6 +36,8 @@ class Settings(Model):
     """What happens on each of them."""
     sample: Sampling = Sampling()
     """How state is observed."""
+    script: Script = ()
+    """Faults, each at its time and in the lab alone."""
 
 
 class Variant(Settings):
