@@ -42,8 +42,7 @@ def test_faults_of_processes_and_links_act_and_are_undone(tmp_path: Path) -> Non
   cut: {script: [{at: 300ms, for: 500ms, do: cut, on: client}]}
   pause: {script: [{at: 300ms, for: 700ms, do: pause, on: server}]}
   sysctl:
-    connection: {closer: client}
-    script: [{at: 300ms, for: 500ms, do: sysctl, on: client, sysctl: {net.ipv4.tcp_max_tw_buckets: 0}}]
+    script: [{at: 300ms, for: 500ms, do: sysctl, on: server, sysctl: {net.ipv4.tcp_max_tw_buckets: 0}}]
   restart: {script: [{at: 300ms, for: 300ms, do: restart, on: server, signal: KILL}]}
   paused-load: {script: [{at: 300ms, for: 700ms, do: pause, on: client}]}
 """,
@@ -63,9 +62,9 @@ def test_faults_of_processes_and_links_act_and_are_undone(tmp_path: Path) -> Non
     assert errors["restart"]["connect:ECONNREFUSED"] > 0
     # What was closed before and after the fault is in TIME-WAIT, what was closed in it is not.
     metrics = variants["sysctl"]["metrics"]
-    assert 0 < metrics["client.kernel.TCPTimeWaitOverflow"] < metrics["connected"]
+    assert 0 < metrics["server.kernel.TCPTimeWaitOverflow"] < metrics["connected"]
     assert (
-        metrics["client.time_wait.end"] == metrics["connected"] - metrics["client.kernel.TCPTimeWaitOverflow"]
+        metrics["server.time_wait.end"] == metrics["connected"] - metrics["server.kernel.TCPTimeWaitOverflow"]
     )
 
 
@@ -97,7 +96,9 @@ def test_commands_are_paused_killed_and_restarted_with_all_that_they_started(tmp
   pause: {script: [{at: 300ms, for: 500ms, do: pause, on: server}]}
   restart: {script: [{at: 300ms, for: 300ms, do: restart, on: server, signal: KILL}]}
 """,
-        head=LOAD.replace("variants:", f"connection: {{http: '1.0'}}\nserver: {server}\nvariants:"),
+        head=LOAD.replace("1500ms", "6s").replace(
+            "variants:", f"connection: {{http: '1.0'}}\nserver: {server}\nvariants:"
+        ),
     )
     assert code == 0, variants
     assert faults(directory, "pause") == [("began", "pause"), ("ended", "pause")]
