@@ -88,6 +88,12 @@ def shade(axes: Axes, load_end_s: float | None) -> None:
         axes.axvspan(load_end_s, last_s, color=SHADE, linewidth=0, zorder=0)
 
 
+def rule(axes: Axes, instants_s: Sequence[float]) -> None:
+    """Vertical lines at instants that the timeline names."""
+    for instant_s in instants_s:
+        axes.axvline(instant_s, color="#777777", linewidth=0.7, linestyle=(0, (2, 2)), zorder=1.4)
+
+
 def draw_limit(axes: Axes, y: float, label: str) -> None:
     """A horizontal limit line, named at the right."""
     axes.axhline(y, **LIMIT.keywords(), zorder=1.5)

@@ -18,7 +18,7 @@ from plots.axes import WIDE, count_axis, log_axis, top_of
 from plots.columns import Columns
 from plots.facts import Facts, Run
 from plots.holders import Held, draw_held, draw_ports, head, headings, held_in, key, strokes_of
-from plots.labels import ADVANCE, SIZE, draw_line, hatch, say_silent, settle, shade
+from plots.labels import ADVANCE, SIZE, draw_line, hatch, rule, say_silent, settle, shade
 from plots.page import Frame, asked_sysctls, footer, nothing_page, page
 from plots.panels import Connections, connections_of, differ
 from plots.states import IN_SIGHT
@@ -82,6 +82,7 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
                 for axes, gaps in ((above, variant.load_gaps), (below, variant.sampler_gaps)):
                     shade(axes, variant.load_end_s)
                     hatch(axes, gaps)
+                    rule(axes, variant.fault_s)
                 _head(above, facts, names[index], notes[index])
                 above.tick_params(labelbottom=False)
                 per_second = "per second\n(dashed: exchanges)" if scale.exchanges else "per second"

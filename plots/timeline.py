@@ -81,10 +81,10 @@ def _marks(columns: Columns, facts: Facts) -> list[Mark]:
     if facts.measured_exhaustion_s is not None:
         text = f"no port left {seconds(facts.measured_exhaustion_s)}"
         marks.append(Mark(facts.measured_exhaustion_s, text, strong=True))
-    kinds: dict[type[Event], list[Event]] = {}
+    kinds: dict[str, list[Event]] = {}
     for event in columns.events:
         if not isinstance(event, SILENT):
-            kinds.setdefault(type(event), []).append(event)
+            kinds.setdefault(event.label, []).append(event)
     for events in kinds.values():
         first_s = events[0].t_ns / 1e9
         many = f" (first of {len(events)})" if len(events) > 1 else ""

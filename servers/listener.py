@@ -104,7 +104,7 @@ def bound_sockets(plan: Plan) -> list[socket.socket]:
         sock = socket.socket(family, socket.SOCK_STREAM)
         sockets.append(sock)
         # Without it a port that still has TIME-WAITs cannot be bound (K29).
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, plan.reuse_address)
         if plan.worker:
             _share(sock)
         try:

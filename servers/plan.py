@@ -25,7 +25,8 @@ class Kind(StrEnum):
 class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     """Where and with what one worker serves.
 
-    `hosts` are IP addresses, all served on one `port` (0: the kernel picks), each with this `backlog`. It is
+    `hosts` are IP addresses, all served on one `port` (0: the kernel picks), each with this `backlog`;
+    `reuse_address` sets SO_REUSEADDR. It is
     number `worker`, from 0 on, of `workers` that share the port: the first one binds it alone. `core` is the
     one that it is pinned to, None if it is not; `keepalive` is that of the accepted sockets. Raises
     ValueError for what cannot be served.
@@ -36,6 +37,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     hosts: tuple[str, ...]
     port: int = 0
     backlog: int = 4096
+    reuse_address: bool = True
     worker: int = 0
     workers: int = 1
     core: int | None = None

@@ -14,6 +14,7 @@ from loadgen.analysis.summary import VariantSummary
 from loadgen.cli.columns import Screen
 from loadgen.engine.experiment import Watcher
 from loadgen.records.directory import RunDirectory
+from loadgen.records.events import FaultBegan, FaultEnded, FaultFailed
 from loadgen.records.latency import Latency
 from loadgen.records.prediction import Prediction
 from loadgen.records.types import Interval, Record, Sample
@@ -34,6 +35,9 @@ def watcher_for(scenario: Scenario, directory: RunDirectory, quick: bool) -> Wat
     console = Screen(stderr=True, highlight=False)
     kind = LiveView if console.is_terminal and not console.is_dumb_terminal else PlainLines
     return kind(console, scenario, directory, quick)
+
+
+FAULTS = (FaultBegan, FaultEnded, FaultFailed)
 
 
 class Current:
@@ -98,6 +102,8 @@ class PlainLines:
         self._print(f"{variant.name}: begins")
 
     def record(self, record: Record | Latency) -> None:
+        if isinstance(record, FAULTS):
+            self._print(f"{self._current.variant.name}: {record.t_ns / 1e9:5.1f} s, script: {record.label}")
         if isinstance(record, Interval) and monotonic() >= self._due:
             self._due = monotonic() + LINE_S
             current = self._current
@@ -193,6 +199,9 @@ def _panel(current: Current) -> RenderableType:
         style = "red" if held > ports / 2 else "yellow"
         bar = ProgressBar(ports, min(held, ports), width=40, complete_style=style, finished_style="red")
         grid.add_row(f"TIME-WAIT {name}", _beside(bar, f"{held:,} of {ports:,} ports"))
+    faults = [event for event in current.fold.events if isinstance(event, FAULTS)]
+    if faults:
+        grid.add_row("script", f"{faults[-1].label}, at {faults[-1].t_ns / 1e9:.1f} s")
     grid.add_row("errors", _errors(current))
     return grid
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from loadgen.drivers import plan as driver
 from loadgen.drivers.uring import able
 from loadgen.engine.child import Program
+from loadgen.lab import faults
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.lab.topology import client_server_lab
@@ -18,9 +19,11 @@ from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.programs.plan import find_program
 from loadgen.records.directory import CAPTURE_FILE
 from loadgen.scenario import kept, placeholders
-from loadgen.scenario.choices import ApplicationProtocol, Driver, Family, ServerKind
+from loadgen.scenario.choices import Act, ApplicationProtocol, Driver, Family, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.endpoints import Server
+from loadgen.scenario.script import Fault
+from loadgen.scenario.script_checks import PROCESSES
 from loadgen.scenario.traffic import Load, OpenLoop
 from loadgen.tcp import Side
 from loadgen.wire.keepalive import Keepalive
@@ -131,6 +134,7 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
         port=server.port,
         backlog=server.backlog,
         keepalive=_keepalive(variant, Side.SERVER),
+        reuse_address=server.reuse_address,
     )
     return plan.divided(server.workers, cores(variant, Side.SERVER))
 
@@ -240,6 +244,22 @@ def _command(
         port=port,
         limit_ns=limit_ns,
     )
+
+
+def injector_plan(variant: Variant, lab: Lab) -> faults.Plan:
+    """The faults of the script that are of the lab itself."""
+    steps = (
+        faults.Step(number, lab.spec.sides[fault.on].node, fault.at, fault.end, _deed(fault, lab))
+        for number, fault in enumerate(variant.script)
+        if fault.do not in PROCESSES
+    )
+    return faults.Plan(tuple(steps), lab.user, lab.nodes)
+
+
+def _deed(fault: Fault, lab: Lab) -> faults.Cut | faults.Sysctl:
+    if fault.do is Act.SYSCTL:
+        return faults.Sysctl(fault.sysctl)
+    return faults.Cut(tuple(end.interface for end in lab.spec.ends(lab.spec.sides[fault.on].node)))
 
 
 def _whole_seconds(variant: Variant) -> int:

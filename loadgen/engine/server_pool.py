@@ -61,6 +61,7 @@ class ServerPool:
         self._ready_ns = 0
         self._alive = len(workers)
         self._asked = False
+        self._excused = False
         self._killing: asyncio.TimerHandle | None = None
         self.served = Served()
         """What those that have ended in order had counted."""
@@ -99,12 +100,17 @@ class ServerPool:
     def stop(self) -> None:
         """Ask them to end. Those that have not within `GRACE_S` are killed."""
         if not self._asked and self._alive:
-            self._killing = asyncio.get_running_loop().call_later(GRACE_S, self._kill)
+            self._killing = asyncio.get_running_loop().call_later(GRACE_S, self.kill)
             for worker in self._workers:
                 worker.terminate()
         self._asked = True
 
-    def _kill(self) -> None:
+    def excuse(self) -> None:
+        """What ends from now on was asked to by the script."""
+        self._excused = True
+
+    def kill(self) -> None:
+        """End them now."""
         for worker in self._workers:
             worker.kill()
 
@@ -124,7 +130,7 @@ class ServerPool:
                     raise RuntimeError(f"the {worker.what} sent {message}")
         death = await worker.died()
         self._alive -= 1
-        if death.code or not self._asked:
+        if (death.code or not self._asked) and not self._excused:
             self._died(death)
-        if not (self._alive or self._asked):
+        if not (self._alive or self._asked or self._excused):
             self.lost = death

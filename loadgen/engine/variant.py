@@ -13,7 +13,9 @@ from time import monotonic_ns, time
 from loadgen.analysis.kernel_counts import KernelCounts
 from loadgen.engine import plans
 from loadgen.engine.child import SILENCE_S, Child, ChildDiedError, Children
+from loadgen.engine.script import Script, start_injector
 from loadgen.engine.server_pool import ServerPool, ServerWorker, start_server
+from loadgen.engine.serving import Serving
 from loadgen.engine.worker_pool import Emit, LoadMessage, WorkerPool
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.observe.messages import CaptureEnded, CaptureMessage, SamplerMessage, Watch
@@ -76,9 +78,10 @@ async def run_variant(variant: Variant, directory: Path, emit: Emit, stop: async
                         CaptureMessage,
                         lab.descriptors,
                     )
-                await _VariantRun(variant, lab, emit, server_workers, load_workers, sampler, capture).run(
-                    stop
-                )
+                injector = await start_injector(children, variant, lab)
+                script = Script(variant, lab, directory, children, injector, emit)
+                run = _VariantRun(variant, lab, emit, server_workers, load_workers, sampler, capture, script)
+                await run.run(stop)
         except ChildDiedError as death:
             # There may be no origin yet to count from.
             emit(_process_died(death, 0))
@@ -100,17 +103,14 @@ class _VariantRun:
         load_workers: Sequence[Child[LoadMessage]],
         sampler: Child[SamplerMessage],
         capture: Child[CaptureMessage] | None,
+        script: Script,
     ) -> None:
         self._variant = variant
         self._lab = lab
         self._emit = emit
-        self._server_workers = ServerPool(
-            server_workers,
-            accept_failed=lambda worker, error: emit(AcceptFailed(self._now_ns(), worker.pid, error)),
-            gap=lambda worker, span: self._note_gap(worker.what, span),
-            died=self._note_server_death,
-        )
+        self._script = script
         self._server_commanded = variant.server.kind is ServerKind.COMMAND
+        self._server_workers = Serving(self._pool, server_workers, commanded=self._server_commanded)
         self._commanded = variant.load.driver is Driver.COMMAND
         self._load_workers = WorkerPool(
             load_workers,
@@ -127,12 +127,21 @@ class _VariantRun:
         self._counts = KernelCounts(max(plans.INTERVAL_NS, variant.sample.every), lab.spec.scope)
         self._origin_ns = 0
 
+    def _pool(self, workers: Sequence[ServerWorker]) -> ServerPool:
+        return ServerPool(
+            workers,
+            accept_failed=lambda worker, error: self._emit(AcceptFailed(self._now_ns(), worker.pid, error)),
+            gap=lambda worker, span: self._note_gap(worker.what, span),
+            died=self._note_server_death,
+        )
+
     async def run(self, stop: asyncio.Event) -> None:
         await self._server_workers.ready()
         await self._load_workers.ready()
         await self._sampler.expect(Ready)
         if self._capture is not None:
             await self._capture.expect(Ready)
+        await self._script.ready()
         self._origin_ns = monotonic_ns() + LEAD_NS
         self._emit(Origin(0, time() + LEAD_NS / 1e9))
         pids: dict[str, tuple[int, ...]] = {
@@ -160,8 +169,16 @@ class _VariantRun:
             sampler = group.create_task(self._receive_from_sampler())
             capture = group.create_task(self._receive_from_capture(self._capture))
             stopper = group.create_task(self._stop_early(stop))
+            reporter = group.create_task(self._script.receive())
+            script = group.create_task(
+                self._script.run(self._origin_ns, self._server_workers, self._load_workers.pids)
+            )
             await self._load_workers.run()
             stopper.cancel()
+            script.cancel()
+            self._script.stop()
+            await asyncio.wait([script])
+            await reporter
             self._server_workers.stop()
             await server
             self._sampler.send(Stop())
@@ -178,7 +195,8 @@ class _VariantRun:
     async def _receive_from_server(self) -> None:
         await self._server_workers.run()
         if not self._server_commanded:
-            self._emit(ServerCounted(self._now_ns(), self._server_workers.served))
+            if self._server_workers.counted:
+                self._emit(ServerCounted(self._now_ns(), self._server_workers.served))
             if (last := self._server_workers.lost) is not None:
                 self._emit(ProcessDied(self._now_ns(), "server", last.how, last.stderr))
 
@@ -256,6 +274,8 @@ class _VariantRun:
         )
 
     def _note_gap(self, what: str, span: Unobserved) -> None:
+        if self._script.paused(what, span):
+            return
         start_ns, end_ns = span.start_ns - self._origin_ns, span.end_ns - self._origin_ns
         self._emit(Gap(start_ns, what, end_ns, span.cause))
 

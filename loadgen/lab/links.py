@@ -1,8 +1,9 @@
-"""Links and addresses, by rtnetlink. Only the build process imports this module: pyroute2 is slow to load."""
+"""Links and addresses, by rtnetlink. Only processes inside of a lab import it: pyroute2 is slow to load."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_interface
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -64,6 +65,25 @@ def await_link(name: str) -> None:
                 return
             sleep(0.001)
         raise TimeoutError(f"no carrier within {SETTLE_S:g} s")
+
+
+def take_down(name: str) -> None:
+    """Take an interface of this namespace down, with its addresses kept. Raises LabUnavailable."""
+    # Linux removes the IPv6 addresses of an interface that goes down, unless it is asked to keep them.
+    keep = Path(f"/proc/sys/net/ipv6/conf/{name}/keep_addr_on_down")
+    if keep.exists():
+        keep.write_text("1")
+    with _route(f"a link that is down ({name})", "see that the lab has this link") as route:
+        (index,) = route.link_lookup(ifname=name)
+        route.link("set", index=index, state="down")
+
+
+def take_up(name: str) -> None:
+    """Take it up again, and wait until it is in service. Raises LabUnavailable."""
+    with _route(f"a link that is up ({name})", "see that the lab has this link") as route:
+        (index,) = route.link_lookup(ifname=name)
+        route.link("set", index=index, state="up")
+    await_link(name)
 
 
 @contextmanager

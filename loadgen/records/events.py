@@ -147,6 +147,42 @@ class AcceptFailed(Event, frozen=True, tag="accept_error"):
     error: str
 
 
+class FaultBegan(Event, frozen=True):
+    """A fault of the script acts from now on: `do` what, `on` which side, `detail` what more exactly."""
+
+    do: str
+    on: Side
+    detail: str
+
+    @property
+    def label(self) -> str:
+        return " ".join(filter(None, (self.do, self.on, self.detail)))
+
+
+class FaultEnded(Event, frozen=True):
+    """What a fault did is undone; of a restart, the server was started again and accepts connections."""
+
+    do: str
+    on: Side
+    detail: str
+
+    @property
+    def label(self) -> str:
+        return " ".join(filter(None, (self.do, self.on, self.detail, "over")))
+
+
+class FaultFailed(Event, frozen=True):
+    """A fault could not act, or a restarted server does not accept connections: `how` it failed, in words."""
+
+    do: str
+    on: Side
+    how: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.do} {self.on} failed"
+
+
 class ServerCounted(Event, frozen=True, tag="served"):
     """What the server counted, over all its workers."""
 
@@ -187,6 +223,9 @@ AnyEvent = (
     | ProcessDied
     | WorkerExited
     | AcceptFailed
+    | FaultBegan
+    | FaultEnded
+    | FaultFailed
     | ServerCounted
     | Captured
     | Settled

@@ -3,6 +3,7 @@
 lab           the keys of `lab:`, each with its default, bounds and description
 endpoints     the keys of `server:`
 traffic       the keys of `connection:`, `load:` and `sample:`
+script        the faults under `script:`
 document      a scenario file, and the resolved `Scenario` with its `Variant`s, frozen
 model         what all of these have in common
 choices       the enumerations that keys offer
@@ -16,6 +17,8 @@ merge         defaults, variants, `quick` and `--set`, merged on nodes so that p
 matrix        variants from every combination of values
 wording       pydantic's errors in plain words
 checks        settings that contradict each other
+conflict      such a contradiction as a value
+script_checks faults that contradict the lab, the load or each other
 read          from a file to a `Scenario`
 schema        the file as JSON Schema, and a scenario as plain data and back
 """

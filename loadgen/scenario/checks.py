@@ -10,6 +10,7 @@ from loadgen.scenario.document import Settings
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.merge import split_path
 from loadgen.scenario.protocol_checks import protocol_conflicts
+from loadgen.scenario.script_checks import script_conflicts
 from loadgen.scenario.traffic import Load
 from loadgen.scenario.wording import validate
 from loadgen.text.nodes import Mapping, find
@@ -45,6 +46,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from protocol_conflicts(settings)
     yield from kept.conflicts(settings)
     yield from closing_conflicts(settings)
+    yield from script_conflicts(settings)
     load, lab = settings.load, settings.lab
     capacity = lab.client.ports.count * lab.client.addresses * lab.server.addresses
     if load.closed_loop and load.closed_loop.connections > capacity:
@@ -128,7 +130,7 @@ def _shared_sysctls(settings: Settings) -> Iterator[Conflict]:
             )
 
 
-_NOT_OF_A_SERVER_COMMAND = ("workers", "backlog", "response", "delay", "idle_timeout")
+_NOT_OF_A_SERVER_COMMAND = ("workers", "backlog", "reuse_address", "response", "delay", "idle_timeout")
 _NOT_OF_A_LOAD_COMMAND = ("open_loop", "timeouts", "seed")
 """Settings that a command decides by itself: churn can neither set nor read them."""
 

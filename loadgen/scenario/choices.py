@@ -73,6 +73,31 @@ class Http(StrEnum):
     V1_1 = "1.1"
 
 
+class Act(StrEnum):
+    """What a fault of the script does."""
+
+    CUT = "cut"
+    """The side's end of the link is down."""
+    PAUSE = "pause"
+    """The side's processes are stopped (SIGSTOP), and go on afterwards (SIGCONT)."""
+    KILL = "kill"
+    """The side's processes get a signal, and are not started again."""
+    RESTART = "restart"
+    """The server gets a signal, and is started again once it has ended."""
+    SYSCTL = "sysctl"
+    """Kernel settings of the side's namespace have other values."""
+
+
+class Signal(StrEnum):
+    """The signals that a fault can send."""
+
+    KILL = "KILL"
+    TERM = "TERM"
+    INT = "INT"
+    HUP = "HUP"
+    QUIT = "QUIT"
+
+
 class ServerKind(StrEnum):
     """What accepts the connections: churn's own protocol on uvloop, aiohttp's server, or any program.
 

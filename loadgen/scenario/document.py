@@ -16,6 +16,7 @@ from loadgen.scenario.comparisons import Comparisons
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.lab import Lab
 from loadgen.scenario.model import Model
+from loadgen.scenario.script import Script
 from loadgen.scenario.traffic import Capture, Connection, Load, Sampling
 
 VARIANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._=,+-]{0,79}"
@@ -37,6 +38,8 @@ class Settings(Model):
     """How state is observed."""
     capture: Capture | None = None
     """Which packets are kept, in capture.pcapng; none without it."""
+    script: Script = ()
+    """Faults, each at its time and in the lab alone."""
 
 
 class Variant(Settings):

@@ -23,6 +23,8 @@ class Server(Model):
     """Whether each worker is pinned to a core of its own, from the last one on."""
     backlog: Annotated[int, fields.count(1, 65535)] = 4096
     """Connections that wait to be accepted before SYNs are dropped (listen(2))."""
+    reuse_address: Annotated[bool, fields.truth()] = True
+    """Whether it binds with SO_REUSEADDR: without it a port that has TIME-WAITs cannot be bound (K29)."""
     response: Annotated[ByteSize, fields.byte_size("0B", "16MiB")] = ByteSize(128)
     """Size of a response's body; with protocol: raw, of a response."""
     delay: Annotated[Duration, fields.duration("0", "1min")] = Duration(0)

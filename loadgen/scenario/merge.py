@@ -48,6 +48,8 @@ def split_path(path: str) -> tuple[str, ...]:
     keys = path.split(".")
     if keys[:2] == ["lab", "sysctl"] and len(keys) > 3:
         keys[3:] = [".".join(keys[3:])]
+    if keys[:1] == ["script"] and keys[2:3] == ["sysctl"] and len(keys) > 4:
+        keys[3:] = [".".join(keys[3:])]
     return tuple(keys)
 
 
@@ -97,7 +99,8 @@ def quick_defaults(settings: Mapping) -> Mapping:
         narrowed = PortRange(ports.first, ports.first + QUICK_PORTS - 1)
         quick = overlay(quick, at_path("lab.client.ports", mark, Scalar(mark, str(narrowed))))
     duration = _read(settings, "load.duration", Duration.parse)
-    if duration is None or duration > QUICK_DURATION:
+    # A script has its own times, all of them within the load.
+    if settings.get("script") is None and (duration is None or duration > QUICK_DURATION):
         quick = overlay(quick, at_path("load.duration", mark, Scalar(mark, str(QUICK_DURATION))))
     return quick
 

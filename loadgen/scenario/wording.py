@@ -111,7 +111,7 @@ def _alike(node: Node, values: SequenceOf[str]) -> str:
 def _part_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
     """The model of a field that is one, as `Load` or `OpenLoop | None`."""
     field = model.model_fields.get(key)
-    candidates = (field.annotation, *get_args(field.annotation)) if field else ()
+    candidates = (field.annotation, *get_args(field.annotation)) if field else ()  # of a list, its items
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
 
 
@@ -119,8 +119,9 @@ def _keys(model: type[BaseModel], loc: SequenceOf[int | str]) -> list[str]:
     """The keys that may stand in the mapping at `loc`."""
     part: type[BaseModel] | None = model
     for key in loc:
-        part = _part_of(part, str(key)) if part else None
-    return list(part.model_fields) if part else []
+        if isinstance(key, str):  # a place in a list is of the same model as the list
+            part = _part_of(part, key) if part else None
+    return [field.alias or name for name, field in part.model_fields.items()] if part else []
 
 
 def unknown_key_hint(model: type[BaseModel], key: str) -> str:

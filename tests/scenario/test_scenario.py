@@ -86,8 +86,8 @@ lab:
   server: {addresses: 3}
   sysctl: {client: {net.ipv4.tcp_tw_reuse: 1}, server: {net.ipv4.tcp_max_tw_buckets: 0}}
 server:
-  {kind: aiohttp, port: 9000, workers: 2, pin: true, backlog: 10, response: 10kB, delay: 1ms,
-  idle_timeout: 5s}
+  {kind: aiohttp, port: 9000, workers: 2, pin: true, backlog: 10, reuse_address: false, response: 10kB,
+  delay: 1ms, idle_timeout: 5s}
 load:
   driver: aiohttp
   workers: 3
@@ -99,6 +99,9 @@ load:
 connection: {protocol: http, http: 1.0, requests: 1e3, closer: client, close: rst, think: 0}
 sample: {every: 50ms}
 capture: {connections: 3}
+script:
+  - {at: 1s, for: 500ms, do: sysctl, on: client, sysctl: {net.ipv4.tcp_fin_timeout: 1}}
+  - {at: 500ms, do: kill, on: server, signal: INT}
 """).variants
     assert resolved(Scenario(title="t", variants=(variant,)))["variants"] == [
         {
@@ -118,6 +121,7 @@ capture: {connections: 3}
                 "workers": 2,
                 "pin": True,
                 "backlog": 10,
+                "reuse_address": False,
                 "response": "10000B",
                 "delay": "1ms",
                 "idle_timeout": "5s",
@@ -147,6 +151,16 @@ capture: {connections: 3}
             },
             "sample": {"every": "50ms"},
             "capture": {"connections": 3},
+            "script": [
+                {
+                    "at": "1s",
+                    "for": "500ms",
+                    "do": "sysctl",
+                    "on": "client",
+                    "sysctl": {"net.ipv4.tcp_fin_timeout": "1"},
+                },
+                {"at": "500ms", "do": "kill", "on": "server", "signal": "INT", "sysctl": {}},
+            ],
             "name": "main",
             "expect": [],
         }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.analysis.caveats.core_use import WAITED, command_use, core_use, shared_cores
+from loadgen.analysis.caveats.script import paused
 from loadgen.records.events import DriverChosen
 from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import Side
@@ -47,6 +48,13 @@ def starts_late(case: Case) -> Iterator[Caveat]:
     why = "" if use is None else f"; {use}"
     if use and not use.saturated and use.most.waited < WAITED:
         why += ", so something else delayed it"
+    if paused(case.fold.events, Side.CLIENT):
+        yield Caveat(
+            STARTS_LATE,
+            f"{late:,} of {started:,} starts were later than {loop.late}: the script paused the load",
+            "use response times, which count from the intended start",
+        )
+        return
     yield Caveat(
         STARTS_LATE,
         f"{late:,} of {started:,} starts were later than {loop.late}{besides}: the load was not the one asked"

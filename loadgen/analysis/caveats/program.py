@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
+from loadgen.analysis.caveats.script import killed
 from loadgen.records.events import CommandEnded, Interrupted
 from loadgen.tcp import Side
 from loadgen.wire.exit_status import how_ended
@@ -37,9 +38,10 @@ def command_failed(case: Case) -> Iterator[Caveat]:
             COMMAND_FAILED,
             f"the load's command ended {how_ended(code)}"
             + (f": {words[-1]}" if words else "")
+            + (", by the script" if killed(case.fold.events, Side.CLIENT) else "")
             + (". It had no free port left, and this was its reaction" if gone else ""),
             "see driver.err and driver.out of the variant; what the command did not do was not measured",
-            invalidates=not gone,
+            invalidates=not (gone or killed(case.fold.events, Side.CLIENT)),
         )
     elif case.fold.complete and not case.fold.event(Interrupted) and _opened_none(case):
         yield Caveat(

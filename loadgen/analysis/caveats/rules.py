@@ -13,6 +13,7 @@ from loadgen.analysis.caveats import (
     program,
     records,
     sampler,
+    script,
     server,
 )
 from loadgen.analysis.caveats.case import Case, Rule
@@ -22,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     *records.RULES,
     *processes.RULES,
     *program.RULES,
+    *script.RULES,
     *audit.RULES,
     *closes.RULES,
     *lab.RULES,

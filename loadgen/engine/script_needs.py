@@ -1,0 +1,57 @@
+"""What a script needs of this machine, found out before a run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from loadgen.engine import plans
+from loadgen.lab.errors import LabUnavailable, SysctlRefused
+from loadgen.lab.lab import open_lab
+from loadgen.lab.spec import LabSpec
+from loadgen.scenario.choices import Act, Topology
+from loadgen.scenario.document import Scenario, Variant
+from loadgen.scenario.script import Fault
+from loadgen.scenario.script_checks import PROCESSES
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A fault that cannot act on this machine: the reason, and the alternative."""
+
+    reason: str
+    alternative: str
+
+
+def unmet(scenario: Scenario) -> Iterator[Need]:
+    """The faults of all variants that cannot act here."""
+    for variant in scenario.variants:
+        for place, fault in enumerate(variant.script):
+            name = f"script.{place} of {variant.name} ({fault.do})"
+            if fault.do in PROCESSES:
+                continue
+            if variant.lab.topology is Topology.HOST:
+                yield Need(
+                    f"{name} needs a lab, and no lab can be made here: the host is left alone",
+                    "see `churn doctor`, or leave it out",
+                )
+            elif fault.do is Act.SYSCTL and (answer := _refused(variant, fault)):
+                yield Need(f"{name}: {answer}", "choose another sysctl or value")
+
+
+def _refused(variant: Variant, fault: Fault) -> str:
+    """The kernel's answer to the sysctls of a fault, in a lab made for the purpose; empty if it sets them."""
+    try:
+        with open_lab(_with_sysctls(plans.lab_spec(variant), fault)):
+            return ""
+    except SysctlRefused as refusal:
+        return str(refusal)
+    except LabUnavailable:
+        return ""  # reported by the checks of the machine
+
+
+def _with_sysctls(spec: LabSpec, fault: Fault) -> LabSpec:
+    on = spec.sides[fault.on].node
+    nodes = tuple(
+        replace(node, sysctls={**node.sysctls, **fault.sysctl}) if node.name == on else node
+        for node in spec.nodes
+    )
+    return replace(spec, nodes=nodes)

@@ -1,0 +1,62 @@
+"""Faults of the lab itself, as a plan and as messages: what the injector is to do, and what it has done."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from loadgen.wire.messages import Message, Over, Ready
+
+
+class Cut(Struct, frozen=True, tag=True):
+    """Take these interfaces down."""
+
+    interfaces: tuple[str, ...]
+
+
+class Sysctl(Struct, frozen=True, tag=True):
+    """Set these sysctls."""
+
+    values: Mapping[str, str]
+
+
+class Step(Struct, frozen=True):
+    """One fault: it acts on `node` from `at_ns` to `end_ns`, since the origin; for good if that is None."""
+
+    number: int
+    node: str
+    at_ns: int
+    end_ns: int | None
+    does: Cut | Sysctl
+
+
+class Plan(Struct, frozen=True):
+    """The steps. `user` and `networks`, by node, are descriptors of namespaces."""
+
+    steps: tuple[Step, ...]
+    user: int
+    networks: Mapping[str, int]
+
+
+class Acted(Message, frozen=True):
+    """The step acts since `t_ns` of CLOCK_MONOTONIC."""
+
+    number: int
+    t_ns: int
+
+
+class Undone(Message, frozen=True):
+    """The step is undone since `t_ns` of CLOCK_MONOTONIC."""
+
+    number: int
+    t_ns: int
+
+
+class Refused(Message, frozen=True):
+    """The kernel refused the step, or to undo it; `why` in words."""
+
+    number: int
+    t_ns: int
+    why: str
+
+
+InjectorMessage = Ready | Acted | Undone | Refused | Over
