@@ -161,8 +161,8 @@ def _arrow(axes: Axes, arrow: Arrow) -> None:
         axes.plot(
             *([part] for part in tip), marker="x", markersize=9, markeredgewidth=2.2, color=ALARM, zorder=8
         )
-    # Two that cross each keep their text near their sender.
-    along = 0.3 if arrow.crosses else 0.5
+    # Where two cross there is no room for text.
+    along = 0.5 if arrow.crossed is None else 0.28 if arrow.crossed > 0.5 else 0.72
     x, y = begin + (end - begin) * along, arrow.top + (arrow.bottom - arrow.top) * along
     note = remark(transit)
     text = f"{flags_of(transit)}   {numbers_of(transit)}" + (f"   {note}" if note else "")

@@ -30,12 +30,13 @@ HEAD_SEGMENTS, TAIL_SEGMENTS = 24, 40
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """A segment: where it leaves its side and arrives at the other; where one of both was not seen, None."""
+    """A segment: where it leaves its side and arrives at the other. `crossed`: the part of its way, from 0 to
+    1, at which another one crosses it; None if none does."""
 
     transit: Transit
     top: float
     bottom: float
-    crosses: bool
+    crossed: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def layout(connection: Connection) -> Layout:
 
 
 def _arrows(drawn: Sequence[Transit], heights: Mapping[tuple[int, bool], float]) -> list[Arrow]:
-    """The arrows; those that cross another are marked, so that their texts can keep away from it."""
+    """The arrows, and where they cross, so that their texts can keep away from there."""
     ends = [
         (
             heights.get((id(one), True), heights.get((id(one), False), 0.0) - SLOPE),
@@ -115,19 +116,16 @@ def _arrows(drawn: Sequence[Transit], heights: Mapping[tuple[int, bool], float])
         )
         for one in drawn
     ]
-    return [
-        Arrow(
-            one,
-            *ends[place],
-            crosses=any(
-                other.by is not one.by
-                and ends[place][0] <= ends[number][1]
-                and ends[number][0] <= ends[place][1]
-                for number, other in enumerate(drawn)
-            ),
-        )
-        for place, one in enumerate(drawn)
-    ]
+
+    def crossed(place: int) -> float | None:
+        top, bottom = ends[place]
+        for number, other in enumerate(drawn):
+            above, below = ends[number]
+            if other.by is not drawn[place].by and above <= bottom and top <= below:
+                return (below - top) / (bottom - top + below - above)
+        return None
+
+    return [Arrow(one, *ends[place], crossed(place)) for place, one in enumerate(drawn)]
 
 
 def _band(span: Span, instants: Sequence[tuple[int, float]], bottom: float) -> Band:

@@ -172,6 +172,14 @@ def test_what_arrives_and_is_dropped_there_changes_no_state() -> None:
     assert path(spans(connection)[CLIENT]) == OPEN_CLIENT
 
 
+def test_a_heading_names_the_first_closer_or_both() -> None:
+    assert (
+        heading(made(CASES["both at once"][0])) == "Both sides close at once; the client's FIN is the first"
+    )
+    assert heading(made(CASES["rst with bytes unread"][0])) == "The client closes first, by RST"
+    assert heading(made([])) == "Nobody closes within the capture"
+
+
 def test_a_port_used_again_is_another_connection() -> None:
     again = Sent(5, CLIENT, SYN, 1000)
     first, second = connections(packets([*OPENED, *CASES["rst with bytes unread"][0], again]))

@@ -49,5 +49,19 @@ def heading(connection: Connection) -> str:
     closer = connection.closer
     if closer is None:
         return "Nobody closes within the capture"
+    if _meanwhile(connection, closer):
+        return f"Both sides close at once; the {closer.by}'s FIN is the first"
     how = "RST" if closer.segment.has(Flags.RST) else "FIN"
     return f"The {closer.by} closes first, by {how}"
+
+
+def _meanwhile(connection: Connection, closer: Transit) -> bool:
+    """Whether the other side sent its FIN before the first one had reached it."""
+    return closer.segment.has(Flags.FIN) and any(
+        one.by is not closer.by
+        and one.segment.has(Flags.FIN)
+        and one.sent_ns is not None
+        and closer.received_ns is not None
+        and one.sent_ns < closer.received_ns
+        for one in connection.transits
+    )
