@@ -1,6 +1,7 @@
 # make demo   set everything up and run the main job
 # make test   set everything up and run all checks and tests
 # make peers  install the programs that scenarios run, and that tests and benchmarks use (Debian, root)
+# make ladders  draw the ladders of docs/ladders.md again
 # make bench  measure churn beside them, in a quarter of an hour; bench/results/ has tables and figures
 
 PYTHON ?= python3
@@ -10,11 +11,11 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --editable
 READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 # For the tests: iproute2 and util-linux. For the floor of the bench, a C program: gcc, libc6-dev, liburing-dev.
-PEERS := wrk apache2-utils nghttp2-client hey httperf curl nginx-light redis-server iproute2 util-linux gcc libc6-dev liburing-dev
+PEERS := wrk apache2-utils nghttp2-client hey httperf curl nginx-light redis-server iproute2 util-linux tshark gcc libc6-dev liburing-dev
 
 NEEDS := churn needs Python 3.11 or newer; try: make PYTHON=python3.12 demo
 
-.PHONY: demo test runs parts lint peers bench clean
+.PHONY: demo test runs parts lint peers bench ladders clean
 
 $(VENV):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(NEEDS)")'
@@ -54,6 +55,10 @@ peers:
 
 bench: $(READY)
 	$(BIN)/python -m bench $(BENCH)
+
+ladders: $(READY)
+	runs=$$(mktemp -d) && $(BIN)/churn run ladders --no-figures -o $$runs && $(BIN)/churn ladder last -o $$runs \
+		&& cp $$runs/*/figures/ladder-*.png docs/ && rm -r $$runs
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ from loadgen.cli.doctor import doctor
 from loadgen.cli.endings import endings
 from loadgen.cli.exits import Exit, fail
 from loadgen.cli.gallery import gallery
+from loadgen.cli.ladder import ladder
 from loadgen.cli.metrics import metrics
 from loadgen.cli.plot import plot
 from loadgen.cli.run import run
@@ -84,5 +85,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, check, gallery, plot, claims, serve_by_hand, doctor, schema, metrics, endings):
+for command in (run, check, gallery, plot, ladder, claims, serve_by_hand, doctor, schema, metrics, endings):
     main.add_command(command)

@@ -1,8 +1,8 @@
 """A capture file: the blocks of pcapng that churn writes, and reads back (draft-ietf-opsawg-pcapng).
 
 One section. An interface for each side, named after it, with times in nanoseconds; then the packets, each
-with the direction that its side saw; then what each interface received and dropped. Numbers are in the
-byte order of this machine.
+with the direction that its side saw; then what each interface received and dropped. Numbers have the byte
+order of this machine.
 """
 
 import struct

@@ -1,0 +1,1 @@
+"""Captured packets as connections: their segments, and the states that both sides pass through. Pure."""

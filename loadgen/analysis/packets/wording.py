@@ -1,0 +1,67 @@
+"""How a segment and a length of time are written, in figures and on the terminal."""
+
+from loadgen.analysis.packets.connection import Connection, Transit
+from loadgen.records.segment import Flags
+
+_ORDER = (Flags.SYN, Flags.FIN, Flags.RST, Flags.PSH, Flags.URG, Flags.ACK)
+
+
+def flags_of(one: Transit) -> str:
+    """Its control bits, such as `FIN, ACK`."""
+    return ", ".join(flag.name or "" for flag in _ORDER if one.segment.has(flag))
+
+
+def numbers_of(one: Transit) -> str:
+    """Its bytes and its relative sequence and acknowledgment numbers."""
+    size = one.segment.size
+    data = f"{size:,} byte{'' if size == 1 else 's'}   " if size else ""
+    ack = f" ack {one.acknowledgment}" if one.segment.has(Flags.ACK) else ""
+    return f"{data}seq {one.sequence}{ack}"
+
+
+def remark(one: Transit) -> str:
+    """What else is to be said of it; empty if nothing is."""
+    parts = [f"retransmission {one.repeat}"] if one.repeat else []
+    if one.received_ns is None:
+        parts.append("lost")
+    elif one.ignored:
+        parts.append("dropped on arrival")
+    if one.sent_ns is None:
+        parts.append("its sending was not captured")
+    return ", ".join(parts)
+
+
+def length(ns: int) -> str:
+    """A length of time with three digits."""
+    for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{ns / 1000:.0f} µs"
+
+
+def instant(ns: int) -> str:
+    """A time since the first packet, to the microsecond in its first second."""
+    return f"{ns / 1_000_000:.3f} ms" if ns < 1_000_000_000 else f"{ns / 1_000_000_000:.3f} s"
+
+
+def heading(connection: Connection) -> str:
+    """Who closes first, and how, as a sentence."""
+    closer = connection.closer
+    if closer is None:
+        return "Nobody closes within the capture"
+    if _meanwhile(connection, closer):
+        return f"Both sides close at once; the {closer.by}'s FIN is the first"
+    how = "RST" if closer.segment.has(Flags.RST) else "FIN"
+    return f"The {closer.by} closes first, by {how}"
+
+
+def _meanwhile(connection: Connection, closer: Transit) -> bool:
+    """Whether the other side sent its FIN before the first one had reached it."""
+    return closer.segment.has(Flags.FIN) and any(
+        one.by is not closer.by
+        and one.segment.has(Flags.FIN)
+        and one.sent_ns is not None
+        and closer.received_ns is not None
+        and one.sent_ns < closer.received_ns
+        for one in connection.transits
+    )

@@ -1,0 +1,196 @@
+"""Connections and states from packets: each case is what both sides send, and the states that follow."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from loadgen.analysis.packets.connection import Connection, connections
+from loadgen.analysis.packets.states import TIME_WAIT_NS, Span, contradictions, spans
+from loadgen.analysis.packets.wording import flags_of, heading, remark
+from loadgen.tcp import Side, State
+from tests.made_packets import ACK, CLIENT, FIN, MS_NS, OPENED, RST, SERVER, SYN, Sent, packets
+
+S = State
+OPEN_CLIENT, OPEN_SERVER = (S.SYN_SENT, S.ESTABLISHED), (S.SYN_RECEIVED, S.ESTABLISHED)
+ACTIVE = (S.FIN_WAIT_1, S.FIN_WAIT_2, S.TIME_WAIT)
+PASSIVE = (S.CLOSE_WAIT, S.LAST_ACK)
+
+CASES: dict[str, tuple[Sequence[Sent], Sequence[State], Sequence[State]]] = {
+    "fin by the client": (
+        [
+            Sent(1, CLIENT, FIN | ACK, 1, 1),
+            Sent(2, SERVER, ACK, 1, 2),
+            Sent(3, SERVER, FIN | ACK, 1, 2),
+            Sent(4, CLIENT, ACK, 2, 2),
+        ],
+        ACTIVE,
+        PASSIVE,
+    ),
+    "fin by the server, answered by one segment": (
+        [
+            Sent(1, SERVER, FIN | ACK, 1, 1),
+            Sent(2, CLIENT, FIN | ACK, 1, 2),
+            Sent(3, SERVER, ACK, 2, 2),
+        ],
+        PASSIVE,
+        (S.FIN_WAIT_1, S.TIME_WAIT),
+    ),
+    "both at once": (
+        [
+            Sent(1, CLIENT, FIN | ACK, 1, 1, transit_ns=MS_NS),
+            Sent(1.5, SERVER, FIN | ACK, 1, 1, transit_ns=MS_NS),
+            Sent(2.1, SERVER, ACK, 2, 2, transit_ns=MS_NS),
+            Sent(2.6, CLIENT, ACK, 2, 2, transit_ns=MS_NS),
+        ],
+        (S.FIN_WAIT_1, S.CLOSING, S.TIME_WAIT),
+        (S.FIN_WAIT_1, S.CLOSING, S.TIME_WAIT),
+    ),
+    "a fin lost and sent again": (
+        [
+            Sent(1, CLIENT, FIN | ACK, 1, 1, lost=True),
+            Sent(201, CLIENT, FIN | ACK, 1, 1),
+            Sent(202, SERVER, ACK, 1, 2),
+            Sent(203, SERVER, FIN | ACK, 1, 2),
+            Sent(204, CLIENT, ACK, 2, 2),
+        ],
+        ACTIVE,
+        PASSIVE,
+    ),
+    "half closed, with data after it": (
+        [
+            Sent(1, CLIENT, FIN | ACK, 1, 1),
+            Sent(2, SERVER, ACK, 1, 2, size=500),
+            Sent(3, CLIENT, ACK, 2, 501),
+            Sent(50, SERVER, FIN | ACK, 501, 2),
+            Sent(51, CLIENT, ACK, 2, 502),
+        ],
+        ACTIVE,
+        PASSIVE,
+    ),
+    "a fin that arrives before the data ahead of it": (
+        [
+            Sent(1, SERVER, ACK, 1, 1, size=100, lost=True),
+            Sent(2, SERVER, FIN | ACK, 101, 1),
+            Sent(3, CLIENT, ACK, 1, 1),
+            Sent(210, SERVER, ACK, 1, 1, size=100),
+            Sent(211, CLIENT, ACK, 1, 102),
+        ],
+        (S.CLOSE_WAIT,),
+        (S.FIN_WAIT_1, S.FIN_WAIT_2),
+    ),
+    "rst with bytes unread": (
+        [Sent(1, SERVER, ACK, 1, 1, size=100), Sent(2, CLIENT, RST | ACK, 1, 1)],
+        (),
+        (),
+    ),
+    "data after a close, answered by rst": (
+        [
+            Sent(1, CLIENT, FIN | ACK, 1, 1),
+            Sent(2, SERVER, ACK, 1, 2),
+            Sent(3, SERVER, ACK, 1, 2, size=100),
+            Sent(3.1, CLIENT, RST, 2),
+        ],
+        (S.FIN_WAIT_1, S.FIN_WAIT_2),
+        (S.CLOSE_WAIT,),
+    ),
+}
+
+
+def made(script: Sequence[Sent]) -> Connection:
+    (connection,) = connections(packets([*OPENED, *script]))
+    return connection
+
+
+def path(of: Sequence[Span]) -> tuple[State, ...]:
+    return tuple(span.state for span in of)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_states_of_both_sides(name: str) -> None:
+    script, client, server = CASES[name]
+    connection = made(script)
+    found = spans(connection)
+    assert path(found[CLIENT]) == (*OPEN_CLIENT, *client)
+    assert path(found[SERVER]) == (*OPEN_SERVER, *server)
+    for side in Side:
+        for before, after in zip(found[side], found[side][1:], strict=False):
+            assert before.end_ns == after.start_ns
+    assert len(connection.transits) == len(OPENED) + len(script)
+
+
+def test_a_lost_segment_and_its_retransmission_are_told_apart() -> None:
+    connection = made(CASES["a fin lost and sent again"][0])
+    assert [remark(one) for one in connection.transits if one.segment.has(FIN) and one.by is CLIENT] == [
+        "lost",
+        "retransmission 1",
+    ]
+    assert heading(connection) == "The client closes first, by FIN"
+    assert connection.closer is not None
+    assert connection.closer.sent_ns == MS_NS
+
+
+def test_a_last_ack_that_is_lost_restarts_time_wait_when_the_fin_comes_again() -> None:
+    script = [
+        Sent(1, CLIENT, FIN | ACK, 1, 1),
+        Sent(2, SERVER, FIN | ACK, 1, 2),
+        Sent(3, CLIENT, ACK, 2, 2, lost=True),
+        Sent(203, SERVER, FIN | ACK, 1, 2),
+        Sent(204, CLIENT, ACK, 2, 2),
+    ]
+    found = spans(made(script))
+    assert path(found[SERVER])[2:] == PASSIVE
+    (last,) = [span for span in found[CLIENT] if span.state is S.TIME_WAIT]
+    assert last.expected
+    assert last.end_ns == 203 * MS_NS + 10_000 + TIME_WAIT_NS
+    assert found[SERVER][-1].end_ns == 204 * MS_NS + 10_000
+
+
+def test_what_arrives_and_is_dropped_there_changes_no_state() -> None:
+    """The last ACK is seen at the server's interface, and the server sends its FIN again all the same."""
+    script = [
+        Sent(1, CLIENT, FIN | ACK, 1, 1),
+        Sent(2, SERVER, FIN | ACK, 1, 2),
+        Sent(3, CLIENT, ACK, 2, 2),
+        Sent(203, SERVER, FIN | ACK, 1, 2),
+        Sent(204, CLIENT, ACK, 2, 2),
+    ]
+    connection = made(script)
+    assert [remark(one) for one in connection.transits[-3:]] == ["dropped on arrival", "retransmission 1", ""]
+    assert spans(connection)[SERVER][-1].end_ns == 204 * MS_NS + 10_000
+    # The same for a FIN that nobody acknowledges until it comes again.
+    fin = [
+        Sent(1, CLIENT, FIN | ACK, 1, 1),
+        Sent(201, CLIENT, FIN | ACK, 1, 1),
+        Sent(202, SERVER, FIN | ACK, 1, 2),
+    ]
+    connection = made(fin)
+    assert remark(connection.transits[3]) == "dropped on arrival"
+    assert spans(connection)[SERVER][2].start_ns == 201 * MS_NS + 10_000
+    # And for a RST after which its receiver goes on.
+    connection = made([Sent(1, SERVER, RST | ACK, 1, 1), Sent(9, CLIENT, ACK, 1, 1, size=10)])
+    assert remark(connection.transits[3]) == "dropped on arrival"
+    assert path(spans(connection)[CLIENT]) == OPEN_CLIENT
+
+
+def test_a_heading_names_the_first_closer_or_both() -> None:
+    assert (
+        heading(made(CASES["both at once"][0])) == "Both sides close at once; the client's FIN is the first"
+    )
+    assert heading(made(CASES["rst with bytes unread"][0])) == "The client closes first, by RST"
+    assert heading(made([])) == "Nobody closes within the capture"
+
+
+def test_a_port_used_again_is_another_connection() -> None:
+    again = Sent(5, CLIENT, SYN, 1000)
+    first, second = connections(packets([*OPENED, *CASES["rst with bytes unread"][0], again]))
+    assert (len(first.transits), len(second.transits)) == (5, 1)
+    assert flags_of(second.transits[0]) == "SYN"
+    assert second.closer is None
+
+
+def test_a_sample_contradicts_packets_only_if_it_shows_fewer_sockets() -> None:
+    every = {CLIENT: [(0, Span(S.TIME_WAIT, 10, 100)), (50, Span(S.TIME_WAIT, 0, None))], SERVER: []}
+    assert contradictions(every, {CLIENT: {S.TIME_WAIT: 2}, SERVER: {}}, 80, 5) == []
+    assert len(contradictions(every, {CLIENT: {S.TIME_WAIT: 1}, SERVER: {}}, 80, 5)) == 1
+    # One of them ends within the slack.
+    assert contradictions(every, {CLIENT: {S.TIME_WAIT: 1}, SERVER: {}}, 98, 5) == []

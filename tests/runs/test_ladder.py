@@ -1,0 +1,185 @@
+"""A run with a capture: its packets, the endings that churn counted, and the samples agree."""
+
+import os
+import shutil
+import struct
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loadgen.analysis.packets.connection import connections
+from loadgen.analysis.packets.states import contradictions, spans
+from loadgen.records.directory import RunDirectory
+from loadgen.records.events import Captured, Origin
+from loadgen.records.pcapng import read_capture
+from loadgen.records.segment import Flags
+from loadgen.records.types import Interval, Sample
+from loadgen.tcp import Ending, How, Side
+from tests.command import churn
+
+SCENARIO = """
+title: Ladders
+load: {driver: protocol, closed_loop: {connections: 2}, duration: 600ms}
+server: {delay: 60ms}
+sample: {every: 10ms}
+capture: {connections: 100}
+variants: {a: {connection: {closer: client}}, b: {connection: {closer: server, close: rst}}}
+"""
+SLACK_NS = 5_000_000
+"""A sample is of no one instant: its reading takes some time, and on a busy machine more."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    folder = tmp_path_factory.mktemp("ladder")
+    (folder / "x.yaml").write_text(SCENARIO)
+    done = churn("run", folder / "x.yaml", "--json", "--no-figures", runs=folder / "runs")
+    assert done.code == 0, done.said
+    (path,) = (folder / "runs").iterdir()
+    return RunDirectory(path)
+
+
+def test_the_first_closers_in_the_capture_are_those_that_churn_counted(run: RunDirectory) -> None:
+    for variant in run.variants():
+        records = list(run.records(variant))
+        counted: Counter[Ending] = Counter()
+        for record in records:
+            if isinstance(record, Interval):
+                counted.update(record.closes or {})
+        captured: Counter[Ending] = Counter()
+        for connection in connections(read_capture(run.capture(variant))):
+            assert connection.closer is not None
+            how = How.RST if connection.closer.segment.has(Flags.RST) else How.FIN
+            captured[Ending.of(connection.closer.by, how)] += 1
+            assert not any(one.lost or one.repeat for one in connection.transits)
+        assert captured == counted
+        assert counted.total() > 2
+        (event,) = [record for record in records if isinstance(record, Captured)]
+        assert (event.connections, event.dropped, event.error) == (counted.total(), 0, "")
+
+
+def test_no_sample_contradicts_the_states_inferred(run: RunDirectory) -> None:
+    compared = 0
+    for variant in run.variants():
+        records = list(run.records(variant))
+        (origin,) = [record for record in records if isinstance(record, Origin)]
+        zero_ns = round(origin.wall_s * 1e9)
+        every = {
+            side: [
+                (connection.begin_ns - zero_ns, span)
+                for connection in connections(read_capture(run.capture(variant)))
+                for span in spans(connection)[side]
+            ]
+            for side in Side
+        }
+        for record in records:
+            if isinstance(record, Sample) and not record.late:
+                sampled = {side: record.viewpoints[side].states for side in Side}
+                slack_ns = SLACK_NS + record.cost_ns
+                assert contradictions(every, sampled, record.t_ns, slack_ns) == []
+                compared += 1
+    assert compared > 20
+
+
+def test_another_reader_of_pcapng_finds_the_same_packets(run: RunDirectory) -> None:
+    for variant in run.variants():
+        data = run.capture(variant).read_bytes()
+        packets = list(read_capture(run.capture(variant)))
+        found = list(_packets(data))
+        assert found == [(one.side, one.t_ns, one.sent, one.data) for one in packets]
+        assert len(found) > 20
+
+
+def _packets(data: bytes) -> Iterator[tuple[str, int, bool, bytes]]:
+    """A reader of its own, after draft-ietf-opsawg-pcapng, sections 3 and 4."""
+    names: list[str] = []
+    place = 0
+    assert data[:4] == b"\x0a\x0d\x0d\x0a"
+    order = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}[data[8:12]]
+    while place < len(data):
+        kind, length = struct.unpack_from(f"{order}II", data, place)
+        assert length % 4 == 0
+        assert data[place + length - 4 : place + length] == data[place + 4 : place + 8]
+        body = data[place + 8 : place + length - 4]
+        if kind == 1:
+            link, reserved = struct.unpack_from(f"{order}HH", body)
+            options = _options(body[8:], order)
+            assert (link, reserved, options[9]) == (101, 0, b"\x09")
+            names.append(options[2].decode())
+        elif kind == 6:
+            number, high, low, captured, whole = struct.unpack_from(f"{order}IIIII", body)
+            assert captured <= whole
+            options = _options(body[20 + -(-captured // 4) * 4 :], order)
+            direction = struct.unpack(f"{order}I", options[2])[0] & 3
+            yield names[number], (high << 32) + low, direction == 2, body[20 : 20 + captured]
+        place += length
+    assert place == len(data)
+
+
+def _options(body: bytes, order: str) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    while (head := struct.unpack_from(f"{order}HH", body)) != (0, 0):
+        found[head[0]] = body[4 : 4 + head[1]]
+        body = body[4 + -(-head[1] // 4) * 4 :]
+    return found
+
+
+def test_tshark_opens_it_and_finds_no_malformed_frame(run: RunDirectory) -> None:
+    """`make peers` installs tshark. Where it is missing the reader above stands in, but not in CI."""
+    program = shutil.which("tshark")
+    assert program or os.environ.get("CI") != "true", "tshark is missing: make peers"
+    for variant in run.variants():
+        packets = list(read_capture(run.capture(variant)))
+        if program is None:
+            assert len(packets) == len(list(_packets(run.capture(variant).read_bytes())))
+            continue
+        argv = [
+            program,
+            "-r",
+            str(run.capture(variant)),
+            "-T",
+            "fields",
+            "-e",
+            "tcp.flags",
+            "-e",
+            "_ws.malformed",
+        ]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+        rows = [line.split("\t") for line in done.stdout.splitlines()]
+        assert not any(malformed for _, malformed in rows)
+        assert [int(flags, 16) & 0x3F for flags, _ in rows] == [_flags(one.data) for one in packets]
+
+
+def _flags(data: bytes) -> int:
+    return data[(data[0] & 0xF) * 4 + 13] & 0x3F
+
+
+def test_churn_ladder_draws_and_prints_a_connection(run: RunDirectory) -> None:
+    variant = run.variants()[0]
+    done = churn("ladder", run.path, "--variant", variant, "--connection", "2")
+    assert done.code == 0, done.said
+    assert "The client closes first, by FIN" in done.stdout
+    assert "TIME-WAIT 60 s" in done.stdout
+    for suffix in ("svg", "png"):
+        path = run.figures / f"ladder-{variant}-2.{suffix}"
+        assert path.stat().st_size > 10_000
+        assert str(path) in done.stdout
+    for arguments, words in (
+        (("--variant", "x"), "there is no such variant"),
+        (("--connection", "99"), "captured connections"),
+    ):
+        done = churn("ladder", run.path, *arguments)
+        assert (done.code, words in done.stderr) == (2, True), done.said
+
+
+def test_a_run_without_a_capture_is_refused_with_the_key_to_write(run: RunDirectory, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run.path, copy)
+    for path in copy.glob("*/capture.pcapng"):
+        path.unlink()
+    done = churn("ladder", copy)
+    assert done.code == 2
+    assert "has no capture; write capture: {connections: 3}" in done.stderr
