@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
+from loadgen.records.events import CommandEnded
 from loadgen.records.latency import Tag
 from loadgen.scenario.choices import Topology
 from loadgen.tcp import Ending, Fault, State
@@ -107,6 +108,13 @@ METRICS: Sequence[Metric] = (
         "attempts that failed in this way; 0 if it did not occur and `errors.total` was measured",
         lambda fold, values: sum(n for failure, n in fold.errors.items() if failure.kind == values[KIND]),
         (KIND,),
+    ),
+    Metric(
+        "client.exit_status",
+        COUNT,
+        "the exit status of `load.command`, or minus the number of the signal that ended it; absent if churn"
+        " stopped it",
+        lambda fold, _: ended.code if (ended := fold.event(CommandEnded)) and not ended.asked else None,
     ),
     *LOAD_METRICS,
     Metric("samples.count", COUNT, "samples that were taken", _of_samples(lambda fold: fold.sampled.count)),
