@@ -10,7 +10,7 @@ from loadgen.analysis.bytes_metrics import BYTES_METRICS
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
-from loadgen.records.events import ServerCounted
+from loadgen.records.events import CommandEnded, ServerCounted
 from loadgen.records.latency import Tag
 from loadgen.scenario.choices import Topology
 from loadgen.tcp import Ending, Fault, State
@@ -131,6 +131,13 @@ METRICS: Sequence[Metric] = (
         "attempts that failed in this way; 0 if it did not occur and `errors.total` was measured",
         lambda fold, values: sum(n for failure, n in fold.errors.items() if failure.kind == values[KIND]),
         (KIND,),
+    ),
+    Metric(
+        "client.exit_status",
+        COUNT,
+        "the exit status of `load.command`, or minus the number of the signal that ended it; absent if churn"
+        " stopped it",
+        lambda fold, _: ended.code if (ended := fold.event(CommandEnded)) and not ended.asked else None,
     ),
     *LOAD_METRICS,
     Metric("served.{served}", COUNT, "what churn's own server has counted", _served, (SERVED,)),

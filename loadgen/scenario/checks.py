@@ -149,7 +149,9 @@ def _server_command(settings: Settings) -> Iterator[Conflict]:
 def _load_command(settings: Settings) -> Iterator[Conflict]:
     load = settings.load
     if load.driver is not Driver.COMMAND:
-        yield from _stray("load", load, f"driver is {load.driver}", "driver", ("command", "files"))
+        yield from _stray(
+            "load", load, f"driver is {load.driver}", "driver", ("command", "files", "expect_status")
+        )
         return
     yield from _command("load", load, "driver", _NOT_OF_A_LOAD_COMMAND)
     if settings.connection.think:

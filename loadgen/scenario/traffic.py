@@ -117,6 +117,8 @@ class Load(Model):
     """The program and its arguments, with driver: command; {url}, {duration_s} and others are filled in."""
     files: Files = Field(default_factory=dict[str, str])
     """Files that the command finds in its directory {dir}, by name; filled in likewise."""
+    expect_status: Annotated[int, fields.count(-64, 255)] = 0
+    """The command's exit status, or minus the number of the signal that ends it; another is an error."""
 
     @property
     def program(self) -> str:

@@ -264,6 +264,17 @@ def test_a_command_that_fails_invalidates(code: int, how: str) -> None:
     assert caveat.invalidates
 
 
+@pytest.mark.parametrize("expected", [3, -9])
+def test_the_exit_status_that_is_expected_leaves_no_caveat_and_another_does(expected: int) -> None:
+    load = {"driver": "command", "command": ["wrk"], "expect_status": expected}
+    asked = variant(connection={"closer": "client"}, load=load, server={"workers": 1})
+    assert found([*commanded(), ended_with(expected, asked=False)], asked) == []
+    caveat = only([*commanded(), ended_with(0, asked=False)], asked)
+    assert caveat.kind == COMMAND_FAILED
+    assert f"with exit status 0, and load.expect_status is {expected}" in caveat.cause
+    assert caveat.invalidates
+
+
 def test_a_command_that_tries_no_connection_invalidates() -> None:
     idle = [from_samples(interval(0)), sample(-STEP), sample(S), *ended(S)]
     caveat = only([*idle, ended_with(0, asked=False)], COMMANDED)

@@ -467,6 +467,24 @@ def test_a_program_that_is_missing_is_told_before_anything_is_begun(tmp_path: Pa
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(("status", "code"), [(7, 0), (0, 106)])
+def test_an_exit_status_is_data_where_it_is_expected(status: int, code: int, tmp_path: Path) -> None:
+    load = scripted("load", CLIENT + "raise SystemExit(7)\n", expect_status=status)
+    text = scenario(**load, expect={"all": ["client.exit_status == 7"]})
+    done, summary = run(tmp_path, text)
+    assert done.code == code, done.said
+    assert summary["passed"] is True
+    assert ("command_failed" in caveats(of_main(summary))) is bool(code)
+
+
+def test_an_exit_status_is_a_commands_and_has_bounds(tmp_path: Path) -> None:
+    for load, why in (("{expect_status: 1}", "is for commands"), ("{expect_status: 256}", "from -64 to 255")):
+        done = churn("check", write(tmp_path, f"title: status\nload: {load}\n"))
+        assert done.code == 104, done.said
+        assert "x.yaml:2:" in done.stderr
+        assert why in done.stderr
+
+
 # ---- programs as people use them
 
 
@@ -486,13 +504,13 @@ for _ in range(20):
     assert of_main(summary)["metrics"]["closes.client_fin"] == 20
 
 
-@pytest.mark.parametrize("name", ["nginx", "clients", "programs"])
+@pytest.mark.parametrize("name", ["nginx", "clients", "programs", "tls", "unread"])
 def test_the_gallerys_commands_do_as_it_says(name: str, shared_path: Path) -> None:
-    need(*{"nginx": ("nginx",), "clients": ("curl", "ab", "wrk"), "programs": ()}[name])
+    needed = {"nginx": ("nginx",), "clients": ("curl", "ab", "wrk"), "tls": ("nginx", "openssl")}
+    need(*needed.get(name, ()))
     path = Path(__file__).parents[2] / "scenarios" / f"{name}.yaml"
     # Long enough for the clients that end by themselves.
-    durations = {"nginx": "500ms", "clients": "2s", "programs": "20s"}
-    short = ("--set", f"load.duration={durations[name]}")
+    short = ("--set", f"load.duration={ {'nginx': '500ms', 'clients': '2s'}.get(name, '20s') }")
     done = churn(
         "run", path, "--quick", *short, "--json", "--no-figures", runs=shared_path / "r", ordinary=True
     )
@@ -507,6 +525,8 @@ def test_the_gallerys_commands_do_as_it_says(name: str, shared_path: Path) -> No
             **dict.fromkeys(("C17", "C46"), "refuted"),
             **dict.fromkeys(("C12", "C59"), "depends"),
         },
+        "tls": {"C56": "refuted"},
+        "unread": {"C13": "depends", "C16": "confirmed", "C51": "depends"},
     }[name]
     for variant in summary["variants"].values():
         assert all(line["exact"] for line in variant["audit"])
@@ -514,5 +534,5 @@ def test_the_gallerys_commands_do_as_it_says(name: str, shared_path: Path) -> No
             "generator_saturated",
             "server_saturated",
             "sampler_late",
-            "ended_by_reset",  # wrk, when its time is over
+            "ended_by_reset",  # wrk, when its time is over; bytes that are left unread
         }

@@ -29,14 +29,15 @@ def command_failed(case: Case) -> Iterator[Caveat]:
     ended = case.fold.event(CommandEnded)
     if ended is None:
         return
-    code = ended.code
-    if code and not ended.asked:
+    code, expected = ended.code, case.variant.load.expect_status
+    if code != expected and not ended.asked:
         words = ended.stderr.splitlines()
         # A result, not a flaw of the measurement: the finding `ports_gone` has the states that show it.
         gone = case.fold.under_load().shortage is not None
         yield Caveat(
             COMMAND_FAILED,
             f"the load's command ended {how_ended(code)}"
+            + (f", and load.expect_status is {expected}" if expected else "")
             + (f": {words[-1]}" if words else "")
             + (", by the script" if killed(case.fold.events, Side.CLIENT) else "")
             + (". It had no free port left, and this was its reaction" if gone else ""),
