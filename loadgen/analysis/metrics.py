@@ -87,6 +87,8 @@ METRICS: Sequence[Metric] = (
         "reads of bytes of a response; not measured with the aiohttp driver, whose library reads. More than"
         " 10 a response are the caveat `read_in_pieces`",
     ),
+    _count("sent_bytes", "bytes that the protocol driver handed to its kernel"),
+    _count("received_bytes", "bytes that the protocol driver read"),
     *BYTES_METRICS,
     _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
     Metric(
