@@ -109,6 +109,8 @@ METRICS: Sequence[Metric] = (
         "requests that were tried again on a new connection, the server having closed the kept one before a"
         " byte of the response had come (`connection.retry`)",
     ),
+    _count("sent_bytes", "bytes that the protocol driver handed to its kernel"),
+    _count("received_bytes", "bytes that the protocol driver read"),
     *BYTES_METRICS,
     _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
     Metric(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from loadgen.tcp import Ending, How
 from loadgen.wire.served import Served
@@ -75,7 +76,9 @@ def test_a_protocol_of_fixed_records(how: How) -> None:
     answers, served = asyncio.run(asyncio.wait_for(main(), 10))
     assert answers == [b"one.two.end.", b"evil", b"one."]
     by_fin = how is How.FIN
-    assert served == Served(3, 4, fin=2 * by_fin, rst=2 * (not by_fin), peer_fin=1, malformed=1)
+    assert replace(served, sent_bytes=0, received_bytes=0) == Served(
+        3, 4, fin=2 * by_fin, rst=2 * (not by_fin), peer_fin=1, malformed=1
+    )
 
 
 def exchange(address: tuple[str, int], pieces: Sequence[bytes]) -> bytes:
