@@ -24,7 +24,6 @@ from servers.lines import Served
 FLUSH_POLL_S = 0.001
 FLUSH_POLL_MOST_S = 0.05
 """No event reports that the kernel has sent everything. Polls are short at first, then doubled up to this."""
-
 SIOCOUTQNSD = 0x894B
 """ioctl: bytes in the send queue that were never sent (include/uapi/linux/sockios.h)."""
 
