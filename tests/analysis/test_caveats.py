@@ -46,6 +46,7 @@ from loadgen.analysis.caveats.program import COMMAND_FAILED, COMMAND_STOPPED
 from loadgen.analysis.caveats.records import INTERRUPTED, NO_RECORDS, RECORDS_DAMAGED
 from loadgen.analysis.caveats.rules import RULES, find_caveats
 from loadgen.analysis.caveats.sampler import SAMPLE_DIFFERS, SAMPLER_LATE
+from loadgen.analysis.caveats.script import FAULT_FAILED, NOT_RESTARTED
 from loadgen.analysis.caveats.server import NEVER_ACCEPTED, SERVER_SATURATED
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.shortage import LASTING
@@ -57,6 +58,7 @@ from loadgen.records.events import (
     CommandEnded,
     DriverChosen,
     Event,
+    FaultFailed,
     Interrupted,
     LabOpened,
     LoadEnds,
@@ -1031,3 +1033,12 @@ def test_a_capture_that_lacks_packets_is_reported_and_does_not_invalidate() -> N
         caveat = only([*clean(), structs.replace(whole, **change)])
         assert (caveat.kind, caveat.invalidates) == (kind, False)
         assert words in caveat.cause
+
+
+def test_a_server_that_cannot_start_again_is_a_result_and_a_fault_that_cannot_act_invalidates() -> None:
+    restart = only([*clean(), FaultFailed(S, "restart", Side.SERVER, "EADDRINUSE")])
+    assert (restart.kind, restart.invalidates) == (NOT_RESTARTED, False)
+    assert "at 1.0 s: EADDRINUSE" in restart.cause
+    fault = only([*clean(), FaultFailed(S, "cut", Side.CLIENT, "Operation not permitted")])
+    assert (fault.kind, fault.invalidates) == (FAULT_FAILED, True)
+    assert "cut on the client failed at 1.0 s: Operation not permitted" in fault.cause

@@ -14,10 +14,11 @@ from loadgen.analysis.counts import Counted
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.metric_names import MetricNames
 from loadgen.analysis.metrics import measure
-from loadgen.records.events import LoadEnds
+from loadgen.records.events import CommandEnded, LoadEnds, ServerCounted
 from loadgen.records.latency import Counts, Distribution, Latency, Tag
 from loadgen.records.types import Interval, Record
 from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
+from loadgen.wire.served import Served
 from tests.made_records import (
     NO_PORT,
     STEP,
@@ -272,7 +273,8 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     ]
     latencies = [latency(tag, 5_000) for tag in Tag]
     gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
-    metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, *ended(31 * STEP)]))
+    served, exited = ServerCounted(31 * STEP, Served()), CommandEnded(31 * STEP, 0, False, "")
+    metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, served, exited, *ended(31 * STEP)]))
     counters = samples[0].viewpoints[Side.CLIENT].counters
     listed = [name for name in MetricNames(counters) if not name.startswith("errors.")]
     # There is no rate before a turn that the load begins behind, so that no run has both.

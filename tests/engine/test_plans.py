@@ -38,6 +38,12 @@ RUN = Path("/run/main")
 NOT_PLANNED = {
     "name": "names the run's directory",
     "expect": "is evaluated on the metrics, after the run",
+    "load.expect_status": "is compared with the exit status, after the run",
+    "capture.connections": "makes a process of its own (tests/runs/test_ladder.py)",
+    **{
+        f"script.{key}": "is followed by churn itself (tests/runs/test_script.py)"
+        for key in ("at", "lasts", "do", "on", "signal", "sysctl")
+    },
 }
 """The fields of a variant that no process is told of, and why."""
 
@@ -68,6 +74,14 @@ CHANGES: dict[str, Any] = {
     "connection.close": "rst",
     "connection.linger": "2s",
     "connection.think": "30ms",
+    "connection.look": False,
+    "connection.retry": 1,
+    "connection.keepalive.idle": "2s",
+    "connection.keepalive.interval": "4s",
+    "connection.keepalive.probes": 5,
+    "connection.keepalive.on": "server",
+    "server.per_client": 3,
+    "server.reuse_address": False,
     "load.driver": "aiohttp",
     "load.workers": 2,
     "load.pin": True,
@@ -98,6 +112,10 @@ def base_of(path: str) -> dict[str, Any]:
         return base_of("server.command")
     if path == "connection.request":
         return {"server": {"kind": "raw"}, "connection": {"protocol": "raw"}}
+    if path in ("connection.look", "connection.retry"):
+        return {"connection": {"requests": 10}}
+    if path.startswith("connection.keepalive"):
+        return {"connection": {"keepalive": {"idle": "3s"}}}
     part, _, name = path.partition(".")
     if name in ("command", "files", "ready"):
         return {part: {{"server": "kind", "load": "driver"}[part]: "command", "command": ["a"]}}

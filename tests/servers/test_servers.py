@@ -692,7 +692,16 @@ def test_several_addresses_share_a_port(kind: Kind) -> None:
 
 # ---- the plan and the lines
 
-PLAN = Plan(Kind.AIOHTTP, Behaviour(Ending.CLIENT_RST, 7, 1, 2, 3), ("10.0.0.1", "::1"), 80, 5, 1, 2, 3)
+PLAN = Plan(
+    Kind.AIOHTTP,
+    Behaviour(Ending.CLIENT_RST, 7, 1, 2, 3),
+    ("10.0.0.1", "::1"),
+    80,
+    5,
+    worker=1,
+    workers=2,
+    core=3,
+)
 
 
 def test_a_plan_survives_its_json() -> None:
