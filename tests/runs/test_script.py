@@ -55,7 +55,10 @@ def test_faults_of_processes_and_links_act_and_are_undone(tmp_path: Path) -> Non
         do = {"paused-load": "pause"}.get(name, name)
         assert faults(directory, name) == [("began", do), ("ended", do)]
         assert connected_after(directory, name) > 0, name
-    errors = {name: variant["errors"] for name, variant in variants.items()}
+    errors = {
+        name: {f"{one['phase']}:{one['kind']}": one["count"] for one in variant["errors"]}
+        for name, variant in variants.items()
+    }
     assert errors["cut"].keys() == {"connect:ENETUNREACH"}
     assert errors["pause"] == errors["sysctl"] == errors["paused-load"] == {}
     assert errors["restart"].keys() <= {"connect:ECONNREFUSED", "receive:ECONNRESET", "receive:CLOSED"}

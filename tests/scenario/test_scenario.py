@@ -137,6 +137,7 @@ script:
                 "timeouts": {"connect": "1s", "send": "2s", "response": "3s", "close": "4s"},
                 "seed": 7,
                 "files": {},
+                "expect_status": 0,
             },
             "connection": {
                 "protocol": "http",
