@@ -38,8 +38,8 @@ lint: $(DEV_READY)
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# Tests of whole runs, most of which wait, and beside them the others.
-APART := $(addprefix tests/,cases programs runs)
+# Tests of whole runs, most of which wait, and beside them the others: about half of the time each.
+APART := $(addprefix tests/,cases programs $(addprefix runs/test_,capture.py runs.py ugly.py viewpoints.py))
 
 test: lint
 	$(MAKE) --no-print-directory --jobs=2 runs parts
