@@ -62,7 +62,8 @@ class Capture:
         self._written = 0
         namespaces.enter_user(plan.user)
         self._rings: list[tuple[str, PacketRing]] = []
-        for node, names in plan.interfaces.items():
+        # The client's last: what the server's side has seen follows a SYN that the client's has by then.
+        for node, names in sorted(plan.interfaces.items(), key=lambda item: item[0] == Side.CLIENT):
             namespaces.enter_network(plan.networks[node])
             self._rings += [(node, PacketRing(name, tcp_filter(plan.port))) for name in names]
         self._writer = CaptureWriter(Path(plan.path), list(Side), SNAP_BYTES)
