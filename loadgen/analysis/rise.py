@@ -1,7 +1,7 @@
 """How a count of sockets that stay rises: on a line, at moments, or to a level. Pure.
 
 Every connection passes CLOSE-WAIT if the other side closes first, so a count of it is never still. What
-stays is told from what passes by the suffix minimum: of the sockets counted at an instant, at least as many
+stays is found by the suffix minimum: of the sockets counted at an instant, at least as many
 stay to the end as the fewest that were counted from then on.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 LASTING_NS = 1_000_000_000
 """Sockets stay if they are counted for so long: the last second of the counts shows only whether they do."""
 ENOUGH = 8
-"""Counts without which no form is to be told."""
+"""Fewer counts show no form."""
 LEAST = 8
 """Sockets: fewer are no finding."""
 NOISE = 3

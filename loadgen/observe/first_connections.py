@@ -43,7 +43,7 @@ class _Connection:
 class FirstConnections:
     """The first `most` connections to the `server` port, by the SYN that their client sends.
 
-    An attempt whose SYN nobody answers is one, too. A port that is used again later is another connection.
+    An attempt whose SYN stays unanswered is one, too. A port that is used again later is another connection.
     """
 
     def __init__(self, most: int, server: int) -> None:

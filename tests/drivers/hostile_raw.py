@@ -15,11 +15,19 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from tests.drivers.misbehaving import PIECE_S, hold, idle, reset, write_and_end
+from tests.drivers.misbehaving import (
+    LONG,
+    PIECE_S,
+    end_before_response,
+    hold,
+    idle,
+    reset,
+    reset_before_response,
+    stall,
+    write_and_end,
+)
 
 ASK, SIZE = 16, 8
-LONG = 3_000_000
-"""Bytes of a response that no driver reads in one piece."""
 GOOD = b"answered"
 
 
@@ -27,18 +35,10 @@ async def request(reader: StreamReader) -> None:
     await reader.readexactly(ASK)
 
 
-async def reset_before_response(_: StreamReader, writer: StreamWriter) -> None:
-    reset(writer)
-
-
 async def reset_in_response(_: StreamReader, writer: StreamWriter) -> None:
     writer.write(GOOD[:-1])
     await asyncio.sleep(PIECE_S)
     reset(writer)
-
-
-async def end_before_response(_: StreamReader, writer: StreamWriter) -> None:
-    writer.close()
 
 
 async def end_in_response(_: StreamReader, writer: StreamWriter) -> None:
@@ -49,10 +49,6 @@ async def end_in_response(_: StreamReader, writer: StreamWriter) -> None:
 async def end_in_long(_: StreamReader, writer: StreamWriter) -> None:
     writer.write(bytes(LONG - 1))
     writer.close()
-
-
-async def stall(reader: StreamReader, _: StreamWriter) -> None:
-    await hold(reader)
 
 
 async def stall_in_response(reader: StreamReader, writer: StreamWriter) -> None:

@@ -25,7 +25,7 @@ class Transit:
     sent_ns      None if the capture has only its arrival
     received_ns  None if it did not arrive at the other side's interface
     ignored      it arrived there, and what both sides sent later shows that TCP did not get it: dropped by a
-                 rule of the firewall, for want of room, or because nobody listened any more
+                 rule of the firewall, for want of room, or because no socket listened any more
     repeat       how many times the same had been sent before
     """
 
