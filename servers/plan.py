@@ -28,8 +28,8 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     `hosts` are IP addresses, all served on one `port` (0: the kernel picks), each with this `backlog`;
     `reuse_address` sets SO_REUSEADDR.
 
-    It is number `worker`, from 0 on, of `workers` that share the port: the first one binds it alone. `core` is the
-    one that it is pinned to, None if it is not; `keepalive` is that of the accepted sockets. Raises
+    It is number `worker`, from 0 on, of `workers` that share the port: the first one binds it alone. `core`
+    is the one that it is pinned to, None if it is not; `keepalive` is that of the accepted sockets. Raises
     ValueError for what cannot be served.
     """
 
