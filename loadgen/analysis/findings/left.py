@@ -31,7 +31,8 @@ def left_by_the_end(fold: Fold) -> Iterator[Finding]:
             during_load(fold, viewpoint, State.TIME_WAIT),
             fold.sampled.most(viewpoint, State.TIME_WAIT),
         )
-        if after and after - during >= MOST * after:
+        # Its end can leave a TIME-WAIT of what was open, and of nothing else.
+        if after and after - during >= MOST * after and opened(fold, viewpoint) >= MOST * (after - during):
             yield Finding(
                 kind=LEFT_BY_THE_END,
                 rank=Rank.LEFT,
@@ -94,6 +95,15 @@ def ended_by_rst(fold: Fold) -> Iterator[Finding]:
                 ),
                 observed=False,
             )
+
+
+def opened(fold: Fold, viewpoint: str) -> int:
+    """Connections that the last sample of the load found open."""
+    loaded = [one for one in fold.samples if one.t_ns <= fold.load_end_ns()]
+    if not loaded:
+        return 0
+    states = loaded[-1].viewpoints[viewpoint].states
+    return sum(number for state, number in states.items() if state not in (State.LISTEN, State.TIME_WAIT))
 
 
 def during_load(fold: Fold, viewpoint: str, state: State) -> int:
