@@ -134,15 +134,15 @@ def _unknowns(
         for side, row in rows
     ]
     if counted is None:
-        if entry.most_share == 1.0:
+        if not entry.driver_only:
             yield _Unknown(entry, None, np.array(moved), most, witnessed)
         return
     driven = [*moved, 1, int(bool(entry.counted_as)), int(entry.late_data)]
+    possible = min(most, counted.given_up) if entry.given_up else most
     if not entry.counted_as:
-        yield _Unknown(entry, None, np.array([*driven, *(0 for _ in Ending)]), most, witnessed)
+        yield _Unknown(entry, None, np.array([*driven, *(0 for _ in Ending)]), possible, witnessed)
     for seen in entry.counted_as:
         closes = counted.closes[seen]
-        possible = min(most, counted.given_up) if entry.given_up else most
         share = closes if entry.most_share == 1.0 else max(round(entry.most_share * closes), ANYWAY)
         column = np.array([*driven, *(int(ending is seen) for ending in Ending)])
         yield _Unknown(entry, seen, column, min(possible, share), witnessed)

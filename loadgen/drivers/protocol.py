@@ -121,7 +121,7 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
                 self._reset_by_server(exc.errno)
             else:
                 self._failure = failure_of(self.phase, exc)
-        if self._resets:
+        if self._resets and self._ending is None:
             assert self._sock is not None
             self._settle(self._sock, CLIENT_RST)
         self._over()
@@ -176,7 +176,8 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
         # The transport closes its socket a round of the loop later, right behind connection_lost(). A RST
         # leaves only then, and until then the server can be first.
         self._resets = ending is CLIENT_RST
-        if not self._resets:
+        # An end that was read is answered: once both FINs have passed, a second one would look like a reset.
+        if not self._resets and self._ending is None:
             self._settle(self._sock, ending)
         # The whole request went out before the response came: there is nothing left to send.
         self._open_transport().abort()

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from loadgen.ledger.entry import FIN, Entry, Kind
+from loadgen.ledger.handshakes import NEVER_ESTABLISHED
 from loadgen.tcp import Ending, Side
 
 
@@ -266,32 +267,6 @@ ENTRIES: tuple[Entry, ...] = (
         server=_accepted(),
         gauge="CurrEstab",
     ),
-    Entry(
-        name="refused",
-        kind=Kind.NO_ENDING,
-        story="the server's host refused it: nothing listened on the port",
-        first=None,
-        client=_open(AttemptFails=1),
-        server={},
-    ),
-    Entry(
-        name="syn_timed_out",
-        kind=Kind.NO_ENDING,
-        story="the SYNs stayed unanswered, and the client's kernel gave up (tcp_syn_retries)",
-        first=None,
-        client=_open(AttemptFails=1, TCPAbortOnTimeout=1),
-        server={},
-    ),
-    *(
-        Entry(
-            name=f"syn_given_up{name}",
-            kind=Kind.NO_ENDING,
-            story=f"the SYNs stayed unanswered, and the client's program gave up{how}",
-            first=None,
-            client=_open(**(_LINGER.counter if resets else {})),
-            server={},
-        )
-        for name, how, resets in (("", "", False), ("_rst", ", by reset (SO_LINGER {1, 0})", True))
-    ),
+    *NEVER_ESTABLISHED,
 )
 """All ways. Ways that no counter can tell apart are one entry, and its story names both."""

@@ -63,7 +63,7 @@ class Entry:
     gauge     a gauge of the client that shows at least as many connections, if this is what happened
     most_share  the largest share of the connections seen as this that may be: drivers look who was first
               microseconds before they close, so more than that would be a driver that counts wrongly
-    given_up  whether it happens to connections only that the client gave up, for want of a response in time
+    given_up  whether it happens to connections only that the client gave up, for want of an answer in time
     """
 
     name: str
@@ -82,6 +82,11 @@ class Entry:
     def late_data(self) -> bool:
         """Whether a RST followed the server's FIN because bytes of the client arrived after it."""
         return self.kind is Kind.LATE_DATA and self.first is Ending.SERVER_FIN
+
+    @property
+    def driver_only(self) -> bool:
+        """Whether the kernels' counters alone cannot tell it from another entry."""
+        return self.most_share < 1 or self.given_up
 
     @property
     def unread(self) -> bool:

@@ -239,6 +239,8 @@ WAYS: Mapping[str, Callable[[Stage], None]] = {
     "syn_timed_out": partial(_syn, until_timeout=True),
     "syn_given_up": partial(_syn, until_timeout=False),
     "syn_given_up_rst": partial(_syn, until_timeout=False, end=reset),
+    "opened_as_given_up": _of_pair(_client_first, _fin),
+    "opened_as_given_up_rst": _of_pair(_client_first, _rst),
 }
 """How each entry of the ledger is made to happen, by its name."""
 

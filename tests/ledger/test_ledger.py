@@ -20,7 +20,7 @@ from loadgen.tcp import Ending, Side
 from tests.made_endings import BY_NAME, Kernels, met, together
 from tests.made_records import ends
 
-SAME = frozenset(name for name, entry in BY_NAME.items() if entry.most_share < 1)
+SAME = frozenset(name for name, entry in BY_NAME.items() if entry.driver_only)
 """Entries that only a driver can tell from another one."""
 
 
