@@ -7,12 +7,13 @@ the ordinary ones. If several need equally few, each of them is possible, and no
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.analysis.counts import Counted, LegCounts
+from loadgen.analysis.span import Matrix, Span
 from loadgen.ledger.entries import ENTRIES
 from loadgen.ledger.entry import ROWS, Entry, Kind, summed
 from loadgen.tcp import Ending, Side
@@ -79,6 +80,11 @@ class _Unknown:
     most: int
     witnessed: int
 
+    @property
+    def allowed(self) -> bool:
+        """One connection of it is possible."""
+        return self.most > 0 and (not self.entry.witness or self.witnessed > 0)
+
 
 def explain(ends: LegCounts, counted: Counted | None = None) -> Explanation:
     """The explanation of what the kernels at both ends of a leg counted.
@@ -102,15 +108,17 @@ def explain(ends: LegCounts, counted: Counted | None = None) -> Explanation:
     ]
     base = [one for one in unknowns if one.entry.kind is Kind.ORDINARY]
     others = [one for one in unknowns if one.entry.kind is not Kind.ORDINARY]
-    tried = 0
+    span = Span(_columns(base, total), _columns(others, total), total.astype(float))
+    left = MOST_TRIED
     for kinds in range(MOST_KINDS + 1):
+        sets = list(islice(combinations(range(len(others)), kinds), left))
         found: list[tuple[Explained, ...]] = []
-        for chosen in combinations(others, kinds):
-            tried += 1
-            if tried > MOST_TRIED:
-                return Explanation(tuple(found))
-            found += [solution for solution in _solved(base, chosen, total) if solution not in found]
-        if found:
+        for numbers, reached in zip(sets, span.reaches(sets, kinds), strict=True):
+            chosen = [others[number] for number in numbers]
+            if reached and all(one.allowed for one in chosen):
+                found += [solution for solution in _solved(base, chosen, total) if solution not in found]
+        left -= len(sets)
+        if found or not left:
             return Explanation(tuple(found))
     return Explanation(())
 
@@ -146,6 +154,12 @@ def _unknowns(
         share = closes if entry.most_share == 1.0 else max(round(entry.most_share * closes), ANYWAY)
         column = np.array([*driven, *(int(ending is seen) for ending in Ending)])
         yield _Unknown(entry, seen, column, min(possible, share), witnessed)
+
+
+def _columns(unknowns: Sequence[_Unknown], total: Vector) -> Matrix:
+    """A column for each unknown, and as many rows as the total has."""
+    columns = [one.column for one in unknowns]
+    return np.array(columns, dtype=float).reshape(len(columns), len(total)).T
 
 
 def _solved(
