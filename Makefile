@@ -15,7 +15,7 @@ PEERS := wrk apache2-utils nghttp2-client hey httperf curl nginx-light redis-ser
 
 NEEDS := churn needs Python 3.11 or newer; try: make PYTHON=python3.12 demo
 
-.PHONY: demo test runs parts lint peers bench ladders clean
+.PHONY: demo test runs commands sockets others lint peers bench ladders clean
 
 $(VENV):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(NEEDS)")'
@@ -38,17 +38,25 @@ lint: $(DEV_READY)
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# Tests of whole runs, most of which wait, and beside them the others: about half of the time each.
-APART := $(addprefix tests/,cases programs $(addprefix runs/test_,capture.py runs.py ugly.py viewpoints.py))
+# Four parts at once on two cores, since most of the tests wait: whole runs, commands and cases, other tests with
+# sockets, and all others.
+COMMANDS := tests/cases tests/programs
+SOCKETS := $(addprefix tests/,drivers kernel lab ledger observe servers uring)
 
-test: lint
-	$(MAKE) --no-print-directory --jobs=2 runs parts
+test: $(DEV_READY)
+	$(MAKE) --no-print-directory --jobs=4 lint runs commands sockets others
 
 runs: $(DEV_READY)
-	$(BIN)/pytest $(APART)
+	$(BIN)/pytest tests/runs
 
-parts: $(DEV_READY)
-	$(BIN)/pytest $(addprefix --ignore=,$(APART))
+commands: $(DEV_READY)
+	$(BIN)/pytest $(COMMANDS)
+
+sockets: $(DEV_READY)
+	$(BIN)/pytest $(SOCKETS)
+
+others: $(DEV_READY)
+	$(BIN)/pytest $(addprefix --ignore=,tests/runs $(COMMANDS) $(SOCKETS))
 
 peers:
 	sh tests/peers.sh $(PEERS)
