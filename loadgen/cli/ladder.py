@@ -79,7 +79,7 @@ def table(connection: "Connection") -> "Table":
 
     from loadgen.analysis.packets.connection import Transit
     from loadgen.analysis.packets.states import spans
-    from loadgen.analysis.packets.wording import flags_of, heading, instant, length, numbers_of, remark
+    from loadgen.analysis.packets.wording import flags_of, heading, instant, lasted, numbers_of, remark
     from loadgen.tcp import Side
 
     states = spans(connection)
@@ -87,11 +87,7 @@ def table(connection: "Connection") -> "Table":
     def entered(side: Side, one: Transit) -> str:
         """The states that a side enters by a segment."""
         at_ns = one.sent_ns if one.by is side else one.received_ns
-        return "\n".join(
-            f"{span.state} {length(span.length_ns) if span.length_ns is not None else '(no end captured)'}"
-            for span in states[side]
-            if span.start_ns == at_ns
-        )
+        return "\n".join(f"{span.state} {lasted(span)}" for span in states[side] if span.start_ns == at_ns)
 
     made = Table(title=heading(connection), box=SIMPLE_HEAD, title_justify="left")
     for column in ("time", "client", "", "segment", "server"):

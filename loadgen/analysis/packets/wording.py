@@ -1,6 +1,7 @@
 """How a segment and a length of time are written, in figures and on the terminal."""
 
 from loadgen.analysis.packets.connection import Connection, Transit
+from loadgen.analysis.packets.states import Span
 from loadgen.records.segment import Flags
 
 _ORDER = (Flags.SYN, Flags.FIN, Flags.RST, Flags.PSH, Flags.URG, Flags.ACK)
@@ -37,6 +38,16 @@ def length(ns: int) -> str:
         if ns >= size:
             return f"{ns / size:.3g} {unit}"
     return f"{ns / 1000:.0f} µs"
+
+
+def lasted(span: Span) -> str:
+    """The length of a state, with its bound where the packets do not show one of its ends."""
+    if span.length_ns is None:
+        return "no end captured"
+    bound = {(True, False): "≥ ", (False, True): "≤ ", (True, True): "≈ "}.get(
+        (span.at_least, span.at_most), ""
+    )
+    return bound + length(span.length_ns)
 
 
 def instant(ns: int) -> str:
