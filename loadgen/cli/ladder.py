@@ -39,10 +39,16 @@ def ladder(name: str, variant: str | None, number: int, runs: Path) -> None:
     run, console = run_directory(name, runs), Console(highlight=False)
     console.width = max(console.width, LEAST_WIDTH)
     try:
-        for chosen in _variants(run, variant):
-            found = _captured(run, chosen)
-            if number > len(found):
-                fail(Exit.USAGE, f"--connection {number}: {chosen} has {len(found)} captured connections")
+        captured = {chosen: _captured(run, chosen) for chosen in _variants(run, variant)}
+        lacking = [name for name, found in captured.items() if number > len(found)]
+        for chosen in lacking:
+            said = f"--connection {number}: {chosen} has {len(captured[chosen])} captured connections"
+            if len(lacking) == len(captured):
+                fail(Exit.USAGE, said)
+            echo(said, err=True)
+        for chosen, found in captured.items():
+            if chosen in lacking:
+                continue
             echo(f"{chosen}: connection {number} of {len(found)}")
             console.print(table(found[number - 1]))
             for path in draw_ladder(run, chosen, number, found):

@@ -216,6 +216,14 @@ def test_a_heading_names_the_first_closer_or_both() -> None:
     )
     assert heading(made(CASES["rst with bytes unread"][0])) == "The client closes first, by RST"
     assert heading(made([])) == "Nobody closes within the capture"
+    syn = OPENED[0]
+    (refused,) = connections(packets([syn, Sent(0.1, SERVER, RST | ACK, 0, 1)]))
+    assert heading(refused) == "The server refuses the connection"
+    assert refused.closer is None
+    assert path(spans(refused)[CLIENT]) == (S.SYN_SENT,)
+    (unanswered,) = connections(packets([syn, replace(syn, at_ms=1000)]))
+    assert heading(unanswered) == "The server does not answer"
+    assert remark(unanswered.transits[1]) == "retransmission 1"
 
 
 def test_a_port_used_again_is_another_connection() -> None:

@@ -63,8 +63,20 @@ class Connection:
     transits: list[Transit] = field(default_factory=list[Transit])
 
     @property
+    def answer(self) -> Transit | None:
+        """The first segment of the server."""
+        return next((one for one in self.transits if one.by is Side.SERVER), None)
+
+    @property
+    def refused(self) -> bool:
+        """Whether a RST answered the SYN."""
+        return self.answer is not None and self.answer.segment.has(Flags.RST)
+
+    @property
     def closer(self) -> Transit | None:
-        """The first FIN or RST: its side closed first."""
+        """The first FIN or RST: its side closed first. None where there was no connection to close."""
+        if self.refused:
+            return None
         return next((one for one in self.transits if one.segment.has(Flags.FIN | Flags.RST)), None)
 
 

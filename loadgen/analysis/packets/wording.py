@@ -51,12 +51,16 @@ def lasted(span: Span) -> str:
 
 
 def instant(ns: int) -> str:
-    """A time since the first packet, to the microsecond in its first second."""
-    return f"{ns / 1_000_000:.3f} ms" if ns < 1_000_000_000 else f"{ns / 1_000_000_000:.3f} s"
+    """A time since the first packet, to the microsecond."""
+    return f"{ns / 1_000_000:.3f} ms" if ns < 1_000_000_000 else f"{ns / 1_000_000_000:.6f} s"
 
 
 def heading(connection: Connection) -> str:
     """Who closes first, and how, as a sentence."""
+    if connection.answer is None:
+        return "The server does not answer"
+    if connection.refused:
+        return "The server refuses the connection"
     closer = connection.closer
     if closer is None:
         return "Nobody closes within the capture"
