@@ -11,6 +11,7 @@ import click
 import uvloop
 
 from bench import tables
+from bench.capture import capture_all
 from bench.costs import hold_all, sample_all, start_all
 from bench.machine import environment
 from bench.measure import Kit, compare
@@ -42,7 +43,9 @@ def sections(_context: click.Context, _option: click.Parameter, text: str) -> fr
 @click.command()
 @click.option("-o", "directory", type=click.Path(path_type=Path), default=RESULTS, help="For the results.")
 @click.option("--only", default=",".join(Section), callback=sections, help="Sections, separated by commas.")
-@click.option("--rounds", type=click.IntRange(1, 100), help="Rounds of the sections short, kept and sizes.")
+@click.option(
+    "--rounds", type=click.IntRange(1, 100), help="Rounds of the sections short, kept, sizes and capture."
+)
 @click.option("--quick", is_flag=True, help="A little of everything, in two minutes; no figures to quote.")
 def main(directory: Path, only: frozenset[Section], rounds: int | None, quick: bool) -> None:
     """Measure churn's drivers beside wrk, ab, h2load, hey, httperf and a C program on io_uring."""
@@ -101,6 +104,8 @@ async def run(kit: Kit, only: Collection[Section], rounds: int, quick: bool, res
         await sample_all(quick, results)
     if Section.HELD in only:
         await hold_all(kit, 1_000 if quick else 10_000, results)
+    if Section.CAPTURE in only:
+        await capture_all(quick, rounds, results)
     cases = [case for study in STUDIES if study.section in only for case in study.cases(quick)]
     await compare(kit, [case for case in cases if case.section not in ONE_ROUND], rounds, results)
     await compare(kit, [case for case in cases if case.section in ONE_ROUND], 1, results)

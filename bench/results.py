@@ -51,6 +51,11 @@ class Quantity(StrEnum):
     """Memory of a connection that is held open."""
     SAMPLE_MS = "sample_ms"
     """What a sample takes, mean: few of them walk the sockets if there are many."""
+    CPU_US = "cpu_us"
+    """CPU time of both sides for each connection, and of the capture where there is one."""
+    CPU_OPEN_US = "cpu_open_us"
+    """Of the first seconds, in which the capture's taps are open."""
+    CPU_LATER_US = "cpu_later_us"
     START_MS = "start_ms"
     """From the exec of a command to its end."""
 

@@ -27,6 +27,7 @@ class Section(StrEnum):
     STARTUP = "startup"
     SAMPLER = "sampler"
     HELD = "held"
+    CAPTURE = "capture"
     SHORT = "short"
     KEPT = "kept"
     SIZES = "sizes"

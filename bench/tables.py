@@ -32,10 +32,12 @@ def values_of(readings: Iterable[Reading], quantity: Quantity) -> list[float]:
     return [reading.values[quantity] for reading in readings if quantity in reading.values]
 
 
-def ratio_within_rounds(readings: Iterable[Reading], peers: Iterable[Reading]) -> float | None:
-    """Median ratio of the rates, over the rounds that both have; None if there is none."""
-    of_peer = {peer.round: peer.values.get(Quantity.PER_S) for peer in peers}
-    ratios = [one.values[Quantity.PER_S] / peer for one in readings if (peer := of_peer.get(one.round))]
+def ratio_within_rounds(
+    readings: Iterable[Reading], peers: Iterable[Reading], quantity: Quantity = Quantity.PER_S
+) -> float | None:
+    """Median ratio of the rates, or of another quantity, over the rounds that both have; None if none."""
+    of_peer = {peer.round: peer.values.get(quantity) for peer in peers}
+    ratios = [one.values[quantity] / peer for one in readings if (peer := of_peer.get(one.round))]
     return median(ratios) if ratios else None
 
 
@@ -52,7 +54,8 @@ class Column:
     def cell(self, found: Sequence[Reading], tools: Mapping[str, Sequence[Reading]]) -> str:
         """From a tool's readings, and those of all tools under the same load."""
         if self.over:
-            return self._number(ratio_within_rounds(found, tools.get(self.over, ())))
+            quantity = self.of[0] if self.of else Quantity.PER_S
+            return self._number(ratio_within_rounds(found, tools.get(self.over, ()), quantity))
         known = [values_of(found, quantity) for quantity in self.of]
         if not any(known):
             return UNKNOWN

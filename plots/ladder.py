@@ -2,6 +2,7 @@
 # pyright: reportUnknownMemberType=false
 """The ladder: two lifelines, the state of each side along them, and every segment between as an arrow."""
 
+import math
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -10,20 +11,26 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from loadgen.analysis.packets.connection import Connection, Transit
-from loadgen.analysis.packets.wording import flags_of, instant, length, numbers_of, remark
+from loadgen.analysis.packets.wording import flags_of, instant, lasted, length, numbers_of, remark
 from loadgen.records.segment import Flags
 from loadgen.tcp import Side
 from plots.ladder_layout import Arrow, Band, Break, Layout, layout
 from plots.page import Frame, page
-from plots.style import ALARM, BLUE, HALO, INK, QUIET, SMALL, STATES, TEXT, VERMILLION, house_style
+from plots.style import ALARM, BLUE, HALO, INK, QUIET, STATES, TEXT, VERMILLION, house_style
 
 LEFT, RIGHT = 2.8, 7.2
 """Where the lifelines stand, in inches of ten."""
 BAND = 1.72
 """How wide the states are."""
-HEAD = 0.55
+HEAD = 0.62
 """The room above the first segment, for the names of the sides."""
 NOTCH = 0.07
+SMALL = TEXT - 0.5
+"""The smallest type: a page of documents shows the figure at half of its size."""
+TWO_LINES = 0.46
+"""A state that is so tall has its length below its name."""
+LIFT, CHARACTER, STEEP = 0.03, 0.062, 0.3
+"""From an arrow to its text; how wide a character is; and how far an arrow falls whose text falls with it."""
 
 
 def ladder(connection: Connection, title: str, subtitle: str, footer: str) -> Figure:
@@ -43,10 +50,7 @@ def ladder(connection: Connection, title: str, subtitle: str, footer: str) -> Fi
             for band in bands:
                 _band(axes, side, band)
             if bands and not bands[-1].open_:
-                x = LEFT - BAND / 2 if side is Side.CLIENT else RIGHT + BAND / 2
-                axes.text(
-                    x, bands[-1].bottom + 0.13, "CLOSED", ha="center", va="center", size=SMALL, color=QUIET
-                )
+                _beside(axes, side, bands[-1].bottom + 0.14, "CLOSED", color=QUIET)
         for arrow in placed.arrows:
             _arrow(axes, arrow)
         _times(axes, placed, connection.closer)
@@ -59,8 +63,18 @@ def _sides(axes: Axes, connection: Connection, placed: Layout) -> None:
         (Side.SERVER, RIGHT, connection.server),
     ):
         axes.plot([x, x], [-0.1, placed.height - 0.05], color=INK, linewidth=1.0, zorder=1)
-        axes.text(x, -0.34, side.value, ha="center", size=TEXT + 2, weight="bold")
-        axes.text(x, -0.18, f"port {port}", ha="center", size=SMALL, color=QUIET)
+        axes.text(x, -0.36, side.value, ha="center", size=TEXT + 3, weight="bold")
+        axes.text(x, -0.17, f"port {port}", ha="center", size=SMALL, color=QUIET)
+        # What a side is in before its first segment, where there is room for it.
+        if side is Side.SERVER and placed.bands[side] and placed.bands[side][0].top > 0.3:
+            _beside(axes, side, placed.bands[side][0].top - 0.13, "LISTEN", color=QUIET)
+
+
+def _beside(axes: Axes, side: Side, y: float, words: str, **style: Any) -> None:
+    """A text in the middle of a side's states."""
+    out = -1 if side is Side.CLIENT else 1
+    x = (LEFT if side is Side.CLIENT else RIGHT) + out * (BAND + NOTCH) / 2
+    axes.text(x, y, words, ha="center", va="center", **{"size": SMALL, **style})
 
 
 def _band(axes: Axes, side: Side, band: Band) -> None:
@@ -74,34 +88,19 @@ def _band(axes: Axes, side: Side, band: Band) -> None:
     axes.add_patch(
         Rectangle((edge, band.top), NOTCH, tall, facecolor=color, edgecolor="white", linewidth=0.8)
     )
-    words = band.span.state.value
     middle = band.top + tall / 2
-    shift = -NOTCH / 2 if side is Side.CLIENT else NOTCH / 2
     if band.open_:
-        _tear(axes, left, band.bottom - 0.3)
-        middle = band.top + (tall - 0.42) / 2
-        below = "expected: ends by its timer" if band.span.expected else "no end in the capture"
-        axes.text(
-            left + BAND / 2 + shift,
-            band.bottom - 0.09,
-            below,
-            ha="center",
-            va="center",
-            size=SMALL,
-            color=color,
-        )
-    if band.span.length_ns is not None:
-        words += f"   {length(band.span.length_ns)}"
-    axes.text(
-        left + BAND / 2 + shift,
-        middle,
-        words,
-        ha="center",
-        va="center",
-        size=TEXT - 0.8,
-        weight="bold",
-        color=color,
-    )
+        _tear(axes, left, band.bottom - 0.33)
+        middle = band.top + (tall - 0.45) / 2
+        below = "expected: ends by timer" if band.span.expected else "no end captured"
+        _beside(axes, side, band.bottom - 0.13, below, color=color)
+    name, how_long = band.span.state.value, "" if band.span.length_ns is None else lasted(band.span)
+    strong: dict[str, Any] = {"weight": "bold", "color": color, "size": TEXT}
+    if how_long and tall - 0.45 * band.open_ >= TWO_LINES:
+        _beside(axes, side, middle - 0.085, name, **strong)
+        _beside(axes, side, middle + 0.095, how_long, color=color)
+    else:
+        _beside(axes, side, middle, f"{name}  {how_long}".strip(), **{**strong, "size": TEXT - 0.6})
 
 
 def _tear(axes: Axes, left: float, at: float) -> None:
@@ -121,16 +120,13 @@ def _broken(axes: Axes, one: Break) -> None:
         for y in (one.at - 0.06, one.at + 0.06):
             axes.plot([x - 0.08, x + 0.08], [y + 0.03, y - 0.03], color=INK, linewidth=0.9, zorder=5)
     left_out = f"{one.segments:,} segments left out, " if one.segments else ""
-    axes.text(
-        5,
-        one.at,
-        f"{left_out}{length(one.length_ns)}",
-        ha="center",
-        va="center",
-        size=SMALL,
-        color=QUIET,
-        style="italic",
+    axes.plot(
+        [LEFT + 0.15, RIGHT - 0.15], [one.at, one.at], color=QUIET, linewidth=0.7, linestyle=(0, (1, 3))
     )
+    words = f"{left_out}{length(one.length_ns)}"
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 2.5}
+    style: dict[str, Any] = {"size": SMALL, "color": QUIET, "style": "italic", "bbox": box}
+    axes.text(5, one.at, words, ha="center", va="center", **style)
 
 
 def _color(transit: Transit) -> str:
@@ -150,9 +146,9 @@ def _arrow(axes: Axes, arrow: Arrow) -> None:
     reach = 0.84 if transit.received_ns is None else 0.97 if transit.ignored else 1.0
     tip = begin + (end - begin) * reach, arrow.top + (arrow.bottom - arrow.top) * reach
     style: dict[str, Any] = {
-        "arrowstyle": "-|>,head_length=0.45,head_width=0.17",
+        "arrowstyle": "-|>,head_length=0.5,head_width=0.2",
         "color": color,
-        "linewidth": 1.25,
+        "linewidth": 1.3,
     }
     if transit.repeat:
         style["linestyle"] = (0, (5, 2))
@@ -162,24 +158,45 @@ def _arrow(axes: Axes, arrow: Arrow) -> None:
             *([part] for part in tip), marker="x", markersize=9, markeredgewidth=2.2, color=ALARM, zorder=8
         )
     # Where two cross there is no room for text.
-    along = 0.5 if arrow.crossed is None else 0.28 if arrow.crossed > 0.5 else 0.72
+    along = 0.5 if arrow.crossed is None else 0.26 if arrow.crossed > 0.5 else 0.74
     x, y = begin + (end - begin) * along, arrow.top + (arrow.bottom - arrow.top) * along
-    note = remark(transit)
-    text = f"{flags_of(transit)}   {numbers_of(transit)}" + (f"   {note}" if note else "")
     strong = transit.segment.has(Flags.FIN | Flags.RST | Flags.SYN)
+    text = f"{flags_of(transit)}   {numbers_of(transit)}"
+    fall = arrow.bottom - arrow.top
+    if fall > STEEP:
+        # The axes are in inches.
+        slope = math.degrees(math.atan2(-fall if transit.by is Side.CLIENT else fall, RIGHT - LEFT))
+        lift = LIFT
+    else:
+        slope, lift = 0.0, LIFT + fall / (RIGHT - LEFT) * CHARACTER * len(text) / 2
+    upright: dict[str, Any] = {
+        "ha": "center",
+        "rotation": slope,
+        "rotation_mode": "anchor",
+        "path_effects": HALO,
+        "zorder": 7,
+    }
     axes.text(
         x,
-        y,
+        y - lift,
         text,
-        ha="center",
-        va="center",
-        size=TEXT - 1.2,
+        va="bottom",
+        size=TEXT - 0.3,
         color=color,
         weight="bold" if strong else "normal",
-        path_effects=HALO,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2},
-        zorder=7,
+        **upright,
     )
+    if note := remark(transit):
+        axes.text(
+            x,
+            y + lift,
+            note,
+            va="top",
+            size=SMALL,
+            color=ALARM if transit.lost else color,
+            style="italic",
+            **upright,
+        )
 
 
 def _times(axes: Axes, placed: Layout, closer: Transit | None) -> None:

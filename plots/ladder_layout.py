@@ -10,19 +10,22 @@ from dataclasses import dataclass
 
 from loadgen.analysis.packets.connection import Connection, Transit, arrivals
 from loadgen.analysis.packets.states import Span, spans
+from loadgen.analysis.packets.wording import remark
 from loadgen.tcp import Side
 
-LEAST, DECADE = 0.05, 0.065
+LEAST, DECADE = 0.06, 0.06
 """From one instant to the next, and more for each power of ten of the microseconds between them."""
-ROW = 0.23
+ROW = 0.25
 """From one instant of a side to its next: a line of text."""
-SLOPE = 0.14
+NOTE = 0.17
+"""Room for a remark below a segment."""
+SLOPE = 0.15
 """How far an arrow falls at least."""
 BREAK_NS, BREAK = 100_000_000, 0.5
 """The time from which on the axis is broken, and the room for that."""
-MARK = 0.16
+MARK = 0.17
 """Room for a second line below an instant."""
-TAIL = 0.75
+TAIL = 0.9
 """The room of a state whose end is after the last segment."""
 HEAD_SEGMENTS, TAIL_SEGMENTS = 24, 40
 """Of a longer connection the first and the last segments are drawn."""
@@ -91,7 +94,10 @@ def layout(connection: Connection) -> Layout:
             y = max(y, heights[id(one), True] + SLOPE)
         heights[id(one), sent] = y
         instants[side].append((t_ns, y))
-        last[side] = y + (MARK if one is closer and sent else 0)
+        below = NOTE if remark(one) else 0
+        last[side] = y + (MARK if one is closer and sent else below)
+        # One that does not arrive has no lower end that would keep its room.
+        y += SLOPE if one.received_ns is None else 0
         before_ns, gap = t_ns, False
     drawn = [one for one in connection.transits if id(one) not in hidden]
     arrows = _arrows(drawn, heights)

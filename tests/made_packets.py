@@ -22,7 +22,8 @@ ADDRESSES = {CLIENT: "198.18.0.1", SERVER: "198.19.0.1"}
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A segment: when it is sent, by whom, with relative numbers; `lost` on its way."""
+    """A segment: when it is sent, by whom, with relative numbers; `lost` on its way. `twice` are the numbers
+    around bytes that it reports as having arrived twice."""
 
     at_ms: float
     by: Side
@@ -32,25 +33,30 @@ class Sent:
     size: int = 0
     lost: bool = False
     transit_ns: int = TRANSIT_NS
+    twice: tuple[int, int] | None = None
 
 
 def ip(one: Sent) -> bytes:
     """The packet from its IPv4 header on."""
     other = SERVER if one.by is CLIENT else CLIENT
     acknowledgment = (one.acknowledgment + ISN[other]) % (1 << 32) if one.flags & ACK else 0
+    options = b""
+    if one.twice is not None:
+        left, right = ((number + ISN[other]) % (1 << 32) for number in one.twice)
+        options = struct.pack("!BBBBII", 1, 1, 5, 10, left, right)
     tcp = struct.pack(
         "!HHIIBBHHH",
         PORTS[one.by],
         PORTS[other],
         (one.sequence + ISN[one.by]) % (1 << 32),
         acknowledgment,
-        5 << 4,
+        5 + len(options) // 4 << 4,
         one.flags,
         1000,
         0,
         0,
     )
-    data = tcp + bytes(one.size)
+    data = tcp + options + bytes(one.size)
     addresses = socket.inet_aton(ADDRESSES[one.by]) + socket.inet_aton(ADDRESSES[other])
     return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), 0, 0, 64, 6, 0) + addresses + data
 

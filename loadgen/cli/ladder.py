@@ -39,10 +39,16 @@ def ladder(name: str, variant: str | None, number: int, runs: Path) -> None:
     run, console = run_directory(name, runs), Console(highlight=False)
     console.width = max(console.width, LEAST_WIDTH)
     try:
-        for chosen in _variants(run, variant):
-            found = _captured(run, chosen)
-            if number > len(found):
-                fail(Exit.USAGE, f"--connection {number}: {chosen} has {len(found)} captured connections")
+        captured = {chosen: _captured(run, chosen) for chosen in _variants(run, variant)}
+        lacking = [name for name, found in captured.items() if number > len(found)]
+        for chosen in lacking:
+            said = f"--connection {number}: {chosen} has {len(captured[chosen])} captured connections"
+            if len(lacking) == len(captured):
+                fail(Exit.USAGE, said)
+            echo(said, err=True)
+        for chosen, found in captured.items():
+            if chosen in lacking:
+                continue
             echo(f"{chosen}: connection {number} of {len(found)}")
             console.print(table(found[number - 1]))
             for path in draw_ladder(run, chosen, number, found):
@@ -79,7 +85,7 @@ def table(connection: "Connection") -> "Table":
 
     from loadgen.analysis.packets.connection import Transit
     from loadgen.analysis.packets.states import spans
-    from loadgen.analysis.packets.wording import flags_of, heading, instant, length, numbers_of, remark
+    from loadgen.analysis.packets.wording import flags_of, heading, instant, lasted, numbers_of, remark
     from loadgen.tcp import Side
 
     states = spans(connection)
@@ -87,11 +93,7 @@ def table(connection: "Connection") -> "Table":
     def entered(side: Side, one: Transit) -> str:
         """The states that a side enters by a segment."""
         at_ns = one.sent_ns if one.by is side else one.received_ns
-        return "\n".join(
-            f"{span.state} {length(span.length_ns) if span.length_ns is not None else '(no end captured)'}"
-            for span in states[side]
-            if span.start_ns == at_ns
-        )
+        return "\n".join(f"{span.state} {lasted(span)}" for span in states[side] if span.start_ns == at_ns)
 
     made = Table(title=heading(connection), box=SIMPLE_HEAD, title_justify="left")
     for column in ("time", "client", "", "segment", "server"):

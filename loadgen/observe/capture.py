@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from loadgen.kernel.packet_filter import SNAP_BYTES, tcp_filter
 from loadgen.kernel.packet_ring import PacketRing
 from loadgen.lab import namespaces
@@ -127,6 +129,7 @@ def run() -> None:
         lines.close()
         return
     lines.say(Ready())
+    ready_ns = time.process_time_ns()
     stopped = False
     while not stopped and not capture.finished:
         # Time passes here only while nothing waits.
@@ -135,7 +138,8 @@ def run() -> None:
         capture.read()
         time.sleep(PAUSE_S)
     capture.read()
-    lines.say(capture.close())
+    ended = capture.close()
+    lines.say(msgspec.structs.replace(ended, cost_ns=time.process_time_ns() - ready_ns))
     lines.close()
 
 

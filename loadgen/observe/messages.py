@@ -16,8 +16,8 @@ class Watch(Message, frozen=True):
 
 
 class CaptureEnded(Message, frozen=True):
-    """From the capture: no more packets are taken since `end_ns` of CLOCK_MONOTONIC. The rest is in the event
-    `Captured`."""
+    """From the capture: no more packets are taken since `end_ns` of CLOCK_MONOTONIC. `cost_ns` is the CPU
+    time that it took since it was ready. The rest is in the event `Captured`."""
 
     end_ns: int
     connections: int
@@ -25,6 +25,7 @@ class CaptureEnded(Message, frozen=True):
     dropped: int
     full: bool
     error: str = ""
+    cost_ns: int = 0
 
 
 CaptureMessage = Ready | CaptureEnded

@@ -7,6 +7,7 @@ from enum import IntFlag
 _IPV4_ADDRESSES, _IPV6_ADDRESSES = slice(12, 20), slice(8, 40)
 _IPV6_HEADER = 40
 _TCP = 6
+_END, _NO_OPERATION, _SACK = 0, 1, 5
 _HEAD = struct.Struct("!HHIIBBH")
 
 
@@ -23,7 +24,11 @@ class Flags(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """`source` and `destination` are (packed address, port); `size` is the bytes of data it carries."""
+    """`source` and `destination` are (packed address, port); `size` is the bytes of data it carries.
+
+    `sacked` is the first block of its SACK option, as the numbers of its begin and after its end. A block
+    below the acknowledgment number is of bytes that arrived twice (RFC 2883).
+    """
 
     source: tuple[bytes, int]
     destination: tuple[bytes, int]
@@ -32,6 +37,7 @@ class Segment:
     flags: Flags
     window: int
     size: int
+    sacked: tuple[int, int] | None = None
 
     @property
     def takes(self) -> int:
@@ -71,4 +77,22 @@ def parse_segment(data: bytes, length: int) -> Segment | None:
         Flags(flags & 0x3F),
         window,
         max(length - header - (offset >> 4) * 4, 0),
+        _sacked(data[header + 20 : header + (offset >> 4) * 4]),
     )
+
+
+def _sacked(options: bytes) -> tuple[int, int] | None:
+    """The first block of the SACK option (RFC 2018, section 3), if there is one."""
+    place = 0
+    while place + 1 < len(options) and options[place] != _END:
+        kind, size = options[place], options[place + 1]
+        if kind == _NO_OPERATION:
+            place += 1
+        elif size < 2:
+            break
+        elif kind == _SACK and size >= 10 and place + 10 <= len(options):
+            left, right = struct.unpack_from("!II", options, place + 2)
+            return left, right
+        else:
+            place += size
+    return None

@@ -1,12 +1,13 @@
 """Connections and states from packets: each case is what both sides send, and the states that follow."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from loadgen.analysis.packets.connection import Connection, connections
 from loadgen.analysis.packets.states import TIME_WAIT_NS, Span, contradictions, spans
-from loadgen.analysis.packets.wording import flags_of, heading, remark
+from loadgen.analysis.packets.wording import flags_of, heading, lasted, remark
 from loadgen.tcp import Side, State
 from tests.made_packets import ACK, CLIENT, FIN, MS_NS, OPENED, RST, SERVER, SYN, Sent, packets
 
@@ -172,12 +173,57 @@ def test_what_arrives_and_is_dropped_there_changes_no_state() -> None:
     assert path(spans(connection)[CLIENT]) == OPEN_CLIENT
 
 
+def test_a_probe_for_a_late_acknowledgment_shows_no_loss() -> None:
+    """What arrived is neither dropped if its end alone is sent again, nor if it arrives twice."""
+    data = Sent(1, SERVER, ACK, 1, 1, size=100)
+    end_again = [data, Sent(6, SERVER, ACK, 77, 1, size=24), Sent(8, CLIENT, ACK, 1, 101)]
+    twice = [data, Sent(6, SERVER, ACK, 1, 1, size=100), Sent(8, CLIENT, ACK, 1, 101, twice=(1, 101))]
+    once = [data, Sent(6, SERVER, ACK, 1, 1, size=100), Sent(8, CLIENT, ACK, 1, 101)]
+    for script, words in ((end_again, ""), (twice, ""), (once, "dropped on arrival")):
+        connection = made(script)
+        assert [remark(one) for one in connection.transits[3:5]] == [words, "retransmission 1"]
+
+
+def test_a_state_that_began_or_ended_unseen_has_a_bound_for_its_length() -> None:
+    """close() with bytes in the send queue, and FIN-WAIT-2 that a timer ends, are in no packet."""
+    unsent = [
+        Sent(1, CLIENT, ACK, 1, 1, size=60),
+        Sent(2, SERVER, ACK, 1, 61, size=1000),
+        Sent(3, CLIENT, ACK, 61, 1001),
+        Sent(3.1, SERVER, FIN | ACK, 1001, 61, size=400),
+        Sent(4, CLIENT, FIN | ACK, 61, 1402),
+        Sent(4.1, SERVER, ACK, 1402, 62),
+    ]
+    _, established, fin_wait, _ = spans(made(unsent))[SERVER]
+    assert (lasted(established), lasted(fin_wait)) == ("≤ 2.89 ms", "≥ 910 µs")
+    answered = [replace(one, size=0) if one.flags & FIN else one for one in unsent]
+    assert not any(span.at_least or span.at_most for span in spans(made(answered))[SERVER])
+    timed_out = [
+        Sent(1, CLIENT, FIN | ACK, 1, 1),
+        Sent(2, SERVER, ACK, 1, 2),
+        Sent(900, SERVER, FIN | ACK, 1, 2),
+        Sent(900.1, CLIENT, RST, 2),
+    ]
+    found = spans(made(timed_out))
+    assert path(found[CLIENT]) == (*OPEN_CLIENT, S.FIN_WAIT_1, S.FIN_WAIT_2)
+    assert lasted(found[CLIENT][-1]) == "≤ 898 ms"
+    assert path(found[SERVER]) == (*OPEN_SERVER, *PASSIVE)
+
+
 def test_a_heading_names_the_first_closer_or_both() -> None:
     assert (
         heading(made(CASES["both at once"][0])) == "Both sides close at once; the client's FIN is the first"
     )
     assert heading(made(CASES["rst with bytes unread"][0])) == "The client closes first, by RST"
     assert heading(made([])) == "Nobody closes within the capture"
+    syn = OPENED[0]
+    (refused,) = connections(packets([syn, Sent(0.1, SERVER, RST | ACK, 0, 1)]))
+    assert heading(refused) == "The server refuses the connection"
+    assert refused.closer is None
+    assert path(spans(refused)[CLIENT]) == (S.SYN_SENT,)
+    (unanswered,) = connections(packets([syn, replace(syn, at_ms=1000)]))
+    assert heading(unanswered) == "The server does not answer"
+    assert remark(unanswered.transits[1]) == "retransmission 1"
 
 
 def test_a_port_used_again_is_another_connection() -> None:
@@ -194,3 +240,7 @@ def test_a_sample_contradicts_packets_only_if_it_shows_fewer_sockets() -> None:
     assert len(contradictions(every, {CLIENT: {S.TIME_WAIT: 1}, SERVER: {}}, 80, 5)) == 1
     # One of them ends within the slack.
     assert contradictions(every, {CLIENT: {S.TIME_WAIT: 1}, SERVER: {}}, 98, 5) == []
+    # More of them, if none was left out of the capture.
+    three = {CLIENT: {S.TIME_WAIT: 3}, SERVER: {}}
+    assert contradictions(every, three, 80, 5) == []
+    assert len(contradictions(every, three, 80, 5, all_captured=True)) == 1

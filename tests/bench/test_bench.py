@@ -294,6 +294,7 @@ def full() -> Results:
 def test_a_ratio_is_the_median_of_those_within_rounds() -> None:
     ours, theirs = [reading("a", 10, 1), reading("a", 30, 2)], [reading("b", 20, 1), reading("b", 40, 2)]
     assert ratio_within_rounds(ours, theirs) == pytest.approx((0.5 + 0.75) / 2)
+    assert ratio_within_rounds(ours, theirs, Quantity.CPU_US) is None
     assert ratio_within_rounds(ours, [reading("b", 20, 3)]) is None
     assert ratio_within_rounds(ours, [reading("b", 0, 1)]) is None
 
@@ -383,7 +384,7 @@ def test_all_cases_have_labs_and_tools_that_are_known(quick: bool) -> None:
 def test_a_section_that_is_none_is_refused_with_those_that_are() -> None:
     refused = CliRunner().invoke(main, ["--only", "short,fast"])
     assert refused.exit_code == 2
-    known = "'fast' is not a valid Section; there are startup, sampler, held, short, kept, sizes, scaling"
+    known = "'fast' is not a valid Section; there are startup, sampler, held, capture, short, kept, sizes"
     assert known in " ".join(refused.output.split())
 
 

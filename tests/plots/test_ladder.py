@@ -3,6 +3,8 @@
 import itertools
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from loadgen.tcp import Side, State
 from plots.ladder import ladder
@@ -50,8 +52,20 @@ def test_a_pause_breaks_the_axis_and_a_long_connection_leaves_segments_out() -> 
 def test_a_figure_says_what_each_segment_and_state_is() -> None:
     figure = ladder(made(CASES["a fin lost and sent again"][0]), "title", "subtitle", "footer")
     (axes,) = figure.axes
-    texts = {text.get_text() for text in axes.texts}
-    assert "FIN, ACK   seq 1 ack 1   lost" in texts
-    assert "FIN, ACK   seq 1 ack 1   retransmission 1" in texts
-    assert {"client", "server", "closes first", "200 ms", "CLOSED"} <= texts
-    assert "TIME-WAIT   60 s" in texts
+    texts = [text.get_text() for text in axes.texts]
+    assert texts.count("FIN, ACK   seq 1 ack 1") == 2
+    assert {"lost", "retransmission 1", "LISTEN", "client", "server", "closes first"} <= {*texts}
+    assert {"200 ms", "CLOSED", "TIME-WAIT", "60 s"} <= {*texts}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_text_covers_another(name: str) -> None:
+    figure = ladder(made(CASES[name][0]), "title", "subtitle", "footer")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (axes,) = figure.axes
+    shown = [text for text in axes.texts if text.get_text()]
+    # Not the whole extent: a line of text has room above and below its letters.
+    boxes = [Text.get_window_extent(text).expanded(0.98, 0.8) for text in shown]
+    for (one, box), (other, another) in itertools.combinations(zip(shown, boxes, strict=True), 2):
+        assert not box.overlaps(another), (one.get_text(), other.get_text())

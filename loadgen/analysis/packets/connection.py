@@ -63,8 +63,20 @@ class Connection:
     transits: list[Transit] = field(default_factory=list[Transit])
 
     @property
+    def answer(self) -> Transit | None:
+        """The first segment of the server."""
+        return next((one for one in self.transits if one.by is Side.SERVER), None)
+
+    @property
+    def refused(self) -> bool:
+        """Whether a RST answered the SYN."""
+        return self.answer is not None and self.answer.segment.has(Flags.RST)
+
+    @property
     def closer(self) -> Transit | None:
-        """The first FIN or RST: its side closed first."""
+        """The first FIN or RST: its side closed first. None where there was no connection to close."""
+        if self.refused:
+            return None
         return next((one for one in self.transits if one.segment.has(Flags.FIN | Flags.RST)), None)
 
 
@@ -154,15 +166,33 @@ def _mark_ignored(transits: Sequence[Transit]) -> None:
 
 
 def _unanswered(one: Transit, later: Sequence[Transit]) -> bool:
-    """Whether its sender had to send it again, the other side not having acknowledged it by then."""
+    """Whether its sender had to send it again, the other side not having acknowledged it by then.
+
+    One of which only the end was sent again had arrived, and one that arrived twice: its acknowledgment was
+    late, and its sender sent a probe for that (RFC 8985, section 7).
+    """
     again = next((each for each in later if each.by is one.by and each.repeat and each.end == one.end), None)
     if again is None or again.sent_ns is None or again.sent_ns < (one.received_ns or 0) + LATER_NS:
+        return False
+    if not reaches(one.sequence, again.sequence) or _arrived_twice(one, later):
         return False
     return not any(
         each.by is not one.by
         and each.segment.has(Flags.ACK | Flags.RST)
         and (each.segment.has(Flags.RST) or reaches(each.acknowledgment, one.end))
         and (each.sent_ns or 0) < again.sent_ns
+        for each in later
+    )
+
+
+def _arrived_twice(one: Transit, later: Sequence[Transit]) -> bool:
+    """Whether the other side reports that it has got these bytes twice (RFC 2883)."""
+    end = (one.segment.sequence + one.segment.takes) % MODULUS
+    return any(
+        each.by is not one.by
+        and each.segment.sacked is not None
+        and each.segment.sacked[1] == end
+        and reaches(each.segment.acknowledgment, end)
         for each in later
     )
 

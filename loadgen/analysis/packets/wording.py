@@ -1,6 +1,7 @@
 """How a segment and a length of time are written, in figures and on the terminal."""
 
 from loadgen.analysis.packets.connection import Connection, Transit
+from loadgen.analysis.packets.states import Span
 from loadgen.records.segment import Flags
 
 _ORDER = (Flags.SYN, Flags.FIN, Flags.RST, Flags.PSH, Flags.URG, Flags.ACK)
@@ -39,13 +40,27 @@ def length(ns: int) -> str:
     return f"{ns / 1000:.0f} µs"
 
 
+def lasted(span: Span) -> str:
+    """The length of a state, with its bound where the packets do not show one of its ends."""
+    if span.length_ns is None:
+        return "no end captured"
+    bound = {(True, False): "≥ ", (False, True): "≤ ", (True, True): "≈ "}.get(
+        (span.at_least, span.at_most), ""
+    )
+    return bound + length(span.length_ns)
+
+
 def instant(ns: int) -> str:
-    """A time since the first packet, to the microsecond in its first second."""
-    return f"{ns / 1_000_000:.3f} ms" if ns < 1_000_000_000 else f"{ns / 1_000_000_000:.3f} s"
+    """A time since the first packet, to the microsecond."""
+    return f"{ns / 1_000_000:.3f} ms" if ns < 1_000_000_000 else f"{ns / 1_000_000_000:.6f} s"
 
 
 def heading(connection: Connection) -> str:
     """Who closes first, and how, as a sentence."""
+    if connection.answer is None:
+        return "The server does not answer"
+    if connection.refused:
+        return "The server refuses the connection"
     closer = connection.closer
     if closer is None:
         return "Nobody closes within the capture"

@@ -1,0 +1,133 @@
+"""Every way to close: a variant that makes it, and the states that both sides pass through.
+
+A state in brackets may be missing: the peer's FIN may acknowledge the closer's.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+OPEN_CLIENT, OPEN_SERVER = "SYN-SENT ESTABLISHED", "SYN-RECEIVED ESTABLISHED"
+ACTIVE, PASSIVE = "FIN-WAIT-1 [FIN-WAIT-2] TIME-WAIT", "CLOSE-WAIT LAST-ACK"
+WAITING = "FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """`settings` are a variant's keys; `client` and `server` the states after ESTABLISHED.
+
+    `response` is the size of the bundled server's, if it matters.
+    """
+
+    settings: str
+    client: str
+    server: str
+    response: str = ""
+
+    @property
+    def keys(self) -> str:
+        """All keys of the variant."""
+        response = f", response: {self.response}" if self.response else ""
+        load = "driver: protocol, open_loop: {rate: 40/s, late: 1min}, duration: 200ms"
+        return f"load: {{{load}}}, server: {{delay: 20ms{response}}}, {self.settings}"
+
+
+CLIENT = r"""
+import os, signal, socket, time
+
+kept = []
+for way in "slow", "stuck", "killed", "unread":
+    for _ in range(3):
+        sock = socket.create_connection(("{host}", {port}))
+        sock.sendall(f"GET /{way} HTTP/1.1\r\nHost: lab\r\n\r\n".encode())
+        if way == "unread":
+            time.sleep(0.05)
+        else:
+            sock.recv(4096)
+        kept.append(sock)
+for sock in kept[:6]:
+    sock.close()
+time.sleep(1.5)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+SERVER = r"""
+import asyncio
+
+async def serve(reader, writer):
+    request = await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi\n")
+    try:
+        await reader.read()
+        await asyncio.sleep({b"/slow": 0.2, b"/stuck": 3600}.get(request.split()[1], 0))
+    except ConnectionResetError:
+        pass
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(serve, "{host}", {port})
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+WAYS = {
+    "fin-by-client": Way("connection: {closer: client}", ACTIVE, PASSIVE),
+    "fin-by-server": Way("connection: {closer: server}", PASSIVE, ACTIVE),
+    "rst-by-client": Way("connection: {closer: client, close: rst}", "", ""),
+    "rst-by-server": Way("connection: {closer: server, close: rst}", "", ""),
+    "half": Way("connection: {closer: client, close: half}", WAITING, PASSIVE),
+    "half-server": Way("connection: {closer: server, close: half}", PASSIVE, WAITING),
+    "unread": Way("connection: {closer: client, close: unread}", "", ""),
+    "unread-server": Way("connection: {closer: server, close: unread}", "", ""),
+    "unsent": Way("connection: {closer: server, close: unsent}", PASSIVE, ACTIVE, "64KiB"),
+    "unsent-reset": Way("connection: {closer: server, close: unsent, linger: 0}", "", "", "64KiB"),
+    "linger": Way("connection: {closer: client, linger: 1s}", ACTIVE, PASSIVE),
+}
+PROGRAMS = "programs"
+"""A variant in which programs close, three connections in each of these ways, in this order."""
+OF_PROGRAMS = {
+    "slow": (WAITING, PASSIVE),
+    # No packet shows that tcp_fin_timeout ended FIN-WAIT-2; the FIN of the program's end is answered by RST.
+    "stuck": ("FIN-WAIT-1 FIN-WAIT-2", PASSIVE),
+    "killed": (ACTIVE, PASSIVE),
+    "killed-unread": ("", ""),
+}
+EACH = 3
+_VARIANTS = "\n".join(f"  {name}: {{{way.keys}}}" for name, way in WAYS.items())
+SCENARIO = f"""
+title: Every way to close
+sample: {{every: 10ms}}
+capture: {{connections: 100}}
+variants:
+{_VARIANTS}
+  {PROGRAMS}:
+    lab: {{sysctl: {{client: {{net.ipv4.tcp_fin_timeout: 1}}}}}}
+    connection: {{closer: client}}
+    server:
+      kind: command
+      command: ["{{python}}", "{{dir}}/server.py"]
+      files: {{server.py: {json.dumps(SERVER)}}}
+    load:
+      driver: command
+      command: ["{{python}}", "{{dir}}/client.py"]
+      files: {{client.py: {json.dumps(CLIENT)}}}
+      expect_status: -9
+      duration: 5s
+"""
+
+
+def expected(variant: str, number: int) -> tuple[str, str]:
+    """The states of client and server after ESTABLISHED, of a variant's connection; the first is 0."""
+    if variant == PROGRAMS:
+        return list(OF_PROGRAMS.values())[number // EACH]
+    return WAYS[variant].client, WAYS[variant].server
+
+
+def follows(path: Sequence[str], states: str) -> bool:
+    """Whether a path has these states in order, and no other; it may lack those in brackets."""
+    left = list(path)
+    for state in states.split():
+        if left and left[0] == state.strip("[]"):
+            left.pop(0)
+        elif not state.startswith("["):
+            return False
+    return not left
