@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from loadgen.records.events import Event, FaultBegan, FaultEnded, Gap, LabOpened, LoadEnds
+from loadgen.records.events import Event, FaultBegan, FaultEnded, Gap, LabOpened, LoadEnds, StageBegan
 from loadgen.records.gaps import SAMPLER, gaps_of, hidden, of_load
 from loadgen.records.types import Interval, Sample, together
 from loadgen.records.viewpoints import APART, Scope
@@ -96,9 +96,14 @@ class Columns:
         return [gap for gap in self.gaps if gap.what == SAMPLER]
 
     @property
-    def fault_s(self) -> list[float]:
-        """When faults of the script began and ended."""
-        return [event.t_ns / 1e9 for event in self.events if isinstance(event, FaultBegan | FaultEnded)]
+    def changes_s(self) -> list[float]:
+        """When faults of the script began and ended, and stages of the load but the first began."""
+        return [
+            event.t_ns / 1e9
+            for event in self.events
+            if isinstance(event, FaultBegan | FaultEnded)
+            or (isinstance(event, StageBegan) and event.number > 1)
+        ]
 
     @property
     def empty(self) -> bool:

@@ -155,6 +155,8 @@ def _load(variant: Variant) -> str:
     if variant.load.program:
         return f"load by {variant.load.program}"
     loop = variant.load.loop
+    if variant.load.stages:
+        return f"{'open' if isinstance(loop, OpenLoop) else 'closed'} loop in stages: {variant.load.staged}"
     if isinstance(loop, OpenLoop):
         return f"open loop, {loop.rate} offered"
     return f"closed loop, {loop.connections} in flight"

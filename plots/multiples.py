@@ -82,7 +82,7 @@ def multiples(run: Run, variants: Sequence[Variant]) -> Figure:
                 for axes, gaps in ((above, variant.load_gaps), (below, variant.sampler_gaps)):
                     shade(axes, variant.load_end_s)
                     hatch(axes, gaps)
-                    rule(axes, variant.fault_s)
+                    rule(axes, variant.changes_s)
                 _head(above, facts, names[index], notes[index])
                 above.tick_params(labelbottom=False)
                 per_second = "per second\n(dashed: exchanges)" if scale.exchanges else "per second"

@@ -20,6 +20,10 @@ ROUNDS = 10
 """Kept connections that begin together end together: the rate is averaged over so many rounds of them."""
 LEFT = 10
 """The fewest points that averaging leaves of a short run."""
+FEW, ENOUGH = 10, 40
+"""If intervals have fewer connections than `FEW`, a mean is drawn over as many as have `ENOUGH`."""
+LEFT_OF_FEW = 100
+"""The fewest points that this leaves: a short run is drawn as it was recorded."""
 DIFFERENT = 0.05
 """Rates whose means differ by less are one line: connections in flight alone make such a difference."""
 
@@ -46,16 +50,24 @@ class Connections:
 
 
 def connections_of(rates: Rates, kept: int | None) -> Connections:
-    """Connections established per second, of `kept` ones the mean over several rounds of them.
+    """Connections established per second, of `kept` ones the mean over several rounds of them, of few the
+    mean over as many intervals as have enough.
 
-    They begin and end in lockstep: an interval of 100 ms sees 64 of them end once or twice, or not at all.
+    Kept ones begin and end in lockstep: an interval of 100 ms sees 64 of them end once or twice, or not at
+    all.
     """
     recorded = Connections(rates.t_s, rates.seen(rates.connected), "")
     total = rates.total(rates.connected)
-    if not kept or not total:
+    if not total:
         return recorded
     span_s, step_s = float(rates.length_s.sum()), float(np.median(rates.length_s))
-    steps = round(min(ROUNDS * kept * span_s / total, span_s / LEFT) / step_s)
+    if kept:
+        steps = round(min(ROUNDS * kept * span_s / total, span_s / LEFT) / step_s)
+    else:
+        # Of four or five in an interval the rate would jump between two values.
+        each = rates.connected * rates.length_s
+        usual = float(np.median(each[each > 0]))
+        steps = int(min(ENOUGH / usual, span_s / step_s / LEFT_OF_FEW)) if usual < FEW else 1
     if steps <= 1 and not rates.bucket_s:
         return recorded
     over_s = max(steps * step_s, 2 * rates.bucket_s)

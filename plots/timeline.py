@@ -15,6 +15,7 @@ from loadgen.records.events import (
     SampleCheck,
     ServerCounted,
     Settled,
+    StageBegan,
 )
 from loadgen.text.numbers import count, seconds
 from loadgen.wire.messages import GapCause
@@ -88,7 +89,9 @@ def _marks(columns: Columns, facts: Facts) -> list[Mark]:
     for events in kinds.values():
         first_s = events[0].t_ns / 1e9
         many = f" (first of {len(events)})" if len(events) > 1 else ""
-        marks.append(Mark(first_s, f"{events[0].label} {seconds(first_s)}{many}"))
+        at = "" if isinstance(events[0], StageBegan) and events[0].number == 1 else f" {seconds(first_s)}"
+        between = "," if at and isinstance(events[0], StageBegan) else ""
+        marks.append(Mark(first_s, f"{events[0].label}{between}{at}{many}"))
         marks += [Mark(event.t_ns / 1e9, "") for event in events[1:]]
     gaps: dict[tuple[str, GapCause], list[Gap]] = {}
     for gap in columns.gaps:

@@ -51,7 +51,7 @@ def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compar
         knee = _row("knee", "ports", prediction.knee_ports, metrics.get("knee.ports"), False)
         return [*(one for one in waits if one.predicted is not None), *([knee] if _seen(metrics) else [])]
     return [
-        _rate(prediction, metrics),
+        *(_stages(prediction, metrics) if prediction.stages else [_rate(prediction, metrics)]),
         *waits,
         *_slow_connect(prediction, metrics),
         *_fall(prediction, metrics),
@@ -88,6 +88,13 @@ def _rate(prediction: Prediction, metrics: Mapping[str, float]) -> Compared:
     measured = metrics.get("knee.rate_before", None if two else metrics.get("rate.mean"))
     name = "rate before the knee" if falls or two else "rate"
     return _row(name, "/s", predicted, measured, assumed)
+
+
+def _stages(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Compared]:
+    """Each stage's rate: a mean over them would be a rate that never was."""
+    for stage in prediction.stages:
+        measured = metrics.get(f"stage.{stage.number}.rate")
+        yield _row(f"rate, stage {stage.number}", "/s", stage.rate_per_s, measured, prediction.rate_assumed)
 
 
 def _slow_connect(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Compared]:

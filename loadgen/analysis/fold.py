@@ -17,6 +17,7 @@ from loadgen.analysis.explanation import Explanation, explain
 from loadgen.analysis.load import UnderLoad
 from loadgen.analysis.sampled import Sampled
 from loadgen.analysis.series import Series
+from loadgen.analysis.stages import Stage, begins, stages
 from loadgen.records.damage import Damage
 from loadgen.records.events import CommandEnded, Event, Gap, LabOpened, LoadEnds, Settled
 from loadgen.records.gaps import SAMPLER, gaps_of
@@ -54,9 +55,10 @@ class Fold:
         self._series = Series()
         self._load: UnderLoad | None = None
         self._explanation: Explanation | None = None
+        self._stages: list[Stage] | None = None
 
     def add(self, record: Record | Latency | Damage) -> None:
-        self._load = self._explanation = None
+        self._load = self._explanation = self._stages = None
         match record:
             case Interval():
                 self._series.intervals.append(record)
@@ -171,9 +173,18 @@ class Fold:
                 self.gaps,
                 self.ports,
                 self.workers(opener),
+                borders_ns=[one.t_ns for one in begins(self.events)[1:]],
                 no_port_reported=ended is not None and any(words in ended.stderr for words in NO_PORT_WORDS),
             )
         return self._load
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """The stages of the load, as far as they began; none if it has one rate."""
+        if self._stages is None:
+            load = self.under_load()
+            self._stages = stages(self.events, self.load_end_ns(), load.series, load.hidden, self.samples)
+        return self._stages
 
     @property
     def gaps(self) -> list[Gap]:

@@ -11,13 +11,14 @@ from loadgen.analysis.findings.leaks import BURST, LEAK
 from loadgen.analysis.findings.left import LEFT_BY_THE_END
 from loadgen.analysis.findings.ports import CONNECT_SLOW, PORTS_GONE
 from loadgen.analysis.findings.queues import ACCEPT_QUEUE, SYN_QUEUE
+from loadgen.analysis.findings.stages import STAGES
 from loadgen.tcp import Fault
 from loadgen.text.numbers import count, rate, seconds
 
 LIMITS = (PORTS_GONE, LEAK, BURST, SYN_QUEUE, ACCEPT_QUEUE)
 """Findings of which the first that there is stands in the headline."""
 
-_ERRORS, _TIME_WAIT = "errors.", ".time_wait.max"
+_ERRORS, _TIME_WAIT, _STAGE = "errors.", ".time_wait.max", "stage."
 
 
 def headline(metrics: Mapping[str, float], findings: Sequence[Finding]) -> str:
@@ -52,6 +53,8 @@ def _what(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str
         parts = [*limits, *partly]
     else:
         parts = [*rates, *([slow.sentence] if slow else [])]
+    if STAGES in by_kind and not failed and by_kind[STAGES].sentence not in parts:
+        parts.append(by_kind[STAGES].sentence)
     return [part[:1].upper() + part[1:] if not place else part for place, part in enumerate(parts)]
 
 
@@ -99,7 +102,9 @@ def _ends(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str
 def time_waits(metrics: Mapping[str, float]) -> dict[str, float]:
     """The most TIME-WAITs of each viewpoint, in the order of the metrics."""
     return {
-        name.removesuffix(_TIME_WAIT): number for name, number in metrics.items() if name.endswith(_TIME_WAIT)
+        name.removesuffix(_TIME_WAIT): number
+        for name, number in metrics.items()
+        if name.endswith(_TIME_WAIT) and not name.startswith(_STAGE)
     }
 
 

@@ -3,8 +3,10 @@
 Pure.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from statistics import median
 
 from loadgen.analysis.levels import Bin, Level, levels
@@ -22,6 +24,7 @@ MOST_BINS = 1_024
 class UnderLoad:
     """The load of one variant. `ports` are the client's; `workers` make the load.
 
+    `borders_ns`: where its stages meet; with them it has no rate of its own, and each stage has one.
     `no_port_reported`: a program that makes it said at its end that it found no port.
 
     `series` are the points that lie under load for more than their half: the tail is left out.
@@ -35,6 +38,7 @@ class UnderLoad:
         ports: int,
         workers: int,
         *,
+        borders_ns: Sequence[int] = (),
         no_port_reported: bool = False,
     ) -> None:
         loaded = [one for one in points if (one.start_ns + one.end_ns) // 2 < end_ns]
@@ -43,6 +47,7 @@ class UnderLoad:
         self._end_ns = end_ns
         self._ports = ports
         self._workers = workers
+        self._borders_ns = borders_ns
         self._reported = no_port_reported
         # A command's points are made from samples: a gap of the sampler hides what it did.
         from_samples = bool(points) and points[0].attempts is None
@@ -61,6 +66,11 @@ class UnderLoad:
     @property
     def observed_ns(self) -> int:
         return sum(one.length_ns for one in self.observed)
+
+    @property
+    def staged(self) -> bool:
+        """Whether it has stages."""
+        return bool(self._borders_ns)
 
     @property
     def rate(self) -> float:
@@ -96,12 +106,25 @@ class UnderLoad:
     @cached_property
     def turn(self) -> Turn | None:
         """Where connect() became slow, half of the ports being held."""
-        return turn(self.series, self._ports, self.blind)
+        return next(
+            (
+                found
+                for part in self._parts()
+                if (found := turn(self.series[part], self._ports, self.blind[part])) is not None
+            ),
+            None,
+        )
 
     @property
     def past_half(self) -> bool:
         """Whether more than half of the ports were held from the start on."""
         return from_the_start(self.series, self._ports)
+
+    def _parts(self) -> Iterator[slice]:
+        """The series by stages: the rates before and after a turn are of one of them."""
+        middles = [(one.start_ns + one.end_ns) // 2 for one in self.series]
+        places = [0, *(bisect_left(middles, border_ns) for border_ns in self._borders_ns), len(middles)]
+        yield from (slice(start, end) for start, end in pairwise(places))
 
     @cached_property
     def search(self) -> Search | None:

@@ -23,6 +23,11 @@ def _of_rates(take: Callable[[UnderLoad], float | None]) -> Callable[[Fold, Valu
     return _of_load(lambda load: take(load) if load.observed_ns > 0 else None)
 
 
+def _of_one_rate(take: Callable[[UnderLoad], float | None]) -> Callable[[Fold, Values], float | None]:
+    """The same, of a load without stages: a mean over them would be a rate that never was."""
+    return _of_rates(lambda load: None if load.staged else take(load))
+
+
 def _of_turn(take: Callable[[Turn], float]) -> Callable[[Fold, Values], float | None]:
     return _of_load(lambda load: take(load.turn) if load.turn else None)
 
@@ -41,14 +46,15 @@ LOAD_METRICS: Sequence[Metric] = (
     Metric(
         "rate.mean",
         PER_S,
-        "connections established per second under load; gaps are left out",
-        _of_rates(lambda load: load.rate),
+        "connections established per second under load; gaps are left out; absent with stages, which have"
+        " rates of their own",
+        _of_one_rate(lambda load: load.rate),
     ),
     Metric(
         "rate.requests",
         PER_S,
-        "responses per second under load; gaps are left out",
-        _of_rates(lambda load: load.requests_per_s),
+        "responses per second under load; gaps are left out; absent with stages",
+        _of_one_rate(lambda load: load.requests_per_s),
     ),
     Metric(
         "rate.max",
@@ -73,7 +79,7 @@ LOAD_METRICS: Sequence[Metric] = (
         PER_S,
         "the mean rate if the client held more than half of its ports from the start on, so that there is no"
         " rate before",
-        _of_rates(lambda load: load.rate if load.past_half else None),
+        _of_one_rate(lambda load: load.rate if load.past_half else None),
     ),
     Metric(
         "rate.levels",

@@ -10,6 +10,7 @@ from loadgen.analysis.bytes_metrics import BYTES_METRICS
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
+from loadgen.analysis.stage_metrics import stage_metrics
 from loadgen.records.events import CommandEnded, ServerCounted
 from loadgen.records.latency import Tag
 from loadgen.scenario.choices import Topology
@@ -92,7 +93,9 @@ METRICS: Sequence[Metric] = (
     _count("started", "requests that began"),
     _count("late", "requests of an open loop that began later than `load.open_loop.late` allows"),
     _count(
-        "dropped", "requests of an open loop that never began: as many connections were open as it may have"
+        "dropped",
+        "requests that never began: of an open loop, because as many connections were open as it may have; of"
+        " a closed loop, because the stage or the load ended",
     ),
     _count("attempts", "attempts to open a connection"),
     _count("opened", "attempts that sent a SYN"),
@@ -142,6 +145,7 @@ METRICS: Sequence[Metric] = (
         lambda fold, _: ended.code if (ended := fold.event(CommandEnded)) and not ended.asked else None,
     ),
     *LOAD_METRICS,
+    *stage_metrics(VIEWPOINT),
     Metric("served.{served}", COUNT, "what churn's own server has counted", _served, (SERVED,)),
     Metric("samples.count", COUNT, "samples that were taken", _of_samples(lambda fold: fold.sampled.count)),
     Metric(

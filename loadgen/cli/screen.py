@@ -14,7 +14,7 @@ from loadgen.analysis.summary import VariantSummary
 from loadgen.cli.columns import Screen
 from loadgen.engine.experiment import Watcher
 from loadgen.records.directory import RunDirectory
-from loadgen.records.events import FaultBegan, FaultEnded, FaultFailed
+from loadgen.records.events import FaultBegan, FaultEnded, FaultFailed, StageBegan
 from loadgen.records.latency import Latency
 from loadgen.records.prediction import Prediction
 from loadgen.records.types import Interval, Record, Sample
@@ -68,6 +68,8 @@ class Current:
         if self.variant.load.program:
             return f"by {self.variant.load.program}"
         loop = self.variant.load.loop
+        if self.variant.load.stages:
+            return self.variant.load.staged
         return (
             f"{loop.rate:,.10g} requests/s" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
         )
@@ -104,6 +106,8 @@ class PlainLines:
     def record(self, record: Record | Latency) -> None:
         if isinstance(record, FAULTS):
             self._print(f"{self._current.variant.name}: {record.t_ns / 1e9:5.1f} s, script: {record.label}")
+        if isinstance(record, StageBegan):
+            self._print(f"{self._current.variant.name}: {record.t_ns / 1e9:5.1f} s, {record.label}")
         if isinstance(record, Interval) and monotonic() >= self._due:
             self._due = monotonic() + LINE_S
             current = self._current

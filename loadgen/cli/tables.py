@@ -122,6 +122,8 @@ def loading(variant: Variant) -> str:
     if variant.load.program:
         return f"{variant.load.program}, {variant.load.duration}"
     loop = variant.load.loop
+    if variant.load.stages:
+        return f"{variant.load.staged}, {variant.load.duration}"
     offered = (
         f"{loop.rate} {loop.arrivals}" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
     )
@@ -171,8 +173,16 @@ def _rate(per_s: float | None) -> str:
     return NONE if per_s is None else f"{count(per_s)}/s"
 
 
+def _rates(prediction: Prediction) -> str:
+    """The rate; of stages the least and the most."""
+    if not prediction.stages:
+        return _count(prediction.rate_per_s)
+    rates = sorted(stage.rate_per_s for stage in prediction.stages)
+    return " to ".join(dict.fromkeys((count(rates[0]), count(rates[-1]))))
+
+
 _PREDICTED: Mapping[str, Callable[[Prediction], str]] = {
-    "conn/s": lambda prediction: _count(prediction.rate_per_s),
+    "conn/s": lambda prediction: _rates(prediction),
     "slow connect()": lambda prediction: _at(prediction.time_to_knee_s),
     "rate falls": lambda prediction: _at(prediction.time_to_knee_s if prediction.rate_falls else None),
     "ports gone": lambda prediction: _at(prediction.time_to_exhaustion_s),

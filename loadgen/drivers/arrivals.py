@@ -3,39 +3,44 @@
 Pure: a schedule is a function of its parameters alone, so that the same seed offers the same load.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 import numpy as np
 
+from loadgen.drivers.plan import Stage
 from loadgen.scenario.choices import Arrivals
 
 _BATCH = 4096
 
 
-def schedule(arrivals: Arrivals, rate: float, duration_ns: int, seed: int) -> Iterator[int]:
-    """Intended starts in ns since the load began, ascending, all before `duration_ns`; rate is per second."""
-    match arrivals:
-        case Arrivals.CONSTANT:
-            yield from _constant(rate, duration_ns)
-        case Arrivals.POISSON:
-            yield from _poisson(rate, duration_ns, seed)
+def schedule(arrivals: Arrivals, stages: Sequence[Stage], seed: int) -> Iterator[int]:
+    """Intended starts in ns since the load began, ascending, all within the stages; levels are rates per
+    second.
+
+    An arrival is due when the rates have added up to its place: the gap that spans a border is partly of one
+    rate and partly of the next, so that no border makes a burst or loses a start.
+    """
+    places = _random(seed) if arrivals is Arrivals.POISSON else map(float, count())
+    place = next(places)
+    begin_ns, passed = 0, 0.0
+    for stage in stages:
+        end_ns = begin_ns + stage.length_ns
+        while stage.level:
+            # From the stage's begin, not from the arrival before: a sum of rounded gaps drifts.
+            start_ns = begin_ns + max(round((place - passed) * 1e9 / stage.level), 0)
+            if start_ns >= end_ns:
+                break
+            yield start_ns
+            place = next(places)
+        begin_ns, passed = end_ns, passed + stage.level * stage.length_ns / 1e9
 
 
-def _constant(rate: float, duration_ns: int) -> Iterator[int]:
-    index = 0
-    # Multiplied, not added up: a sum of rounded gaps drifts.
-    while (start_ns := round(index * 1e9 / rate)) < duration_ns:
-        yield start_ns
-        index += 1
-
-
-def _poisson(rate: float, duration_ns: int, seed: int) -> Iterator[int]:
+def _random(seed: int) -> Iterator[float]:
+    """Places of a Poisson process at a rate of 1."""
     random = np.random.default_rng(seed)
-    elapsed = 0.0
+    passed = 0.0
     while True:
-        starts = elapsed + np.cumsum(random.exponential(1e9 / rate, _BATCH))
-        elapsed = float(starts[-1])
-        for start in starts.tolist():
-            if start >= duration_ns:
-                return
-            yield int(start)
+        places = passed + np.cumsum(random.exponential(1.0, _BATCH))
+        passed = float(places[-1])
+        yield from places.tolist()

@@ -3,13 +3,15 @@
 begin -> load ends -> quiet -> over
          (duration,   (no        (no connection
          or `stop`)   exchange)  is left)
+
+Between its begin and its end a load may have stages.
 """
 
 from collections.abc import Callable, Iterator
 from time import monotonic_ns
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from loadgen.drivers.messages import Quiet
+from loadgen.drivers.messages import Quiet, StageEntered
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.tally import Tally
 from loadgen.records.events import LoadEnds
@@ -61,6 +63,9 @@ class Lifecycle(Generic[Connection]):
         """The load begins, or should have begun at that instant."""
         raise NotImplementedError
 
+    def enter(self, level: float) -> None:
+        """A stage begins, with this rate or this number in flight. In an open loop the arrivals have it."""
+
     def end(self) -> None:
         """Begin no exchange from now on."""
         self.ending = True
@@ -98,7 +103,13 @@ def waits(
     `cut` gives up the attempts that are left.
     """
     timeouts = plan.timeouts
-    yield Wait(stopped, origin_ns + plan.duration_ns)
+    until_ns = origin_ns
+    for number, stage in enumerate(plan.course, start=1):
+        if plan.stages and not stopped():
+            load.enter(stage.level)
+            lines.say(StageEntered(number, max(monotonic_ns() - origin_ns, 0)))
+        until_ns += stage.length_ns
+        yield Wait(stopped, until_ns)
     lines.say(LoadEnds(monotonic_ns() - origin_ns))
     load.end()
     exchange_ns = timeouts.connect_ns + timeouts.send_ns + timeouts.response_ns

@@ -114,16 +114,31 @@ class ClosedLoad(Load):
 
     def __init__(self, plan: Plan, loop: ClosedLoop, tally: Tally, connect: Connect) -> None:
         super().__init__(plan, tally, connect)
-        self._in_flight = loop.connections
+        self._most = int(plan.stages[0].level) if plan.stages else loop.connections
+        """How many may be in flight, by the stage of the load."""
+        self._begun = 0
+        """How many are, or are yet to be opened."""
 
     def begin(self, origin_ns: int) -> None:
-        for _ in range(self._in_flight):
+        while self._begun < self._most:
             self._next(origin_ns)
+
+    def enter(self, level: float) -> None:
+        """Open more; or leave those beyond to their end, and open none in their place."""
+        self._most = int(level)
+        while self._begun > self._most and self._wanted:
+            self._wanted.pop()
+            self._begun -= 1
+            self._tally.dropped += 1
+        while self._begun < self._most:
+            self._next(monotonic_ns())
 
     def ended(self, attempt: Attempt) -> None:
         super().ended(attempt)
         if not (self.ending or attempt.retries):
-            self._next(monotonic_ns())
+            self._begun -= 1
+            if self._begun < self._most:
+                self._next(monotonic_ns())
 
     def idle(self, attempt: Attempt) -> None:
         if self.ending:
@@ -135,6 +150,7 @@ class ClosedLoad(Load):
             self._exchange(attempt)
 
     def _next(self, intended_ns: int) -> None:
+        self._begun += 1
         self._tally.offered += 1
         self._wanted.append(intended_ns)
         self._open_soon()

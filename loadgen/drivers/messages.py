@@ -10,4 +10,11 @@ class Quiet(Message, frozen=True):
     """No exchange is under way. Idle connections wait for the server to close them."""
 
 
-WorkerMessage = Ready | Interval | Counts | Unobserved | LoadEnds | Quiet | Over
+class StageEntered(Message, frozen=True):
+    """Stage `number` of the load, from 1 on, has begun, so long after the load."""
+
+    number: int
+    t_ns: int
+
+
+WorkerMessage = Ready | Interval | Counts | Unobserved | StageEntered | LoadEnds | Quiet | Over

@@ -10,6 +10,13 @@ from loadgen.tcp import Close, Ending
 from loadgen.wire.keepalive import Keepalive
 
 
+class Stage(Struct, frozen=True):
+    """A part of the load: the rate per second, or the number of connections in flight, and how long."""
+
+    level: float
+    length_ns: int
+
+
 class OpenLoop(Struct, frozen=True, tag_field="loop", tag="open"):
     """Arrivals at a rate: `rate` requests a second over at most `connections` connections.
 
@@ -57,6 +64,9 @@ class Plan:
     `look`: whether an idle connection is watched for the server's end. `retry`: how often an exchange is
     tried again on a new connection, if the server ends a kept one before a byte of the response has come.
 
+    `stages` are of the rate or of the number in flight, whose highest is the loop's, and make up the whole
+    duration; without them it is one.
+
     `close` is the way of closing that `ending` comes from; `linger_s` is SO_LINGER {1, n} of the closer.
     """
 
@@ -82,22 +92,41 @@ class Plan:
     look: bool = True
     retry: int = 0
     keepalive: Keepalive | None = None
+    stages: tuple[Stage, ...] = ()
 
     @property
     def name(self) -> str:
         """What the worker is called."""
         return "load worker" if self.workers == 1 else f"load worker {self.worker + 1} of {self.workers}"
 
+    @property
+    def course(self) -> tuple[Stage, ...]:
+        """Its stages; the one that it is if it has none."""
+        level = self.loop.rate if isinstance(self.loop, OpenLoop) else self.loop.connections
+        return self.stages or (Stage(level, self.duration_ns),)
+
     def divided(self, workers: int, cores: Sequence[int] = ()) -> tuple["Plan", ...]:
         """The plans of `workers` that together make this load, each on its core, if there are any."""
-        shares = [len(range(worker, self.loop.connections, workers)) for worker in range(workers)]
+        shares = [_share(self.loop.connections, worker, workers) for worker in range(workers)]
         return tuple(
             replace(
                 self,
                 loop=structs.replace(self.loop, connections=share),
+                stages=self._stages_of(worker, workers),
                 worker=worker,
                 workers=workers,
                 core=cores[worker] if cores else None,
             )
             for worker, share in enumerate(shares)
         )
+
+    def _stages_of(self, worker: int, workers: int) -> tuple[Stage, ...]:
+        """A worker's own: it has a share of the connections in flight, and a rate is that of all workers."""
+        if isinstance(self.loop, OpenLoop):
+            return self.stages
+        return tuple(Stage(_share(int(one.level), worker, workers), one.length_ns) for one in self.stages)
+
+
+def _share(connections: int, worker: int, workers: int) -> int:
+    """One worker's of so many connections."""
+    return len(range(worker, connections, workers))

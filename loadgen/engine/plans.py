@@ -181,6 +181,7 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
             close_ns=timeouts.close,
         ),
         seed=load.seed,
+        stages=tuple(driver.Stage(stage.level, stage.lasts) for stage in load.stages),
         raw=driver.Raw(connection.request, variant.server.response)
         if connection.protocol is ApplicationProtocol.RAW
         else None,

@@ -32,6 +32,7 @@ from loadgen.records.events import (
     SampleCheck,
     ServerCounted,
     Settled,
+    StageBegan,
     WorkerExited,
 )
 from loadgen.records.gaps import SAMPLER
@@ -121,6 +122,7 @@ class _VariantRun:
             ended=emit,
             gap=self._note_gap,
             silence_s=None if self._commanded else SILENCE_S,
+            entered=self._note_stage,
         )
         self._sampler = sampler
         self._capture = capture
@@ -272,6 +274,10 @@ class _VariantRun:
             cores={side: plans.cores(self._variant, side) for side in Side},
             cpus=len(os.sched_getaffinity(0)),
         )
+
+    def _note_stage(self, number: int, t_ns: int) -> None:
+        stage = self._variant.load.stages[number - 1]
+        self._emit(StageBegan(t_ns, number, stage.rate, stage.connections))
 
     def _note_gap(self, what: str, span: Unobserved) -> None:
         if self._script.paused(what, span):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-from loadgen.drivers.messages import Quiet, WorkerMessage
+from loadgen.drivers.messages import Quiet, StageEntered, WorkerMessage
 from loadgen.engine.child import SILENCE_S, Child, ChildDiedError, together
 from loadgen.programs.messages import KeeperMessage
 from loadgen.records.aggregation import Aggregation, Taken
@@ -43,7 +43,8 @@ class WorkerPool:
     `emit` takes their records, `quiet` is called once no exchange is under way in any of them, `died` for
     each that ends before its time. The others go on, and all that it reported counts. A command that drives
     is a pool of one: its keeper sends nothing while the command runs, and bounds its time; `ended` is called
-    with how it ended. `gap` is called with each span that a worker did not observe, and the worker's name.
+    with how it ended. `entered` is called with each stage's number and begin, as the first worker reports it.
+    `gap` is called with each span that a worker did not observe, and the worker's name.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class WorkerPool:
         ended: Callable[[CommandEnded], None],
         gap: Callable[[str, Unobserved], None],
         silence_s: float | None = SILENCE_S,
+        entered: Callable[[int, int], None] | None = None,
     ) -> None:
         self._workers = workers
         self._emit = emit
@@ -64,6 +66,8 @@ class WorkerPool:
         self._ended = ended
         self._gap = gap
         self._silence_s = silence_s
+        self._entered = entered
+        self._stage = 0
         self._aggregation = Aggregation(len(workers), interval_ns)
         self._histograms = Histograms(emit)
         self._load_ends = _Latch(len(workers))
@@ -117,6 +121,8 @@ class WorkerPool:
             match message:
                 case Interval():
                     interval = message
+                case StageEntered():
+                    self._stage_begins(message)
                 case LoadEnds():
                     self._load_has_ended(self._load_ends.report(number, message.t_ns))
                 case Quiet():
@@ -136,6 +142,11 @@ class WorkerPool:
     def _load_has_ended(self, t_ns: int | None) -> None:
         if t_ns is not None:
             self._emit(LoadEnds(t_ns))
+
+    def _stage_begins(self, message: StageEntered) -> None:
+        if message.number > self._stage and self._entered is not None:
+            self._stage = message.number
+            self._entered(message.number, message.t_ns)
 
     def _are_quiet(self, reported: int | None) -> None:
         if reported is not None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from loadgen.model.pace import SEARCH_WITHIN, Pace
 from loadgen.model.situation import TIME_WAIT_S, Situation
+from loadgen.model.staged import over_stages, steady
 from loadgen.records.prediction import Prediction
 from loadgen.tcp import Ending, How, Side
 
@@ -36,6 +37,8 @@ def predict(situation: Situation) -> Prediction:
     """The prediction for one variant."""
     if situation.costs is None:
         return _without_rate(situation)
+    if situation.stages:
+        return over_stages(situation, situation.costs, predict(steady(situation)), VISIBLE_FALL)
     pace = Pace.of(situation, situation.costs)
     assumed = _assumed(situation, pace)
     why = "a closed loop's rate is not given" if situation.rate is None else "the generator cannot make more"

@@ -45,7 +45,8 @@ class Situation:
     place; otherwise a connection that waits to be opened holds none. In an open loop `arriving` requests per
     second each need a connection until the first are answered. `at_end` is how the connections that are still
     open when the load ends are closed, None if they end as all others. `queue` is how many connections the
-    server's accept queues hold, None if that is not known.
+    server's accept queues hold, None if that is not known. `stages` are the load's: each has the rate of
+    requests, or the number in flight, and its length in seconds.
     """
 
     ports: int
@@ -64,6 +65,7 @@ class Situation:
     arriving: float | None = None
     at_end: Ending | None = None
     queue: int | None = None
+    stages: tuple[tuple[float, float], ...] = ()
 
     @property
     def half(self) -> int:
@@ -119,6 +121,7 @@ def situation(variant: Variant) -> Situation:
         arriving=loop.rate if is_open else None,
         at_end=variant.connection.ending if waits else None,
         queue=_queue(variant),
+        stages=tuple((stage.level, stage.lasts / 1e9) for stage in load.stages),
     )
 
 

@@ -113,6 +113,26 @@ class Interrupted(Event, frozen=True):
     """Somebody asked the run to stop: the load ends early, in order."""
 
 
+class StageBegan(Event, frozen=True):
+    """Stage `number` of the load begins, from 1 on: an open loop's `rate` per second, or how many
+    `connections` a closed loop has in flight; the other is None.
+    """
+
+    number: Annotated[int, Meta(ge=1, le=1000)]
+    rate: float | None
+    connections: Count | None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what types alone do not say."""
+        if (self.rate is None) is (self.connections is None):
+            raise ValueError("has not one of rate and connections")
+
+    @property
+    def label(self) -> str:
+        what = f"{self.connections:,} in flight" if self.rate is None else f"{self.rate:,.10g}/s"
+        return f"stage {self.number}: {what}"
+
+
 class LoadEnds(Event, frozen=True):
     """Nothing more is begun."""
 
@@ -218,6 +238,7 @@ AnyEvent = (
     | SampleCheck
     | Gap
     | Interrupted
+    | StageBegan
     | LoadEnds
     | CommandEnded
     | ProcessDied

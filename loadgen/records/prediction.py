@@ -4,6 +4,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class StagePrediction:
+    """One stage of the load, which begins at `begin_s`: connections per second, TIME-WAITs at its end on the
+    side that has them, and when in it no port is left, and when there are enough again; None if that does not
+    happen in it.
+    """
+
+    number: int
+    begin_s: float
+    rate_per_s: float
+    time_wait: int
+    ports_gone_s: float | None
+    ports_back_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What should happen. Rates are connections per second, times are seconds after the load begins.
 
@@ -25,6 +40,7 @@ class Prediction:
                           when connect() becomes slow, `times_within` the times, `past_knee_within` what
                           depends on how fast this machine searches for ports, `time_wait_within` the
                           TIME-WAITs of connections that are few lives old when the load ends
+    stages                those of the load; then `rate_per_s` is that of the fastest
     What does not happen within the run is None, and so is what depends on an unknown rate.
     """
 
@@ -49,3 +65,4 @@ class Prediction:
     times_within: float = 0.05
     past_knee_within: float = 0.5
     time_wait_within: float | None = None
+    stages: tuple[StagePrediction, ...] = ()

@@ -11,6 +11,7 @@ from loadgen.scenario.endpoints import Server
 from loadgen.scenario.merge import split_path
 from loadgen.scenario.protocol_checks import protocol_conflicts
 from loadgen.scenario.script_checks import script_conflicts
+from loadgen.scenario.stage_checks import stage_conflicts
 from loadgen.scenario.traffic import Load
 from loadgen.scenario.wording import validate
 from loadgen.text.nodes import Mapping, find
@@ -47,12 +48,13 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from kept.conflicts(settings)
     yield from closing_conflicts(settings)
     yield from script_conflicts(settings)
+    yield from stage_conflicts(settings)
     load, lab = settings.load, settings.lab
     capacity = lab.client.ports.count * lab.client.addresses * lab.server.addresses
     if load.closed_loop and load.closed_loop.connections > capacity:
         # A connection holds one port per source and destination address, the server's port being one (K7).
         yield Conflict(
-            ("load.closed_loop.connections", "lab.client.ports"),
+            ("load.closed_loop.connections", "load.stages", "lab.client.ports"),
             f"{load.closed_loop.connections:,} connections in flight exceed the client's {capacity:,} ports",
             "widen lab.client.ports, or add lab.client.addresses",
         )
@@ -153,7 +155,9 @@ def _load_command(settings: Settings) -> Iterator[Conflict]:
             "load", load, f"driver is {load.driver}", "driver", ("command", "files", "expect_status")
         )
         return
-    yield from _command("load", load, "driver", _NOT_OF_A_LOAD_COMMAND)
+    # Stages stand for a loop that nobody wrote, and are refused by themselves.
+    refused = tuple(key for key in _NOT_OF_A_LOAD_COMMAND if not (load.stages and key == "open_loop"))
+    yield from _command("load", load, "driver", refused)
     if settings.connection.think:
         yield _own("connection.think")
     for side in ("client", "server"):

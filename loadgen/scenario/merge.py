@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from loadgen.scenario.lab import LabClient
-from loadgen.text.nodes import Entry, Mapping, Node, Scalar, find
+from loadgen.text.nodes import Entry, Mapping, Node, Scalar, Sequence, find
 from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quote
 from loadgen.text.units import Duration, PortRange, UnitError
 from loadgen.text.yaml import compose
@@ -18,8 +18,12 @@ QUICK_DURATION = Duration.parse("6s")
 
 _T = TypeVar("_T")
 
-# Naming one loop replaces the inherited one: a load has exactly one.
-_EXCLUSIVE = {"open_loop": "closed_loop", "closed_loop": "open_loop"}
+# Naming one loop replaces the inherited one: a load has exactly one. Stages replace what they stand for.
+_REPLACED_BY = {
+    "open_loop": ("closed_loop",),
+    "closed_loop": ("open_loop", "stages"),
+    "duration": ("stages",),
+}
 
 
 def overlay(base: Mapping, over: Mapping) -> Mapping:
@@ -27,14 +31,32 @@ def overlay(base: Mapping, over: Mapping) -> Mapping:
     entries = {
         key: entry
         for key, entry in base.entries.items()
-        if not (_EXCLUSIVE.get(key) in over.entries and key not in over.entries)
+        if key in over.entries or not any(other in over.entries for other in _REPLACED_BY.get(key, ()))
     }
     for key, entry in over.entries.items():
         below = base.get(key)
         if isinstance(below, Mapping) and isinstance(entry.value, Mapping):
             entry = Entry(entry.key, overlay(below, entry.value))
+        elif isinstance(below, Sequence) and isinstance(entry.value, Mapping):
+            entry = Entry(entry.key, _placed(below, entry.value))
         entries[key] = entry
     return Mapping(base.mark, entries)
+
+
+def _placed(below: Sequence, over: Mapping) -> Sequence | Mapping:
+    """A list with what `over` sets at places in it, as `load.stages.0.rate` does.
+
+    What names a place that the list lacks, or none, replaces the list, and is refused by validation.
+    """
+    items = list(below.items)
+    for key, entry in over.entries.items():
+        if not (key.isdecimal() and int(key) < len(items)):
+            return over
+        item, value = items[int(key)], entry.value
+        if isinstance(item, Mapping) and isinstance(value, Mapping):
+            value = overlay(item, value)
+        items[int(key)] = value
+    return Sequence(below.mark, tuple(items))
 
 
 def part(mapping: Mapping, keys: Iterable[str]) -> Mapping:
@@ -99,8 +121,9 @@ def quick_defaults(settings: Mapping) -> Mapping:
         narrowed = PortRange(ports.first, ports.first + QUICK_PORTS - 1)
         quick = overlay(quick, at_path("lab.client.ports", mark, Scalar(mark, str(narrowed))))
     duration = _read(settings, "load.duration", Duration.parse)
-    # A script has its own times, all of them within the load.
-    if settings.get("script") is None and (duration is None or duration > QUICK_DURATION):
+    # A script has its own times, all of them within the load; so have stages.
+    timed = settings.get("script") is not None or find(settings, ("load", "stages")) is not None
+    if not timed and (duration is None or duration > QUICK_DURATION):
         quick = overlay(quick, at_path("load.duration", mark, Scalar(mark, str(QUICK_DURATION))))
     return quick
 

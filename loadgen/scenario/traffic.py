@@ -11,6 +11,7 @@ from loadgen.scenario import fields
 from loadgen.scenario.choices import ApplicationProtocol, Arrivals, Driver, Http
 from loadgen.scenario.keepalive import Keepalive
 from loadgen.scenario.model import Command, Files, Model
+from loadgen.scenario.stages import Stages, completed, in_words
 from loadgen.tcp import Close, Ending, How, Side
 from loadgen.text.units import ByteSize, Duration, Rate
 
@@ -107,6 +108,8 @@ class Load(Model):
     """A fixed number of connections in flight; the default, with 64, if neither loop is named."""
     open_loop: OpenLoop | None = None
     """Requests at a rate."""
+    stages: Stages = ()
+    """Rates, or numbers in flight, one after the other, in place of a single one and of duration."""
     duration: Annotated[Duration, fields.duration("100ms", "1h")] = Duration.parse("10s")
     """How long new work is begun."""
     timeouts: Timeouts = Timeouts()
@@ -126,6 +129,11 @@ class Load(Model):
         return self.command[0].rpartition("/")[2].strip("{}") if self.command else ""
 
     @property
+    def staged(self) -> str:
+        """What its stages offer, in words; empty without stages."""
+        return in_words(self.stages)
+
+    @property
     def loop(self) -> ClosedLoop | OpenLoop:
         """The one that is set."""
         loop = self.open_loop or self.closed_loop
@@ -135,9 +143,10 @@ class Load(Model):
     @model_validator(mode="before")
     @classmethod
     def default_loop(cls, data: dict[str, Any]) -> dict[str, Any]:
-        if isinstance(data, dict) and not {"closed_loop", "open_loop"} & data.keys():  # pyright: ignore[reportUnnecessaryIsInstance]
-            return {**data, "closed_loop": ClosedLoop()}
-        return data  # anything else is refused by the validation that follows
+        if not isinstance(data, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return data  # it is refused by the validation that follows
+        found = completed(data)
+        return {**found} if {"closed_loop", "open_loop"} & found.keys() else {**found, "closed_loop": {}}
 
     @model_validator(mode="after")
     def one_loop(self) -> Self:

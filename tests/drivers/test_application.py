@@ -17,7 +17,7 @@ from loadgen.drivers.plan import ClosedLoop, Plan, Timeouts
 from loadgen.drivers.protocol import ProtocolClient
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.client import UringClient
-from loadgen.drivers.uring.load import load_of as on_a_ring
+from loadgen.drivers.uring.open_load import load_of as on_a_ring
 from loadgen.drivers.uring.programs import Programs, receive_buffers
 from loadgen.scenario.choices import Driver
 from loadgen.tcp import Ending, Failure, Phase

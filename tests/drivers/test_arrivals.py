@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from loadgen.drivers.arrivals import schedule
+from loadgen.drivers.plan import Stage
 from loadgen.scenario.choices import Arrivals
 
 SECOND_NS = 1_000_000_000
@@ -15,7 +16,7 @@ BOTH = pytest.mark.parametrize("arrivals", Arrivals)
 
 
 def starts(arrivals: Arrivals, rate: float, duration_ns: int, seed: int = 1) -> list[int]:
-    return list(schedule(arrivals, rate, duration_ns, seed))
+    return list(schedule(arrivals, [Stage(rate, duration_ns)], seed))
 
 
 def gaps(seed: int, rate: float = 1000.0, seconds: int = 20) -> NDArray[np.int64]:

@@ -258,7 +258,7 @@ def test_workers_deal_out_the_one_schedule(arrivals: Arrivals) -> None:
     async def main() -> None:
         loop = OpenLoop(2000, arrivals, 100, SECOND_NS)
         plan = replace(PLAN, loop=loop, duration_ns=20_000_000, seed=7)
-        whole = list(schedule(arrivals, 2000, 20_000_000, 7))
+        whole = list(schedule(arrivals, plan.course, 7))
         dealt: list[list[int]] = []
         for share in plan.divided(3):
             stage = Stage(share)

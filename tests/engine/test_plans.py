@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from loadgen.drivers.plan import ClosedLoop, OpenLoop, Raw
+from loadgen.drivers.plan import ClosedLoop, OpenLoop, Raw, Stage
 from loadgen.drivers.plan import Plan as DriverPlan
 from loadgen.drivers.uring import able
 from loadgen.engine import plans
@@ -23,7 +23,7 @@ from loadgen.model.situation import TIME_WAIT_S, Situation, situation
 from loadgen.observe import sampler
 from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.records.viewpoints import Viewpoint
-from loadgen.scenario.choices import Driver
+from loadgen.scenario.choices import Arrivals, Driver
 from loadgen.scenario.document import Variant
 from loadgen.scenario.model import Model
 from loadgen.scenario.read import load_scenario
@@ -32,6 +32,7 @@ from loadgen.wire.codec import decode, encode
 from servers.plan import Kind
 from servers.plan import Plan as ServerPlan
 
+SECOND_NS = 1_000_000_000
 RUN = Path("/run/main")
 """A variant's directory in a run, where commands have theirs."""
 
@@ -46,6 +47,12 @@ NOT_PLANNED = {
     },
 }
 """The fields of a variant that no process is told of, and why."""
+
+IN_A_LIST = {
+    f"load.stages.{key}": "test_every_worker_is_told_of_the_stages"
+    for key in ("lasts", "rate", "connections")
+}
+"""The fields of what stands in a list, and the test of each."""
 
 CHANGES: dict[str, Any] = {
     "lab.topology": "loopback",
@@ -197,7 +204,31 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def test_the_fields_of_a_variant_are_those_known_here() -> None:
-    assert set(fields(Variant)) == CHANGES.keys() | NOT_PLANNED.keys()
+    assert set(fields(Variant)) == CHANGES.keys() | NOT_PLANNED.keys() | IN_A_LIST.keys()
+
+
+def test_every_worker_is_told_of_the_stages(tmp_path: Path) -> None:
+    rates = [{"for": "10s", "rate": "100/s"}, {"for": "5s", "rate": "0/s"}]
+    open_loop = {"arrivals": "poisson", "connections": 7}
+    asked = variant(tmp_path, load={"workers": 2, "stages": rates, "open_loop": open_loop})
+    for plan in planned(asked).drivers:
+        assert isinstance(plan, DriverPlan)
+        assert plan.stages == (Stage(100, 10 * SECOND_NS), Stage(0, 5 * SECOND_NS))
+        assert plan.duration_ns == 15 * SECOND_NS
+        assert isinstance(plan.loop, OpenLoop)
+        assert (plan.loop.rate, plan.loop.arrivals) == (100, Arrivals.POISSON)
+    numbers = [
+        {"for": "1s", "connections": 3},
+        {"for": "2s", "connections": 0},
+        {"for": "1s", "connections": 1},
+    ]
+    first, second = planned(variant(tmp_path, load={"workers": 2, "stages": numbers})).drivers
+    assert isinstance(first, DriverPlan)
+    assert isinstance(second, DriverPlan)
+    # Each worker has its share of every stage.
+    assert (first.loop, second.loop) == (ClosedLoop(2), ClosedLoop(1))
+    assert [[one.level for one in plan.stages] for plan in (first, second)] == [[2, 0, 1], [1, 0, 0]]
+    assert [one.length_ns // SECOND_NS for one in second.stages] == [1, 2, 1]
 
 
 @pytest.mark.parametrize("path", CHANGES)

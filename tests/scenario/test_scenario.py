@@ -133,6 +133,7 @@ script:
                 "workers": 3,
                 "pin": False,
                 "open_loop": {"rate": "1500/s", "arrivals": "poisson", "connections": 500, "late": "1ms"},
+                "stages": [],
                 "duration": "1500ms",
                 "timeouts": {"connect": "1s", "send": "2s", "response": "3s", "close": "4s"},
                 "seed": 7,

@@ -27,7 +27,7 @@ KEPT = 1.5
 
 def pace(fold: Fold) -> Iterator[Finding]:
     load, connected = fold.under_load(), fold.total("connected")
-    if not connected or load.observed_ns <= 0:
+    if not connected or load.observed_ns <= 0 or load.staged:
         return
     levels = load.levels
     requests = load.requests_per_s or 0.0

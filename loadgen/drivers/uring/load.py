@@ -1,4 +1,4 @@
-"""Closed and open loop over slots: what each slot does next, and how long the worker may wait."""
+"""A load over slots: what each slot does next, and how long the worker may wait; here the closed loop."""
 
 from collections import deque
 from math import ceil
@@ -7,9 +7,8 @@ from time import monotonic_ns
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.drivers.admission import Admission
 from loadgen.drivers.lifecycle import Lifecycle
-from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
+from loadgen.drivers.plan import ClosedLoop, Plan
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.connections import Connections, SlotAttempt
 from loadgen.drivers.uring.slots import NONE, Mode, Slots, part
@@ -18,14 +17,10 @@ from loadgen.tcp import Side
 START_BUDGET_NS = 10_000_000
 """How long connections may be opened in one turn. A connect() that finds no port takes 3 to 4.5 ms of
 CPU (K8): a large batch of them would hold everything else up."""
-PUNCTUAL_BUDGET_NS = 1_000_000
-"""The same in an open loop, because the next arrival must not wait."""
 MOST_STARTS = 64
 """Connections opened in one turn, at most: what a connect() takes can become a hundred times as much from one
 to the next (K8), and the kernel does not come back before it has made all of them. The server closes others
 meanwhile, which stay in CLOSE-WAIT until the next turn."""
-PUNCTUAL_STARTS = 8
-"""The same in an open loop: the last of them starts as much too late as the others took."""
 
 BATCH_NS = 500_000
 """How long a closed loop waits for a batch. Batches save wake-ups, and throughput is highest if half of the
@@ -120,7 +115,10 @@ class ClosedUringLoad(UringLoad):
         """Slots whose connection has become finished since the last turn, but for the client's close."""
         self._since: NDArray[np.int64] = NONE
         """Since when each connection that is yet to be opened is wanted, the oldest first."""
-        self._beyond = loop.connections - slots
+        self._most = int(plan.stages[0].level) if plan.stages else loop.connections
+        """How many may be in flight, by the stage of the load."""
+        self._slots = slots
+        self._beyond = self._most - slots
         """Connections for which the ring has no slot: each fails, again and again, for want of a file."""
         self._thinking: deque[tuple[int, int]] = deque()
         """When each idle connection's think time ends, and its slot."""
@@ -128,7 +126,15 @@ class ClosedUringLoad(UringLoad):
         self._share = ENDED_SHARE if short else SHARE
 
     def begin(self, origin_ns: int) -> None:
-        self._since = np.full(len(self._empty), origin_ns)
+        self._since = np.full(min(self._slots, self._most), origin_ns)
+
+    def enter(self, level: float) -> None:
+        """Open more; or leave those beyond to their end, and open none in their place."""
+        self._most = int(level)
+        self._beyond = self._most - self._slots
+        self._since = self._since[: max(len(self._since) - max(self._begun - self._most, 0), 0)]
+        self._close_surplus()
+        self._want(self._slots)
 
     def due(self, now_ns: int) -> None:
         while self._thinking and self._thinking[0][0] <= now_ns:
@@ -202,10 +208,16 @@ class ClosedUringLoad(UringLoad):
         """Have the connections in these slots closed, and as many opened."""
         self._finished = np.concatenate((self._finished, slots)) if len(self._finished) else slots
         self._want(len(slots))
+        self._close_surplus()
+
+    @property
+    def _begun(self) -> int:
+        """Connections that are in their slots, or yet to be opened."""
+        return self._slots - len(self._empty) - len(self._finished) + len(self._since)
 
     def _want(self, count: int) -> None:
-        """Have so many connections opened: the wait for them begins."""
-        since = np.full(count, monotonic_ns())
+        """Have so many connections opened, but no more than may be: the wait for them begins."""
+        since = np.full(max(min(count, self._most - self._begun), 0), monotonic_ns())
         self._since = np.concatenate((self._since, since)) if len(self._since) else since
 
     def _next(self, count: int) -> tuple[Slots, NDArray[np.int64]]:
@@ -217,20 +229,28 @@ class ClosedUringLoad(UringLoad):
         turned, finished = self._finished[:count], self._finished[count:]
         self._finished = finished[: self._starts]
         if len(finished) > self._starts:
-            self._close_finished(finished[self._starts :])
+            # Those that the client closes are wanted again once their close is made.
+            spent = self._close_finished(finished[self._starts :])
+            self._since = self._since[: len(self._since) - spent]
         slots, left = turned, len(self._empty) - (count - len(turned))
         if left < len(self._empty):
             slots, self._empty = np.concatenate((turned, self._empty[left:])), self._empty[:left]
         since, self._since = self._since[:count], self._since[count:]
         return slots, since
 
-    def _close_finished(self, slots: Slots) -> None:
+    def _close_surplus(self) -> None:
+        """Close finished connections whose slots no other is to be opened in."""
+        if len(self._finished) > len(self._since):
+            surplus, self._finished = self._finished[len(self._since) :], self._finished[: len(self._since)]
+            self._close_finished(surplus)
+
+    def _close_finished(self, slots: Slots) -> int:
+        """Close these; how many of them by the client, whose slots are free once that is made."""
         spent, ended = part(slots, self.client.table.mode[slots] == Mode.SPENT)
         self.client.discard(ended)
         self._empty = np.concatenate((self._empty, ended))
-        # Those that the client closes are wanted again once their close is made.
-        self._since = self._since[: len(self._since) - len(spent)]
         self.client.finish(spent)
+        return len(spent)
 
     def _wake(self, slot: int) -> None:
         if slot in self._idle and not self.ending:
@@ -240,61 +260,3 @@ class ClosedUringLoad(UringLoad):
     def _exchange(self, slots: Slots) -> None:
         self._tally.offered += len(slots)
         self.client.exchange(slots, monotonic_ns())
-
-
-class OpenUringLoad(UringLoad):
-    """Arrivals at a rate, as `Admission` has them."""
-
-    def __init__(self, plan: Plan, loop: OpenLoop, tally: Tally, slots: int) -> None:
-        super().__init__(plan, tally, PUNCTUAL_BUDGET_NS)
-        self._admission = Admission(plan, loop, tally, self, self._exchange)
-        self._short = slots < loop.connections
-        """The ring has fewer slots, for want of descriptors: an arrival that finds none is refused."""
-        self._free: list[int] = list(range(slots))[::-1]
-
-    def begin(self, origin_ns: int) -> None:
-        self._admission.begin(origin_ns)
-
-    def due(self, now_ns: int) -> None:
-        self._admission.admit_due(now_ns)
-        self._open_waiting(PUNCTUAL_STARTS)
-
-    def _open_waiting(self, most: int) -> None:
-        waiting = self._admission.waiting
-        count = min(len(waiting), len(self._free), self._starts, most)
-        if count:
-            intended_ns: NDArray[np.int64] = np.array([waiting.popleft() for _ in range(count)])
-            self.client.open(np.array([self._free.pop() for _ in range(count)]), intended_ns)
-        if self._short and waiting and not self._free:
-            now_ns = monotonic_ns()
-            self.client.refuse(len(waiting), (now_ns - intended_ns for intended_ns in waiting))
-            waiting.clear()
-
-    def wait_limit(self, now_ns: int) -> tuple[int, int]:
-        if self._admission.waiting and self._free:
-            return 0, 0
-        due_ns = self._admission.due_ns
-        return 1, max(due_ns - now_ns, 0) if due_ns is not None else FOREVER_NS
-
-    def ready(self, slots: Slots) -> None:
-        self._rest(slots)
-
-    def free(self, slots: Slots) -> None:
-        self._free.extend(slots.tolist())
-
-    def end(self) -> None:
-        self.due(monotonic_ns())
-        self._open_waiting(MOST_STARTS)
-        self._admission.end()
-        super().end()
-
-    def _exchange(self, slot: int, intended_ns: int) -> None:
-        self.client.exchange(np.array([slot]), intended_ns)
-
-
-def load_of(plan: Plan, tally: Tally, slots: int) -> UringLoad:
-    match plan.loop:
-        case ClosedLoop():
-            return ClosedUringLoad(plan, plan.loop, tally, slots)
-        case OpenLoop():
-            return OpenUringLoad(plan, plan.loop, tally, slots)

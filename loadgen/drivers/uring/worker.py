@@ -15,7 +15,8 @@ from loadgen.drivers.plan import Plan
 from loadgen.drivers.protocols import application
 from loadgen.drivers.tally import Tally
 from loadgen.drivers.uring.client import UringClient
-from loadgen.drivers.uring.load import FOREVER_NS, UringLoad, load_of
+from loadgen.drivers.uring.load import FOREVER_NS, UringLoad
+from loadgen.drivers.uring.open_load import load_of
 from loadgen.drivers.uring.programs import Programs, receive_buffers
 from loadgen.uring.ring import Ring
 from loadgen.wire.codec import decode
