@@ -32,6 +32,7 @@ class Sent:
     size: int = 0
     lost: bool = False
     transit_ns: int = TRANSIT_NS
+    window: int = 1000
 
 
 def ip(one: Sent) -> bytes:
@@ -46,7 +47,7 @@ def ip(one: Sent) -> bytes:
         acknowledgment,
         5 << 4,
         one.flags,
-        1000,
+        one.window,
         0,
         0,
     )
