@@ -34,6 +34,7 @@ class Sent:
     lost: bool = False
     transit_ns: int = TRANSIT_NS
     twice: tuple[int, int] | None = None
+    window: int = 1000
 
 
 def ip(one: Sent) -> bytes:
@@ -52,7 +53,7 @@ def ip(one: Sent) -> bytes:
         acknowledgment,
         5 + len(options) // 4 << 4,
         one.flags,
-        1000,
+        one.window,
         0,
         0,
     )

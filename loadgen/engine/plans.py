@@ -257,10 +257,13 @@ def injector_plan(variant: Variant, lab: Lab) -> faults.Plan:
     return faults.Plan(tuple(steps), lab.user, lab.nodes)
 
 
-def _deed(fault: Fault, lab: Lab) -> faults.Cut | faults.Sysctl:
+def _deed(fault: Fault, lab: Lab) -> faults.Cut | faults.Crash | faults.Sysctl:
     if fault.do is Act.SYSCTL:
         return faults.Sysctl(fault.sysctl)
-    return faults.Cut(tuple(end.interface for end in lab.spec.ends(lab.spec.sides[fault.on].node)))
+    ends = tuple(lab.spec.ends(lab.spec.sides[fault.on].node))
+    if fault.do is Act.CRASH:
+        return faults.Crash(ends)
+    return faults.Cut(tuple(end.interface for end in ends))
 
 
 def _whole_seconds(variant: Variant) -> int:

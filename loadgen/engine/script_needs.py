@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from loadgen.engine import plans
+from loadgen.kernel import sock_destroy
 from loadgen.lab.errors import LabUnavailable, SysctlRefused
 from loadgen.lab.lab import open_lab
 from loadgen.lab.spec import LabSpec
@@ -32,6 +33,11 @@ def unmet(scenario: Scenario) -> Iterator[Need]:
                 yield Need(
                     f"{name} needs a lab, and no lab can be made here: the host is left alone",
                     "see `churn doctor`, or leave it out",
+                )
+            elif fault.do is Act.CRASH and not sock_destroy.available():
+                yield Need(
+                    f"{name}: this kernel cannot destroy connections (CONFIG_INET_DIAG_DESTROY)",
+                    "use cut: the side is gone then, and keeps its connections",
                 )
             elif fault.do is Act.SYSCTL and (answer := _refused(variant, fault)):
                 yield Need(f"{name}: {answer}", "choose another sysctl or value")

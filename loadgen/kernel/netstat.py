@@ -26,6 +26,7 @@ COUNTERS: Mapping[str, str] = {
     "TCPAbortOnTimeout": "connections given up: the peer stayed silent through all retransmissions",
     "TCPAbortOnMemory": "connections given up: too many orphans, or no memory for them",
     "TCPKeepAlive": "keepalive probes sent: the connection was silent for TCP_KEEPIDLE",
+    "OutOfWindowIcmps": "ICMP errors ignored: the segment that they quote is none of those unacknowledged",
     # Waits on the path.
     "TCPTimeouts": "retransmission timers that fired, for SYN, data or FIN",
     "TCPSynRetrans": "SYNs and SYN-ACKs sent again: a dropped SYN costs its client a second",

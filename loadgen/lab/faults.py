@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from loadgen.lab.spec import End
 from loadgen.wire.messages import Message, Over, Ready
 
 
@@ -11,6 +12,12 @@ class Cut(Struct, frozen=True, tag=True):
     """Take these interfaces down."""
 
     interfaces: tuple[str, ...]
+
+
+class Crash(Struct, frozen=True, tag=True):
+    """Take these ends of links off the network, and destroy the node's connections."""
+
+    ends: tuple[End, ...]
 
 
 class Sysctl(Struct, frozen=True, tag=True):
@@ -26,7 +33,7 @@ class Step(Struct, frozen=True):
     node: str
     at_ns: int
     end_ns: int | None
-    does: Cut | Sysctl
+    does: Cut | Crash | Sysctl
 
 
 class Plan(Struct, frozen=True):

@@ -16,9 +16,10 @@ import select
 from collections.abc import Callable, Mapping
 from time import monotonic_ns
 
+from loadgen.kernel import sock_destroy
 from loadgen.lab import links, namespaces, sysctls
-from loadgen.lab.errors import LabUnavailable, SysctlRefused
-from loadgen.lab.faults import Acted, Cut, Plan, Refused, Step, Sysctl, Undone
+from loadgen.lab.errors import LabUnavailable, Part, SysctlRefused
+from loadgen.lab.faults import Acted, Crash, Cut, Plan, Refused, Step, Sysctl, Undone
 from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import Begin, Over, Ready
@@ -41,6 +42,21 @@ def act(step: Step) -> Undo:
                     links.take_up(name)
 
             return up
+        case Crash(ends):
+            # In this order: the RST for a destroyed connection then has no address to leave by.
+            for end in ends:
+                links.silence(end)
+            try:
+                sock_destroy.destroy_connections()
+            except OSError as error:
+                why = f"connections cannot be destroyed: {error.strerror}"
+                raise LabUnavailable(Part.LINKS, why, "use cut") from error
+
+            def back() -> None:
+                for end in ends:
+                    links.configure_end(end)
+
+            return back
         case Sysctl(values):
             before = {key: sysctls.read(key) for key in values}
 

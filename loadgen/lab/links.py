@@ -67,6 +67,19 @@ def await_link(name: str) -> None:
         raise TimeoutError(f"no carrier within {SETTLE_S:g} s")
 
 
+def silence(end: End) -> None:
+    """Take the addresses off this namespace's end of a link, whose carrier stays. Raises LabUnavailable.
+
+    Nothing is answered from then on, and nothing can be sent; `configure_end` undoes it.
+    """
+    with _route(f"a silent {end.interface}", "see that the lab has this link") as route:
+        (index,) = route.link_lookup(ifname=end.interface)
+        # The last first: with the first IPv4 address of a prefix its others go by themselves.
+        for interface in map(ip_interface, reversed(end.addresses)):
+            prefix = interface.network.prefixlen
+            route.addr("del", index=index, address=str(interface.ip), prefixlen=prefix)
+
+
 def take_down(name: str) -> None:
     """Take an interface of this namespace down, with its addresses kept. Raises LabUnavailable."""
     # Linux removes the IPv6 addresses of an interface that goes down, unless it is asked to keep them.

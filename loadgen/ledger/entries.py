@@ -14,6 +14,7 @@ resets out of ESTABLISHED and CLOSE-WAIT only.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from loadgen.ledger.crashes import CRASHES
 from loadgen.ledger.entry import FIN, Entry, Kind
 from loadgen.ledger.handshakes import NEVER_ESTABLISHED
 from loadgen.tcp import Ending, Side
@@ -153,7 +154,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         name="server_rst_not_accepted",
         kind=Kind.RESET,
-        story="the server closed its listener, or ended, before it had accepted the connection (K29)",
+        story="the server closed its listener, or ended, before it had accepted the connection (K29), or its"
+        " host crashed, and was back when the client sent",
         first=Ending.SERVER_RST,
         client=_open(EstabResets=1),
         server=_accepted(EstabResets=1),
@@ -186,6 +188,7 @@ ENTRIES: tuple[Entry, ...] = (
         client=_open(EstabResets=1, TCPAbortOnTimeout=1),
         server=_accepted(),
     ),
+    *CRASHES,
     Entry(
         name="client_fin_unanswered",
         kind=Kind.RESET,

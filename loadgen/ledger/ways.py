@@ -7,8 +7,10 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
+from loadgen.kernel import sock_destroy
 from loadgen.ledger.stage import Stage, close, reset, settle
 from loadgen.tcp import Side
+from loadgen.wire.keepalive import Keepalive
 
 _TCP_USER_TIMEOUT = 18
 
@@ -111,6 +113,21 @@ def _timed_out(stage: Stage) -> None:
         client.close()
         server.close()
         time.sleep(0.1)
+
+
+def _crashed(stage: Stage, side: Side, *, probed: bool = True) -> None:
+    """A host crashes: its connections are gone, and no segment arrives. The other side may probe."""
+    client, server = stage.pair()
+    left = server if side is Side.CLIENT else client
+    if probed:
+        Keepalive(idle_s=1, interval_s=1, probes=1).set(left)
+    with stage.cut():
+        stage.enter(side)
+        sock_destroy.destroy_connections()
+        if probed:
+            time.sleep(2.5)
+        client.close()
+        server.close()
 
 
 def _fin_unanswered(stage: Stage) -> None:
@@ -225,6 +242,9 @@ WAYS: Mapping[str, Callable[[Stage], None]] = {
     **dict(_resets()),
     "client_half_closed_then_rst_unread": _of_pair(_client_first, _half_closed_unread),
     "client_timed_out": _timed_out,
+    "server_crashed": partial(_crashed, side=Side.SERVER),
+    "client_crashed": partial(_crashed, side=Side.CLIENT),
+    "client_crashed_unnoticed": partial(_crashed, side=Side.CLIENT, probed=False),
     "client_fin_unanswered": _fin_unanswered,
     "never_accepted_fin": partial(_never_accepted, end=close),
     "never_accepted": partial(_never_accepted, end=_reset_later),
@@ -251,6 +271,9 @@ SLOW = frozenset(
         "client_fin_then_data_early",
         "server_fin_then_data_early",
         "client_timed_out",
+        "server_crashed",
+        "client_crashed",
+        "client_crashed_unnoticed",
         "client_fin_unanswered",
         "never_accepted_fin",
         "never_accepted",

@@ -78,6 +78,8 @@ class Act(StrEnum):
 
     CUT = "cut"
     """The side's end of the link is down."""
+    CRASH = "crash"
+    """The side's host is gone, and its connections with it, without a segment; then it is back."""
     PAUSE = "pause"
     """The side's processes are stopped (SIGSTOP), and go on afterwards (SIGCONT)."""
     KILL = "kill"

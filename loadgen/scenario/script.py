@@ -21,7 +21,7 @@ class Fault(Model):
     at: Annotated[Duration, fields.duration("0", "1h")]
     """When it begins, from the begin of the load."""
     lasts: Annotated[Duration | None, fields.duration("1ms", "1h"), Field(alias="for")] = None
-    """How long it lasts; of cut and sysctl, the rest of the run if it is left out."""
+    """How long it lasts; of cut, crash and sysctl, the rest of the run if it is left out."""
     do: Act
     """What it does."""
     on: Side

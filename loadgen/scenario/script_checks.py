@@ -16,6 +16,11 @@ LONGEST_PAUSE = Duration.parse("20s")
 PROCESSES = frozenset({Act.PAUSE, Act.KILL, Act.RESTART})
 """Faults of a side's processes; all others are of its namespace."""
 
+_OF_LINKS = {Act.CUT: "could be cut", Act.CRASH: "one of them could leave"}
+"""Faults that take a side off the network, and need a link: what each does to that."""
+
+_ENDS = {Act.KILL: "is killed", Act.CRASH: "crashes"}
+
 _NEEDS_END = frozenset({Act.PAUSE})
 """Faults that have to end before the load does."""
 
@@ -78,10 +83,10 @@ def _times(path: str, fault: Fault, duration: Duration) -> Iterator[Conflict]:
 def _place(path: str, fault: Fault, settings: Settings) -> Iterator[Conflict]:
     """What the topology, or the side's program, cannot take."""
     topology = settings.lab.topology
-    if fault.do is Act.CUT and topology is not Topology.PAIR:
+    if fault.do in _OF_LINKS and topology is not Topology.PAIR:
         yield Conflict(
             (f"{path}.do",),
-            f"topology {topology} has no link between the sides that could be cut",
+            f"topology {topology} has no link between the sides that {_OF_LINKS[fault.do]}",
             "use topology pair",
         )
     elif fault.do is Act.SYSCTL and topology is Topology.HOST:
@@ -99,10 +104,13 @@ def _place(path: str, fault: Fault, settings: Settings) -> Iterator[Conflict]:
     if fault.do is Act.RESTART:
         message = "a load cannot be started again: its counts and its schedule are those of one process"
         yield Conflict((f"{path}.do",), message, "restart the server, or pause the client")
-    elif fault.do is Act.KILL and own:
+    elif fault.do is Act.CRASH and fault.lasts is not None:
+        message = "a client that has crashed is not started again: its schedule is that of one process"
+        yield Conflict((f"{path}.for",), message, "remove for, or let the server crash")
+    elif fault.do in (Act.KILL, Act.CRASH) and own:
         yield Conflict(
             (f"{path}.do",),
-            "a load worker that is killed takes the counts of its last connections with it",
+            f"a load worker that {_ENDS[fault.do]} takes the counts of its last connections with it",
             "use pause, or a program of yours: load.driver: command",
         )
     elif fault.do is Act.PAUSE and own and fault.lasts is not None and fault.lasts > LONGEST_PAUSE:
@@ -125,7 +133,7 @@ def _clash(one: Fault, other: Fault) -> str:
     """Why two faults that overlap on one side cannot both act; empty if they can."""
     if one.do in PROCESSES and other.do in PROCESSES:
         return "both are of the side's processes"
-    if one.do is Act.CUT and other.do is Act.CUT:
-        return "the link is down already"
+    if one.do in _OF_LINKS and other.do in _OF_LINKS:
+        return f"the {'link is down' if Act.CUT in (one.do, other.do) else 'side is gone'} already"
     both = one.sysctl.keys() & other.sysctl.keys()
     return f"both set {', '.join(sorted(both))}" if both else ""

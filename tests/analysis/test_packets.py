@@ -226,6 +226,41 @@ def test_a_heading_names_the_first_closer_or_both() -> None:
     assert remark(unanswered.transits[1]) == "retransmission 1"
 
 
+def test_probes_are_named_with_their_answers_and_numbered_without() -> None:
+    probe = [Sent(at_ms, CLIENT, ACK, 0, 1) for at_ms in (1000, 2000, 3000, 4000)]
+    answered = [probe[0], Sent(1000.1, SERVER, ACK, 1, 1)]
+    script = [*answered, *probe[1:], Sent(5000, CLIENT, RST | ACK, 1, 1)]
+    connection = made(script)
+    assert [remark(one) for one in connection.transits[3:]] == [
+        "keepalive probe",
+        "its answer",
+        *(f"keepalive probe {number}, dropped on arrival" for number in (1, 2, 3)),
+        "dropped on arrival",
+    ]
+    assert heading(connection) == "The client gives it up, by RST, after 3 probes without an answer"
+    assert not any(one.repeat for one in connection.transits)
+    # The packets do not show what has become of the other host.
+    assert spans(connection)[SERVER][-1].end_ns is None
+    # One that is back, and has no such connection, answers.
+    connection = made([*answered, *probe[1:3], Sent(3000.1, SERVER, RST, 1)])
+    assert [remark(one) for one in connection.transits[5:]] == [
+        "keepalive probe 1, dropped on arrival",
+        "keepalive probe 2",
+        "",
+    ]
+    assert heading(connection) == "The server has no such connection any more, and answers a probe by RST"
+    # Where the other side has no room it asks for that; and what never arrives is lost.
+    full = Sent(1, SERVER, ACK, 1, 1, window=0)
+    lost = Sent(1000, CLIENT, ACK, 0, 1, lost=True)
+    assert [remark(one) for one in made([full, lost]).transits[3:]] == ["", "window probe 1, lost"]
+
+
+def test_the_last_copy_of_a_fin_that_a_silent_host_does_not_answer_has_not_reached_it() -> None:
+    connection = made([Sent(at_ms, SERVER, FIN | ACK, 1, 1) for at_ms in (1, 201, 601)])
+    assert [one.ignored for one in connection.transits[3:]] == [True, True, True]
+    assert path(spans(connection)[CLIENT]) == OPEN_CLIENT
+
+
 def test_a_port_used_again_is_another_connection() -> None:
     again = Sent(5, CLIENT, SYN, 1000)
     first, second = connections(packets([*OPENED, *CASES["rst with bytes unread"][0], again]))

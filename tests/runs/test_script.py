@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from loadgen.records.directory import RunDirectory
 from loadgen.records.events import FaultBegan, FaultEnded, FaultFailed
 from loadgen.records.types import Interval
@@ -69,6 +71,37 @@ def test_faults_of_processes_and_links_act_and_are_undone(tmp_path: Path) -> Non
     assert (
         metrics["server.time_wait.end"] == metrics["connected"] - metrics["server.kernel.TCPTimeWaitOverflow"]
     )
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_crashed_server_is_silent_and_knows_no_connection_when_it_is_back(
+    family: str, tmp_path: Path
+) -> None:
+    variants, directory, code = ran(
+        tmp_path,
+        """
+  gone: {script: [{at: 500ms, do: crash, on: server}]}
+  back: {script: [{at: 500ms, for: 1s, do: crash, on: server}]}
+""",
+        head=f"""
+title: t
+lab: {{family: {family}, server: {{addresses: 2}}}}
+load: {{driver: protocol, duration: 4500ms, closed_loop: {{connections: 6}}, timeouts: {{connect: 100ms}}}}
+connection: {{closer: client, requests: 2, think: 1h, keepalive: {{idle: 1s, probes: 2, on: client}}}}
+variants:
+""",
+    )
+    assert code == 0
+    gone, back = (variants[name]["metrics"] for name in ("gone", "back"))
+    # Nothing left the crashed host: not the RST that its kernel makes for each connection.
+    assert gone["errors.ETIMEDOUT"] == gone["client.kernel.TCPAbortOnTimeout"] == 6
+    assert gone["server.kernel.EstabResets"] == back["server.kernel.EstabResets"] == 6
+    assert back["errors.total"] == back["errors.ECONNRESET"] == 6
+    assert back["connected"] == 12
+    assert exact(variants["gone"])
+    assert exact(variants["back"])
+    assert faults(directory, "gone") == [("began", "crash")]
+    assert faults(directory, "back") == [("began", "crash"), ("ended", "crash")]
 
 
 def test_a_server_without_reuse_address_cannot_start_again_and_that_is_a_result(tmp_path: Path) -> None:

@@ -77,6 +77,22 @@ LOOPBACK = "title: t\nlab: {topology: loopback}\nload: {duration: 4s}\nscript:\n
         ),
         (
             HEAD,
+            "  - {at: 1s, for: 2s, do: crash, on: server}\n  - {at: 2s, for: 1s, do: crash, on: server}",
+            "5:10: script.1.at: crash on the server begins while crash (entry 1) acts there: the side",
+        ),
+        (
+            LOOPBACK,
+            "  - {at: 1s, do: crash, on: server}",
+            "script.0.do: topology loopback has no link between the sides that one of them could leave",
+        ),
+        (HEAD, "  - {at: 1s, do: crash, on: client}", "4:18: script.0.do: a load worker that crashes takes"),
+        (
+            COMMAND,
+            "  - {at: 1s, for: 1s, do: crash, on: client}",
+            "4:19: script.0.for: a client that has crashed is not started again",
+        ),
+        (
+            HEAD,
             "  - {at: 1s, do: sysctl, on: server, sysctl: {net.ipv4.tcp_tw_reuse: 1}}\n"
             "  - {at: 3s, do: sysctl, on: server, sysctl: {net.ipv4.tcp_tw_reuse: 0}}",
             "5:10: script.1.at: sysctl on the server begins while sysctl (entry 1) acts there: both set",
@@ -99,6 +115,7 @@ def test_a_script_that_cannot_be_is_an_error_at_its_place(
         (HEAD, "  - {at: 1s, for: 1s, do: pause, on: server}\n  - {at: 1s, for: 1s, do: cut, on: server}"),
         (HEAD, "  - {at: 1s, do: restart, on: server}\n  - {at: 2s, do: restart, on: server}"),
         (COMMAND, "  - {at: 1s, do: kill, on: client}"),
+        (COMMAND, "  - {at: 1s, do: crash, on: client}\n  - {at: 1s, for: 1s, do: crash, on: server}"),
     ],
 )
 def test_faults_that_do_not_meet_are_taken_and_kept_in_records(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from loadgen.analysis.audit import missing
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.analysis.caveats.script import cut
+from loadgen.analysis.caveats.script import severed
 
 NOT_AUDITED = CaveatKind("not_audited")
 
@@ -49,8 +49,8 @@ def audit_differs(case: Case) -> Iterator[Caveat]:
             f"{who} ({counts})",
             "look for refused connections, and for a server that ended, or that resets or forgets connections"
             " it has closed; if there is no such cause, please report a bug",
-            # A link that is down keeps one side from learning what the other has counted.
-            invalidates=not cut(case.fold.events),
+            # A side off the network does not learn what the other has counted, and one that crashes forgets.
+            invalidates=not severed(case.fold.events),
         )
 
 

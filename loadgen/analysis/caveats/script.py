@@ -38,9 +38,10 @@ def paused(events: Iterable[Event], side: Side) -> bool:
     return any(isinstance(one, FaultBegan) and one.do == Act.PAUSE and one.on is side for one in events)
 
 
-def cut(events: Iterable[Event]) -> bool:
-    """Whether the script took a link down."""
-    return any(isinstance(one, FaultBegan) and one.do == Act.CUT for one in events)
+def severed(events: Iterable[Event]) -> bool:
+    """Whether the script took a side off the network, by its link or by a crash."""
+    acts = (Act.CUT, Act.CRASH)
+    return any(isinstance(one, FaultBegan) and one.do in acts for one in events)
 
 
 def killed(events: Iterable[Event], side: Side) -> bool:

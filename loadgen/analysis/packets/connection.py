@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from loadgen.records.pcapng import Packet
 from loadgen.records.segment import Flags, Segment, parse_segment
@@ -18,6 +19,14 @@ def reaches(number: int, other: int) -> bool:
     return (number - other) % MODULUS < MODULUS // 2
 
 
+class Probe(StrEnum):
+    """A segment with a sequence number that is acknowledged already, which has to be answered by an ACK."""
+
+    KEEPALIVE = "keepalive probe"
+    WINDOW = "window probe"
+    """The other side had no room for more."""
+
+
 @dataclass(slots=True)
 class Transit:
     """A segment on its way. Times are ns since the first packet of the connection.
@@ -27,6 +36,9 @@ class Transit:
     ignored      it arrived there, and what both sides sent later shows that TCP did not get it: dropped by a
                  rule of the firewall, for want of room, or because no socket listened any more
     repeat       how many times the same had been sent before
+    probe        what it is if it asks only whether the other side is there (RFC 9293, 3.8.4 and 3.8.6.1)
+    probes       the number of this probe, from the last one on that was answered
+    answers      whether it answers a probe, and nothing else
     """
 
     by: Side
@@ -37,6 +49,9 @@ class Transit:
     received_ns: int | None = None
     ignored: bool = False
     repeat: int = 0
+    probe: Probe | None = None
+    probes: int = 0
+    answers: bool = False
 
     @property
     def lost(self) -> bool:
@@ -143,7 +158,50 @@ def _connection(client: Address, server: Address, packets: Sequence[tuple[Packet
         if packet.sent:
             on_way.append((packet.data, transit))
     _mark_ignored(made.transits)
+    _mark_probes(made.transits)
     return made
+
+
+def _mark_probes(transits: Sequence[Transit]) -> None:
+    """Find the probes, what answers each, and those that reached an interface whose host does not answer."""
+    following: dict[Side, int] = {}
+    window: dict[Side, int] = {}
+    unanswered: dict[Side, int] = dict.fromkeys(Side, 0)
+    before: Transit | None = None
+    for place, one in enumerate(transits):
+        other, segment = _other(one.by), one.segment
+        if one.by in following and other in window and _looks_like_probe(one, following[one.by]):
+            one.probe = Probe.KEEPALIVE if window[other] else Probe.WINDOW
+            unanswered[one.by] += 1
+            one.probes = unanswered[one.by]
+            later = transits[place + 1 :]
+            one.ignored = one.ignored or (bool(later) and not _answered(one, later))
+        elif segment.has(Flags.RST) and before is not None and before.by is one.by and before.probe:
+            # A host that answered no probe before it does not get it either.
+            one.ignored = one.ignored or (before.ignored and one.received_ns is not None)
+        elif before is not None and before.probe and before.by is other and not segment.takes:
+            one.answers = not segment.has(Flags.RST | Flags.SYN)
+        if segment.has(Flags.ACK | Flags.SYN):
+            window[one.by] = segment.window
+        if one.received_ns is not None and not one.ignored:
+            unanswered[other] = 0
+        if segment.takes or one.by not in following:
+            following[one.by] = max(one.end, following.get(one.by, 0))
+        before = one
+
+
+def _looks_like_probe(one: Transit, following: int) -> bool:
+    """Whether it has the sequence number before the next one, and no byte."""
+    segment = one.segment
+    if segment.has(Flags.SYN | Flags.FIN | Flags.RST) or not segment.has(Flags.ACK):
+        return False
+    return segment.size == 0 and (one.sequence + 1) % MODULUS == following
+
+
+def _answered(probe: Transit, later: Sequence[Transit]) -> bool:
+    """Whether the other side sends anything before the prober sends again."""
+    after = next((one for one in later if (one.sent_ns or 0) > (probe.sent_ns or 0)), None)
+    return after is None or after.by is not probe.by
 
 
 def _mark_ignored(transits: Sequence[Transit]) -> None:
@@ -160,7 +218,7 @@ def _mark_ignored(transits: Sequence[Transit]) -> None:
                 for each in later
             )
         elif one.segment.takes:
-            one.ignored = _unanswered(one, later)
+            one.ignored = _unanswered(one, later) or _like_those_before(one, transits[:place], later)
         if not one.ignored and one.segment.has(Flags.ACK) and not one.segment.takes:
             one.ignored = _asked_again(one, transits[:place], later)
 
@@ -195,6 +253,13 @@ def _arrived_twice(one: Transit, later: Sequence[Transit]) -> bool:
         and reaches(each.segment.acknowledgment, end)
         for each in later
     )
+
+
+def _like_those_before(one: Transit, earlier: Sequence[Transit], later: Sequence[Transit]) -> bool:
+    """Whether TCP did not get it before, and the other side is silent on this copy, too."""
+    copies = [each for each in earlier if each.by is one.by and each.segment.takes and each.end == one.end]
+    silent = not any(each.by is not one.by for each in later)
+    return bool(one.repeat) and silent and bool(copies) and copies[-1].ignored
 
 
 def _asked_again(one: Transit, earlier: Sequence[Transit], later: Sequence[Transit]) -> bool:

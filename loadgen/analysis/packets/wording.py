@@ -23,6 +23,10 @@ def numbers_of(one: Transit) -> str:
 def remark(one: Transit) -> str:
     """What else is to be said of it; empty if nothing is."""
     parts = [f"retransmission {one.repeat}"] if one.repeat else []
+    if one.probe:
+        parts.append(f"{one.probe} {one.probes}" if one.probes > 1 or one.lost else one.probe)
+    if one.answers:
+        parts.append("its answer")
     if one.received_ns is None:
         parts.append("lost")
     elif one.ignored:
@@ -66,8 +70,25 @@ def heading(connection: Connection) -> str:
         return "Nobody closes within the capture"
     if _meanwhile(connection, closer):
         return f"Both sides close at once; the {closer.by}'s FIN is the first"
+    if closer.segment.has(Flags.RST) and (last := _before(connection, closer)) is not None and last.probe:
+        if last.by is closer.by and last.ignored:
+            count = f"{last.probes} probe{'s' * (last.probes > 1)}"
+            return f"The {closer.by} gives it up, by RST, after {count} without an answer"
+        # A RST without ACK answers a segment for which there is no connection (RFC 9293, 3.10.7.1).
+        if last.by is not closer.by and not closer.segment.has(Flags.ACK):
+            return f"The {closer.by} has no such connection any more, and answers a probe by RST"
     how = "RST" if closer.segment.has(Flags.RST) else "FIN"
     return f"The {closer.by} closes first, by {how}"
+
+
+def _before(connection: Connection, closer: Transit) -> Transit | None:
+    """The segment before it."""
+    last = None
+    for one in connection.transits:
+        if one is closer:
+            break
+        last = one
+    return last
 
 
 def _meanwhile(connection: Connection, closer: Transit) -> bool:
