@@ -420,6 +420,12 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
         "2:16",
         'server.kind is command, and no program is named (write command: [nginx, -p, "{dir}"',
     ),
+    "what no command starts": ("title: t\nload: {needs: [a]}", "2:8", "is for commands"),
+    "a need with a path": (
+        "title: t\nserver: {kind: command, command: [a], needs: [/bin/a]}",
+        "2:50",
+        "the name of a program such as openssl, or python:NAME of a module",
+    ),
     "a load command without a program": (
         "title: t\nload: {driver: command, command: []}",
         "2:34",
