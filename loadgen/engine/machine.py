@@ -21,7 +21,6 @@ from loadgen.lab import namespaces, sysctls
 from loadgen.lab.errors import LabUnavailable, Part
 from loadgen.lab.lab import Lab, open_lab
 from loadgen.lab.topology import client_server_lab
-from loadgen.programs.plan import find_program
 from loadgen.tcp import Side, State
 
 LEAST_DISK_BYTES = 256 << 20
@@ -67,15 +66,6 @@ def checks(*, descriptors_needed: int, directory: Path, workers: int = LEAST_CPU
         cpus_check(workers),
         disk_check(directory),
     ]
-
-
-def program_check(name: str, asked: str) -> Check:
-    """Whether a command's program is installed; `asked` is the keys that name it."""
-    found = find_program(name)
-    if found is not None:
-        return Check(name, Verdict.OK, found)
-    remedy = "install it (`make peers` brings those of the bundled scenarios, on Debian), or name another"
-    return Check(name, Verdict.FAIL, f"is not installed, or cannot be executed: {asked}", remedy)
 
 
 def command_check(asked: str) -> Check:

@@ -6,7 +6,7 @@ Nothing is printed here: a `Preflight` holds the findings, and the command shows
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.engine import machine, plans, script_needs
+from loadgen.engine import installed, machine, plans, script_needs
 from loadgen.engine.machine import Check, Verdict
 from loadgen.lab.errors import Part
 from loadgen.scenario.choices import Driver, Family, Topology
@@ -68,12 +68,15 @@ def preflight(scenario: Scenario, runs: Path) -> Preflight:
 
 
 def missing_programs(scenario: Scenario) -> tuple[Refusal, ...]:
-    """Programs of commands that are not installed."""
+    """Programs of commands, and modules that they import, that are not installed."""
     places: dict[str, list[str]] = {}
     for variant in scenario.variants:
-        for key, program in plans.programs(variant).items():
-            places.setdefault(program, []).append(f"{key} of {variant.name}")
-    found = [machine.program_check(program, ", ".join(keys)) for program, keys in places.items()]
+        needed = [(program, key) for key, program in plans.programs(variant).items()]
+        for key, needs in (("server.needs", variant.server.needs), ("load.needs", variant.load.needs)):
+            needed += [(name, key) for name in needs or ()]
+        for name, key in needed:
+            places.setdefault(name, []).append(f"{key} of {variant.name}")
+    found = [installed.check(name, ", ".join(keys)) for name, keys in places.items()]
     return tuple(
         Refusal(f"{check.name} {check.found}", check.remedy)
         for check in found

@@ -1,6 +1,6 @@
 """Ways in which a connection ends with the host of one side: part of the ledger of endings. Pure.
 
-The host that crashes counts what it loses, as it is the kernel that stays: only its connections are destroyed.
+The host that crashes counts what it loses, as its kernel stays: only its connections are destroyed.
 """
 
 from loadgen.ledger.entry import Entry, Kind

@@ -145,14 +145,16 @@ def _server_command(settings: Settings) -> Iterator[Conflict]:
         refused = tuple(key for key in _NOT_OF_A_SERVER_COMMAND if not (raw and key == "response"))
         yield from _command("server", server, "kind", refused)
     else:
-        yield from _stray("server", server, f"kind is {server.kind}", "kind", ("command", "files", "ready"))
+        yield from _stray(
+            "server", server, f"kind is {server.kind}", "kind", ("command", "needs", "files", "ready")
+        )
 
 
 def _load_command(settings: Settings) -> Iterator[Conflict]:
     load = settings.load
     if load.driver is not Driver.COMMAND:
         yield from _stray(
-            "load", load, f"driver is {load.driver}", "driver", ("command", "files", "expect_status")
+            "load", load, f"driver is {load.driver}", "driver", ("command", "needs", "files", "expect_status")
         )
         return
     # Stages stand for a loop that nobody wrote, and are refused by themselves.

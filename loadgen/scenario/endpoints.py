@@ -6,7 +6,7 @@ from pydantic import Field
 
 from loadgen.scenario import fields
 from loadgen.scenario.choices import ServerKind
-from loadgen.scenario.model import Command, Files, Model
+from loadgen.scenario.model import Command, Files, Model, Needs
 from loadgen.text.units import HIGHEST_PORT, LOWEST_PORT, ByteSize, Duration
 
 
@@ -35,6 +35,8 @@ class Server(Model):
     """Connections that one client address may have; the server closes those beyond at once."""
     command: Command | None = None
     """The program and its arguments, with kind: command; {port}, {dir} and others are filled in."""
+    needs: Needs | None = None
+    """Programs that the command starts, and modules of {python} (python:NAME): refused if one is missing."""
     files: Files = Field(default_factory=dict[str, str])
     """Files that the command finds in its directory {dir}, by name; filled in likewise."""
     ready: Annotated[Duration, fields.duration("100ms", "20s")] = Duration.parse("5s")

@@ -157,6 +157,13 @@ def argument() -> Written:
     return _text(LONGEST_ARGUMENT)
 
 
+NEED = r"(python:[A-Za-z_][A-Za-z0-9_.]*|[A-Za-z0-9][A-Za-z0-9._+-]*)"
+
+
+def need() -> Written:
+    return matching(NEED, "the name of a program such as openssl, or python:NAME of a module")
+
+
 def file_name() -> Written:
     return matching(FILE_NAME, "the name of a file such as nginx.conf, without folders")
 

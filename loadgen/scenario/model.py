@@ -16,5 +16,7 @@ class Model(BaseModel):
 
 Command = tuple[Annotated[str, fields.argument()], ...]
 """A program and its arguments, as execve(2) takes them: no shell reads them."""
+Needs = tuple[Annotated[str, fields.need()], ...]
+"""What a command starts or imports: programs by name, modules of Python as python:NAME."""
 Files = Mapping[Annotated[str, fields.file_name()], Annotated[str, fields.file_text()]]
 """Texts of files by name."""

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from loadgen.scenario import fields
 from loadgen.scenario.choices import ApplicationProtocol, Arrivals, Driver, Http
 from loadgen.scenario.keepalive import Keepalive
-from loadgen.scenario.model import Command, Files, Model
+from loadgen.scenario.model import Command, Files, Model, Needs
 from loadgen.scenario.stages import Stages, completed, in_words
 from loadgen.tcp import Close, Ending, How, Side
 from loadgen.text.units import ByteSize, Duration, Rate
@@ -118,6 +118,8 @@ class Load(Model):
     """Seed of everything random: the same seed gives the same arrivals."""
     command: Command | None = None
     """The program and its arguments, with driver: command; {url}, {duration_s} and others are filled in."""
+    needs: Needs | None = None
+    """Programs that the command starts, and modules of {python} (python:NAME): refused if one is missing."""
     files: Files = Field(default_factory=dict[str, str])
     """Files that the command finds in its directory {dir}, by name; filled in likewise."""
     expect_status: Annotated[int, fields.count(-64, 255)] = 0

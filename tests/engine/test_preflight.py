@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from loadgen.drivers.uring import able
-from loadgen.engine import machine
+from loadgen.engine import installed, machine
 from loadgen.engine.machine import Check, Verdict
 from loadgen.engine.preflight import preflight
 from loadgen.scenario.choices import Driver, Topology
 from loadgen.scenario.document import Scenario
+from loadgen.scenario.read import load_scenario
 from loadgen.uring.offer import Offer
 from tests.made_records import variant
 
@@ -45,3 +46,28 @@ def test_uring_that_is_named_and_not_available_is_refused(
     (refusal,) = preflight(asked, tmp_path).refusals
     assert refusal.reason == f"load.driver of {named.name}: io_uring is forbidden"
     assert "protocol driver" in refusal.remedy
+
+
+@pytest.mark.parametrize(
+    ("need", "reason", "remedy"),
+    [
+        ("nginx", "nginx is not installed", "Debian's package nginx-light has it"),
+        ("ab", "ab is not installed", "Debian's package apache2-utils has it"),
+        ("no-such", "no-such is not installed", "`make peers` brings those of the bundled scenarios"),
+        ("python:no_such.part", "the module no_such.part of Python is not installed", "pip install no_such`"),
+    ],
+)
+def test_what_a_command_needs_is_refused_with_the_package_that_has_it(
+    need: str, reason: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installed, "find_program", lambda name: f"/bin/{name}" if name == "sh" else None)
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "title: t\n"
+        f"variants: {{a: {{}}, b: {{server: {{kind: command, command: [sh], needs: ['{need}']}}}}}}\n"
+    )
+    (refusal,) = preflight(load_scenario(path), tmp_path).refusals
+    assert refusal.reason.startswith(reason)
+    assert refusal.reason.endswith(": server.needs of b")
+    assert remedy in refusal.remedy
+    assert installed.check("python:json.decoder", "load.needs of b").verdict is Verdict.OK

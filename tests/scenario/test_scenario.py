@@ -421,6 +421,12 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
         "2:16",
         'server.kind is command, and no program is named (write command: [nginx, -p, "{dir}"',
     ),
+    "what no command starts": ("title: t\nload: {needs: [a]}", "2:15", "is for commands"),
+    "a need with a path": (
+        "title: t\nserver: {kind: command, command: [a], needs: [/bin/a]}",
+        "2:47",
+        "the name of a program such as openssl, or python:NAME of a module",
+    ),
     "a load command without a program": (
         "title: t\nload: {driver: command, command: []}",
         "2:34",
@@ -484,7 +490,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     ),
     "a file too long": (
         f"title: t\nserver: {{kind: command, command: [a], files: {{x: {'y' * 32_769}}}}}",
-        "2:50",
+        "2:47",
         "expected a text of at most 32,768 characters, got 32,769",
     ),
     "a NUL in an argument": (
