@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from loadgen.analysis.findings.ends import ENDED_FIRST
 from loadgen.analysis.findings.finding import Finding, Rank
-from loadgen.analysis.findings.leaks import BURST, LEAK
+from loadgen.analysis.findings.leaks import BURST, CLOSED_LATE, LEAK
 from loadgen.analysis.findings.left import LEFT_BY_THE_END
 from loadgen.analysis.findings.ports import CONNECT_SLOW, PORTS_GONE
 from loadgen.analysis.findings.queues import ACCEPT_QUEUE, SYN_QUEUE
@@ -15,7 +15,7 @@ from loadgen.analysis.findings.stages import STAGES
 from loadgen.tcp import Fault
 from loadgen.text.numbers import count, rate, seconds
 
-LIMITS = (PORTS_GONE, LEAK, BURST, SYN_QUEUE, ACCEPT_QUEUE)
+LIMITS = (PORTS_GONE, LEAK, BURST, CLOSED_LATE, SYN_QUEUE, ACCEPT_QUEUE)
 """Findings of which the first that there is stands in the headline."""
 
 _ERRORS, _TIME_WAIT, _STAGE = "errors.", ".time_wait.max", "stage."
@@ -43,6 +43,8 @@ def _what(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str
     by_kind = {finding.kind: finding for finding in reversed(findings)}
     failed = [one.sentence for one in findings if one.rank is Rank.FAILED]
     limits = [by_kind[kind].sentence for kind in LIMITS if kind in by_kind][:1]
+    if by_kind.get(LEAK) and PORTS_GONE not in by_kind:
+        limits = [one.sentence for one in findings if one.kind == LEAK]  # Both programs may leak.
     partly = [one.sentence for one in findings if one.rank is Rank.PARTLY_FAILED]
     slow, rates = by_kind.get(CONNECT_SLOW), [one.sentence for one in findings if one.rank is Rank.PACE]
     if failed:

@@ -12,11 +12,11 @@ from loadgen.analysis.headline import headline
 from loadgen.analysis.metrics import measure
 from loadgen.records.types import Sample
 from loadgen.records.viewpoints import APART
-from loadgen.tcp import Side, State
+from loadgen.tcp import Ending, How, Side, State
 from tests.made_records import STEP, ended, interval, opened, side
 
 LENGTH = 60
-KINDS = {"leak", "burst_that_stays", "pool_not_closed", "half_open"}
+KINDS = {"leak", "burst_that_stays", "pool_not_closed", "half_open", "closed_late"}
 
 
 def fold_of(
@@ -28,8 +28,10 @@ def fold_of(
     unread: int = 0,
     state: State = State.CLOSE_WAIT,
     both: bool = True,
+    own_first: int = 0,
 ) -> Fold:
-    """A load whose connections one side leaves, as many at each sample as `counts` has."""
+    """A load whose connections one side leaves, as many at each sample as `counts` has; that side closes
+    `own_first` tenths of all first."""
     fold = Fold(28_232)
     other = Side.SERVER if where is Side.CLIENT else Side.CLIENT
     fold.add(opened(APART))
@@ -37,7 +39,10 @@ def fold_of(
         left = replace(side({state: number}), unread_sockets=min(unread, number), unread_bytes=100 * unread)
         rest = side({State.FIN_WAIT_2: number} if both and state is State.CLOSE_WAIT else {})
         fold.add(Sample((index - 1) * STEP, 1, False, {where: left, other: rest}, 0))
-        fold.add(interval(index, per_step if index < connecting else 0))
+        number = per_step if index < connecting else 0
+        first = {Ending.of(where, How.FIN): number * own_first // 10}
+        first[Ending.of(other, How.FIN)] = number - sum(first.values())
+        fold.add(interval(index, number, closes=first))
     for event in ended(LENGTH * STEP):
         fold.add(event)
     return fold
@@ -66,7 +71,7 @@ def test_a_leak_names_the_side_the_begin_and_the_pace(where: Side) -> None:
 def test_bytes_that_the_program_has_not_read_are_shown() -> None:
     leak = found(fold_of([index * 10 for index in range(LENGTH)], unread=40))
     assert leak is not None
-    assert "4,000 bytes unread on 40 of them (Recv-Q)" in leak.sentence
+    assert "4,000 bytes unread on 40 of those seen last (Recv-Q)" in leak.sentence
     assert leak.numbers["unread_sockets"] == 40
 
 
@@ -97,6 +102,12 @@ def test_a_small_level_is_what_passes_through() -> None:
     assert found(fold_of([40] * LENGTH)) is None
 
 
+def test_a_small_level_of_the_few_that_were_not_closed_first_is_a_pool() -> None:
+    pool = found(fold_of([40] * LENGTH, own_first=9))
+    assert pool is not None
+    assert pool.kind == "pool_not_closed"
+
+
 def test_a_side_that_waits_for_a_fin_of_nobody_is_found_there() -> None:
     counts = [index * 10 for index in range(LENGTH)]
     half = found(fold_of(counts, where=Side.SERVER, state=State.FIN_WAIT_2))
@@ -107,3 +118,32 @@ def test_a_side_that_waits_for_a_fin_of_nobody_is_found_there() -> None:
 
 def test_connections_that_are_idle_are_no_finding() -> None:
     assert found(fold_of([index * 10 for index in range(LENGTH)], state=State.ESTABLISHED)) is None
+
+
+def test_a_pool_that_grew_to_its_size_is_no_leak() -> None:
+    pool = found(fold_of([min(index * 5, 100) for index in range(LENGTH)]))
+    assert pool is not None
+    assert pool.kind == "pool_not_closed"
+    assert "50/s more from 0.0 s to 1.9 s and none after that" in pool.sentence
+
+
+def test_a_leak_that_ended_with_the_load_has_an_end() -> None:
+    leak = found(fold_of([min(index * 5, 100) for index in range(LENGTH)], connecting=20))
+    assert leak is not None
+    assert leak.kind == "leak"
+    assert "leaks 50/s from 0.0 s to 1.9 s, on a line" in leak.sentence
+
+
+@pytest.mark.parametrize("where", Side)
+def test_what_is_closed_at_once_after_a_while_is_found(where: Side) -> None:
+    late = found(fold_of([index * 10 if index < 40 else 0 for index in range(LENGTH)], where=where))
+    assert late is not None
+    assert (late.kind, late.viewpoint) == ("closed_late", where)
+    assert "leaves 390 of 600 connections in CLOSE-WAIT" in late.sentence
+    assert "100/s more on a line" in late.sentence
+    assert "to 3.8 s" in late.sentence
+
+
+def test_what_goes_as_it_came_is_no_finding() -> None:
+    counts = [min(index, LENGTH - 15 - index) * 10 for index in range(LENGTH - 15)]
+    assert found(fold_of([*counts, *[0] * 15])) is None

@@ -28,6 +28,8 @@ CALM = (
     "idle-against-think",
     "latency-takes-ports",
     "leak",
+    "leaks",
+    "leaks-both",
     "no-address",
     "slow-response",
 )
@@ -76,7 +78,7 @@ def _run(folder: Path, ordinary: bool, name: str) -> Done:
 
 @pytest.fixture(scope="module", params=USERS, ids=lambda ordinary: "ordinary" if ordinary else "root")
 def results(request: pytest.FixtureRequest) -> Iterator[Results]:
-    need("redis-server")
+    need("redis-server", "nginx")
     # Open to an ordinary user; pytest's own folders are not.
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -161,6 +163,35 @@ def test_sockets_that_are_never_closed(results: Results) -> None:
     assert "CLOSE-WAIT holds 500 of 500, which the client's program does not close" in variant["verdict"]
     assert "500 TIME-WAITs" in variant["verdict"]
     assert "let the client's program close" in caveats(variant)["ports_gone"]
+
+
+def test_what_a_program_does_not_close_is_named_for_what_it_is(results: Results) -> None:
+    found = results.variants("leaks")
+    bursts = finding(found["bursts"], "burst_that_stays")
+    assert (bursts["viewpoint"], bursts["numbers"]["moments"]) == ("client", 3)
+    leak = finding(found["from-the-middle"], "leak")
+    assert leak["viewpoint"] == "client"
+    assert leak["start_ns"] >= 2_000_000_000
+    assert leak["numbers"]["per_s"] <= 25
+    assert "no bytes unread" in leak["sentence"]
+    for name in ("pool", "pool-that-grows"):
+        assert "others come and go" in finding(found[name], "pool_not_closed")["sentence"], name
+    late = finding(found["process-that-ends"], "closed_late")
+    assert late["end_ns"] > late["start_ns"]
+    for variant in found.values():
+        assert len({"leak", "burst_that_stays", "pool_not_closed", "closed_late"} & kinds(variant)) == 1
+
+
+def test_a_leak_on_both_sides_names_both(results: Results) -> None:
+    found = results.variants("leaks-both")
+    leaks = {one["viewpoint"]: one for one in found["both"]["findings"] if one["kind"] == "leak"}
+    assert set(leaks) == {"client", "server"}
+    assert leaks["client"]["numbers"]["unread_sockets"] > 0
+    assert leaks["server"]["numbers"]["unread_sockets"] == 0
+    assert all(f"{side}'s program leaks" in found["both"]["verdict"] for side in ("client", "server"))
+    assert finding(found["server"], "leak")["viewpoint"] == "server"
+    states = {(one["viewpoint"], one["state"]): one["most"] for one in found["server"]["states"]}
+    assert states["client", "FIN-WAIT-2"] == states["server", "CLOSE-WAIT"] > 0
 
 
 def test_no_source_address_is_no_lack_of_ports(results: Results) -> None:

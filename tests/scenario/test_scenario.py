@@ -490,7 +490,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     ),
     "a file too long": (
         f"title: t\nserver: {{kind: command, command: [a], files: {{x: {'y' * 32_769}}}}}",
-        "2:47",
+        "2:50",
         "expected a text of at most 32,768 characters, got 32,769",
     ),
     "a NUL in an argument": (
