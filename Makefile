@@ -66,6 +66,7 @@ bench: $(READY)
 
 ladders: $(READY)
 	runs=$$(mktemp -d) && $(BIN)/churn run ladders --no-figures -o $$runs && $(BIN)/churn ladder last -o $$runs \
+		&& $(BIN)/churn run keepalive --variant crashed --no-figures -o $$runs && $(BIN)/churn ladder last -o $$runs \
 		&& cp $$runs/*/figures/ladder-*.png docs/ && rm -r $$runs
 
 clean:

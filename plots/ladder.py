@@ -74,7 +74,8 @@ def _beside(axes: Axes, side: Side, y: float, words: str, **style: Any) -> None:
     """A text in the middle of a side's states."""
     out = -1 if side is Side.CLIENT else 1
     x = (LEFT if side is Side.CLIENT else RIGHT) + out * (BAND + NOTCH) / 2
-    axes.text(x, y, words, ha="center", va="center", **{"size": SMALL, **style})
+    looks: dict[str, Any] = {"size": SMALL, **style}
+    axes.text(x, y, words, ha="center", va="center", **looks)
 
 
 def _band(axes: Axes, side: Side, band: Band) -> None:

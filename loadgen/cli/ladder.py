@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from loadgen.analysis.packets.connection import Connection
     from loadgen.records.directory import RunDirectory
 
-LEAST_WIDTH = 130
+LEAST_WIDTH = 160
 """Characters that a row takes: a narrower terminal breaks its lines, and nothing is cut off."""
 
 

@@ -223,7 +223,7 @@ def test_a_heading_names_the_first_closer_or_both() -> None:
     assert path(spans(refused)[CLIENT]) == (S.SYN_SENT,)
     (unanswered,) = connections(packets([syn, replace(syn, at_ms=1000)]))
     assert heading(unanswered) == "The server does not answer"
-    assert remark(unanswered.transits[1]) == "retransmission 1"
+    assert remark(unanswered.transits[1]) == "retransmission 1, dropped on arrival"
 
 
 def test_probes_are_named_with_their_answers_and_numbered_without() -> None:

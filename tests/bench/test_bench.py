@@ -291,6 +291,16 @@ def full() -> Results:
     return results
 
 
+def test_what_a_capture_costs_is_the_cpu_time_over_that_without_it() -> None:
+    results = Results(ENVIRONMENT, complete=True)
+    for number, used_us in enumerate((40.0, 41.0, 60.0, 60.6, 50.0, 49.0)):
+        values = dict.fromkeys((Quantity.CPU_US, Quantity.CPU_OPEN_US, Quantity.CPU_LATER_US), used_us)
+        tool = ("without", "capture")[number % 2]
+        results.readings.append(Reading(Section.CAPTURE, "capture", tool, values, number // 2))
+    (row,) = [line for line in markdown(results).splitlines() if line.startswith("| capture ")]
+    assert row == "| capture | 49.00 | 41.0 – 60.6 | 1.010 | 1.010 | 1.010 |"
+
+
 def test_a_ratio_is_the_median_of_those_within_rounds() -> None:
     ours, theirs = [reading("a", 10, 1), reading("a", 30, 2)], [reading("b", 20, 1), reading("b", 40, 2)]
     assert ratio_within_rounds(ours, theirs) == pytest.approx((0.5 + 0.75) / 2)
