@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from loadgen.model.course import LOAD_SWEEP_S, Course, Decides, course, pause_s
 from loadgen.model.predict import START_S, predict
 from loadgen.model.situation import SOMAXCONN, TIMESTAMPS, TW_REUSE, Situation, situation, sysctl
+from loadgen.model.stage_foresight import staged
 from loadgen.records.prediction import Prediction
 from loadgen.scenario.choices import Driver, ServerKind
 from loadgen.scenario.document import Variant
@@ -42,6 +43,7 @@ def foresee(variant: Variant) -> tuple[Foreseen, ...]:
             *_needs(variant, found, state, prediction),
             *_queued(variant, state),
             *_end(variant, prediction),
+            *(Foreseen(*found) for found in staged(variant, prediction)),
         ]
     return tuple(sentences)
 

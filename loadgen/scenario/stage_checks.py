@@ -42,7 +42,7 @@ def _levels(stages: tuple[Stage, ...]) -> Iterator[Conflict]:
                 f"the first stage has {first}: a load is open or closed in all of its stages",
                 "write the same key in every stage",
             )
-    if not highest(stages):
+    if not highest(stages) and all((one.rate is None) is not (one.connections is None) for one in stages):
         yield Conflict(
             ("load.stages",),
             "no stage makes a connection: all of them are of 0",

@@ -83,3 +83,57 @@ def test_poisson_counts_scatter_as_they_should() -> None:
     counts = np.array([len(starts(Arrivals.POISSON, 100, SECOND_NS, seed)) for seed in range(400)])
     assert counts.mean() == pytest.approx(100, abs=5 * 10 / np.sqrt(400))
     assert counts.var() / counts.mean() == pytest.approx(1, abs=5 * np.sqrt(2 / 400))
+
+
+# Stages
+
+
+def staged(arrivals: Arrivals, *stages: tuple[float, float], seed: int = 1) -> list[int]:
+    """Starts over stages of a rate and a length in seconds."""
+    return list(schedule(arrivals, [Stage(rate, round(length * SECOND_NS)) for rate, length in stages], seed))
+
+
+@BOTH
+def test_a_border_between_equal_rates_changes_nothing(arrivals: Arrivals) -> None:
+    whole = starts(arrivals, 333.3, 3 * SECOND_NS)
+    parts = staged(arrivals, (333.3, 0.7), (333.3, 1.3), (333.3, 1.0))
+    assert len(parts) == len(whole)
+    assert max(abs(one - other) for one, other in zip(parts, whole, strict=True)) <= 1
+
+
+def test_each_stage_has_its_rate_and_a_gap_over_a_border_is_of_both() -> None:
+    found = staged(Arrivals.CONSTANT, (100, 1), (10, 1), (1000, 0.5))
+    assert [
+        sum(low <= start < high for start in found)
+        for low, high in pairwise((0, 10**9, 2 * 10**9, 25 * 10**8))
+    ] == [100, 10, 500]
+    # Half of a gap of the first rate is left at this border: half of one of the second follows.
+    found = staged(Arrivals.CONSTANT, (10, 0.15), (1, 3))
+    assert found == [0, 100_000_000, 650_000_000, 1_650_000_000, 2_650_000_000]
+    assert all(gap > 0 for gap in np.diff(found))
+
+
+@BOTH
+def test_a_stage_of_no_rate_delays_what_follows_and_loses_none_of_it(arrivals: Arrivals) -> None:
+    with_pause = staged(arrivals, (200, 1.25), (0, 60), (200, 2))
+    without = staged(arrivals, (200, 1.25), (200, 2))
+    border = round(1.25e9)
+    moved = [start + (60 * SECOND_NS if start >= border else 0) for start in without]
+    assert len(with_pause) == len(moved)
+    assert max(abs(one - other) for one, other in zip(with_pause, moved, strict=True)) <= 1
+    assert not [start for start in with_pause if border <= start < border + 60 * SECOND_NS]
+
+
+def test_a_load_that_begins_without_a_rate_makes_no_burst_when_it_gets_one() -> None:
+    found = staged(Arrivals.CONSTANT, (0, 5), (4, 1))
+    assert found == [5_000_000_000, 5_250_000_000, 5_500_000_000, 5_750_000_000]
+    assert staged(Arrivals.CONSTANT, (0, 5)) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_poisson_arrivals_have_the_rate_of_each_stage(seed: int) -> None:
+    found = np.array(staged(Arrivals.POISSON, (1000, 5), (100, 20), (4000, 2), seed=seed))
+    for low, high, expected in ((0, 5, 5000), (5, 25, 2000), (25, 27, 8000)):
+        number = int(((found >= low * SECOND_NS) & (found < high * SECOND_NS)).sum())
+        assert number == pytest.approx(expected, abs=5 * np.sqrt(expected))
+    assert (np.diff(found) >= 0).all()

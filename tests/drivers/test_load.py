@@ -12,6 +12,7 @@ import uvloop
 from loadgen.drivers.arrivals import schedule
 from loadgen.drivers.load import START_BUDGET_NS, Attempt, ClosedLoad, Load, OpenLoad, load_of
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
+from loadgen.drivers.plan import Stage as Part
 from loadgen.drivers.tally import Tally
 from loadgen.scenario.choices import Arrivals
 from loadgen.tcp import Ending
@@ -249,6 +250,47 @@ def test_open_begins_each_arrival_at_its_instant() -> None:
         # And none after the duration, however long one waits.
         await asyncio.sleep(0.01)
         assert stage.tally.offered == 50
+
+    run(main)
+
+
+def test_a_closed_loop_follows_its_stages_and_leaves_those_beyond_to_their_end() -> None:
+    async def main() -> None:
+        stages = (Part(4, SECOND_NS), Part(1, SECOND_NS), Part(6, SECOND_NS))
+        stage = Stage(replace(PLAN, loop=ClosedLoop(6), stages=stages, requests=1))
+        stage.load.begin(time.monotonic_ns())
+        await until(lambda: len(stage.open) == 4)
+        stage.load.enter(1)
+        assert len(stage.open) == 4
+        for attempt in list(stage.open[:3]):
+            attempt.end()
+        await asyncio.sleep(0.01)
+        # Three are not replaced, the one that is left is.
+        assert len(stage.made) == 4
+        stage.open[0].end()
+        await until(lambda: len(stage.made) == 5)
+        assert len(stage.open) == 1
+        stage.load.enter(6)
+        await until(lambda: len(stage.open) == 6)
+        stage.load.enter(0)
+        for attempt in list(stage.open):
+            attempt.end()
+        await asyncio.sleep(0.01)
+        assert (len(stage.made), stage.open) == (10, [])
+
+    run(main)
+
+
+def test_what_a_stage_does_not_want_any_more_is_not_opened() -> None:
+    async def main() -> None:
+        stages = (Part(5, SECOND_NS), Part(2, SECOND_NS))
+        stage = Stage(replace(PLAN, loop=ClosedLoop(5), stages=stages))
+        stage.load.begin(time.monotonic_ns())
+        stage.load.enter(2)
+        await until(lambda: len(stage.open) == 2)
+        await asyncio.sleep(0.01)
+        assert len(stage.made) == 2
+        assert (stage.tally.offered, stage.tally.dropped) == (5, 3)
 
     run(main)
 
