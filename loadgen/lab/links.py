@@ -72,7 +72,7 @@ def silence(end: End) -> None:
 
     Nothing is answered from then on, and nothing can be sent; `configure_end` undoes it.
     """
-    with _route(f"a silent {end.interface}", "see that the lab has this link") as route:
+    with routed(f"a silent {end.interface}", "see that the lab has this link") as route:
         (index,) = route.link_lookup(ifname=end.interface)
         # The last first: with the first IPv4 address of a prefix its others go by themselves.
         for interface in map(ip_interface, reversed(end.addresses)):
