@@ -85,8 +85,9 @@ def stages(
     """The stages of a load that ended at `end_ns`; `hidden` says of each point if a gap of the load touches
     it."""
     began = begins(events)
+    untils_ns = [*(later.t_ns for later in began[1:]), end_ns] if began else []
     found: list[Stage] = []
-    for one, until_ns in zip(began, [*(later.t_ns for later in began[1:]), end_ns], strict=True):
+    for one, until_ns in zip(began, untils_ns, strict=True):
         within = [
             (point, hide)
             for point, hide in zip(points, hidden, strict=True)
