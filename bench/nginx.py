@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bench.studies import client_closes, is_short
 from loadgen.scenario.document import Variant
-from loadgen.tcp import Side
+from loadgen.tcp import Closer
 
 CONF = Path(__file__).with_name("nginx.conf")
 SPELT_OUT_MOST = 1024
@@ -24,7 +24,7 @@ def files(load: Variant) -> dict[str, str]:
     """
     response = load.server.response
     words = {
-        "keepalive": "0" if is_short(load) and load.connection.closer is Side.SERVER else "60s",
+        "keepalive": "0" if is_short(load) and load.connection.closer is Closer.SERVER else "60s",
         "backlog": str(load.server.backlog),
         "header": "add_header Connection close;" if client_closes(load) else "",
         "body": f'return 200 "{"x" * response}";'

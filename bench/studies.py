@@ -10,7 +10,7 @@ import msgspec
 
 from loadgen.scenario.document import Variant
 from loadgen.scenario.read import load_scenario
-from loadgen.tcp import Side
+from loadgen.tcp import Closer
 
 LOADS = Path(__file__).with_name("loads.yaml")
 SECOND_NS = 1_000_000_000
@@ -48,7 +48,7 @@ def is_short(load: Variant) -> bool:
 
 def client_closes(load: Variant) -> bool:
     """Whether the client closes short connections first."""
-    return is_short(load) and load.connection.closer is Side.CLIENT
+    return is_short(load) and load.connection.closer is Closer.CLIENT
 
 
 @dataclass(frozen=True, slots=True)

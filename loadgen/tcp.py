@@ -36,6 +36,17 @@ class Side(StrEnum):
     SERVER = "server"
 
 
+class Closer(StrEnum):
+    """Who closes a connection first."""
+
+    CLIENT = "client"
+    SERVER = "server"
+    BOTH = "both"
+    """Each side sends its FIN before the other's has come (RFC 9293, 3.6)."""
+    NOBODY = "nobody"
+    """No side, as long as the load lasts."""
+
+
 class How(StrEnum):
     """How the closer ends the connection: an orderly FIN, or an abortive RST (SO_LINGER {1, 0}, K4)."""
 
@@ -64,20 +75,26 @@ class Close(StrEnum):
 class Ending(StrEnum):
     """The end of an established connection: the side that closed first, and how.
 
-    That side is the active closer, which a FIN leaves in TIME-WAIT (K1).
+    That side is the active closer, which a FIN leaves in TIME-WAIT (K1): both, if their FINs crossed.
     """
 
     CLIENT_FIN = "client_fin"
     CLIENT_RST = "client_rst"
     SERVER_FIN = "server_fin"
     SERVER_RST = "server_rst"
+    BOTH_FIN = "both_fin"
 
     @classmethod
     def of(cls, side: Side, how: How) -> Self:
         return cls(f"{side}_{how}")
 
     @property
+    def closer(self) -> Closer:
+        return Closer(self.partition("_")[0])
+
+    @property
     def side(self) -> Side:
+        """The side that closed first. Raises ValueError if both did."""
         return Side(self.partition("_")[0])
 
     @property

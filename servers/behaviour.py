@@ -22,6 +22,8 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     per_client       connections that one client address may have; those beyond are closed as soon as they are
                      accepted, by the ending's method. 0: any number
     close            the way of closing that `ending` comes from, if the server closes
+    fin_apart        the FIN leaves in a segment of its own, behind the response: the client may close between
+                     the two
     linger_s         SO_LINGER {1, n}, if the server closes: it calls close() and does not wait for the
                      client's FIN
 
@@ -37,6 +39,7 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     per_client: int = 0
     close: Close = Close.FIN
     linger_s: int | None = None
+    fin_apart: bool = False
 
     def __post_init__(self) -> None:
         need_whole("requests", self.requests, 1)

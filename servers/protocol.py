@@ -110,14 +110,16 @@ class ProtocolConnection(Connection):
 
     def _send(self, data: bytes | memoryview, last: bool) -> bool:
         """Send what the kernel takes and keep the rest. False if the connection is lost."""
+        service = self.service
+        joined = last and service.by_fin and not service.behaviour.fin_apart
         try:
-            sent = self.sock.send(data, LAST if last and self.service.by_fin else MSG_DONTWAIT)
+            sent = self.sock.send(data, LAST if joined else MSG_DONTWAIT)
         except BlockingIOError:
             sent = 0
         except OSError as error:
             self.lost(error)
             return False
-        self.service.served.sent_bytes += sent
+        service.served.sent_bytes += sent
         if sent < len(data) or self._unsent:
             self._unsent = memoryview(data)[sent:]
             self.read_on()

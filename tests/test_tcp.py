@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadgen.tcp import Ending, Failure, Fault, How, Phase, Side, State
+from loadgen.tcp import Closer, Ending, Failure, Fault, How, Phase, Side, State
 
 
 def test_there_are_the_eleven_states_of_the_rfc() -> None:
@@ -16,8 +16,13 @@ def test_there_are_the_eleven_states_of_the_rfc() -> None:
 
 
 def test_an_ending_is_whose_act_it_was_and_how() -> None:
-    assert [Ending.of(side, how) for side in Side for how in How] == list(Ending)
-    assert [(ending.side, ending.how) for ending in Ending] == [(side, how) for side in Side for how in How]
+    one = [Ending.of(side, how) for side in Side for how in How]
+    assert [*one, Ending.BOTH_FIN] == list(Ending)
+    assert [(ending.side, ending.how) for ending in one] == [(side, how) for side in Side for how in How]
+    assert [ending.closer for ending in one] == [ending.side for ending in one]
+    assert (Ending.BOTH_FIN.closer, Ending.BOTH_FIN.how) == (Closer.BOTH, How.FIN)
+    with pytest.raises(ValueError, match="both"):
+        _ = Ending.BOTH_FIN.side
 
 
 @pytest.mark.parametrize("phase", Phase)

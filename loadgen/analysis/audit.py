@@ -40,8 +40,12 @@ class AuditLine(Struct, frozen=True):
 
 def audit(counted: Counted, ends: LegCounts, explanation: Explanation) -> list[AuditLine]:
     """All comparisons that can be made of the driver's counts with those of the leg that it opens."""
-    client_fin, client_rst, server_fin, server_rst = (counted.closes[ending] for ending in Ending)
-    fins, resets = client_fin + server_fin, client_rst + server_rst
+    # If both FINs crossed, each side holds a TIME-WAIT.
+    crossed = counted.closes[Ending.BOTH_FIN]
+    client_fin, server_fin = (
+        counted.closes[ending] + crossed for ending in (Ending.CLIENT_FIN, Ending.SERVER_FIN)
+    )
+    resets = counted.closes[Ending.CLIENT_RST] + counted.closes[Ending.SERVER_RST]
     opener, accepter = _End(ends, Side.CLIENT, explanation), _End(ends, Side.SERVER, explanation)
     lines = [
         AuditLine("attempts, one outcome each", "outcomes", counted.attempts, counted.outcomes),
@@ -55,7 +59,7 @@ def audit(counted: Counted, ends: LegCounts, explanation: Explanation) -> list[A
         both = 2 * resets + counted.server_fin_reset
         return [
             *lines,
-            *opener.line("closed by FIN", FIN, fins),
+            *opener.line("closed by FIN", FIN, client_fin + server_fin),
             *opener.line("closed by RST, both ends", "EstabResets", both),
         ]
     return [

@@ -70,7 +70,7 @@ def page(found: "list[Compared]") -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- |"
     for one in found:
         entry = one.entry
-        first = f"{entry.first.side}, {entry.first.how.upper()}" if entry.first else ""
+        first = f"{entry.first.closer}, {entry.first.how.upper()}" if entry.first else ""
         name = f"`{entry.name}`" + (" (ordinary)" if entry.kind is Kind.ORDINARY else "")
         yield f"| {name} | {entry.story} | {first} | " + " | ".join(map(_moved, one.grown.values())) + " |"
 

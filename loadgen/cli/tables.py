@@ -15,13 +15,13 @@ from loadgen.analysis.summary_document import run_verdict
 from loadgen.cli.columns import NONE, Column, print_columns, screen
 from loadgen.cli.report import print_sections
 from loadgen.cli.verdicts import print_claims
-from loadgen.model.course import course
+from loadgen.model.course import Decides, course
 from loadgen.model.foresight import foresee
 from loadgen.records.directory import RunDirectory
 from loadgen.records.prediction import Prediction
 from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.traffic import OpenLoop
-from loadgen.tcp import Ending
+from loadgen.tcp import Closer, Ending
 from loadgen.text.numbers import count, duration, percent
 
 
@@ -100,6 +100,8 @@ def print_figures(figures: Sequence[Path]) -> None:
 def closing(variant: Variant) -> str:
     """Who is expected to close first, how, after how many requests."""
     expected = course(variant)
+    if variant.connection.closer is Closer.NOBODY and expected.decides is Decides.CONNECTION:
+        return f"{Closer.NOBODY} ×{expected.requests}"
     return f"{_words(expected.ending)} ×{expected.requests}"
 
 
@@ -115,7 +117,7 @@ def ended(metrics: Mapping[str, float]) -> str:
 
 
 def _words(ending: Ending) -> str:
-    return f"{ending.side} {ending.how.upper()}"
+    return f"{ending.closer} {ending.how.upper()}"
 
 
 def loading(variant: Variant) -> str:

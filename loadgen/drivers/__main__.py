@@ -47,6 +47,14 @@ def client_of(plan: Plan, tally: Tally) -> Client:
             from loadgen.drivers.closing import ClosingClient
             from loadgen.drivers.protocol import ProtocolClient
 
+            if plan.crosses:
+                from loadgen.drivers.crossing import CrossingClient
+
+                return CrossingClient(plan, tally, application(plan))
+            if plan.stays:
+                from loadgen.drivers.staying import StayingClient
+
+                return StayingClient(plan, tally, application(plan))
             if plan.close in (Close.HALF, Close.UNREAD):
                 return ClosingClient(plan, tally, application(plan))
             return ProtocolClient(plan, tally, application(plan))

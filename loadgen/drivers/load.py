@@ -56,6 +56,8 @@ class Load(Lifecycle[Attempt]):
         self._wanted: deque[int] = deque()
         """For each connection that is yet to be opened: the instant that its first exchange is meant for."""
         self._opening = False
+        self._staying: dict[Attempt, None] = {}
+        """Connections that have made their exchanges and stay open."""
         self.changed = asyncio.Event()
         """Set at each step towards the end, once the load is ending."""
 
@@ -69,9 +71,14 @@ class Load(Lifecycle[Attempt]):
                 attempt.rest()
         self._note_change()
 
+    def stays(self, attempt: Attempt) -> None:
+        """All exchanges are made, and no side is to close before the load ends."""
+        self._staying[attempt] = None
+
     def ended(self, attempt: Attempt) -> None:
         """The attempt is over, well or not."""
         self._idle.pop(attempt, None)
+        self._staying.pop(attempt, None)
         self._note_change()
 
     def end(self) -> None:
@@ -79,6 +86,8 @@ class Load(Lifecycle[Attempt]):
         self._open_wanted()
         self._tally.dropped += len(self._wanted)
         self._wanted.clear()
+        self._idle.update(self._staying)
+        self._staying.clear()
         super().end()
         if not self._plan.look:
             for attempt in self._idle:

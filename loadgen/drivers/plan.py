@@ -68,6 +68,7 @@ class Plan:
     duration; without them it is one.
 
     `close` is the way of closing that `ending` comes from; `linger_s` is SO_LINGER {1, n} of the closer.
+    `crosses`: the server closes at the same time. `stays`: no connection is closed before the load ends.
     """
 
     driver: Driver
@@ -86,6 +87,8 @@ class Plan:
     raw: Raw | None = None
     close: Close = Close.FIN
     linger_s: int | None = None
+    crosses: bool = False
+    stays: bool = False
     worker: int = 0
     workers: int = 1
     core: int | None = None

@@ -25,7 +25,7 @@ from loadgen.scenario.endpoints import Server
 from loadgen.scenario.script import Fault
 from loadgen.scenario.script_checks import PROCESSES
 from loadgen.scenario.traffic import Load, OpenLoop
-from loadgen.tcp import Side
+from loadgen.tcp import Closer, Side
 from loadgen.wire.keepalive import Keepalive
 from servers.behaviour import Behaviour
 from servers.plan import Kind
@@ -59,6 +59,7 @@ def lab_spec(variant: Variant) -> LabSpec:
         server_addresses=lab.server.addresses,
         sysctls={Side.CLIENT: lab.sysctl.client, Side.SERVER: lab.sysctl.server},
         backlog=variant.server.backlog,
+        holds_back=variant.connection.closer is Closer.BOTH,
     )
 
 
@@ -87,8 +88,7 @@ def choice(variant: Variant) -> Choice:
         return Choice(variant.load.driver)
     connection = variant.connection
     if connection.client_takes_part:
-        part = f"`close: {connection.close}`" + ("" if connection.linger is None else " with `linger`")
-        return Choice(Driver.PROTOCOL, f"it alone can do the client's part of {part}")
+        return Choice(Driver.PROTOCOL, f"it alone can do the client's part of {connection.way}")
     why = able.obstacle(variant.lab.client.addresses)
     if why:
         return Choice(Driver.PROTOCOL, why, lacking=True)
@@ -117,7 +117,7 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
     """A plan for each server worker; they share the port."""
     connection, server = variant.connection, variant.server
     behaviour = Behaviour(
-        ending=connection.ending,
+        ending=connection.ending_by(Side.SERVER),
         requests=connection.requests,
         delay_ns=server.delay,
         idle_timeout_ns=server.idle_timeout,
@@ -126,6 +126,7 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
         per_client=server.per_client or 0,
         close=connection.close,
         linger_s=connection.linger_s,
+        fin_apart=connection.closer is Closer.BOTH,
     )
     plan = ServerPlan(
         kind=Kind(server.kind),
@@ -167,7 +168,7 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
         port=variant.server.port,
         http=connection.http,
         requests=connection.requests,
-        ending=connection.ending,
+        ending=connection.ending_by(Side.CLIENT),
         think_ns=connection.think,
         loop=driver.OpenLoop(loop.rate, loop.arrivals, loop.connections, loop.late)
         if isinstance(loop, OpenLoop)
@@ -190,6 +191,8 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
         keepalive=_keepalive(variant, Side.CLIENT),
         close=connection.close,
         linger_s=connection.linger_s,
+        crosses=connection.closer is Closer.BOTH,
+        stays=connection.closer is Closer.NOBODY,
     )
 
 
@@ -282,7 +285,8 @@ def capture_plan(variant: Variant, lab: Lab, directory: Path) -> capture.Plan | 
         user=lab.user,
         networks=lab.nodes,
         interfaces={
-            node.name: tuple(end.interface for end in spec.ends(node.name)) or ("lo",) for node in spec.nodes
+            node: tuple(end.interface for end in spec.ends(node)) or ("lo",)
+            for node in sorted({placement.node for placement in spec.sides.values()})
         },
     )
 

@@ -6,7 +6,7 @@ Nothing is printed here: a `Preflight` holds the findings, and the command shows
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.engine import installed, machine, plans, script_needs
+from loadgen.engine import installed, link_needs, machine, plans, script_needs
 from loadgen.engine.machine import Check, Verdict
 from loadgen.lab.errors import Part
 from loadgen.scenario.choices import Driver, Family, Topology
@@ -63,7 +63,7 @@ def preflight(scenario: Scenario, runs: Path) -> Preflight:
         scenario=runnable,
         warnings=tuple(check for check in found if check.verdict is not Verdict.OK),
         fallback=fallback,
-        refusals=(*refused_commands(runnable), *refused_faults(runnable)),
+        refusals=(*refused_commands(runnable), *refused_faults(runnable), *refused_links(runnable)),
     )
 
 
@@ -110,6 +110,12 @@ def refused_commands(scenario: Scenario) -> tuple[Refusal, ...]:
 def refused_faults(scenario: Scenario) -> tuple[Refusal, ...]:
     """Faults of the script that cannot act on this machine."""
     return tuple(Refusal(need.reason, need.alternative) for need in script_needs.unmet(scenario))
+
+
+def refused_links(scenario: Scenario) -> tuple[Refusal, ...]:
+    """Links that this kernel cannot make."""
+    found = link_needs.obstacle(scenario)
+    return (Refusal(*found),) if found else ()
 
 
 def on_host(scenario: Scenario) -> Scenario:

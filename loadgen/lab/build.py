@@ -6,7 +6,7 @@ because it cannot leave that again. `loadgen.lab.exchange` has the messages.
 
 from collections.abc import Mapping
 
-from loadgen.lab import links, namespaces, sysctls
+from loadgen.lab import links, namespaces, slow_bridge, sysctls
 from loadgen.lab.exchange import Built, Descriptors, answer
 from loadgen.lab.spec import LabSpec, Node
 
@@ -26,6 +26,8 @@ def build(spec: LabSpec) -> tuple[Built, Descriptors]:
         namespaces.enter_network(networks[node.name])
         for end in spec.ends(node.name):
             links.await_link(end.interface)
+        if node.slow:
+            slow_bridge.join([end.interface for end in spec.ends(node.name)], node.slow)
     # After the links, so that their own sysctls exist.
     for setting in asked:
         namespaces.enter_network(networks[setting.node])

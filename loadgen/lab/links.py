@@ -22,7 +22,7 @@ _IFA_F_NODAD = 0x02
 
 def join(name: str, peer_name: str, peer_network: int) -> None:
     """Make a veth pair between this namespace and the one behind the descriptor. Raises LabUnavailable."""
-    with _route("a veth pair", "load the kernel's veth module, as root: modprobe veth") as route:
+    with routed("a veth pair", "load the kernel's veth module, as root: modprobe veth") as route:
         peer = {"ifname": peer_name, "net_ns_fd": peer_network}
         route.link("add", ifname=name, kind="veth", peer=peer)
 
@@ -38,7 +38,7 @@ def configure_end(end: End) -> None:
 
 
 def _configure(name: str, addresses: Sequence[str], routes: Mapping[str, str]) -> None:
-    with _route(
+    with routed(
         f"{name} with its addresses", "see that the kernel has the scenario's address family"
     ) as route:
         (index,) = route.link_lookup(ifname=name)
@@ -56,7 +56,7 @@ def await_link(name: str) -> None:
     The kernel detects the carrier some time after both ends are up, and restarts IPv6
     on the link then: an MTU set under `net.ipv6.conf` before that would be lost.
     """
-    with _route("the link", "see that this machine is not too busy") as route:
+    with routed("the link", "see that this machine is not too busy") as route:
         (index,) = route.link_lookup(ifname=name)
         until_s = monotonic() + SETTLE_S
         while monotonic() < until_s:
@@ -72,7 +72,7 @@ def silence(end: End) -> None:
 
     Nothing is answered from then on, and nothing can be sent; `configure_end` undoes it.
     """
-    with _route(f"a silent {end.interface}", "see that the lab has this link") as route:
+    with routed(f"a silent {end.interface}", "see that the lab has this link") as route:
         (index,) = route.link_lookup(ifname=end.interface)
         # The last first: with the first IPv4 address of a prefix its others go by themselves.
         for interface in map(ip_interface, reversed(end.addresses)):
@@ -86,21 +86,22 @@ def take_down(name: str) -> None:
     keep = Path(f"/proc/sys/net/ipv6/conf/{name}/keep_addr_on_down")
     if keep.exists():
         keep.write_text("1")
-    with _route(f"a link that is down ({name})", "see that the lab has this link") as route:
+    with routed(f"a link that is down ({name})", "see that the lab has this link") as route:
         (index,) = route.link_lookup(ifname=name)
         route.link("set", index=index, state="down")
 
 
 def take_up(name: str) -> None:
     """Take it up again, and wait until it is in service. Raises LabUnavailable."""
-    with _route(f"a link that is up ({name})", "see that the lab has this link") as route:
+    with routed(f"a link that is up ({name})", "see that the lab has this link") as route:
         (index,) = route.link_lookup(ifname=name)
         route.link("set", index=index, state="up")
     await_link(name)
 
 
 @contextmanager
-def _route(what: str, remedy: str) -> Generator[Any]:
+def routed(what: str, remedy: str) -> Generator[Any]:
+    """Talk rtnetlink. Raises LabUnavailable: `what` cannot be made, with the `remedy`."""
     try:
         with IPRoute() as route:
             yield route

@@ -18,6 +18,8 @@ class Node:
     ports      its ephemeral range, both ends included; None leaves the kernel's default
     backlog    the largest backlog of its listeners (net.core.somaxconn is raised to it)
     sysctls    settings by their dotted names (`net.ipv4.tcp_tw_reuse`), as the scenario has them
+    slow       it bridges its ends, and lets packets out of this interface slowly (`slow_bridge.py`); empty:
+               it does not
     loopback   addresses with their prefix that `lo` has beside 127.0.0.0/8 and ::1
     """
 
@@ -26,6 +28,7 @@ class Node:
     backlog: int = 0
     sysctls: Mapping[str, str] = field(default_factory=dict[str, str])
     loopback: tuple[str, ...] = ()
+    slow: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ They are routed nowhere, so even a mistake does not leave the machine.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 
 from loadgen.lab.errors import SysctlRefused
@@ -27,6 +28,7 @@ _FIRST_OF_LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
 _PAIR_PREFIX = {Family.IPV4: 15, Family.IPV6: 48}
 """Both sides of a pair are in this prefix, so the link needs no routes."""
 
+EARLY_RETRANS = "net.ipv4.tcp_early_retrans"
 _LEG = Leg(Side.CLIENT, Side.SERVER)
 _NO_SYSCTLS: Mapping[Side, Mapping[str, str]] = {}
 
@@ -41,13 +43,16 @@ def client_server_lab(
     server_addresses: int = 1,
     sysctls: Mapping[Side, Mapping[str, str]] = _NO_SYSCTLS,
     backlog: int = 0,
+    holds_back: bool = False,
 ) -> LabSpec:
     """The lab of a client and a server.
 
     `port` is the server's: it distinguishes the sockets of two sides in one namespace, which therefore has no
     viewpoints without it. `ports` is the client's ephemeral range, both ends included; `sysctls` are by side;
-    listeners of the server may have a `backlog` of so many, unless the sysctls set another. Raises ValueError
-    for addresses that cannot exist, SysctlRefused if two sides of one namespace need different values.
+    listeners of the server may have a `backlog` of so many, unless the sysctls set another. With
+    `holds_back`, what the server of a pair sends leaves slowly enough for the client to act meanwhile. Raises
+    ValueError for addresses that cannot exist, SysctlRefused if two sides of one namespace need different
+    values.
     """
     counts = {Side.CLIENT: client_addresses, Side.SERVER: server_addresses}
     for side, count in counts.items():
@@ -57,7 +62,7 @@ def client_server_lab(
             raise ValueError(f"{side}: {count} addresses; the host's IPv6 loopback has one, ::1")
     if topology is Topology.PAIR:
         addresses = {side: _following(_FIRST_OF_PAIR[family, side], count) for side, count in counts.items()}
-        return _pair(addresses, _PAIR_PREFIX[family], ports, sysctls, backlog)
+        return _pair(addresses, _PAIR_PREFIX[family], ports, sysctls, backlog, holds_back)
     addresses = {side: _following(_FIRST_OF_LOOPBACK[family], count) for side, count in counts.items()}
     # All of 127.0.0.0/8 is there from the start; of IPv6 only ::1.
     more = max(addresses.values(), key=len)[1:] if family is Family.IPV6 else ()
@@ -79,19 +84,29 @@ def _pair(
     ports: tuple[int, int],
     sysctls: Mapping[Side, Mapping[str, str]],
     backlog: int,
+    holds_back: bool,
 ) -> LabSpec:
-    """A namespace for each side, joined by one link."""
+    """A namespace for each side, joined by one link; or by two with a bridge between, which holds back what
+    the server sends."""
 
     def end(side: Side) -> End:
         return End(side.value, tuple(f"{address}/{prefix}" for address in addresses[side]))
 
+    ends = end(Side.CLIENT), end(Side.SERVER)
     client = Node("client", ports=ports, sysctls=sysctls.get(Side.CLIENT, {}))
     server = Node("server", backlog=backlog, sysctls=sysctls.get(Side.SERVER, {}))
+    nodes, links = (client, server), (Link(ends),)
+    if holds_back:
+        # Or a FIN that waits in the bridge would be sent again before it has come: as a tail loss probe.
+        server = replace(server, sysctls={EARLY_RETRANS: "0", **server.sysctls})
+        bridge = Node("bridge", slow="to_client")
+        nodes = (client, server, bridge)
+        links = tuple(Link((one, End(bridge.name, (), f"to_{one.node}"))) for one in ends)
     sides = {side.value: Placement(side.value, own) for side, own in addresses.items()}
     scope = Scope(
         (Viewpoint(Side.CLIENT, client.name, ports=ports), Viewpoint(Side.SERVER, server.name)), (_LEG,)
     )
-    return LabSpec((client, server), (Link((end(Side.CLIENT), end(Side.SERVER))),), sides, scope)
+    return LabSpec(nodes, links, sides, scope)
 
 
 def _by_port(node: str, port: int, ports: tuple[int, int]) -> Scope:

@@ -10,10 +10,13 @@ from enum import StrEnum
 from loadgen.scenario.choices import Arrivals, Driver, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import OpenLoop
-from loadgen.tcp import Ending, Side
+from loadgen.tcp import Closer, Ending, Side
 
 LOAD_SWEEP_S = 0.05
 """A load worker looks for attempts whose time is up every 50 ms (loadgen/drivers/channel.py)."""
+
+HELD_BACK_S = 0.13
+"""So long the bridge keeps what the server sends on a connection: FINs cross (lab/slow_bridge.py)."""
 
 NEAR_S = 0.002
 """So near to the idle timeout a pause may end on either side of it: event loops count whole milliseconds."""
@@ -48,8 +51,12 @@ class Course:
 def course(variant: Variant) -> Course:
     """The course of a variant's connections. A command has limits of its own, which are not known."""
     connection, server = variant.connection, variant.server
-    rest_ns = connection.requests * server.delay + (connection.requests - 1) * connection.think
-    planned = Course(Decides.CONNECTION, connection.ending, connection.requests, rest_ns / 1e9)
+    rest_s = (connection.requests * server.delay + (connection.requests - 1) * connection.think) / 1e9
+    if connection.closer is Closer.BOTH:
+        rest_s += HELD_BACK_S
+    elif connection.closer is Closer.NOBODY:
+        rest_s = variant.load.duration / 1e9
+    planned = Course(Decides.CONNECTION, connection.ending, connection.requests, rest_s)
     if server.kind is ServerKind.COMMAND or variant.load.driver is Driver.COMMAND:
         return planned
     return _timed_out(variant) or _left_idle(variant) or planned

@@ -11,7 +11,7 @@ from loadgen.records.prediction import Prediction
 from loadgen.scenario.choices import Driver, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import OpenLoop
-from loadgen.tcp import How, Side
+from loadgen.tcp import Closer, How, Side
 from loadgen.text.numbers import count, duration, percent
 
 ABORT_ON_OVERFLOW = "net.ipv4.tcp_abort_on_overflow"
@@ -77,7 +77,7 @@ def _times(variant: Variant, found: Course) -> Iterator[Foreseen]:
             most = "most of the connections" if found.close_call else "each connection"
             left = "and holds the TIME-WAITs"
             if connection.ending.how is How.RST:
-                fails = ", so that the attempt fails" if connection.closer is Side.CLIENT else ""
+                fails = ", so that the attempt fails" if connection.closer is Closer.CLIENT else ""
                 left = f"by a reset{fails}"
             yield Foreseen(
                 f"the server closes {most} first, after one request, {left}: server.idle_timeout is {idle}"
@@ -133,15 +133,21 @@ def _needs(variant: Variant, found: Course, state: Situation, prediction: Predic
                 ("load.closed_loop.connections", "lab.client.ports"),
             )
         return
-    each_s, why = _held(variant, found)
-    needed = loop.rate * each_s
+    if variant.connection.closer is Closer.NOBODY:
+        why = "connection.closer"
+        per_s = loop.rate / variant.connection.requests
+        needed = per_s * variant.load.duration / 1e9
+        need = f"{per_s:,.10g} connections/s that nobody closes are {count(needed)} when the load ends"
+    else:
+        each_s, why = _held(variant, found)
+        needed = loop.rate * each_s
+        requests = f"{loop.rate:,.10g} requests/s of {duration(each_s)} each ({why})"
+        need = f"{requests} need {count(needed)} connections at a time"
+        kept = variant.connection.requests > 1 and found.decides is Decides.CONNECTION
+        need += ", however many requests each carries" if kept else ""
     if needed < 1:
         return
     settings = ("load.open_loop.rate", why, "load.open_loop.connections", "lab.client.ports")
-    requests = f"{loop.rate:,.10g} requests/s of {duration(each_s)} each ({why})"
-    need = f"{requests} need {count(needed)} connections at a time"
-    kept = variant.connection.requests > 1 and found.decides is Decides.CONNECTION
-    need += ", however many requests each carries" if kept else ""
     if needed > loop.connections and loop.connections <= ports:
         share = percent(1 - loop.connections / needed)
         yield Foreseen(
@@ -227,7 +233,8 @@ def _queued(variant: Variant, state: Situation) -> Iterator[Foreseen]:
 
 def _end(variant: Variant, prediction: Prediction) -> Iterator[Foreseen]:
     """TIME-WAITs that the load's end makes, and not the load."""
-    made, side = prediction.time_wait_at_end or 0, variant.connection.closer
+    made, closer = prediction.time_wait_at_end or 0, variant.connection.closer
+    side = Side.SERVER if closer is Closer.SERVER else Side.CLIENT
     client, server = prediction.time_wait_client or 0, prediction.time_wait_server or 0
     total = client if side is Side.CLIENT else server
     if made > 1 and made >= MOST_OF * (client + server):

@@ -68,7 +68,10 @@ def predict(situation: Situation) -> Prediction:
         time_wait_within=_within(situation, pace, assumed),
     )
     if situation.ending is Ending.CLIENT_FIN:
-        return _seen(_client_holds(situation, pace, nothing_held), pace)
+        held = _client_holds(situation, pace, nothing_held)
+        if situation.crosses:
+            held = replace(held, time_wait_server=held.time_wait_client)
+        return _seen(held, pace)
     return _seen(_given_back(situation, pace, nothing_held), pace)
 
 

@@ -7,7 +7,7 @@ from loadgen.scenario import kept
 from loadgen.scenario.choices import Driver, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import ClosedLoop, OpenLoop
-from loadgen.tcp import Ending, Side
+from loadgen.tcp import Closer, Ending, Side
 
 TIME_WAIT_S = 61.0
 """How long Linux keeps TIME-WAIT: 60 s, plus the granularity of its timer wheel (K2)."""
@@ -46,7 +46,7 @@ class Situation:
     second each need a connection until the first are answered. `at_end` is how the connections that are still
     open when the load ends are closed, None if they end as all others. `queue` is how many connections the
     server's accept queues hold, None if that is not known. `stages` are the load's: each has the rate of
-    requests, or the number in flight, and its length in seconds.
+    requests, or the number in flight, and its length in seconds. `crosses`: the server closes first as well.
     """
 
     ports: int
@@ -66,6 +66,7 @@ class Situation:
     at_end: Ending | None = None
     queue: int | None = None
     stages: tuple[tuple[float, float], ...] = ()
+    crosses: bool = False
 
     @property
     def half(self) -> int:
@@ -101,25 +102,30 @@ def situation(variant: Variant) -> Situation:
     """The situation of a variant."""
     found, load, loop = course(variant), variant.load, variant.load.loop
     is_open = isinstance(loop, OpenLoop)
-    waits = found.decides is not Decides.RESPONSE_TIMEOUT and variant.connection.requests > 1
+    stays = variant.connection.closer is Closer.NOBODY
+    waits = found.decides is not Decides.RESPONSE_TIMEOUT and (variant.connection.requests > 1 or stays)
+    crosses = found.ending is Ending.BOTH_FIN
+    # Each side closes first: of the two, the client is the one that runs out of ports.
+    ending = Ending.CLIENT_FIN if crosses else found.ending
     # Not `choice`: a prediction is the same on every machine.
     preferred = Driver.PROTOCOL if load.driver is Driver.AUTO and _keeps_off_uring(variant) else load.driver
     return Situation(
+        crosses=crosses,
         ports=ports(variant),
         paths=variant.lab.client.addresses * variant.lab.server.addresses,
         hold_s=_hold_s(variant),
-        ending=found.ending,
+        ending=ending,
         requests=found.requests,
         duration_s=variant.load.duration / 1e9,
         costs=_COSTS.get(preferred),
         rate=loop.rate / found.requests if is_open else None,
         connections=loop.connections,
         pause_s=found.rest_s,
-        tw_buckets=sysctl(variant, found.ending.side, TW_BUCKETS),
+        tw_buckets=sysctl(variant, ending.side, TW_BUCKETS),
         workers=variant.load.workers,
-        in_place=preferred in (Driver.AUTO, Driver.URING) and _ends_in_place(variant, found.ending),
+        in_place=preferred in (Driver.AUTO, Driver.URING) and _ends_in_place(variant, ending),
         arriving=loop.rate if is_open else None,
-        at_end=variant.connection.ending if waits else None,
+        at_end=variant.connection.ending_by(ending.side) if waits else None,
         queue=_queue(variant),
         stages=tuple((stage.level, stage.lasts / 1e9) for stage in load.stages),
     )
@@ -172,7 +178,9 @@ def sysctl(variant: Variant, side: Side, name: str, default: int | None = None) 
 
 def _keeps_off_uring(variant: Variant) -> bool:
     """Whether `auto` takes the protocol driver on any machine."""
-    return is_few(variant) or bool(kept.obstacle(Driver.URING, variant))
+    return (
+        is_few(variant) or variant.connection.client_takes_part or bool(kept.obstacle(Driver.URING, variant))
+    )
 
 
 def is_few(variant: Variant) -> bool:

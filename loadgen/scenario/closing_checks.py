@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from loadgen.scenario.choices import Driver, ServerKind
+from loadgen.scenario.closer_checks import closer_conflicts
 from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
-from loadgen.tcp import Close, Side
+from loadgen.tcp import Close, Closer
 
 UNSENT_LEAST = 16 << 10
 """Bytes of a response: more than the client has room for, so that some are unsent."""
@@ -17,6 +18,9 @@ def closing_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every contradiction between `connection.close`, `connection.linger` and other settings."""
     connection = settings.connection
     close, closer = connection.close, connection.closer
+    if closer in (Closer.BOTH, Closer.NOBODY):
+        yield from closer_conflicts(settings)
+        return
     if connection.linger is not None:
         yield from _linger(settings)
     if close in (Close.FIN, Close.RST) and connection.linger is None:
@@ -31,7 +35,7 @@ def closing_conflicts(settings: Settings) -> Iterator[Conflict]:
             f"the {settings.load.driver} driver cannot do the client's part of {what} by the {closer}",
             "use driver: protocol, or auto, which takes it",
         )
-    if closer is Side.SERVER and settings.server.kind is not ServerKind.PROTOCOL:
+    if closer is Closer.SERVER and settings.server.kind is not ServerKind.PROTOCOL:
         yield Conflict(
             ("server.kind",),
             f"a server of kind {settings.server.kind} cannot close by {what}",
@@ -64,7 +68,7 @@ def _linger(settings: Settings) -> Iterator[Conflict]:
 
 def _unsent(settings: Settings) -> Iterator[Conflict]:
     size = settings.server.response
-    if settings.connection.closer is Side.CLIENT:
+    if settings.connection.closer is Closer.CLIENT:
         yield Conflict(
             ("connection.close", "connection.closer"),
             "the client's requests are so small that they leave at once: nothing is unsent at the close",

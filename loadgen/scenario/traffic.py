@@ -12,7 +12,7 @@ from loadgen.scenario.choices import ApplicationProtocol, Arrivals, Driver, Http
 from loadgen.scenario.keepalive import Keepalive
 from loadgen.scenario.model import Command, Files, Model, Needs
 from loadgen.scenario.stages import Stages, completed, in_words
-from loadgen.tcp import Close, Ending, How, Side
+from loadgen.tcp import Close, Closer, Ending, How, Side
 from loadgen.text.units import ByteSize, Duration, Rate
 
 
@@ -27,8 +27,9 @@ class Connection(Model):
     """The HTTP version spoken."""
     requests: Annotated[int, fields.count(1, 1_000_000)] = 1
     """Exchanges on a connection before it is closed."""
-    closer: Side = Side.SERVER
-    """The side that closes first; after a FIN, the one that keeps the TIME-WAIT (K1)."""
+    closer: Closer = Closer.SERVER
+    """The side that closes first; after a FIN, the one that keeps the TIME-WAIT (K1). both: their FINs cross;
+    nobody: connections stay open until the load ends, and the client closes them then."""
     close: Close = Close.FIN
     """How it closes: an orderly fin; an abortive rst, which leaves no TIME-WAIT (K4); half: a FIN, and it
     reads on; unread, unsent: close() with bytes in the receive queue or the send queue."""
@@ -47,17 +48,33 @@ class Connection(Model):
     @property
     def ending(self) -> Ending:
         """How it is to end: `closer`, `close` and `linger` together."""
+        if self.closer is Closer.BOTH:
+            return Ending.BOTH_FIN
         drops = self.close is Close.UNSENT and self.linger == 0
-        return Ending.of(self.closer, How.RST if drops else self.close.how)
+        side = Side.SERVER if self.closer is Closer.SERVER else Side.CLIENT
+        return Ending.of(side, How.RST if drops else self.close.how)
+
+    def ending_by(self, side: Side) -> Ending:
+        """How it is to end, as the plan of a side has it: if both close, each closes first."""
+        return Ending.of(side, How.FIN) if self.closer is Closer.BOTH else self.ending
 
     @property
     def linger_s(self) -> int | None:
         return None if self.linger is None else self.linger // 1_000_000_000
 
     @property
+    def way(self) -> str:
+        """The keys that say how a connection is closed, as a scenario has them."""
+        if self.closer in (Closer.BOTH, Closer.NOBODY):
+            return f"`closer: {self.closer}`"
+        return f"`close: {self.close}`" + ("" if self.linger is None else " with `linger`")
+
+    @property
     def client_takes_part(self) -> bool:
         """Whether the client does more than what a FIN or a RST takes."""
-        if self.closer is Side.SERVER:
+        if self.closer in (Closer.BOTH, Closer.NOBODY):
+            return True
+        if self.closer is Closer.SERVER:
             return self.close in (Close.HALF, Close.UNSENT)
         return self.close not in (Close.FIN, Close.RST) or self.linger is not None
 

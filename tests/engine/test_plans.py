@@ -471,7 +471,6 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
         "connection.keepalive.idle",
         "connection.keepalive.interval",
         "connection.keepalive.probes",
-        "connection.linger",
         "load.pin",
         "load.open_loop.arrivals",
         "load.open_loop.late",

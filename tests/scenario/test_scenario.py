@@ -595,7 +595,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "an unknown choice": (
         "title: t\nconnection: {closer: cleint}",
         "2:22",
-        'connection.closer: expected client or server, got "cleint" (did you mean "client"?)',
+        'connection.closer: expected client or server or both or nobody, got "cleint" (did you mean "client',
     ),
     "a choice in capitals": ("title: t\nconnection: {close: RST}", "2:21", 'got "RST" (did you mean "rst"?)'),
     "a choice that is a list": (

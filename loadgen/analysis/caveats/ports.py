@@ -11,7 +11,7 @@ from loadgen.analysis.findings.ports import holding
 from loadgen.analysis.shortage import Shortage, Span
 from loadgen.scenario.choices import Family
 from loadgen.scenario.document import Variant
-from loadgen.tcp import Side, State
+from loadgen.tcp import Closer, State
 
 PORT_SEARCH = CaveatKind("port_search")
 
@@ -76,7 +76,7 @@ def _relief(case: Case, shortage: Shortage) -> str:
 
 def _or_server_closes(case: Case) -> str:
     """The remedy that a client's TIME-WAITs have, if the client is the one who closes."""
-    return "" if case.variant.connection.closer is Side.SERVER else ", let the server close"
+    return "" if case.variant.connection.closer is Closer.SERVER else ", let the server close"
 
 
 MOST_SPANS = 3

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
 from loadgen.analysis.findings.queues import moved
 from loadgen.analysis.fold import Fold
-from loadgen.tcp import Ending, How, Side
+from loadgen.tcp import Closer, Ending, How
 from loadgen.text.numbers import count
 
 ENDED_FIRST = FindingKind("ended_first")
@@ -52,16 +52,25 @@ def ended_first(fold: Fold) -> Iterator[Finding]:
 
 
 def _who(ended: Mapping[Ending, int]) -> str:
-    sides = Counter[Side]()
+    closers = Counter[Closer]()
     for ending, number in ended.items():
-        sides[ending.side] += number
-    match [(side, number) for side, number in sides.most_common() if number]:
+        closers[ending.closer] += number
+    match [(closer, number) for closer, number in closers.most_common() if number]:
+        case [(Closer.BOTH, _)]:
+            return "both sides close at once: their FINs cross"
         case [(closer, _)]:
-            return f"the {closer} closes first" + ("" if ended.get(Ending.of(closer, How.FIN)) else " by RST")
-        case [(closer, most), (other, fewer), *_]:
-            return f"the {closer} closes {count(most)} connections first, the {other} {count(fewer)}"
+            by_fin = any(ended.get(ending) for ending in Ending if ending.how is How.FIN)
+            return f"the {closer} closes first" + ("" if by_fin else " by RST")
+        case [(closer, most), *others]:
+            rest = ", ".join(f"{_subject(other)} {count(number)}" for other, number in others)
+            verb = "close" if closer is Closer.BOTH else "closes"
+            return f"{_subject(closer)} {verb} {count(most)} connections first, {rest}"
         case _:
             return "no connection was closed"
+
+
+def _subject(closer: Closer) -> str:
+    return "both sides" if closer is Closer.BOTH else f"the {closer}"
 
 
 RULES: tuple[Rule, ...] = (ended_first,)
