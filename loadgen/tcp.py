@@ -35,6 +35,11 @@ class Side(StrEnum):
     CLIENT = "client"
     SERVER = "server"
 
+    @property
+    def other(self) -> "Side":
+        """The other end."""
+        return Side.SERVER if self is Side.CLIENT else Side.CLIENT
+
 
 class How(StrEnum):
     """How the closer ends the connection: an orderly FIN, or an abortive RST (SO_LINGER {1, 0}, K4)."""

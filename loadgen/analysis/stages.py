@@ -86,6 +86,8 @@ def stages(
     it."""
     began = begins(events)
     found: list[Stage] = []
+    if not began:
+        return found
     for one, until_ns in zip(began, [*(later.t_ns for later in began[1:]), end_ns], strict=True):
         within = [
             (point, hide)
