@@ -35,6 +35,11 @@ class Side(StrEnum):
     CLIENT = "client"
     SERVER = "server"
 
+    @property
+    def other(self) -> "Side":
+        """The other end."""
+        return Side.SERVER if self is Side.CLIENT else Side.CLIENT
+
 
 class Closer(StrEnum):
     """Who closes a connection first."""

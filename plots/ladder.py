@@ -94,6 +94,8 @@ def _band(axes: Axes, side: Side, band: Band) -> None:
         _tear(axes, left, band.bottom - 0.33)
         middle = band.top + (tall - 0.45) / 2
         below = "expected: ends by timer" if band.span.expected else "no end captured"
+        if band.span.restarted:
+            below = "60 s from the last FIN"
         _beside(axes, side, band.bottom - 0.13, below, color=color)
     name, how_long = band.span.state.value, "" if band.span.length_ns is None else lasted(band.span)
     strong: dict[str, Any] = {"weight": "bold", "color": color, "size": TEXT}

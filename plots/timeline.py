@@ -13,6 +13,7 @@ from loadgen.records.events import (
     Origin,
     Processes,
     SampleCheck,
+    SegmentsDropped,
     ServerCounted,
     Settled,
     StageBegan,
@@ -27,7 +28,18 @@ from plots.panels import connect_panel, error_panel, rate_panel
 from plots.states import state_panels
 from plots.style import house_style
 
-SILENT = (Origin, LabOpened, DriverChosen, Processes, ServerCounted, SampleCheck, Captured, Settled, Gap)
+SILENT = (
+    Origin,
+    LabOpened,
+    DriverChosen,
+    Processes,
+    ServerCounted,
+    SegmentsDropped,
+    SampleCheck,
+    Captured,
+    Settled,
+    Gap,
+)
 """Events that every run has, at instants that the time axis shows anyway; gaps are marked by their spans."""
 
 

@@ -10,6 +10,7 @@ from loadgen.analysis.bytes_metrics import BYTES_METRICS
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
+from loadgen.analysis.script_metrics import SCRIPT_METRICS
 from loadgen.analysis.stage_metrics import stage_metrics
 from loadgen.records.events import CommandEnded, ServerCounted
 from loadgen.records.latency import Tag
@@ -144,6 +145,7 @@ METRICS: Sequence[Metric] = (
         " stopped it",
         lambda fold, _: ended.code if (ended := fold.event(CommandEnded)) and not ended.asked else None,
     ),
+    *SCRIPT_METRICS,
     *LOAD_METRICS,
     *stage_metrics(VIEWPOINT),
     Metric("served.{served}", COUNT, "what churn's own server has counted", _served, (SERVED,)),

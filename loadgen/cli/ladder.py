@@ -70,10 +70,11 @@ def _variants(run: "RunDirectory", variant: str | None) -> list[str]:
 
 def _captured(run: "RunDirectory", variant: str) -> "list[Connection]":
     from loadgen.analysis.packets.connection import connections
+    from loadgen.analysis.packets.room import roomless
     from loadgen.records.pcapng import CaptureError, read_capture
 
     try:
-        return connections(read_capture(run.capture(variant)))
+        return connections(read_capture(run.capture(variant)), roomless(run.records(variant)))
     except CaptureError as error:
         fail(Exit.USAGE, str(error))
 
@@ -93,7 +94,11 @@ def table(connection: "Connection") -> "Table":
     def entered(side: Side, one: Transit) -> str:
         """The states that a side enters by a segment."""
         at_ns = one.sent_ns if one.by is side else one.received_ns
-        return "\n".join(f"{span.state} {lasted(span)}" for span in states[side] if span.start_ns == at_ns)
+        return "\n".join(
+            f"{span.state} {lasted(span)}{', restarted' if span.restarted else ''}"
+            for span in states[side]
+            if span.start_ns == at_ns
+        )
 
     made = Table(title=heading(connection), box=SIMPLE_HEAD, title_justify="left")
     for column in ("time", "client", "", "segment", "server"):

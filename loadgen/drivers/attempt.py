@@ -257,8 +257,9 @@ class BaseAttempt:
             self._ending = ending
             reset_on_close(sock)
         elif self._ending is not SERVER_RST:
+            sent = self._client.sockets.sent(sock)
             self._send_fin(sock)
-            if self._ending is None and not fin_was_first(sock):
+            if self._ending is None and not fin_was_first(sock, sent):
                 self._closed_by_server(SERVER_FIN)
             self._ending = self._ending or ending
 

@@ -13,6 +13,7 @@ import socket
 from loadgen.drivers.failures import failure_of
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
 from loadgen.drivers.sockets import CLIENT_RST, SERVER_FIN, closed_by_server, fin_was_first, peek
+from loadgen.kernel.tcp_info import segments_sent
 from loadgen.tcp import Close, Ending, Failure, Phase
 
 CLIENT_FIN = Ending.CLIENT_FIN
@@ -107,8 +108,9 @@ class ClosingAttempt(ProtocolAttempt):
         assert self._sock is not None
         if closed_by_server(self._sock) is not None:
             return  # Its end is read next.
+        sent = segments_sent(self._sock)
         self._send_fin(self._sock)
-        if self._ending is None and fin_was_first(self._sock):
+        if self._ending is None and fin_was_first(self._sock, sent):
             self._ending = CLIENT_FIN
 
     def _closed_by_server(self, ending: Ending) -> None:

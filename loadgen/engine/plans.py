@@ -9,7 +9,6 @@ from pathlib import Path
 from loadgen.drivers import plan as driver
 from loadgen.drivers.uring import able
 from loadgen.engine.child import Program
-from loadgen.lab import faults
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.lab.topology import client_server_lab
@@ -19,11 +18,9 @@ from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.programs.plan import find_program
 from loadgen.records.directory import CAPTURE_FILE
 from loadgen.scenario import kept, placeholders
-from loadgen.scenario.choices import Act, ApplicationProtocol, Driver, Family, ServerKind
+from loadgen.scenario.choices import ApplicationProtocol, Driver, Family, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.endpoints import Server
-from loadgen.scenario.script import Fault
-from loadgen.scenario.script_checks import PROCESSES
 from loadgen.scenario.traffic import Load, OpenLoop
 from loadgen.tcp import Closer, Side
 from loadgen.wire.keepalive import Keepalive
@@ -248,25 +245,6 @@ def _command(
         port=port,
         limit_ns=limit_ns,
     )
-
-
-def injector_plan(variant: Variant, lab: Lab) -> faults.Plan:
-    """The faults of the script that are of the lab itself."""
-    steps = (
-        faults.Step(number, lab.spec.sides[fault.on].node, fault.at, fault.end, _deed(fault, lab))
-        for number, fault in enumerate(variant.script)
-        if fault.do not in PROCESSES
-    )
-    return faults.Plan(tuple(steps), lab.user, lab.nodes)
-
-
-def _deed(fault: Fault, lab: Lab) -> faults.Cut | faults.Crash | faults.Sysctl:
-    if fault.do is Act.SYSCTL:
-        return faults.Sysctl(fault.sysctl)
-    ends = tuple(lab.spec.ends(lab.spec.sides[fault.on].node))
-    if fault.do is Act.CRASH:
-        return faults.Crash(ends)
-    return faults.Cut(tuple(end.interface for end in ends))
 
 
 def _whole_seconds(variant: Variant) -> int:

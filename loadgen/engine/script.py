@@ -10,11 +10,12 @@ from time import monotonic_ns
 from loadgen.engine import plans
 from loadgen.engine.child import Child, ChildDiedError, Children, together
 from loadgen.engine.processes import signal_all
+from loadgen.engine.script_plan import injector_plan
 from loadgen.engine.server_pool import start_server
 from loadgen.engine.serving import Serving
-from loadgen.lab.faults import Acted, InjectorMessage, Refused, Undone
+from loadgen.lab.faults import Acted, Dropped, InjectorMessage, Refused, Undone
 from loadgen.lab.lab import Lab
-from loadgen.records.events import Event, FaultBegan, FaultEnded, FaultFailed
+from loadgen.records.events import Event, FaultBegan, FaultEnded, FaultFailed, SegmentsDropped
 from loadgen.scenario.choices import Act, Driver, ServerKind
 from loadgen.scenario.document import Variant
 from loadgen.scenario.script import Fault
@@ -37,7 +38,7 @@ class _Pause:
 
 async def start_injector(children: Children, variant: Variant, lab: Lab) -> Child[InjectorMessage] | None:
     """The process that makes the faults of the lab itself; None if the script has none."""
-    plan = plans.injector_plan(variant, lab)
+    plan = injector_plan(variant, lab)
     if not plan.steps:
         return None
     return await children.start(
@@ -91,6 +92,10 @@ class Script:
                     self._began(self._variant.script[message.number], message.t_ns)
                 case Undone():
                     self._over(self._variant.script[message.number], message.t_ns)
+                case Dropped():
+                    fault = self._variant.script[message.number]
+                    t_ns = self._offset(message.t_ns)
+                    self._emit(SegmentsDropped(t_ns, fault.on, fault.detail, message.segments))
                 case Refused():
                     self._failed(self._variant.script[message.number], message.why)
                 case Over():

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from loadgen.lab.spec import End
+from loadgen.scenario.choices import Lost
 from loadgen.wire.messages import Message, Over, Ready
 
 
@@ -26,6 +27,25 @@ class Sysctl(Struct, frozen=True, tag=True):
     values: Mapping[str, str]
 
 
+class Drop(Struct, frozen=True, tag=True):
+    """Drop segments of one side as they arrive at the other: those of the server's port, from it or to it."""
+
+    what: Lost
+    port: int
+    from_server: bool
+    ipv6: bool
+
+
+class Delay(Struct, frozen=True, tag=True):
+    """Keep back by `delay_ns` what leaves by these interfaces."""
+
+    interfaces: tuple[str, ...]
+    delay_ns: int
+
+
+Deed = Cut | Crash | Sysctl | Drop | Delay
+
+
 class Step(Struct, frozen=True):
     """One fault: it acts on `node` from `at_ns` to `end_ns`, since the origin; for good if that is None."""
 
@@ -33,7 +53,7 @@ class Step(Struct, frozen=True):
     node: str
     at_ns: int
     end_ns: int | None
-    does: Cut | Crash | Sysctl
+    does: Deed
 
 
 class Plan(Struct, frozen=True):
@@ -58,6 +78,14 @@ class Undone(Message, frozen=True):
     t_ns: int
 
 
+class Dropped(Message, frozen=True):
+    """So many segments did the step drop, from its begin to `t_ns` of CLOCK_MONOTONIC."""
+
+    number: int
+    t_ns: int
+    segments: int
+
+
 class Refused(Message, frozen=True):
     """The kernel refused the step, or to undo it; `why` in words."""
 
@@ -66,4 +94,12 @@ class Refused(Message, frozen=True):
     why: str
 
 
-InjectorMessage = Ready | Acted | Undone | Refused | Over
+class Unable(Message, frozen=True):
+    """The step cannot act on this machine: the cause, and the remedy."""
+
+    number: int
+    cause: str
+    remedy: str
+
+
+InjectorMessage = Ready | Acted | Undone | Dropped | Refused | Over

@@ -7,6 +7,7 @@ namespaces: if it is killed, they go with churn and the other processes (K25).
     < Ready
     > Begin                      steps are timed from this origin
     < Acted, Undone, Refused     as they happen, at instants of CLOCK_MONOTONIC
+    < Dropped                    what a drop has dropped, once it is undone, or at the end
     > Stop                       or end of file: what is to be undone is undone now, then
     < Over
 """
@@ -17,9 +18,21 @@ from collections.abc import Callable, Mapping
 from time import monotonic_ns
 
 from loadgen.kernel import sock_destroy
-from loadgen.lab import links, namespaces, sysctls
+from loadgen.lab import delays, drops, links, namespaces, sysctls
 from loadgen.lab.errors import LabUnavailable, Part, SysctlRefused
-from loadgen.lab.faults import Acted, Crash, Cut, Plan, Refused, Step, Sysctl, Undone
+from loadgen.lab.faults import (
+    Acted,
+    Crash,
+    Cut,
+    Delay,
+    Drop,
+    Dropped,
+    Plan,
+    Refused,
+    Step,
+    Sysctl,
+    Undone,
+)
 from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import Begin, Over, Ready
@@ -67,6 +80,23 @@ def act(step: Step) -> Undo:
 
             write(values)
             return lambda: write(before)
+        case Drop() as drop:
+            drops.install(_table(step), drop)
+            return lambda: drops.lift(_table(step), drop)
+        case Delay(interfaces, delay_ns):
+            for name in interfaces:
+                delays.add(name, delay_ns)
+
+            def remove() -> None:
+                for name in interfaces:
+                    delays.remove(name)
+
+            return remove
+
+
+def _table(step: Step) -> str:
+    """The name of a drop's rules."""
+    return f"script{step.number}"
 
 
 class Injector:
@@ -91,6 +121,9 @@ class Injector:
         for step, _ in list(self._active.values()):
             if step.end_ns is not None:
                 self._undo(step)
+            elif isinstance(step.does, Drop):
+                namespaces.enter_network(self._plan.networks[step.node])
+                self._count(step, step.does)
 
     def _due_ns(self) -> int | None:
         ends = [step.end_ns for step, _ in self._active.values() if step.end_ns is not None]
@@ -109,7 +142,7 @@ class Injector:
             try:
                 self._active[step.number] = step, act(step)
             except (LabUnavailable, SysctlRefused) as error:
-                self._lines.say(Refused(step.number, monotonic_ns(), str(error)))
+                self._refused(step, error)
             else:
                 self._lines.say(Acted(step.number, monotonic_ns()))
 
@@ -119,9 +152,25 @@ class Injector:
         try:
             undo()
         except (LabUnavailable, SysctlRefused) as error:
-            self._lines.say(Refused(step.number, monotonic_ns(), str(error)))
+            self._refused(step, error)
         else:
             self._lines.say(Undone(step.number, monotonic_ns()))
+            if isinstance(step.does, Drop):
+                self._count(step, step.does)
+
+    def _count(self, step: Step, drop: Drop) -> None:
+        try:
+            segments = drops.dropped(_table(step), drop)
+            if step.end_ns is not None:
+                drops.remove(_table(step), drop)
+        except LabUnavailable as error:
+            self._refused(step, error)
+        else:
+            self._lines.say(Dropped(step.number, monotonic_ns(), segments))
+
+    def _refused(self, step: Step, error: LabUnavailable | SysctlRefused) -> None:
+        why = error.cause if isinstance(error, LabUnavailable) else str(error)
+        self._lines.say(Refused(step.number, monotonic_ns(), why))
 
 
 def read_line() -> bytes:

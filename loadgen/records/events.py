@@ -203,6 +203,14 @@ class FaultFailed(Event, frozen=True):
         return f"{self.do} {self.on} failed"
 
 
+class SegmentsDropped(Event, frozen=True):
+    """A drop of the script has dropped so many segments: `what` they were, sent by the side `on`."""
+
+    on: Side
+    what: str
+    segments: Count
+
+
 class ServerCounted(Event, frozen=True, tag="served"):
     """What the server counted, over all its workers."""
 
@@ -247,6 +255,7 @@ AnyEvent = (
     | FaultBegan
     | FaultEnded
     | FaultFailed
+    | SegmentsDropped
     | ServerCounted
     | Captured
     | Settled

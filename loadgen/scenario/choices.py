@@ -88,6 +88,25 @@ class Act(StrEnum):
     """The server gets a signal, and is started again once it has ended."""
     SYSCTL = "sysctl"
     """Kernel settings of the side's namespace have other values."""
+    DROP = "drop"
+    """Segments that the side sends are dropped as they arrive at the other."""
+    DELAY = "delay"
+    """What the side sends is kept back for a time (netem)."""
+
+
+class Lost(StrEnum):
+    """Which segments are dropped."""
+
+    FIN = "fin"
+    """Those with FIN, and the data in them."""
+    LAST_ACK = "last_ack"
+    """ACKs that come after the FINs of both sides."""
+    SYN_ACK = "syn_ack"
+    """Those with SYN and ACK."""
+    RST = "rst"
+    """Those with RST."""
+    ALL = "all"
+    """All of the connections' segments."""
 
 
 class Signal(StrEnum):

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from loadgen.scenario import fields
-from loadgen.scenario.choices import Act, Signal
+from loadgen.scenario.choices import Act, Lost, Signal
 from loadgen.scenario.model import Model
 from loadgen.tcp import Side
 from loadgen.text.units import Duration
@@ -21,17 +21,22 @@ class Fault(Model):
     at: Annotated[Duration, fields.duration("0", "1h")]
     """When it begins, from the begin of the load."""
     lasts: Annotated[Duration | None, fields.duration("1ms", "1h"), Field(alias="for")] = None
-    """How long it lasts; of cut, crash and sysctl, the rest of the run if it is left out."""
+    """How long it lasts; of cut, crash, sysctl, drop and delay, the rest of the run if it is left out."""
     do: Act
     """What it does."""
     on: Side
-    """The side that it acts on."""
+    """The side that it acts on; of drop and delay, the side that sends what is dropped or delayed."""
     signal: Signal | None = None
     """The signal of kill (KILL if it is left out) and restart (TERM)."""
     sysctl: Mapping[Annotated[str, fields.sysctl_key()], Annotated[str, fields.sysctl_value()]] = Field(
         default_factory=dict[str, str]
     )
     """The values of sysctl, such as net.ipv4.tcp_max_tw_buckets: 0."""
+
+    what: Lost | None = None
+    """Which segments drop drops."""
+    by: Annotated[Duration | None, fields.duration("1ms", "10s")] = None
+    """How long delay keeps back what the side sends."""
 
     @property
     def end(self) -> int | None:
@@ -51,6 +56,10 @@ class Fault(Model):
                 return f"SIG{self.sent}"
             case Act.SYSCTL:
                 return ", ".join(f"{key} = {value}" for key, value in self.sysctl.items())
+            case Act.DROP:
+                return str(self.what)
+            case Act.DELAY:
+                return f"by {self.by}"
             case _:
                 return ""
 

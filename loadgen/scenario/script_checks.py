@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import combinations
 
+from loadgen.scenario import packet_checks
 from loadgen.scenario.choices import Act, Driver, ServerKind, Topology
 from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
@@ -33,10 +34,12 @@ def script_conflicts(settings: Settings) -> Iterator[Conflict]:
         yield from _times(path, fault, settings.load.duration)
         yield from _place(path, fault, settings)
     for (first, one), (second, other) in combinations(enumerate(settings.script), 2):
-        if one.on is other.on and _overlap(one, other) and (clash := _clash(one, other)):
+        if _overlap(one, other) and (clash := _clash(one, other)):
+            there = "there" if one.on is other.on else f"on the {one.on}"
             yield Conflict(
                 (f"script.{second}.at", f"script.{second}"),
-                f"{other.do} on the {other.on} begins while {one.do} (entry {first + 1}) acts there: {clash}",
+                f"{other.do} on the {other.on} begins while {one.do} (entry {first + 1}) acts {there}:"
+                f" {clash}",
                 "begin it after the end of the other, or leave one out",
             )
 
@@ -53,6 +56,7 @@ def _keys(path: str, fault: Fault) -> Iterator[Conflict]:
         yield _useless(path, "sysctl", fault)
     if fault.do not in (Act.KILL, Act.RESTART) and fault.signal is not None:
         yield _useless(path, "signal", fault)
+    yield from packet_checks.keys(path, fault)
     if fault.do is Act.KILL and fault.lasts is not None:
         message = "a process that was killed does not come back after a time"
         yield Conflict((f"{path}.for",), message, "remove for, or write do: restart")
@@ -83,6 +87,7 @@ def _times(path: str, fault: Fault, duration: Duration) -> Iterator[Conflict]:
 def _place(path: str, fault: Fault, settings: Settings) -> Iterator[Conflict]:
     """What the topology, or the side's program, cannot take."""
     topology = settings.lab.topology
+    yield from packet_checks.place(path, fault, settings)
     if fault.do in _OF_LINKS and topology is not Topology.PAIR:
         yield Conflict(
             (f"{path}.do",),
@@ -130,7 +135,11 @@ def _overlap(one: Fault, other: Fault) -> bool:
 
 
 def _clash(one: Fault, other: Fault) -> str:
-    """Why two faults that overlap on one side cannot both act; empty if they can."""
+    """Why two faults that overlap cannot both act; empty if they can."""
+    if clash := packet_checks.clash(one, other):
+        return clash
+    if one.on is not other.on:
+        return ""
     if one.do in PROCESSES and other.do in PROCESSES:
         return "both are of the side's processes"
     if one.do in _OF_LINKS and other.do in _OF_LINKS:

@@ -44,7 +44,7 @@ NOT_PLANNED = {
     "capture.connections": "makes a process of its own (tests/runs/test_ladder.py)",
     **{
         f"script.{key}": "is followed by churn itself (tests/runs/test_script.py)"
-        for key in ("at", "lasts", "do", "on", "signal", "sysctl")
+        for key in ("at", "lasts", "do", "on", "signal", "sysctl", "what", "by")
     },
 }
 """The fields of a variant that no process is told of, and why."""

@@ -97,6 +97,57 @@ LOOPBACK = "title: t\nlab: {topology: loopback}\nload: {duration: 4s}\nscript:\n
             "  - {at: 3s, do: sysctl, on: server, sysctl: {net.ipv4.tcp_tw_reuse: 0}}",
             "5:10: script.1.at: sysctl on the server begins while sysctl (entry 1) acts there: both set",
         ),
+        (HEAD, "  - {at: 1s, do: drop, on: server}", "4:18: script.0.do: it is not said which segments"),
+        (HEAD, "  - {at: 1s, do: drop, what: fine, on: server}", "4:30: script.0.what: expected fin or"),
+        (
+            HEAD,
+            "  - {at: 1s, do: cut, what: fin, on: server}",
+            "4:29: script.0.what: has no meaning with do: cut",
+        ),
+        (HEAD, "  - {at: 1s, do: delay, on: server}", "4:18: script.0.do: it is not said how long"),
+        (HEAD, "  - {at: 1s, do: cut, by: 1s, on: server}", "4:27: script.0.by: has no meaning with do: cut"),
+        (HEAD, "  - {at: 1s, do: delay, by: 11s, on: server}", "script.0.by: expected a duration"),
+        (
+            HEAD,
+            "  - {at: 1s, do: drop, what: syn_ack, on: client}",
+            "script.0.on: a client sends no SYN-ACK (write on: server)",
+        ),
+        (
+            HEAD,
+            "  - {at: 1s, do: drop, what: last_ack, on: client}",
+            "script.0.on: the server closes first, and so the last ACK is sent by the server",
+        ),
+        (
+            LOOPBACK,
+            "  - {at: 1s, do: delay, by: 50ms, on: client}",
+            "script.0.do: topology loopback has no link on which one side alone could be delayed",
+        ),
+        (
+            LOOPBACK.replace("loopback", "host"),
+            "  - {at: 1s, do: drop, what: fin, on: client}",
+            "script.0.do: the host topology has no namespace",
+        ),
+        (
+            HEAD,
+            "  - {at: 1s, do: cut, on: server}\n  - {at: 2s, do: drop, what: fin, on: client}",
+            "5:10: script.1.at: drop on the client begins while cut (entry 1) acts on the server: no segment",
+        ),
+        (
+            HEAD,
+            "  - {at: 1s, do: drop, what: all, on: server}\n  - {at: 2s, do: drop, what: fin, on: server}",
+            "5:10: script.1.at: drop on the server begins while drop (entry 1) acts there: all segments",
+        ),
+        (
+            HEAD,
+            "  - {at: 1s, do: drop, what: fin, on: client}\n"
+            "  - {at: 2s, do: drop, what: last_ack, on: server}",
+            "5:10: script.1.at: drop on the server begins while drop (entry 1) acts on the client: a last",
+        ),
+        (
+            HEAD,
+            "  - {at: 1s, do: delay, by: 1ms, on: client}\n  - {at: 2s, do: delay, by: 2ms, on: client}",
+            "5:10: script.1.at: delay on the client begins while delay (entry 1) acts there: the link has",
+        ),
     ],
 )
 def test_a_script_that_cannot_be_is_an_error_at_its_place(
@@ -116,6 +167,13 @@ def test_a_script_that_cannot_be_is_an_error_at_its_place(
         (HEAD, "  - {at: 1s, do: restart, on: server}\n  - {at: 2s, do: restart, on: server}"),
         (COMMAND, "  - {at: 1s, do: kill, on: client}"),
         (COMMAND, "  - {at: 1s, do: crash, on: client}\n  - {at: 1s, for: 1s, do: crash, on: server}"),
+        (
+            HEAD,
+            "  - {at: 1s, do: drop, what: fin, on: client}\n  - {at: 1s, do: drop, what: rst, on: client}",
+        ),
+        (HEAD, "  - {at: 1s, do: delay, by: 1ms, on: client}\n  - {at: 1s, do: delay, by: 2ms, on: server}"),
+        (HEAD, "  - {at: 1s, for: 1s, do: drop, what: last_ack, on: server}"),
+        (LOOPBACK, "  - {at: 1s, do: drop, what: all, on: client}"),
     ],
 )
 def test_faults_that_do_not_meet_are_taken_and_kept_in_records(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from loadgen.analysis.audit import missing
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.analysis.caveats.script import severed
+from loadgen.analysis.caveats.script import losses
 
 NOT_AUDITED = CaveatKind("not_audited")
 
@@ -40,6 +40,7 @@ AUDIT_DIFFERS = CaveatKind("audit_differs")
 def audit_differs(case: Case) -> Iterator[Caveat]:
     differing = [line for line in case.audit if not line.exact]
     if differing:
+        lost = losses(case.fold.events)
         counts = "; ".join(f"{line.what}: {line.ours:,}, {line.source} {line.theirs:,}" for line in differing)
         who = (
             "the two sides differ" if case.fold.counted is None else "churn's counts differ from the kernel's"
@@ -47,10 +48,13 @@ def audit_differs(case: Case) -> Iterator[Caveat]:
         yield Caveat(
             AUDIT_DIFFERS,
             f"{who} ({counts})",
-            "look for refused connections, and for a server that ended, or that resets or forgets connections"
-            " it has closed; if there is no such cause, please report a bug",
-            # A side off the network does not learn what the other has counted, and one that crashes forgets.
-            invalidates=not severed(case.fold.events),
+            f"the script's fault ({', '.join(lost)}) lost segments, and a side that does not get them counts"
+            " otherwise; if the counts differ without this fault too, please report a bug"
+            if lost
+            else "look for refused connections, and for a server that ended, or that resets or forgets"
+            " connections it has closed; if there is no such cause, please report a bug",
+            # A side that segments do not reach does not learn what the other has counted; a crash forgets.
+            invalidates=not lost,
         )
 
 

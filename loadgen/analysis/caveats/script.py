@@ -38,10 +38,10 @@ def paused(events: Iterable[Event], side: Side) -> bool:
     return any(isinstance(one, FaultBegan) and one.do == Act.PAUSE and one.on is side for one in events)
 
 
-def severed(events: Iterable[Event]) -> bool:
-    """Whether the script took a side off the network, by its link or by a crash."""
-    acts = (Act.CUT, Act.CRASH)
-    return any(isinstance(one, FaultBegan) and one.do in acts for one in events)
+def losses(events: Iterable[Event]) -> list[str]:
+    """The faults of the script by which segments were lost, by their labels."""
+    lossy = (Act.CUT, Act.CRASH, Act.DROP)
+    return [one.label for one in events if isinstance(one, FaultBegan) and one.do in lossy]
 
 
 def killed(events: Iterable[Event], side: Side) -> bool:

@@ -70,12 +70,16 @@ class Transit:
 
 @dataclass(slots=True)
 class Connection:
-    """One connection: the ends, when it began in ns since the epoch, and its segments in order of sending."""
+    """One connection: the ends, when it began in ns since the epoch, and its segments in order of sending.
+
+    `roomless` are the sides whose kernels have no room for a TIME-WAIT.
+    """
 
     client: Address
     server: Address
     begin_ns: int
     transits: list[Transit] = field(default_factory=list[Transit])
+    roomless: frozenset[Side] = frozenset()
 
     @property
     def answer(self) -> Transit | None:
@@ -95,9 +99,12 @@ class Connection:
         return next((one for one in self.transits if one.segment.has(Flags.FIN | Flags.RST)), None)
 
 
-def connections(packets: Iterable[Packet]) -> list[Connection]:
+def connections(packets: Iterable[Packet], roomless: frozenset[Side] = frozenset()) -> list[Connection]:
     """The connections of a capture, in the order in which they began."""
-    return [_connection(*group) for group in _grouped(packets)]
+    found = [_connection(*group) for group in _grouped(packets)]
+    for one in found:
+        one.roomless = roomless
+    return found
 
 
 def _grouped(packets: Iterable[Packet]) -> list[tuple[Address, Address, list[tuple[Packet, Segment]]]]:

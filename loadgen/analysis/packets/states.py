@@ -27,6 +27,7 @@ class Span:
     `expected`: the end is not seen in a packet, but follows from the length of TIME-WAIT.
     `at_least`: it may have begun before `start_ns`, while the one before lasted.
     `at_most`: it may have ended before `end_ns`.
+    `restarted`: a FIN that came again had it begin anew (K3).
     """
 
     state: State
@@ -35,6 +36,7 @@ class Span:
     expected: bool = False
     at_least: bool = False
     at_most: bool = False
+    restarted: bool = False
 
     @property
     def length_ns(self) -> int | None:
@@ -65,9 +67,11 @@ class _Machine:
     """One side. `expects` is the relative sequence number that it receives next, `early` what came before
     its turn, as begin and end, and whether it ends in a FIN; `fin` the number after its own FIN;
     `restarted_ns` when its TIME-WAIT began anew; `cleared_ns` when an ACK without data came, after which no
-    data did; `before` the state, its begin and the number of spans before the last segment came."""
+    data did; `before` the state, its begin and the number of spans before the last segment came; `roomless`:
+    its kernel has no room for a TIME-WAIT."""
 
     state: State
+    roomless: bool = False
     since_ns: int = 0
     expects: int = 0
     early: list[tuple[int, int, bool]] = field(default_factory=list[tuple[int, int, bool]])
@@ -82,6 +86,8 @@ class _Machine:
         """`earlier`: at this instant at the latest."""
         if state is None or state is self.state:
             return
+        if state is State.TIME_WAIT and self.roomless:
+            state = State.CLOSED
         if self.state is State.TIME_WAIT:
             # One that lasted its time had ended before.
             t_ns = min(t_ns, (self.restarted_ns or self.since_ns) + TIME_WAIT_NS)
@@ -150,14 +156,25 @@ class _Machine:
     def finish(self) -> None:
         if self.state is State.TIME_WAIT:
             begin_ns = self.since_ns if self.restarted_ns is None else self.restarted_ns
-            self.spans.append(Span(self.state, self.since_ns, begin_ns + TIME_WAIT_NS, expected=True))
+            self.spans.append(
+                Span(
+                    self.state,
+                    self.since_ns,
+                    begin_ns + TIME_WAIT_NS,
+                    True,
+                    restarted=begin_ns > self.since_ns,
+                )
+            )
         elif self.state not in (State.CLOSED, State.LISTEN):
             self.spans.append(Span(self.state, self.since_ns, None, at_least=self.at_least))
 
 
 def spans(connection: Connection) -> dict[Side, list[Span]]:
     """The states of each side in order; before the first and after the last it is CLOSED, or LISTEN."""
-    machines = {Side.CLIENT: _Machine(State.CLOSED), Side.SERVER: _Machine(State.LISTEN)}
+    machines = {
+        side: _Machine(state, side in connection.roomless)
+        for side, state in ((Side.CLIENT, State.CLOSED), (Side.SERVER, State.LISTEN))
+    }
     for t_ns, side, one, sent in arrivals(connection):
         if sent:
             machines[side].sends(one, t_ns)
