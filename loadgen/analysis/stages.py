@@ -85,6 +85,8 @@ def stages(
     """The stages of a load that ended at `end_ns`; `hidden` says of each point if a gap of the load touches
     it."""
     began = begins(events)
+    if not began:
+        return []
     found: list[Stage] = []
     for one, until_ns in zip(began, [*(later.t_ns for later in began[1:]), end_ns], strict=True):
         within = [
