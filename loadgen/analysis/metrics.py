@@ -12,7 +12,7 @@ from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
 from loadgen.analysis.script_metrics import SCRIPT_METRICS
 from loadgen.analysis.stage_metrics import stage_metrics
-from loadgen.records.events import CommandEnded, ServerCounted
+from loadgen.records.events import CommandEnded, ServerCounted, ServerEnded
 from loadgen.records.latency import Tag
 from loadgen.scenario.choices import Topology
 from loadgen.tcp import Ending, Fault, State
@@ -146,6 +146,13 @@ METRICS: Sequence[Metric] = (
         lambda fold, _: ended.code if (ended := fold.event(CommandEnded)) and not ended.asked else None,
     ),
     *SCRIPT_METRICS,
+    Metric(
+        "server.exit_status",
+        COUNT,
+        "the exit status of `server.command`, or minus the number of the signal that ended it; absent if"
+        " churn or the script ended it",
+        lambda fold, _: ended.code if (ended := fold.event(ServerEnded)) else None,
+    ),
     *LOAD_METRICS,
     *stage_metrics(VIEWPOINT),
     Metric("served.{served}", COUNT, "what churn's own server has counted", _served, (SERVED,)),

@@ -88,8 +88,6 @@ def stages(
     if not began:
         return []
     found: list[Stage] = []
-    if not began:
-        return found
     for one, until_ns in zip(began, [*(later.t_ns for later in began[1:]), end_ns], strict=True):
         within = [
             (point, hide)

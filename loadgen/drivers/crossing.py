@@ -8,7 +8,7 @@ the counters of both kernels show the crossing all the same (`both_fin` in the l
 
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
 from loadgen.drivers.sockets import closed_by_server, fin_was_first
-from loadgen.kernel.tcp_info import state_of
+from loadgen.kernel.tcp_info import segments_sent, state_of
 from loadgen.tcp import Ending, Phase, State
 
 CLIENT_FIN, BOTH_FIN = Ending.CLIENT_FIN, Ending.BOTH_FIN
@@ -31,8 +31,9 @@ class CrossingAttempt(ProtocolAttempt):
         self._enter(Phase.CLOSE, self._host.plan.timeouts.close_ns)
         if closed_by_server(self._sock) is not None:
             return  # Its end is read next.
+        sent = segments_sent(self._sock)
         self._send_fin(self._sock)
-        if self._ending is None and fin_was_first(self._sock):
+        if self._ending is None and fin_was_first(self._sock, sent):
             self._ending = CLIENT_FIN
 
     def eof_received(self) -> None:

@@ -31,6 +31,7 @@ from loadgen.records.events import (
     Processes,
     SampleCheck,
     ServerCounted,
+    ServerEnded,
     Settled,
     StageBegan,
     WorkerExited,
@@ -290,6 +291,6 @@ class _VariantRun:
 
     def _note_server_death(self, death: ChildDiedError) -> None:
         if self._server_commanded:
-            self._note_death(death)
+            self._emit(ServerEnded(self._now_ns(), death.code, death.stderr))
         else:
             self._emit(WorkerExited(self._now_ns(), death.pid, death.code))

@@ -145,6 +145,13 @@ class CommandEnded(Event, frozen=True):
     stderr: str
 
 
+class ServerEnded(Event, frozen=True):
+    """The server's command ended, and neither churn nor the script ended it. `stderr` as of a load's."""
+
+    code: ExitCode
+    stderr: str
+
+
 class ProcessDied(Event, frozen=True):
     """A process ended before its time: `what` it was, and `how` it ended, in words."""
 
@@ -249,6 +256,7 @@ AnyEvent = (
     | StageBegan
     | LoadEnds
     | CommandEnded
+    | ServerEnded
     | ProcessDied
     | WorkerExited
     | AcceptFailed

@@ -132,6 +132,7 @@ def _shared_sysctls(settings: Settings) -> Iterator[Conflict]:
             )
 
 
+_OF_A_SERVER_COMMAND = ("command", "needs", "files", "ready", "expect_status")
 _NOT_OF_A_SERVER_COMMAND = ("workers", "backlog", "reuse_address", "response", "delay", "idle_timeout")
 _NOT_OF_A_LOAD_COMMAND = ("open_loop", "timeouts", "seed")
 """Settings that a command decides by itself: churn can neither set nor read them."""
@@ -145,9 +146,7 @@ def _server_command(settings: Settings) -> Iterator[Conflict]:
         refused = tuple(key for key in _NOT_OF_A_SERVER_COMMAND if not (raw and key == "response"))
         yield from _command("server", server, "kind", refused)
     else:
-        yield from _stray(
-            "server", server, f"kind is {server.kind}", "kind", ("command", "needs", "files", "ready")
-        )
+        yield from _stray("server", server, f"kind is {server.kind}", "kind", _OF_A_SERVER_COMMAND)
 
 
 def _load_command(settings: Settings) -> Iterator[Conflict]:

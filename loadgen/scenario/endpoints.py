@@ -41,3 +41,6 @@ class Server(Model):
     """Files that the command finds in its directory {dir}, by name; filled in likewise."""
     ready: Annotated[Duration, fields.duration("100ms", "20s")] = Duration.parse("5s")
     """How long the command may take until it listens on the port."""
+    expect_status: Annotated[int | None, fields.count(-64, 255)] = None
+    """The exit status by which the command ends by itself while the load lasts, or minus the number of the
+    signal that ends it; any other end is an error. Without it, each end is."""

@@ -41,6 +41,7 @@ NOT_PLANNED = {
     "expect": "is evaluated on the metrics, after the run",
     "load.expect_status": "is compared with the exit status, after the run",
     **{f"{part}.needs": "is looked for before the run" for part in ("server", "load")},
+    "server.expect_status": "is compared with the exit status, after the run",
     "capture.connections": "makes a process of its own (tests/runs/test_ladder.py)",
     **{
         f"script.{key}": "is followed by churn itself (tests/runs/test_script.py)"

@@ -61,6 +61,17 @@ while True:
 """One connection at a time, each closed by the server."""
 
 
+SERVER_OF_THREE = """
+import socket
+listener = socket.create_server(("{host}", {port}))
+for _ in range(3):
+    sock, _ = listener.accept()
+    sock.recv(4096)
+    sock.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+    sock.close()
+"""
+
+
 def scripted(part: str, script: str, **more: Any) -> dict[str, Any]:
     """The settings of a server or load that is this Python script."""
     kind = {"server": "kind", "load": "driver"}[part]
@@ -477,11 +488,30 @@ def test_an_exit_status_is_data_where_it_is_expected(status: int, code: int, tmp
     assert ("command_failed" in caveats(of_main(summary))) is bool(code)
 
 
+@pytest.mark.parametrize(("expected", "code"), [(7, 0), (3, 106), (None, 106)])
+def test_a_servers_exit_status_is_data_where_it_is_expected(
+    expected: int | None, code: int, tmp_path: Path
+) -> None:
+    ends = SERVER_OF_THREE + "raise SystemExit(7)\n"
+    more = {} if expected is None else {"expect_status": expected}
+    text = scenario(
+        **scripted("server", ends, **more),
+        load={"driver": "protocol", "duration": "500ms", "closed_loop": {"connections": 1}},
+        expect={"all": ["server.exit_status == 7"]},
+    )
+    done, summary = run(tmp_path, text.replace('"client"', '"server"'))
+    assert done.code == code, done.said
+    assert summary["passed"] is True
+    assert ("process_died" in caveats(of_main(summary))) is bool(code)
+
+
 def test_an_exit_status_is_a_commands_and_has_bounds(tmp_path: Path) -> None:
     for load, why in (("{expect_status: 1}", "is for commands"), ("{expect_status: 256}", "from -64 to 255")):
         done = churn("check", write(tmp_path, f"title: status\nload: {load}\n"))
         assert done.code == 104, done.said
         assert "x.yaml:2:" in done.stderr
+        assert why in done.stderr
+        done = churn("check", write(tmp_path, f"title: status\nserver: {load}\n"))
         assert why in done.stderr
 
 

@@ -31,6 +31,7 @@ from loadgen.records.events import (
     ProcessDied,
     SampleCheck,
     ServerCounted,
+    ServerEnded,
 )
 from loadgen.records.info import Status
 from loadgen.records.latency import HIGHEST_NS, Counts, Distribution, Latency, Tag, read_line
@@ -122,6 +123,7 @@ both_ways = st.builds(BothWays, numbers, numbers)
 events = st.one_of(
     st.builds(LoadEnds, times),
     st.builds(ProcessDied, times, st.text(), st.text(), st.text()),
+    st.builds(ServerEnded, times, st.integers(-64, 255), st.text()),
     st.builds(CommandEnded, times, st.integers(-64, 255), st.booleans(), st.text()),
     st.builds(SampleCheck, times, st.fixed_dictionaries(dict.fromkeys(Side, both_ways))),
     st.builds(Gap, times, st.text(), times, st.sampled_from(GapCause)),
