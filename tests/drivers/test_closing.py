@@ -12,7 +12,7 @@ from loadgen.wire.served import Served
 from servers.lines import Line
 from tests.drivers.driving import MS_NS, Bench, Driven, bench
 
-CLIENT_FIN, CLIENT_RST, SERVER_FIN, SERVER_RST = Ending
+CLIENT_FIN, CLIENT_RST, SERVER_FIN, SERVER_RST, _ = Ending
 TIME_WAIT, ON_CLOSE, ON_DATA = "TW", "TCPAbortOnClose", "TCPAbortOnData"
 COUNTERS = (TIME_WAIT, ON_CLOSE, ON_DATA)
 SIZE = 64 << 10

@@ -55,7 +55,7 @@ def often(rate: float, connections: int = 1000) -> OpenLoop:
     return OpenLoop(rate, Arrivals.CONSTANT, connections, HOUR_NS)
 
 
-CLIENT_FIN, CLIENT_RST, SERVER_FIN, SERVER_RST = Ending
+CLIENT_FIN, CLIENT_RST, SERVER_FIN, SERVER_RST, _ = Ending
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ PAUSE_NS = 200 * MS_NS
 LEFT_NS = 2_400 * MS_NS
 """As long as the server waits for an answer to its FIN (servers/connection.py), and more."""
 
-CLIENT_FIN, CLIENT_RST, SERVER_FIN, SERVER_RST = Ending
+CLIENT_FIN, CLIENT_RST, SERVER_FIN, SERVER_RST, _ = Ending
 
 
 @pytest.fixture(scope="module")
