@@ -5,7 +5,7 @@ numbers of connections of each entry. The explanation is the one that needs the 
 the ordinary ones. If several need equally few, each of them is possible, and none is chosen.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 
@@ -86,11 +86,11 @@ class _Unknown:
         return self.most > 0 and (not self.entry.witness or self.witnessed > 0)
 
 
-def explain(ends: LegCounts, counted: Counted | None = None) -> Explanation:
+def explain(ends: LegCounts, counted: Counted | None = None, faults: Collection[str] = ()) -> Explanation:
     """The explanation of what the kernels at both ends of a leg counted.
 
     `counted` are a driver's totals, which have to add up as well; None if only the kernels counted. A counter
-    that a kernel does not have is left out.
+    that a kernel does not have is left out. `faults` are those of the script that acted.
     """
     counters = {Side.CLIENT: summed(ends.opener), Side.SERVER: summed(ends.accepter)}
     sides = (Side.CLIENT,) if ends.shared else tuple(Side)
@@ -103,6 +103,7 @@ def explain(ends: LegCounts, counted: Counted | None = None) -> Explanation:
     unknowns = [
         unknown
         for entry in ENTRIES
+        if not entry.fault or entry.fault in faults
         for unknown in _unknowns(entry, rows, counters, counted, shared=ends.shared)
         if not np.any(unknown.column > total)
     ]

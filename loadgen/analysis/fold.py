@@ -19,7 +19,7 @@ from loadgen.analysis.sampled import Sampled
 from loadgen.analysis.series import Series
 from loadgen.analysis.stages import Stage, begins, stages
 from loadgen.records.damage import Damage
-from loadgen.records.events import CommandEnded, Event, Gap, LabOpened, LoadEnds, Settled
+from loadgen.records.events import CommandEnded, Event, FaultBegan, Gap, LabOpened, LoadEnds, Settled
 from loadgen.records.gaps import SAMPLER, gaps_of
 from loadgen.records.latency import Distribution, Latency, Tag
 from loadgen.records.types import COUNTS, Interval, Record, Sample
@@ -114,8 +114,13 @@ class Fold:
     def explanation(self) -> Explanation:
         """What happened to the connections of the first leg."""
         if self._explanation is None:
-            self._explanation = explain(self.legs()[0], self.counted)
+            self._explanation = explain(self.legs()[0], self.counted, self.faults)
         return self._explanation
+
+    @property
+    def faults(self) -> frozenset[str]:
+        """The faults of the script that acted."""
+        return frozenset(event.do for event in self.events if isinstance(event, FaultBegan))
 
     def failed(self) -> int | None:
         """Attempts that failed; None if that was not measured."""

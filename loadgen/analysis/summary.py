@@ -92,5 +92,8 @@ def audited(variant: Variant, fold: Fold) -> list[AuditLine]:
     )
     for ends in others:
         name = f"{ends.leg.opener} to {ends.leg.accepter}"
-        lines += [replace(line, what=f"{name}: {line.what}") for line in audit_ends(ends, explain(ends))]
+        lines += [
+            replace(line, what=f"{name}: {line.what}")
+            for line in audit_ends(ends, explain(ends, faults=fold.faults))
+        ]
     return lines

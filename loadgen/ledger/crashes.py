@@ -6,6 +6,7 @@ The host that crashes counts what it loses, as its kernel stays: only its connec
 from loadgen.ledger.entry import Entry, Kind
 from loadgen.tcp import Ending
 
+CRASH = "crash"
 _DESTROYED = {"EstabResets": 1}
 _GIVEN_UP = {"EstabResets": 1, "TCPAbortOnTimeout": 1}
 
@@ -13,6 +14,7 @@ CRASHES: tuple[Entry, ...] = (
     Entry(
         name="server_crashed",
         kind=Kind.RESET,
+        fault=CRASH,
         story="the server's host crashed, and the client's kernel gave the connection up",
         first=Ending.CLIENT_RST,
         seen=(Ending.CLIENT_RST, Ending.SERVER_RST),
@@ -22,6 +24,7 @@ CRASHES: tuple[Entry, ...] = (
     Entry(
         name="client_crashed",
         kind=Kind.RESET,
+        fault=CRASH,
         story="the client's host crashed, and the server's kernel gave the connection up",
         first=Ending.SERVER_RST,
         seen=(Ending.CLIENT_RST, Ending.SERVER_RST),
@@ -31,6 +34,7 @@ CRASHES: tuple[Entry, ...] = (
     Entry(
         name="client_crashed_unnoticed",
         kind=Kind.RESET,
+        fault=CRASH,
         story="the client's host crashed, and the server's kernel has not noticed",
         first=Ending.CLIENT_RST,
         client={"ActiveOpens": 1, **_DESTROYED},

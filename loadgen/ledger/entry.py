@@ -64,6 +64,7 @@ class Entry:
     most_share  the largest share of the connections seen as this that may be: drivers look who was first
               microseconds before they close, so more than that would be a driver that counts wrongly
     given_up  whether it happens to connections only that the client gave up, for want of an answer in time
+    fault     the fault of the scenario's script without which it does not happen
     """
 
     name: str
@@ -77,6 +78,7 @@ class Entry:
     gauge: str = ""
     most_share: float = 1.0
     given_up: bool = False
+    fault: str = ""
 
     @property
     def late_data(self) -> bool:

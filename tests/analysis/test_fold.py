@@ -14,7 +14,7 @@ from loadgen.analysis.counts import Counted
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.metric_names import MetricNames
 from loadgen.analysis.metrics import measure
-from loadgen.records.events import CommandEnded, LoadEnds, ServerCounted
+from loadgen.records.events import CommandEnded, LoadEnds, SegmentsDropped, ServerCounted, ServerEnded
 from loadgen.records.latency import Counts, Distribution, Latency, Tag
 from loadgen.records.types import Interval, Record
 from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
@@ -75,7 +75,7 @@ def test_counts_add_up() -> None:
         connected=5,
         exchanges=4,
         succeeded=3,
-        closes=dict(zip(Ending, (1, 1, 2, 1), strict=True)),
+        closes=dict(zip(Ending, (1, 1, 2, 1, 0), strict=True)),
         errors={NO_PORT: 1, TIMEOUT: 2, Failure(Phase.CONNECT, Fault.TIMEOUT): 1},
     )
     fold = folded([one, one])
@@ -89,7 +89,7 @@ def test_counts_add_up() -> None:
     }
     assert (metrics["errors.total"], metrics["errors.EADDRNOTAVAIL"], metrics["errors.TIMEOUT"]) == (8, 2, 6)
     assert fold.counted
-    assert fold.closes == fold.counted.closes == dict(zip(Ending, (2, 2, 4, 2), strict=True))
+    assert fold.closes == fold.counted.closes == dict(zip(Ending, (2, 2, 4, 2, 0), strict=True))
     assert (metrics["closes.server_fin"], fold.counted.succeeded, fold.counted.failed) == (4, 6, 8)
 
 
@@ -273,8 +273,13 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     ]
     latencies = [latency(tag, 5_000) for tag in Tag]
     gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
-    served, exited = ServerCounted(31 * STEP, Served()), CommandEnded(31 * STEP, 0, False, "")
-    metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, served, exited, *ended(31 * STEP)]))
+    events = [
+        SegmentsDropped(31 * STEP, Side.CLIENT, "fin", 1),
+        ServerCounted(31 * STEP, Served()),
+        CommandEnded(31 * STEP, 0, False, ""),
+        ServerEnded(31 * STEP, 0, ""),
+    ]
+    metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, *events, *ended(31 * STEP)]))
     counters = samples[0].viewpoints[Side.CLIENT].counters
     listed = [name for name in MetricNames(counters) if not name.startswith("errors.")]
     # There is no rate before a turn that the load begins behind, so that no run has both.

@@ -19,7 +19,7 @@ from loadgen.drivers.plan import ClosedLoop, OpenLoop, Plan
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
 from loadgen.drivers.sockets import connecting, fin_was_first, send_fin
 from loadgen.drivers.tally import Tally
-from loadgen.kernel.tcp_info import state_of
+from loadgen.kernel.tcp_info import segments_sent, state_of
 from loadgen.lab.topology import client_server_lab
 from loadgen.records.latency import LOWEST_NS, Counts, Tag
 from loadgen.scenario.choices import Arrivals, Driver
@@ -314,13 +314,15 @@ def test_a_plan_survives_the_pipe(pair: Bench, loop: ClosedLoop | OpenLoop) -> N
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 @pytest.mark.parametrize("first", Side)
-def test_a_connection_that_is_over_says_who_was_first(family: int, first: Side) -> None:
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_connection_that_is_over_says_who_was_first(family: int, first: Side, counts: bool) -> None:
     """Both FINs have come before anyone could ask: what stands in the socket's place decides."""
     host = "127.0.0.1" if family == socket.AF_INET else "::1"
     with socket.create_server((host, 0), family=family) as listener:
         ours = socket.create_connection(listener.getsockname()[:2])
         peer, _ = listener.accept()
         with ours, peer:
+            sent = segments_sent(ours) if counts else None
             if first is Side.CLIENT:
                 assert send_fin(ours)
                 assert peer.recv(1) == b""
@@ -331,4 +333,4 @@ def test_a_connection_that_is_over_says_who_was_first(family: int, first: Side) 
                 assert ours.recv(1) == b""
                 assert send_fin(ours)
             assert state_of(ours) is State.CLOSED
-            assert fin_was_first(ours) is (first is Side.CLIENT)
+            assert fin_was_first(ours, sent) is (first is Side.CLIENT)

@@ -24,8 +24,8 @@ SAME = frozenset(name for name, entry in BY_NAME.items() if entry.driver_only)
 """Entries that only a driver can tell from another one."""
 
 
-def explained(kernels: Kernels, counted: Counted | None = None) -> Explanation:
-    return explain(ends(kernels, shared=False), counted)
+def explained(kernels: Kernels, counted: Counted | None = None, *, fault: str = "") -> Explanation:
+    return explain(ends(kernels, shared=False), counted, {fault} - {""})
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_an_entry_alone_is_found_by_a_drivers_counts(name: str) -> None:
         # So many of them would be a driver that counts wrongly.
         assert explained(kernels, driver).possible == ()
         kernels, driver = met({name: 5, str(BY_NAME[name].counted_as[0]): 295})
-    found = explained(kernels, driver).possible
+    found = explained(kernels, driver, fault=BY_NAME[name].fault).possible
     assert len(found) == 1
     assert name in {one.entry.name for one in found[0]}
 
@@ -68,9 +68,18 @@ def test_an_entry_alone_is_found_by_a_drivers_counts(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in BY_NAME if name not in SAME])
 def test_an_entry_alone_is_found_by_the_kernels_counts(name: str) -> None:
     kernels, _ = met({name: 300})
-    names = [{one.entry.name for one in possible} for possible in explained(kernels).possible]
+    found = explained(kernels, fault=BY_NAME[name].fault).possible
+    names = [{one.entry.name for one in possible} for possible in found]
     assert {name} in names
     assert all(len(each) == 1 for each in names)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in BY_NAME.items() if entry.fault])
+def test_what_a_fault_makes_explains_nothing_without_it(name: str) -> None:
+    kernels, driver = met({name: 300})
+    for counted in (None, driver):
+        without = explained(kernels, counted).possible
+        assert name not in {one.entry.name for possible in without for one in possible}
 
 
 def test_who_was_first_is_seen_in_the_other_sides_resets() -> None:
@@ -107,7 +116,9 @@ def test_what_does_not_add_up_has_no_explanation() -> None:
 
 
 MIXES = st.dictionaries(
-    st.sampled_from([name for name in BY_NAME if name not in SAME]), st.integers(1, 5_000), max_size=4
+    st.sampled_from([name for name, entry in BY_NAME.items() if not (entry.driver_only or entry.fault)]),
+    st.integers(1, 5_000),
+    max_size=4,
 )
 
 
