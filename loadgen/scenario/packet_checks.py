@@ -45,7 +45,7 @@ def place(path: str, fault: Fault, settings: Settings) -> Iterator[Conflict]:
         yield Conflict((f"{path}.on", f"{path}.what"), "a client sends no SYN-ACK", "write on: server")
     own = settings.load.driver is not Driver.COMMAND and settings.server.kind is not ServerKind.COMMAND
     closer = settings.connection.closer
-    if fault.what is Lost.LAST_ACK and own and fault.on is not closer:
+    if fault.what is Lost.LAST_ACK and own and closer in (*Side,) and fault.on != closer:
         yield Conflict(
             (f"{path}.on", "connection.closer"),
             f"the {closer} closes first, and so the last ACK is sent by the {closer}",

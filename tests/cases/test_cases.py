@@ -191,7 +191,9 @@ def test_a_leak_on_both_sides_names_both(results: Results) -> None:
     assert all(f"{side}'s program leaks" in found["both"]["verdict"] for side in ("client", "server"))
     assert finding(found["server"], "leak")["viewpoint"] == "server"
     states = {(one["viewpoint"], one["state"]): one["most"] for one in found["server"]["states"]}
-    assert states["client", "FIN-WAIT-2"] == states["server", "CLOSE-WAIT"] > 0
+    # The two ends of the last ones may be sampled apart.
+    assert states["server", "CLOSE-WAIT"] > 0
+    assert abs(states["client", "FIN-WAIT-2"] - states["server", "CLOSE-WAIT"]) <= 2
 
 
 def test_no_source_address_is_no_lack_of_ports(results: Results) -> None:

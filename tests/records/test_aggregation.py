@@ -118,7 +118,7 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
             LENGTH,
             **dict(zip(COUNTS, range(1, len(COUNTS) + 1), strict=True)),
             in_flight=3,
-            closes=dict(zip(Ending, (1, 2, 3, 4), strict=True)),
+            closes=dict(zip(Ending, (1, 2, 3, 4, 5), strict=True)),
             errors={NO_PORT: 1},
             connect_p50_ns=10,
             connect_p99_ns=10,
@@ -135,7 +135,7 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
     (both,) = gathering.add(1, other)
     interval = both.interval
     assert [getattr(interval, name) for name in COUNTS] == [2 * count for count in range(1, len(COUNTS) + 1)]
-    assert interval.closes == dict(zip(Ending, (2, 4, 6, 8), strict=True))
+    assert interval.closes == dict(zip(Ending, (2, 4, 6, 8, 10), strict=True))
     assert (interval.in_flight, interval.connecting_ns) == (6, 140)
     assert interval.errors == {NO_PORT: 3, TIMEOUT: 5}
     # A mean of the workers' medians would be 505: nobody's.

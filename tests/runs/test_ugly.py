@@ -428,8 +428,9 @@ def test_one_of_two_load_workers_that_dies_is_told_of_and_the_other_goes_on(tmp_
     variant = invalid(done, "process_died")
     assert "the load worker 2 of 2 ended before the load did, by SIGKILL" in json.dumps(variant["caveats"])
     assert variant["metrics"]["load.time_ns"] > 9 * TENTH_NS
-    last = lines(running.directory() / "main" / "intervals.jsonl")[-1]
-    assert (last["in_flight"], last["succeeded"] > 0) == (0, True)
+    last = lines(running.directory() / "main" / "intervals.jsonl")[-3:]
+    assert any(interval["succeeded"] for interval in last)
+    assert last[-1]["in_flight"] == 0
     whole(running.directory(), "main")
 
 
