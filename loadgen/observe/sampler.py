@@ -76,10 +76,6 @@ class Namespace:
     def counters(self) -> dict[str, int]:
         return {**self._snmp.read(), **self._netstat.read()}
 
-    def time_wait(self, table: SocketTable) -> int:
-        """TIME-WAIT by sockstat, less the minisockets of FIN-WAIT-2 that it counts among them (K17)."""
-        return self._sockstat.read().time_wait(table.fin_wait_2_minisockets())
-
     def check(self) -> BothWays:
         """The shortcut beside a full dump."""
         return both_ways(lambda: self._sockstat.read().tw, lambda: self.dump(ALL))
@@ -87,12 +83,18 @@ class Namespace:
     def dump(self, states: frozenset[State]) -> SocketTable:
         return self._diag.dump(AddressFamily.AF_UNSPEC, states)
 
-    def read(self, *, fresh: bool) -> tuple[SocketTable, int]:
-        """All states but TIME-WAIT, and how old that is, in ns: 0 where `fresh`."""
+    def read(self, *, fresh: bool) -> tuple[SocketTable, int, int]:
+        """All states but TIME-WAIT; how many are in that; and how old the states are, in ns: 0 where `fresh`.
+
+        TIME-WAIT is the count of sockstat, less the minisockets of FIN-WAIT-2 among them (K17). It is read
+        before the dump: a connection that gets to FIN-WAIT-2 between the two is then in none of them, and
+        would else be a TIME-WAIT that never was.
+        """
+        counted = self._sockstat.read()
         table, age_ns = self._passing.read(fresh=fresh)
-        if age_ns and table.fin_wait_2_minisockets() * MINISOCKETS_SHARE > self._sockstat.read().tw:
+        if age_ns and table.fin_wait_2_minisockets() * MINISOCKETS_SHARE > counted.tw:
             table, age_ns = self._passing.read(fresh=True)
-        return table, age_ns
+        return table, counted.time_wait(table.fin_wait_2_minisockets()), age_ns
 
 
 class Viewpoints:
@@ -139,9 +141,8 @@ class Viewpoints:
 
     def _whole(self, namespace: Namespace, viewpoint: Viewpoint, *, fresh: bool) -> ViewpointSample:
         """All sockets of a namespace: TIME-WAIT need not be dumped."""
-        table, age_ns = namespace.read(fresh=fresh)
+        table, time_wait, age_ns = namespace.read(fresh=fresh)
         counts = table.counts()
-        time_wait = namespace.time_wait(table)
         if time_wait:
             counts[State.TIME_WAIT] = time_wait
         held = _held(table, viewpoint, time_wait)

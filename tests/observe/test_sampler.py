@@ -16,11 +16,12 @@ import pytest
 
 from loadgen.engine.child import Child
 from loadgen.kernel.socket_table import SocketTable
+from loadgen.kernel.sockstat import Sockstat
 from loadgen.lab.lab import Lab
 from loadgen.lab.topology import client_server_lab
 from loadgen.observe.messages import SamplerMessage, Watch
 from loadgen.observe.paced_dump import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, PacedDump
-from loadgen.observe.sampler import Clock, Plan, is_quiet
+from loadgen.observe.sampler import Clock, Namespace, Plan, is_quiet
 from loadgen.observe.time_wait_check import both_ways
 from loadgen.records.events import BothWays, SampleCheck, Settled
 from loadgen.records.types import Sample, ViewpointSample
@@ -429,3 +430,27 @@ def test_a_plan_survives_the_pipe() -> None:
     viewpoints = client_server_lab(Topology.LOOPBACK, port=80, ports=PORTS).scope.viewpoints
     plan = Plan(viewpoints, every_ns=7, user=3, networks={"loopback": 4})
     assert decode(encode(plan), Plan) == plan
+
+
+def test_an_orphan_that_comes_between_the_two_readings_is_no_time_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """10 connections get to FIN-WAIT-2 right behind the dump: sockstat counts them, and the dump does not."""
+    namespace = Namespace()
+    alone = namespace.read(fresh=True)
+    minisockets = 0
+
+    class Counted:
+        def read(self) -> Sockstat:
+            return Sockstat(inuse=0, orphan=0, tw=minisockets, alloc=0, mem=0)
+
+    def dump(states: frozenset[State]) -> SocketTable:
+        nonlocal minisockets
+        minisockets = 10
+        return alone[0]
+
+    monkeypatch.setattr(namespace, "_sockstat", Counted())
+    monkeypatch.setattr(namespace, "dump", dump)
+    _, time_wait, age_ns = namespace.read(fresh=True)
+    assert (time_wait, age_ns) == (0, 0)
+    assert minisockets == 10
