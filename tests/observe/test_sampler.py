@@ -446,7 +446,7 @@ def test_an_orphan_that_comes_between_the_two_readings_is_no_time_wait() -> None
         return table_of(0, 0)
 
     namespace = object.__new__(Namespace)
-    namespace._sockstat = Counted()  # noqa: SLF001
-    namespace._passing = PacedDump(dump)  # noqa: SLF001
+    namespace._sockstat = Counted()
+    namespace._passing = PacedDump(dump)
     _, time_wait, age_ns = namespace.read(fresh=True)
     assert (time_wait, age_ns, minisockets) == (0, 0, 10)
