@@ -71,6 +71,22 @@ def load(tmp_path: Path, *lines: str) -> None:
             "serves 128",
             "keep 128",
         ),
+        (
+            "closer: both",
+            "load: {stages: [{for: 1s, rate: 9/s}, {for: 1s, rate: 201/s}]}",
+            "load.stages.1.rate",
+            3,
+            "carries 200",
+            "200/s or less",
+        ),
+        (
+            "closer: both",
+            "load: {stages: [{for: 1s, connections: 129}]}",
+            "load.stages.0.connections",
+            3,
+            "serves 128",
+            "keep 128",
+        ),
         ("closer: nobody", "", "connection.closer", 2, "none ends", "write open_loop"),
         (
             "closer: nobody, close: half",
