@@ -8,7 +8,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from loadgen.scenario import fields
-from loadgen.scenario.choices import ApplicationProtocol, Arrivals, Driver, Http
+from loadgen.scenario.choices import ApplicationProtocol, Arrivals, Driver, Http, Read
 from loadgen.scenario.keepalive import Keepalive
 from loadgen.scenario.model import Command, Files, Model, Needs
 from loadgen.scenario.stages import Stages, completed, in_words
@@ -36,6 +36,8 @@ class Connection(Model):
     linger: Annotated[Duration, fields.duration("0", "1min")] | None = None
     """SO_LINGER {on, n} of the closer, n whole seconds: how long close() may wait for its data and its FIN
     to be acknowledged. 0, with close: unsent, drops what is unsent, and resets."""
+    read: Read = Read.ALL
+    """What the client reads of a response before it closes: all, its headers, or none of it."""
     think: Annotated[Duration, fields.duration("0", "1h")] = Duration(0)
     """Pause of the client between the exchanges of one connection."""
     look: Annotated[bool, fields.truth()] = True
@@ -52,7 +54,12 @@ class Connection(Model):
             return Ending.BOTH_FIN
         drops = self.close is Close.UNSENT and self.linger == 0
         side = Side.SERVER if self.closer is Closer.SERVER else Side.CLIENT
-        return Ending.of(side, How.RST if drops else self.close.how)
+        return Ending.of(side, How.RST if drops or self.leaves_unread else self.close.how)
+
+    @property
+    def leaves_unread(self) -> bool:
+        """Whether its closer leaves bytes in the receive queue, which resets the connection (K4)."""
+        return self.close is Close.UNREAD or self.read is not Read.ALL
 
     def ending_by(self, side: Side) -> Ending:
         """How it is to end, as the plan of a side has it: if both close, each closes first."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from loadgen.engine.child import Child
 from loadgen.lab.topology import client_server_lab
+from loadgen.scenario.choices import Read
 from loadgen.tcp import Close, Ending, Side
 from loadgen.wire.served import Served
 from servers.lines import Line
@@ -38,6 +40,7 @@ class Way:
     fails: bool = False
     loses: bool = False
     behaviour: Mapping[str, int] = field(default_factory=dict[str, int])
+    read: Read = Read.ALL
 
 
 LARGE = {"response_size": SIZE}
@@ -49,6 +52,12 @@ WAYS = {
     "linger by the client": Way(CLIENT_FIN, Close.FIN, Side.CLIENT, TIME_WAIT, linger_s=2),
     "linger by the server": Way(SERVER_FIN, Close.FIN, Side.SERVER, TIME_WAIT, linger_s=2),
     "unread by the client": Way(CLIENT_RST, Close.UNREAD, Side.CLIENT, ON_CLOSE, whole=False, loses=True),
+    "headers read by the client": Way(
+        CLIENT_RST, Close.FIN, Side.CLIENT, ON_CLOSE, whole=False, loses=True, read=Read.HEADERS
+    ),
+    "none read by the client": Way(
+        CLIENT_RST, Close.FIN, Side.CLIENT, ON_CLOSE, whole=False, loses=True, read=Read.NONE
+    ),
     "unread by the server": Way(
         SERVER_RST, Close.UNREAD, Side.SERVER, ON_CLOSE, whole=False, fails=True, loses=True
     ),
@@ -82,7 +91,8 @@ def drive(pair: Bench, way: Way, requests: int) -> Shown:
                 way.ending, requests, close=way.close, linger_s=way.linger_s, **way.behaviour
             )
             async with serving as (server, port):
-                plan = pair.plan(port, way.ending, requests=requests, close=way.close, linger_s=way.linger_s)
+                asked: dict[str, Any] = {"close": way.close, "linger_s": way.linger_s, "read": way.read}
+                plan = pair.plan(port, way.ending, requests=requests, **asked)
                 loads += await pair.drive_all(server, plan)
                 served = await counts(server)
         return Shown(loads[0], served, kernel)
@@ -107,6 +117,8 @@ def early_most(requests: int, attempts: int) -> int:
 @pytest.mark.parametrize("name", WAYS)
 def test_every_way_leaves_what_it_is_known_for(pair: Bench, name: str, requests: int) -> None:
     way = WAYS[name]
+    if way.read is not Read.ALL:
+        requests = 1  # none can follow a response that is not read
     shown = drive(pair, way, requests)
     driven, served, attempts = shown.driven, shown.served, shown.driven.total("attempts")
     if way.ending is CLIENT_RST:
