@@ -13,7 +13,7 @@ import socket
 
 from loadgen.drivers.failures import failure_of
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
-from loadgen.drivers.sockets import CLIENT_RST, SERVER_FIN, closed_by_server, fin_was_first, peek
+from loadgen.drivers.sockets import CLIENT_RST, SERVER_FIN, closed_by_server, fin_was_first
 from loadgen.kernel.tcp_info import segments_sent
 from loadgen.scenario.choices import Read
 from loadgen.tcp import Close, Ending, Failure, Phase
@@ -141,7 +141,13 @@ class ClosingAttempt(ProtocolAttempt):
         sock = self._sock
         assert sock is not None
         self._stop_watching()
-        if not peek(sock):
+        try:
+            unread = sock.recv(1, socket.MSG_PEEK)
+        except OSError as error:
+            self._reset_by_server(error.errno or 0)
+            self._close_now()
+            return
+        if not unread:
             if self._transport is None:
                 super()._make_transport()
             else:
@@ -153,8 +159,13 @@ class ClosingAttempt(ProtocolAttempt):
         else:
             self._closed_by_server(theirs)
         self._remaining -= 1
+        self._close_now()
+
+    def _close_now(self) -> None:
+        """close(), whatever is in the receive queue."""
+        assert self._sock is not None
         if self._transport is not None:
             self._open_transport().abort()
         else:
-            sock.close()
+            self._sock.close()
             self._over()

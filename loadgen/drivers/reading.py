@@ -1,7 +1,8 @@
 """The `protocol` driver's part of `read: headers`: it reads a response up to its body, and closes.
 
-It reads no byte of the body, whatever the size. close() comes as soon as a byte of it is in the receive queue,
-and so resets the connection (K4): before that the kernel would send a FIN, and a RST only for the late bytes.
+It reads no byte of the body, whatever the size. close() comes as soon as a byte of it is in the receive
+queue, and so resets the connection (K4): before that the kernel would send a FIN, and a RST only for the
+bytes that come late.
 """
 
 import socket
@@ -10,7 +11,6 @@ from typing import Final
 from loadgen.drivers.closing import ClosingAttempt
 from loadgen.drivers.failures import GIVEN_UP
 from loadgen.drivers.protocol import ProtocolClient
-from loadgen.drivers.sockets import peek
 from loadgen.tcp import Ending, Failure, Phase
 
 HEAD_END: Final = b"\r\n\r\n"
@@ -41,10 +41,16 @@ class ReadingAttempt(ClosingAttempt):
     def _came(self) -> None:
         sock = self._sock
         assert sock is not None
-        if self._headed or not peek(sock):
+        try:
+            seen = b"" if self._headed else sock.recv(_MOST, socket.MSG_PEEK)
+        except OSError as error:
+            self._stop_watching()
+            self._reset_by_server(error.errno or 0)
+            self._close_now()
+            return
+        if not seen:
             super()._came()
             return
-        seen = sock.recv(_MOST, socket.MSG_PEEK)
         end = (self._tail + seen).find(HEAD_END)
         size = len(seen) if end < 0 else end + len(HEAD_END) - len(self._tail)
         data = sock.recv(size)
@@ -74,5 +80,4 @@ class ReadingAttempt(ClosingAttempt):
         assert self._sock is not None
         self._stop_watching()
         self._settle(self._sock, ending)
-        self._sock.close()
-        self._over()
+        self._close_now()

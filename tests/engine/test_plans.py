@@ -123,7 +123,7 @@ def base_of(path: str) -> dict[str, Any]:
     if path == "connection.request":
         return {"server": {"kind": "raw"}, "connection": {"protocol": "raw"}}
     if path == "connection.read":
-        return {"connection": {"closer": "client"}}
+        return {"connection": {"closer": "client", "requests": 1}}
     if path in ("connection.look", "connection.retry"):
         return {"connection": {"requests": 10}}
     if path.startswith("connection.keepalive"):

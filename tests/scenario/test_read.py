@@ -1,4 +1,4 @@
-"""`connection.read` of less than all, where another setting does not allow it: errors with a place and a remedy."""
+"""`connection.read` of less than all, and settings that contradict it: errors with a place and a remedy."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ RAW = "server: {kind: raw}"
             "a command decides this",
             "remove the key",
         ),
-        (CLIENT + "body", "", "connection.read", '"body"', "all"),
+        (CLIENT + "body", "", "connection.read", "expected all or headers or none", ""),
     ],
 )
 def test_what_contradicts_it_is_an_error_with_a_remedy(
