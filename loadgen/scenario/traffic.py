@@ -21,8 +21,8 @@ class Connection(Model):
 
     protocol: ApplicationProtocol = ApplicationProtocol.HTTP
     """What is spoken: HTTP, or raw TCP: requests and responses of fixed sizes, without headers."""
-    request: Annotated[ByteSize, fields.byte_size("1B", "4KiB")] = ByteSize(64)
-    """Size of a request, with protocol: raw."""
+    request: Annotated[ByteSize, fields.byte_size("1B", "128KiB")] = ByteSize(64)
+    """Size of a request, with protocol: raw; beyond 4KiB with close: unsent by the client alone."""
     http: Annotated[Http, WithJsonSchema({"enum": ["1.0", "1.1", 1.0, 1.1]})] = Http.V1_1
     """The HTTP version spoken."""
     requests: Annotated[int, fields.count(1, 1_000_000)] = 1
@@ -60,6 +60,11 @@ class Connection(Model):
     def leaves_unread(self) -> bool:
         """Whether its closer leaves bytes in the receive queue, which resets the connection (K4)."""
         return self.close is Close.UNREAD or self.read is not Read.ALL
+
+    @property
+    def last_unanswered(self) -> bool:
+        """Whether no client gets the whole response to the last request of its connection."""
+        return self.leaves_unread or (self.close is Close.UNSENT and self.closer is Closer.CLIENT)
 
     def ending_by(self, side: Side) -> Ending:
         """How it is to end, as the plan of a side has it: if both close, each closes first."""

@@ -6,18 +6,22 @@ from typing import Any
 
 import pytest
 
+from loadgen.drivers.plan import Raw
 from loadgen.engine.child import Child
 from loadgen.lab.topology import client_server_lab
 from loadgen.scenario.choices import Read
 from loadgen.tcp import Close, Ending, Side
 from loadgen.wire.served import Served
 from servers.lines import Line
+from servers.plan import Kind
 from tests.drivers.driving import MS_NS, Bench, Driven, bench
 
 CLIENT_FIN, CLIENT_RST, SERVER_FIN, SERVER_RST, _ = Ending
 TIME_WAIT, ON_CLOSE, ON_DATA = "TW", "TCPAbortOnClose", "TCPAbortOnData"
 COUNTERS = (TIME_WAIT, ON_CLOSE, ON_DATA)
 SIZE = 64 << 10
+RESPONSE = 64
+"""Of a server of raw TCP, by default."""
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,8 @@ class Way:
     loses: bool = False
     behaviour: Mapping[str, int] = field(default_factory=dict[str, int])
     read: Read = Read.ALL
+    request: int = 0
+    """Bytes of a request of raw TCP; 0: HTTP."""
 
 
 LARGE = {"response_size": SIZE}
@@ -62,6 +68,12 @@ WAYS = {
         SERVER_RST, Close.UNREAD, Side.SERVER, ON_CLOSE, whole=False, fails=True, loses=True
     ),
     "unsent": Way(SERVER_FIN, Close.UNSENT, Side.SERVER, TIME_WAIT, behaviour=LARGE),
+    "unsent by the client": Way(
+        CLIENT_FIN, Close.UNSENT, Side.CLIENT, TIME_WAIT, whole=False, request=SIZE
+    ),
+    "unsent by the client, linger 0": Way(
+        CLIENT_RST, Close.UNSENT, Side.CLIENT, ON_DATA, linger_s=0, whole=False, loses=True, request=SIZE
+    ),
     "unsent, linger": Way(SERVER_FIN, Close.UNSENT, Side.SERVER, TIME_WAIT, linger_s=1, behaviour=LARGE),
     "unsent, linger 0": Way(
         SERVER_RST,
@@ -87,11 +99,20 @@ class Shown:
 def drive(pair: Bench, way: Way, requests: int) -> Shown:
     async def main() -> Shown:
         async with pair.counting() as kernel, pair.audited() as loads:
+            sizes = {"request_size": way.request} if way.request else {}
             serving = pair.serving(
-                way.ending, requests, close=way.close, linger_s=way.linger_s, **way.behaviour
+                way.ending,
+                requests,
+                kind=Kind.RAW if way.request else Kind.PROTOCOL,
+                close=way.close,
+                linger_s=way.linger_s,
+                **sizes,
+                **way.behaviour,
             )
             async with serving as (server, port):
                 asked: dict[str, Any] = {"close": way.close, "linger_s": way.linger_s, "read": way.read}
+                if way.request:
+                    asked["raw"] = Raw(way.request, RESPONSE)
                 plan = pair.plan(port, way.ending, requests=requests, **asked)
                 loads += await pair.drive_all(server, plan)
                 served = await counts(server)
@@ -117,11 +138,11 @@ def early_most(requests: int, attempts: int) -> int:
 @pytest.mark.parametrize("name", WAYS)
 def test_every_way_leaves_what_it_is_known_for(pair: Bench, name: str, requests: int) -> None:
     way = WAYS[name]
-    if way.read is not Read.ALL:
+    if way.read is not Read.ALL or way.request:
         requests = 1  # none can follow a response that is not read
     shown = drive(pair, way, requests)
     driven, served, attempts = shown.driven, shown.served, shown.driven.total("attempts")
-    if way.ending is CLIENT_RST:
+    if way.ending is CLIENT_RST or way.request:
         # The last request of each connection is begun, does not fail, and has no whole response.
         assert (
             attempts - early_most(requests, attempts)

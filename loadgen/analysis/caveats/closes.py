@@ -158,7 +158,7 @@ def _ended_early(case: Case) -> int:
     exchanges, succeeded = case.fold.total("exchanges"), case.fold.total("succeeded")
     if exchanges is None or succeeded is None:
         return 0
-    if case.variant.connection.leaves_unread:
+    if case.variant.connection.last_unanswered:
         exchanges += succeeded  # the last response of each is not read
     return succeeded - exchanges // case.variant.connection.requests - case.fold.under_load().open_at_end
 
