@@ -43,7 +43,7 @@ class RequestReader:
 class Unanswered:
     """Reads the request of a client that has closed behind it: a response would be answered by a RST."""
 
-    def feed(self, data: bytes, /) -> Sequence[Request]:
+    def feed(self, _data: bytes, /) -> Sequence[Request]:
         return ()
 
 

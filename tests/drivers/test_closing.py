@@ -68,9 +68,7 @@ WAYS = {
         SERVER_RST, Close.UNREAD, Side.SERVER, ON_CLOSE, whole=False, fails=True, loses=True
     ),
     "unsent": Way(SERVER_FIN, Close.UNSENT, Side.SERVER, TIME_WAIT, behaviour=LARGE),
-    "unsent by the client": Way(
-        CLIENT_FIN, Close.UNSENT, Side.CLIENT, TIME_WAIT, whole=False, request=SIZE
-    ),
+    "unsent by the client": Way(CLIENT_FIN, Close.UNSENT, Side.CLIENT, TIME_WAIT, whole=False, request=SIZE),
     "unsent by the client, linger 0": Way(
         CLIENT_RST, Close.UNSENT, Side.CLIENT, ON_DATA, linger_s=0, whole=False, loses=True, request=SIZE
     ),
@@ -96,7 +94,9 @@ class Shown:
     counters: Mapping[Side, Mapping[str, int]]
 
 
-def drive(pair: Bench, way: Way, requests: int) -> Shown:
+def drive(pair: Bench, way: Way, requests: int, **others: Any) -> Shown:
+    """A load on a server that both do as the way says; `others` are further fields of the plan."""
+
     async def main() -> Shown:
         async with pair.counting() as kernel, pair.audited() as loads:
             sizes = {"request_size": way.request} if way.request else {}
@@ -113,7 +113,7 @@ def drive(pair: Bench, way: Way, requests: int) -> Shown:
                 asked: dict[str, Any] = {"close": way.close, "linger_s": way.linger_s, "read": way.read}
                 if way.request:
                     asked["raw"] = Raw(way.request, RESPONSE)
-                plan = pair.plan(port, way.ending, requests=requests, **asked)
+                plan = pair.plan(port, way.ending, requests=requests, **asked, **others)
                 loads += await pair.drive_all(server, plan)
                 served = await counts(server)
         return Shown(loads[0], served, kernel)

@@ -43,6 +43,9 @@ def test_the_fins_of_both_cross(run: tuple[RunDirectory, dict[str, Any]], varian
     assert metrics["client.kernel.TW"] >= 0.9 * metrics["connected"]
     assert metrics["server.kernel.TW"] >= 0.9 * metrics["connected"]
     assert metrics["closes.both_fin"] > 0
+    # The server is the first to close by its own account, too.
+    assert metrics["served.fin"] + metrics["served.peer_fin"] == metrics["connected"]
+    assert metrics["served.fin"] >= 0.9 * metrics["connected"]
     assert all(line["exact"] for line in summary[variant]["audit"])
     captured = list(connections(read_capture(directory.capture(variant))))
     passed = [
@@ -68,6 +71,7 @@ def test_what_nobody_closes_stays_established_until_the_load_ends(
     # It is no leak of one side's: none waits for the other in CLOSE-WAIT or FIN-WAIT-2 meanwhile.
     assert not {"leak", "burst_that_stays", "half_open"} & findings.keys()
     assert metrics["server.time_wait.max"] == 0
+    assert metrics["served.peer_fin"] == 100
     assert metrics["client.kernel.TW"] == 100
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
-from loadgen.analysis.findings.leaks import instant, of_load, rise_of
+from loadgen.analysis.findings.leaks import EXIT_NS, instant, of_load, rise_of
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.rise import Form, Rise
 from loadgen.tcp import State
@@ -16,7 +16,7 @@ from loadgen.text.numbers import count, rate
 
 STAY_ESTABLISHED = FindingKind("stay_established")
 MOST = 0.9
-"""The share of all connections that are open at the load's end, from which on it is said of them."""
+"""The share of all connections so far that the last sample finds open, from which on it is said of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,9 @@ class Staying:
 
 def staying(fold: Fold) -> Staying | None:
     """What neither side has closed when the load ends, if it became more and more until then."""
-    samples, leg = of_load(fold), fold.scope.leg
+    # As the load ends a driver closes all at once, a moment before it says so.
+    samples = [one for one in of_load(fold) if one.t_ns <= fold.load_end_ns() - EXIT_NS]
+    leg = fold.scope.leg
     rises = [rise_of(samples, viewpoint, State.ESTABLISHED) for viewpoint in (leg.opener, leg.accepter)]
     growing = [one for one in rises if one is not None and one.form is not Form.LEVEL]
     if len(growing) < len(rises):
@@ -43,7 +45,8 @@ def staying(fold: Fold) -> Staying | None:
         samples[-1].viewpoints[viewpoint].count(State.ESTABLISHED) for viewpoint in (leg.opener, leg.accepter)
     )
     found = Staying((opener, accepter), growing[0])
-    return found if found.connections >= MOST * (fold.total("connected") or 0) else None
+    connected = sum(one.connected for one in fold.intervals if one.end_ns <= samples[-1].t_ns)
+    return found if found.connections >= MOST * connected else None
 
 
 def stay_established(fold: Fold) -> Iterator[Finding]:
