@@ -8,7 +8,7 @@ from loadgen.analysis.reread import Asked
 from loadgen.analysis.summary import VariantSummary
 from loadgen.records.info import Status
 from loadgen.records.prediction import Prediction
-from loadgen.scenario.choices import ApplicationProtocol
+from loadgen.scenario.choices import ApplicationProtocol, Read
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import Side
@@ -141,6 +141,8 @@ def _connection(variant: Variant) -> str:
     connection = variant.connection
     requests = f"{connection.requests} request{'' if connection.requests == 1 else 's'} per connection"
     closing = f"{connection.closer} closes by {connection.close.upper()}"
+    if connection.read is not Read.ALL:
+        closing = f"client reads {'the headers' if connection.read is Read.HEADERS else 'nothing'} and closes"
     # A program does not read the scenario: what it sends, and how it closes, is not known from it.
     spoken = "raw TCP" if connection.protocol is ApplicationProtocol.RAW else f"HTTP/{connection.http}"
     return "" if variant.load.program else f"{closing}, {requests}, {spoken}"

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from loadgen.tcp import Close, Ending
+from loadgen.tcp import Close, Ending, Side
 
 
 class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,7 +21,7 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     request_size     bytes of a request, if it is raw
     per_client       connections that one client address may have; those beyond are closed as soon as they are
                      accepted, by the ending's method. 0: any number
-    close            the way of closing that `ending` comes from, if the server closes
+    close            the way of closing that `ending` comes from
     fin_apart        the FIN leaves in a segment of its own, behind the response: the client may close between
                      the two
     linger_s         SO_LINGER {1, n}, if the server closes: it calls close() and does not wait for the
@@ -40,6 +40,11 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     close: Close = Close.FIN
     linger_s: int | None = None
     fin_apart: bool = False
+
+    @property
+    def takes_unsent(self) -> bool:
+        """The client closes with bytes in its send queue: there is little room here, and no response."""
+        return self.close is Close.UNSENT and self.ending.side is Side.CLIENT
 
     def __post_init__(self) -> None:
         need_whole("requests", self.requests, 1)

@@ -65,12 +65,12 @@ class Service:
         self.at_once = closes and (self.close is Close.UNSENT or self.behaviour.linger_s is not None)
 
     def stop(self) -> None:
-        """Close what is idle; the others close after their response in hand."""
+        """Close what is idle; others close after their response in hand, or the FIN behind unsent bytes."""
         self.stopping = True
         if not self.connections:
             self.emptied.set()
         for connection in tuple(self.connections):
-            if not connection.busy:
+            if not (connection.busy or self.behaviour.takes_unsent):
                 connection.close_first()
 
     def reset(self) -> None:

@@ -40,6 +40,13 @@ class RequestReader:
         return _REQUEST * whole
 
 
+class Unanswered:
+    """Reads the request of a client that has closed behind it: a response would be answered by a RST."""
+
+    def feed(self, _data: bytes, /) -> Sequence[Request]:
+        return ()
+
+
 def raw(behaviour: Behaviour) -> Application:
     """What its requests are, and their replies by this behaviour."""
     response = RESPONSE_BYTE * behaviour.response_size
@@ -52,4 +59,5 @@ def raw(behaviour: Behaviour) -> Application:
     def bytes_of(_reply: Reply) -> bytes:
         return response
 
-    return Application({}, partial(RequestReader, behaviour.request_size), reply, bytes_of)
+    reader = Unanswered if behaviour.takes_unsent else partial(RequestReader, behaviour.request_size)
+    return Application({}, reader, reply, bytes_of)

@@ -25,6 +25,9 @@ DRAIN_S = 2.0
 
 BEAT_S = 0.5
 
+LEAST_QUEUE = 4_096
+"""The receive queue, if clients are to close with bytes unsent: they have no room here."""
+
 
 def stop_signals() -> list[signal.Signals]:
     """The stop signals, except those that the caller ignores, as `nohup` does."""
@@ -59,6 +62,8 @@ async def _serve(plan: Plan, sockets: Sequence[socket.socket], report: Callable[
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     for sock in sockets:
+        if plan.behaviour.takes_unsent:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LEAST_QUEUE)  # inherited
         listen(sock, plan.backlog, plan.keepalive)
     listeners = [Listener(sock, loop, make, failed) for sock in sockets]
     for listener in listeners:

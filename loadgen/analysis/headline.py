@@ -6,6 +6,7 @@ Pure functions of the findings and the metrics.
 from collections.abc import Mapping, Sequence
 
 from loadgen.analysis.findings.ends import ENDED_FIRST
+from loadgen.analysis.findings.established import STAY_ESTABLISHED
 from loadgen.analysis.findings.finding import Finding, Rank
 from loadgen.analysis.findings.leaks import BURST, CLOSED_LATE, LEAK
 from loadgen.analysis.findings.left import LEFT_BY_THE_END
@@ -86,7 +87,8 @@ def _kind(metrics: Mapping[str, float]) -> str:
 def _ends(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str]:
     """Who closed first, unless the next part shows it or it is not known, and the TIME-WAITs of each side."""
     by_the_end = {finding.viewpoint for finding in findings if finding.kind == LEFT_BY_THE_END}
-    who = [finding.sentence for finding in findings if finding.kind == ENDED_FIRST and finding.numbers]
+    kinds = (STAY_ESTABLISHED, ENDED_FIRST)
+    who = [finding.sentence for finding in findings if finding.kind in kinds and finding.numbers]
     held = time_waits(metrics)
     if not any(held.values()):
         return [*who, "no side collects TIME-WAIT"]

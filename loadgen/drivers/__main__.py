@@ -29,8 +29,8 @@ from loadgen.drivers.load import load_of
 from loadgen.drivers.plan import Plan
 from loadgen.drivers.protocols import application
 from loadgen.drivers.tally import Tally
-from loadgen.scenario.choices import Driver
-from loadgen.tcp import Close
+from loadgen.scenario.choices import Driver, Read
+from loadgen.tcp import Close, Side
 from loadgen.wire.codec import decode
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import Begin, Over, Ready
@@ -55,7 +55,15 @@ def client_of(plan: Plan, tally: Tally) -> Client:
                 from loadgen.drivers.staying import StayingClient
 
                 return StayingClient(plan, tally, application(plan))
-            if plan.close in (Close.HALF, Close.UNREAD):
+            if plan.read is Read.HEADERS:
+                from loadgen.drivers.reading import ReadingClient
+
+                return ReadingClient(plan, tally, application(plan))
+            if plan.close is Close.UNSENT and plan.ending.side is Side.CLIENT:
+                from loadgen.drivers.unsent import UnsentClient
+
+                return UnsentClient(plan, tally, application(plan))
+            if plan.close in (Close.HALF, Close.UNREAD) or plan.read is Read.NONE:
                 return ClosingClient(plan, tally, application(plan))
             return ProtocolClient(plan, tally, application(plan))
         case Driver.AIOHTTP:

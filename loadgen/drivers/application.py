@@ -57,6 +57,11 @@ class Reader(Protocol):
         ...
 
     @property
+    def headed(self) -> Response | None:
+        """A response that is not yet whole, if all has come that is before its body."""
+        ...
+
+    @property
     def announced(self) -> Announced | None:
         """The response that the last bytes belong to; None if only its end shows how long it is."""
         ...

@@ -4,6 +4,7 @@ half    The closer's FIN ends its sending only. A client that closes so sends it
         and reads the response after it. A client whose server closes so sends a request after the server's
         FIN, which the server reads.
 unread  A client that closes so waits for bytes of its last response, and calls close() without reading them.
+        So does one that reads none of its only response.
 """
 
 import asyncio
@@ -12,8 +13,9 @@ import socket
 
 from loadgen.drivers.failures import failure_of
 from loadgen.drivers.protocol import ProtocolAttempt, ProtocolClient
-from loadgen.drivers.sockets import CLIENT_RST, SERVER_FIN, closed_by_server, fin_was_first, peek
+from loadgen.drivers.sockets import CLIENT_RST, SERVER_FIN, closed_by_server, fin_was_first
 from loadgen.kernel.tcp_info import segments_sent
+from loadgen.scenario.choices import Read
 from loadgen.tcp import Close, Ending, Failure, Phase
 
 CLIENT_FIN = Ending.CLIENT_FIN
@@ -34,7 +36,8 @@ class ClosingAttempt(ProtocolAttempt):
     def __init__(self, host: ProtocolClient, intended_ns: int) -> None:
         super().__init__(host, intended_ns)
         self._half = host.closes_first and host.plan.close is Close.HALF
-        self._unread = host.closes_first and host.plan.close is Close.UNREAD
+        unread = host.plan.close is Close.UNREAD or host.plan.read is Read.NONE
+        self._unread = host.closes_first and unread
         self._watched: socket.socket | None = None
         """A second descriptor of the socket: the loop does not watch that of a transport for others."""
 
@@ -138,7 +141,13 @@ class ClosingAttempt(ProtocolAttempt):
         sock = self._sock
         assert sock is not None
         self._stop_watching()
-        if not peek(sock):
+        try:
+            unread = sock.recv(1, socket.MSG_PEEK)
+        except OSError as error:
+            self._reset_by_server(error.errno or 0)
+            self._close_now()
+            return
+        if not unread:
             if self._transport is None:
                 super()._make_transport()
             else:
@@ -150,8 +159,13 @@ class ClosingAttempt(ProtocolAttempt):
         else:
             self._closed_by_server(theirs)
         self._remaining -= 1
+        self._close_now()
+
+    def _close_now(self) -> None:
+        """close(), whatever is in the receive queue."""
+        assert self._sock is not None
         if self._transport is not None:
             self._open_transport().abort()
         else:
-            sock.close()
+            self._sock.close()
             self._over()

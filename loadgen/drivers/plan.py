@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from msgspec import Struct, structs
 
-from loadgen.scenario.choices import Arrivals, Driver
+from loadgen.scenario.choices import Arrivals, Driver, Read
 from loadgen.tcp import Close, Ending
 from loadgen.wire.keepalive import Keepalive
 
@@ -68,6 +68,7 @@ class Plan:
     duration; without them it is one.
 
     `close` is the way of closing that `ending` comes from; `linger_s` is SO_LINGER {1, n} of the closer.
+    `read`: what is read of a response.
     `crosses`: the server closes at the same time. `stays`: no connection is closed before the load ends.
     """
 
@@ -86,6 +87,7 @@ class Plan:
     seed: int
     raw: Raw | None = None
     close: Close = Close.FIN
+    read: Read = Read.ALL
     linger_s: int | None = None
     crosses: bool = False
     stays: bool = False

@@ -44,6 +44,11 @@ class ResponseReader:
         """Bytes of a response have come that is not yet whole."""
         return self._received > 0
 
+    @property
+    def headed(self) -> Response | None:
+        """Nothing comes before the bytes of a response."""
+        return self.announced.response
+
     def feed(self, data: bytes) -> Response | None:
         """Take what arrived. Returns the response once it is whole, None before.
 

@@ -81,6 +81,15 @@ class ResponseReader:
         return self._received > 0
 
     @property
+    def headed(self) -> Response | None:
+        """A response that is not yet whole, if its headers have come."""
+        if not self.begun:
+            return None
+        if self._announced is not None:
+            return self._announced.response
+        return None if self._head is None else _response(self._head, self._length)
+
+    @property
     def announced(self) -> Announced | None:
         """The response that the last bytes belong to; None if only its end shows how long it is."""
         return self._announced

@@ -19,6 +19,10 @@ _LINGER_0 = struct.pack("ii", 1, 0)
 _LEAST_QUEUE = 4_096
 """The receive queue of a client whose server is to close with bytes unsent: they have no room here."""
 
+_UNSENT_QUEUE = 1 << 20
+"""The send queue asked for by a client that closes with bytes in it; the kernel limits it to
+net.core.wmem_max."""
+
 # Bound here for what is done to each connection: up to Python 3.11, looking a member up calls Python code.
 CLIENT_RST, SERVER_FIN, SERVER_RST = Ending.CLIENT_RST, Ending.SERVER_FIN, Ending.SERVER_RST
 
@@ -34,7 +38,9 @@ class Sockets:
         self._pairs = cycle(pairs[begin:] + pairs[:begin])
         self._options: list[tuple[int, bytes | int]] = []
         if plan.close is Close.UNSENT:
-            self._options.append((socket.SO_RCVBUF, _LEAST_QUEUE))
+            sends = plan.ending.side is Side.CLIENT
+            option = (socket.SO_SNDBUF, _UNSENT_QUEUE) if sends else (socket.SO_RCVBUF, _LEAST_QUEUE)
+            self._options.append(option)
         if plan.linger_s is not None and plan.ending.side is Side.CLIENT:
             self._options.append((socket.SO_LINGER, struct.pack("ii", 1, plan.linger_s)))
         # One source needs no bind: the kernel would pick the same address, and a port with it.

@@ -187,6 +187,7 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
         retry=connection.retry,
         keepalive=_keepalive(variant, Side.CLIENT),
         close=connection.close,
+        read=connection.read,
         linger_s=connection.linger_s,
         crosses=connection.closer is Closer.BOTH,
         stays=connection.closer is Closer.NOBODY,

@@ -10,6 +10,7 @@ from loadgen.scenario.document import Settings
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.merge import split_path
 from loadgen.scenario.protocol_checks import protocol_conflicts
+from loadgen.scenario.read_checks import read_conflicts
 from loadgen.scenario.script_checks import script_conflicts
 from loadgen.scenario.stage_checks import stage_conflicts
 from loadgen.scenario.traffic import Load
@@ -47,6 +48,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from protocol_conflicts(settings)
     yield from kept.conflicts(settings)
     yield from closing_conflicts(settings)
+    yield from read_conflicts(settings)
     yield from script_conflicts(settings)
     yield from stage_conflicts(settings)
     load, lab = settings.load, settings.lab

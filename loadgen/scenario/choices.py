@@ -73,6 +73,15 @@ class Http(StrEnum):
     V1_1 = "1.1"
 
 
+class Read(StrEnum):
+    """What the client reads of a response before it closes."""
+
+    ALL = "all"
+    HEADERS = "headers"
+    """Up to the empty line before the body, which stays in the receive queue."""
+    NONE = "none"
+
+
 class Act(StrEnum):
     """What a fault of the script does."""
 

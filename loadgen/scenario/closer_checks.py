@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from loadgen.scenario.choices import Driver, ServerKind, Topology
 from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
+from loadgen.scenario.stages import highest
+from loadgen.scenario.traffic import Load
 from loadgen.tcp import Close, Closer
 
 OWN_SERVERS = frozenset({ServerKind.PROTOCOL, ServerKind.RAW})
@@ -71,25 +73,32 @@ def _both(settings: Settings) -> Iterator[Conflict]:
         )
     if load.open_loop and load.open_loop.rate > CROSSING_RATE:
         yield Conflict(
-            ("load.open_loop.rate", "connection.closer"),
+            (_highest(load, "rate"), "load.open_loop.rate", "connection.closer"),
             "with closer: both the link holds back what the server sends, and carries"
             f" {CROSSING_RATE} connections/s",
             f"offer {CROSSING_RATE}/s or less",
         )
     if load.closed_loop and load.closed_loop.connections > CROSSING_CONNECTIONS:
         yield Conflict(
-            ("load.closed_loop.connections", "connection.closer"),
+            (_highest(load, "connections"), "load.closed_loop.connections", "connection.closer"),
             "with closer: both the link holds back what the server sends, and serves"
             f" {CROSSING_CONNECTIONS} connections at a time",
             f"keep {CROSSING_CONNECTIONS} or fewer in flight",
         )
 
 
+def _highest(load: Load, key: str) -> str:
+    """The path of the first stage that has the load's level; that of a loop without stages is not there."""
+    most = highest(load.stages)
+    place = next((place for place, stage in enumerate(load.stages) if stage.level == most), 0)
+    return f"load.stages.{place}.{key}"
+
+
 def _nobody(settings: Settings) -> Iterator[Conflict]:
     load, server = settings.load, settings.server
     if load.closed_loop:
         yield Conflict(
-            ("load.closed_loop", "connection.closer"),
+            ("load.closed_loop", "load.stages", "connection.closer"),
             "a closed loop opens a connection when another ends, and with closer: nobody none ends",
             "write open_loop: {rate: 50/s}",
         )

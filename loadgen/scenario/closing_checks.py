@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from loadgen.scenario.choices import Driver, ServerKind
+from loadgen.scenario.choices import ApplicationProtocol, Driver, ServerKind
 from loadgen.scenario.closer_checks import closer_conflicts
 from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
 from loadgen.tcp import Close, Closer
 
 UNSENT_LEAST = 16 << 10
-"""Bytes of a response: more than the client has room for, so that some are unsent."""
+"""Bytes of a message: more than the receiver has room for, so that some are unsent."""
 UNSENT_MOST = 128 << 10
-"""The server's send queue holds so many, net.core.wmem_max being 208 KiB, its default."""
+"""A send queue holds so many, net.core.wmem_max being 208 KiB, its default."""
 
 
 def closing_conflicts(settings: Settings) -> Iterator[Conflict]:
@@ -69,14 +69,41 @@ def _linger(settings: Settings) -> Iterator[Conflict]:
 def _unsent(settings: Settings) -> Iterator[Conflict]:
     size = settings.server.response
     if settings.connection.closer is Closer.CLIENT:
-        yield Conflict(
-            ("connection.close", "connection.closer"),
-            "the client's requests are so small that they leave at once: nothing is unsent at the close",
-            "use closer: server, whose response fills the send queue",
-        )
+        yield from _unsent_by_client(settings)
     elif not UNSENT_LEAST <= size <= UNSENT_MOST:
         yield Conflict(
             ("server.response", "connection.close"),
             f"close: unsent needs a response that stays in the send queue, and it has {int(size):,} bytes",
             f"set server.response from {UNSENT_LEAST >> 10}KiB to {UNSENT_MOST >> 10}KiB",
+        )
+
+
+def _unsent_by_client(settings: Settings) -> Iterator[Conflict]:
+    connection = settings.connection
+    sizes = f"{UNSENT_LEAST >> 10}KiB to {UNSENT_MOST >> 10}KiB"
+    if connection.protocol is not ApplicationProtocol.RAW:
+        yield Conflict(
+            ("connection.close", "connection.closer"),
+            "the client's request is empty but for its headers, and leaves at once: nothing is unsent",
+            f"write protocol: raw, and connection.request from {sizes}; or closer: server",
+        )
+        return
+    if not UNSENT_LEAST <= connection.request <= UNSENT_MOST:
+        yield Conflict(
+            ("connection.request", "connection.close"),
+            "close: unsent needs a request that stays in the send queue, and it has"
+            f" {int(connection.request):,} bytes",
+            f"set connection.request from {sizes}",
+        )
+    if connection.requests > 1:
+        yield Conflict(
+            ("connection.requests", "connection.close"),
+            "with close: unsent the client closes right behind its first request",
+            "write requests: 1",
+        )
+    if settings.server.kind is ServerKind.COMMAND:
+        yield Conflict(
+            ("server.kind", "connection.close"),
+            "the client closes before a response could come, and a server command would send one",
+            "use server.kind: raw, which sends none",
         )

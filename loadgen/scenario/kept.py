@@ -1,8 +1,8 @@
-"""Kept connections: the settings that need one, and the drivers that can follow them."""
+"""Kept connections: the settings that need one; and what not every driver can follow."""
 
 from collections.abc import Iterator
 
-from loadgen.scenario.choices import Driver, ServerKind
+from loadgen.scenario.choices import Driver, Read, ServerKind
 from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
 from loadgen.tcp import Side
@@ -10,6 +10,7 @@ from loadgen.tcp import Side
 ABLE = {
     "connection.look": frozenset({Driver.PROTOCOL}),
     "connection.retry": frozenset({Driver.PROTOCOL}),
+    "connection.read": frozenset({Driver.PROTOCOL}),
     "connection.keepalive": frozenset({Driver.PROTOCOL, Driver.AIOHTTP}),
 }
 """The drivers that can do what each setting asks of the client, if it asks for anything."""
@@ -22,6 +23,8 @@ def asked(settings: Settings) -> Iterator[str]:
         yield "connection.look"
     if connection.retry:
         yield "connection.retry"
+    if connection.read is not Read.ALL:
+        yield "connection.read"
     if connection.keepalive and Side.CLIENT in connection.keepalive.on.sides:
         yield "connection.keepalive"
 

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from loadgen.scenario.choices import ApplicationProtocol, Driver, ServerKind
 from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
+from loadgen.tcp import Close, Closer
 
+SENT_AT_ONCE = 4 << 10
+"""Bytes of a request that every kernel takes at once."""
 _HTTP_KINDS = frozenset({ServerKind.PROTOCOL, ServerKind.AIOHTTP})
 
 
@@ -51,6 +54,13 @@ def _raw(settings: Settings) -> Iterator[Conflict]:
             ("load.driver", "connection.protocol"),
             "aiohttp's client speaks HTTP, and connection.protocol is raw",
             "write driver: auto, uring or protocol, or protocol: http",
+        )
+    own_unsent = connection.close is Close.UNSENT and connection.closer is Closer.CLIENT
+    if connection.request > SENT_AT_ONCE and not own_unsent:
+        yield Conflict(
+            ("connection.request",),
+            f"{int(connection.request):,} bytes may not leave in one send(), as the drivers have it",
+            f"write {SENT_AT_ONCE >> 10}KiB or less; or closer: client and close: unsent",
         )
     if not server.response:
         yield Conflict(

@@ -8,7 +8,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from loadgen.scenario import fields
-from loadgen.scenario.choices import ApplicationProtocol, Arrivals, Driver, Http
+from loadgen.scenario.choices import ApplicationProtocol, Arrivals, Driver, Http, Read
 from loadgen.scenario.keepalive import Keepalive
 from loadgen.scenario.model import Command, Files, Model, Needs
 from loadgen.scenario.stages import Stages, completed, in_words
@@ -21,8 +21,8 @@ class Connection(Model):
 
     protocol: ApplicationProtocol = ApplicationProtocol.HTTP
     """What is spoken: HTTP, or raw TCP: requests and responses of fixed sizes, without headers."""
-    request: Annotated[ByteSize, fields.byte_size("1B", "4KiB")] = ByteSize(64)
-    """Size of a request, with protocol: raw."""
+    request: Annotated[ByteSize, fields.byte_size("1B", "128KiB")] = ByteSize(64)
+    """Size of a request, with protocol: raw; beyond 4KiB with close: unsent by the client alone."""
     http: Annotated[Http, WithJsonSchema({"enum": ["1.0", "1.1", 1.0, 1.1]})] = Http.V1_1
     """The HTTP version spoken."""
     requests: Annotated[int, fields.count(1, 1_000_000)] = 1
@@ -36,6 +36,8 @@ class Connection(Model):
     linger: Annotated[Duration, fields.duration("0", "1min")] | None = None
     """SO_LINGER {on, n} of the closer, n whole seconds: how long close() may wait for its data and its FIN
     to be acknowledged. 0, with close: unsent, drops what is unsent, and resets."""
+    read: Read = Read.ALL
+    """What the client reads of a response before it closes: all, its headers, or none of it."""
     think: Annotated[Duration, fields.duration("0", "1h")] = Duration(0)
     """Pause of the client between the exchanges of one connection."""
     look: Annotated[bool, fields.truth()] = True
@@ -52,7 +54,17 @@ class Connection(Model):
             return Ending.BOTH_FIN
         drops = self.close is Close.UNSENT and self.linger == 0
         side = Side.SERVER if self.closer is Closer.SERVER else Side.CLIENT
-        return Ending.of(side, How.RST if drops else self.close.how)
+        return Ending.of(side, How.RST if drops or self.leaves_unread else self.close.how)
+
+    @property
+    def leaves_unread(self) -> bool:
+        """Whether its closer leaves bytes in the receive queue, which resets the connection (K4)."""
+        return self.close is Close.UNREAD or self.read is not Read.ALL
+
+    @property
+    def last_unanswered(self) -> bool:
+        """Whether no client gets the whole response to the last request of its connection."""
+        return self.leaves_unread or (self.close is Close.UNSENT and self.closer is Closer.CLIENT)
 
     def ending_by(self, side: Side) -> Ending:
         """How it is to end, as the plan of a side has it: if both close, each closes first."""

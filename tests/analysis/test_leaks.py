@@ -16,6 +16,8 @@ from loadgen.tcp import Ending, How, Side, State
 from tests.made_records import STEP, ended, interval, opened, side
 
 LENGTH = 60
+OTHERS = {State.CLOSE_WAIT: State.FIN_WAIT_2, State.ESTABLISHED: State.ESTABLISHED}
+"""The state at the other side of a connection in this one."""
 KINDS = {"leak", "burst_that_stays", "pool_not_closed", "half_open", "closed_late"}
 
 
@@ -37,7 +39,7 @@ def fold_of(
     fold.add(opened(APART))
     for index, number in enumerate(counts):
         left = replace(side({state: number}), unread_sockets=min(unread, number), unread_bytes=100 * unread)
-        rest = side({State.FIN_WAIT_2: number} if both and state is State.CLOSE_WAIT else {})
+        rest = side({OTHERS[state]: number} if both and state in OTHERS else {})
         fold.add(Sample((index - 1) * STEP, 1, False, {where: left, other: rest}, 0))
         number = per_step if index < connecting else 0
         first = {Ending.of(where, How.FIN): number * own_first // 10}
@@ -118,6 +120,36 @@ def test_a_side_that_waits_for_a_fin_of_nobody_is_found_there() -> None:
 
 def test_connections_that_are_idle_are_no_finding() -> None:
     assert found(fold_of([index * 10 for index in range(LENGTH)], state=State.ESTABLISHED)) is None
+
+
+def staying(fold: Fold) -> Finding | None:
+    return next((one for one in find(fold) if one.kind == "stay_established"), None)
+
+
+def test_connections_that_neither_side_closes_are_described_by_their_states() -> None:
+    fold = fold_of([(index + 1) * 10 for index in range(LENGTH)], state=State.ESTABLISHED)
+    found = staying(fold)
+    assert found is not None
+    assert "neither side closes 600 of 600 connections while the load lasts" in found.sentence
+    assert "stay ESTABLISHED until it ends" in found.sentence
+    assert found.numbers["per_s"] == pytest.approx(100, rel=0.1)
+    said = headline(measure(fold), find(fold))
+    assert "neither side closes 600 of 600" in said
+    assert "closes first, most connections only as the load ends" in said
+
+
+@pytest.mark.parametrize(
+    ("counts", "both"),
+    [
+        ([64] * LENGTH, True),  # a pool, open from the first on
+        ([index * 5 for index in range(LENGTH)], True),  # half of them ended meanwhile: a slow server
+        ([(index + 1) * 10 for index in range(LENGTH)], False),  # the other side has none
+    ],
+)
+def test_what_is_open_for_another_reason_is_not_said_to_stay(counts: Sequence[int], both: bool) -> None:
+    fold = fold_of(counts, state=State.ESTABLISHED, both=both)
+    assert staying(fold) is None
+    assert "as the load ends" not in headline(measure(fold), find(fold))
 
 
 def test_a_pool_that_grew_to_its_size_is_no_leak() -> None:

@@ -2,20 +2,26 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
+from loadgen.drivers.plan import Raw
 from loadgen.engine.child import Child
 from loadgen.lab.topology import client_server_lab
+from loadgen.scenario.choices import Read
 from loadgen.tcp import Close, Ending, Side
 from loadgen.wire.served import Served
 from servers.lines import Line
+from servers.plan import Kind
 from tests.drivers.driving import MS_NS, Bench, Driven, bench
 
 CLIENT_FIN, CLIENT_RST, SERVER_FIN, SERVER_RST, _ = Ending
 TIME_WAIT, ON_CLOSE, ON_DATA = "TW", "TCPAbortOnClose", "TCPAbortOnData"
 COUNTERS = (TIME_WAIT, ON_CLOSE, ON_DATA)
 SIZE = 64 << 10
+RESPONSE = 64
+"""Of a server of raw TCP, by default."""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,9 @@ class Way:
     fails: bool = False
     loses: bool = False
     behaviour: Mapping[str, int] = field(default_factory=dict[str, int])
+    read: Read = Read.ALL
+    request: int = 0
+    """Bytes of a request of raw TCP; 0: HTTP."""
 
 
 LARGE = {"response_size": SIZE}
@@ -49,10 +58,20 @@ WAYS = {
     "linger by the client": Way(CLIENT_FIN, Close.FIN, Side.CLIENT, TIME_WAIT, linger_s=2),
     "linger by the server": Way(SERVER_FIN, Close.FIN, Side.SERVER, TIME_WAIT, linger_s=2),
     "unread by the client": Way(CLIENT_RST, Close.UNREAD, Side.CLIENT, ON_CLOSE, whole=False, loses=True),
+    "headers read by the client": Way(
+        CLIENT_RST, Close.FIN, Side.CLIENT, ON_CLOSE, whole=False, loses=True, read=Read.HEADERS
+    ),
+    "none read by the client": Way(
+        CLIENT_RST, Close.FIN, Side.CLIENT, ON_CLOSE, whole=False, loses=True, read=Read.NONE
+    ),
     "unread by the server": Way(
         SERVER_RST, Close.UNREAD, Side.SERVER, ON_CLOSE, whole=False, fails=True, loses=True
     ),
     "unsent": Way(SERVER_FIN, Close.UNSENT, Side.SERVER, TIME_WAIT, behaviour=LARGE),
+    "unsent by the client": Way(CLIENT_FIN, Close.UNSENT, Side.CLIENT, TIME_WAIT, whole=False, request=SIZE),
+    "unsent by the client, linger 0": Way(
+        CLIENT_RST, Close.UNSENT, Side.CLIENT, ON_DATA, linger_s=0, whole=False, loses=True, request=SIZE
+    ),
     "unsent, linger": Way(SERVER_FIN, Close.UNSENT, Side.SERVER, TIME_WAIT, linger_s=1, behaviour=LARGE),
     "unsent, linger 0": Way(
         SERVER_RST,
@@ -75,14 +94,26 @@ class Shown:
     counters: Mapping[Side, Mapping[str, int]]
 
 
-def drive(pair: Bench, way: Way, requests: int) -> Shown:
+def drive(pair: Bench, way: Way, requests: int, **others: Any) -> Shown:
+    """A load on a server that both do as the way says; `others` are further fields of the plan."""
+
     async def main() -> Shown:
         async with pair.counting() as kernel, pair.audited() as loads:
+            sizes = {"request_size": way.request} if way.request else {}
             serving = pair.serving(
-                way.ending, requests, close=way.close, linger_s=way.linger_s, **way.behaviour
+                way.ending,
+                requests,
+                kind=Kind.RAW if way.request else Kind.PROTOCOL,
+                close=way.close,
+                linger_s=way.linger_s,
+                **sizes,
+                **way.behaviour,
             )
             async with serving as (server, port):
-                plan = pair.plan(port, way.ending, requests=requests, close=way.close, linger_s=way.linger_s)
+                asked: dict[str, Any] = {"close": way.close, "linger_s": way.linger_s, "read": way.read}
+                if way.request:
+                    asked["raw"] = Raw(way.request, RESPONSE)
+                plan = pair.plan(port, way.ending, requests=requests, **asked, **others)
                 loads += await pair.drive_all(server, plan)
                 served = await counts(server)
         return Shown(loads[0], served, kernel)
@@ -107,9 +138,11 @@ def early_most(requests: int, attempts: int) -> int:
 @pytest.mark.parametrize("name", WAYS)
 def test_every_way_leaves_what_it_is_known_for(pair: Bench, name: str, requests: int) -> None:
     way = WAYS[name]
+    if way.read is not Read.ALL or way.request:
+        requests = 1  # none can follow a response that is not read
     shown = drive(pair, way, requests)
     driven, served, attempts = shown.driven, shown.served, shown.driven.total("attempts")
-    if way.ending is CLIENT_RST:
+    if way.ending is CLIENT_RST or way.request:
         # The last request of each connection is begun, does not fail, and has no whole response.
         assert (
             attempts - early_most(requests, attempts)

@@ -82,6 +82,7 @@ CHANGES: dict[str, Any] = {
     "connection.closer": "client",
     "connection.close": "rst",
     "connection.linger": "2s",
+    "connection.read": "headers",
     "connection.think": "30ms",
     "connection.look": False,
     "connection.retry": 1,
@@ -121,6 +122,8 @@ def base_of(path: str) -> dict[str, Any]:
         return base_of("server.command")
     if path == "connection.request":
         return {"server": {"kind": "raw"}, "connection": {"protocol": "raw"}}
+    if path == "connection.read":
+        return {"connection": {"closer": "client", "requests": 1}}
     if path in ("connection.look", "connection.retry"):
         return {"connection": {"requests": 10}}
     if path.startswith("connection.keepalive"):

@@ -16,20 +16,21 @@ WAITING = "FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT"
 class Way:
     """`settings` are a variant's keys; `client` and `server` the states after ESTABLISHED.
 
-    `response` is the size of the bundled server's, if it matters.
+    `response` is the size of the bundled server's, if it matters; `kind` its kind.
     """
 
     settings: str
     client: str
     server: str
     response: str = ""
+    kind: str = "protocol"
 
     @property
     def keys(self) -> str:
         """All keys of the variant."""
         response = f", response: {self.response}" if self.response else ""
         load = "driver: protocol, open_loop: {rate: 40/s, late: 1min}, duration: 200ms"
-        return f"load: {{{load}}}, server: {{delay: 20ms{response}}}, {self.settings}"
+        return f"load: {{{load}}}, server: {{kind: {self.kind}, delay: 20ms{response}}}, {self.settings}"
 
 
 CLIENT = r"""
@@ -69,6 +70,7 @@ async def main():
 
 asyncio.run(main())
 """
+_UNSENT = "closer: client, close: unsent, protocol: raw, request: 64KiB"
 WAYS = {
     "fin-by-client": Way("connection: {closer: client}", ACTIVE, PASSIVE),
     "fin-by-server": Way("connection: {closer: server}", PASSIVE, ACTIVE),
@@ -80,6 +82,9 @@ WAYS = {
     "unread-server": Way("connection: {closer: server, close: unread}", "", ""),
     "unsent": Way("connection: {closer: server, close: unsent}", PASSIVE, ACTIVE, "64KiB"),
     "unsent-reset": Way("connection: {closer: server, close: unsent, linger: 0}", "", "", "64KiB"),
+    "unsent-client": Way(f"connection: {{{_UNSENT}}}", ACTIVE, PASSIVE, kind="raw"),
+    "unsent-client-reset": Way(f"connection: {{{_UNSENT}, linger: 0}}", "", "", kind="raw"),
+    "headers": Way("connection: {closer: client, read: headers}", "", ""),
     "linger": Way("connection: {closer: client, linger: 1s}", ACTIVE, PASSIVE),
 }
 PROGRAMS = "programs"

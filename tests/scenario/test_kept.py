@@ -50,6 +50,7 @@ def test_what_is_written_survives_a_run_directory(tmp_path: Path) -> None:
         ("{requests: 2, look: false}", "the uring driver cannot follow connection.look"),
         ("{requests: 2, retry: 1}", "the uring driver cannot follow connection.retry"),
         ("{requests: 2, keepalive: {idle: 1s}}", "the uring driver cannot follow connection.keepalive"),
+        ("{closer: client, read: headers}", "the uring driver cannot follow connection.read"),
         ("{requests: 2, keepalive: {idle: 1s, on: server}}", ""),
         ("{requests: 2, look: true, retry: 0}", ""),
     ],

@@ -95,8 +95,13 @@ def test_raw_with_what_can_speak_it(tmp_path: Path, text: str) -> None:
         ),
         (
             "title: t\nserver: {kind: raw}\nconnection: {protocol: raw, request: 0B}",
-            "3:38: connection.request: expected a size in bytes such as 128 or 1KiB from 1B to 4KiB,"
+            "3:38: connection.request: expected a size in bytes such as 128 or 1KiB from 1B to 128KiB,"
             ' got "0B"',
+        ),
+        (
+            "title: t\nserver: {kind: raw}\nconnection: {protocol: raw, request: 5KiB}",
+            "3:38: connection.request: 5,120 bytes may not leave in one send(), as the drivers have it"
+            " (write 4KiB or less; or closer: client and close: unsent)",
         ),
         ("title: t\nconnection: {protocol: tcp}", "2:24: connection.protocol: expected http or raw"),
         # Without raw a command decides by itself what it answers.

@@ -148,6 +148,7 @@ script:
                 "closer": "client",
                 "close": "rst",
                 "think": "0s",
+                "read": "all",
                 "look": True,
                 "retry": 0,
             },

@@ -8,7 +8,7 @@ from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.analysis.explanation import stories
 from loadgen.ledger.entry import Kind
 from loadgen.model.course import Decides, course
-from loadgen.tcp import Close, Closer, Ending, Fault, Phase
+from loadgen.tcp import Closer, Ending, Fault, Phase
 
 MOST_NAMED = 3
 """Explanations that a caveat names."""
@@ -62,7 +62,7 @@ ENDED_BY_RESET = CaveatKind("ended_by_reset")
 
 def ended_by_reset(case: Case) -> Iterator[Caveat]:
     connection = case.variant.connection
-    asked = f"{connection.ending}_unread" if connection.close is Close.UNREAD else ""
+    asked = f"{connection.ending}_unread" if connection.leaves_unread else ""
     resets = [one for one in case.explained_as(Kind.RESET) if one.entry.name != asked]
     if resets:
         unread = any(one.entry.unread for one in resets)
@@ -158,7 +158,7 @@ def _ended_early(case: Case) -> int:
     exchanges, succeeded = case.fold.total("exchanges"), case.fold.total("succeeded")
     if exchanges is None or succeeded is None:
         return 0
-    if case.variant.connection.close is Close.UNREAD:
+    if case.variant.connection.last_unanswered:
         exchanges += succeeded  # the last response of each is not read
     return succeeded - exchanges // case.variant.connection.requests - case.fold.under_load().open_at_end
 

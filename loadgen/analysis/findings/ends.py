@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from loadgen.analysis.findings.established import staying
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
 from loadgen.analysis.findings.queues import moved
 from loadgen.analysis.fold import Fold
@@ -44,7 +45,7 @@ def ended_first(fold: Fold) -> Iterator[Finding]:
             kind=ENDED_FIRST,
             rank=Rank.CLOSES,
             viewpoint=leg.opener,
-            sentence=_who(ended),
+            sentence=_who(ended) + _when(fold),
             numbers=counts,
             evidence=(*(f"closes.{ending} {number:,}" for ending, number in counts.items()), *by_kernels),
             observed=seen,
@@ -67,6 +68,11 @@ def _who(ended: Mapping[Ending, int]) -> str:
             return f"{_subject(closer)} {verb} {count(most)} connections first, {rest}"
         case _:
             return "no connection was closed"
+
+
+def _when(fold: Fold) -> str:
+    """That most connections were open until the load's end; empty if they were not."""
+    return "" if staying(fold) is None else ", most connections only as the load ends"
 
 
 def _subject(closer: Closer) -> str:

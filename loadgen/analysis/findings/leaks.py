@@ -32,11 +32,11 @@ EXIT_NS = 100_000_000
 
 def leaks(fold: Fold) -> Iterator[Finding]:
     """What each side's program does not close; where that does not show, what waits for the other's FIN."""
-    samples = _of_load(fold)
+    samples = of_load(fold)
     for leg in fold.scope.legs:
         for viewpoint, other in ((leg.opener, leg.accepter), (leg.accepter, leg.opener)):
-            closing = _rise(samples, viewpoint, State.CLOSE_WAIT)
-            waiting = _rise(samples, other, State.FIN_WAIT_2)
+            closing = rise_of(samples, viewpoint, State.CLOSE_WAIT)
+            waiting = rise_of(samples, other, State.FIN_WAIT_2)
             if closing is not None:
                 passed = _passed(fold, leg, viewpoint)
                 yield from _not_closed(fold, samples[-1], closing, viewpoint, other, passed)
@@ -46,12 +46,14 @@ def leaks(fold: Fold) -> Iterator[Finding]:
                 yield from _half_open(fold, waiting, viewpoint, other)
 
 
-def _of_load(fold: Fold) -> list[Sample]:
+def of_load(fold: Fold) -> list[Sample]:
+    """The samples taken before any process of the load can have ended."""
     end_ns = fold.load_end_ns() - (EXIT_NS if fold.counted is None else 0)
     return [one for one in fold.samples if one.t_ns <= end_ns]
 
 
-def _rise(samples: list[Sample], viewpoint: str, state: State) -> Rise | None:
+def rise_of(samples: list[Sample], viewpoint: str, state: State) -> Rise | None:
+    """How the sockets of a viewpoint that stay in a state become more."""
     return rise([one.t_ns for one in samples], [one.viewpoints[viewpoint].count(state) for one in samples])
 
 
@@ -107,7 +109,7 @@ def _not_closed(
 
 def _described(fold: Fold, found: Rise, known_ns: int) -> tuple[FindingKind, str]:
     """What kind of rise it is, and what the program does, in words; what stays is known until `known_ns`."""
-    since = _instant(found)
+    since = instant(found)
     of_all = f"{count(found.sockets)} of {count(fold.total('connected') or 0)} connections"
     before = sum(one.connected for one in fold.intervals if one.end_ns <= found.start_ns)
     after = sum(one.connected for one in fold.intervals if one.start_ns >= found.end_ns)
@@ -151,7 +153,7 @@ def _closed_late(fold: Fold, samples: list[Sample], viewpoint: str, passed: int)
     gone = next((place for place in range(top, len(counts)) if counts[place] <= MANY * most), None)
     if gone is None or samples[gone].t_ns - samples[top].t_ns > SOON_NS or max(counts[gone:]) > MANY * most:
         return
-    found = _rise(samples[: top + 1], viewpoint, State.CLOSE_WAIT)
+    found = rise_of(samples[: top + 1], viewpoint, State.CLOSE_WAIT)
     if found is None or most <= MANY * passed:
         return
     connected = fold.total("connected") or 0
@@ -165,7 +167,7 @@ def _closed_late(fold: Fold, samples: list[Sample], viewpoint: str, passed: int)
         rank=Rank.LIMITED,
         viewpoint=viewpoint,
         sentence=f"the {viewpoint}'s program leaves {count(most)} of {count(connected)} connections in"
-        f" CLOSE-WAIT from {_instant(found)} to {samples[top].t_ns / 1e9:.1f} s{form}; then all of them are"
+        f" CLOSE-WAIT from {instant(found)} to {samples[top].t_ns / 1e9:.1f} s{form}; then all of them are"
         f" closed within {(samples[gone].t_ns - samples[top].t_ns) / 1e9:.1f} s, as when a process ends",
         start_ns=found.start_ns,
         end_ns=samples[gone].t_ns,
@@ -186,7 +188,7 @@ def _half_open(fold: Fold, found: Rise, viewpoint: str, other: str) -> Iterator[
         rank=Rank.LIMITED,
         viewpoint=other,
         sentence=f"{count(found.sockets)} connections stay in FIN-WAIT-2 at the {other} from"
-        f" {_instant(found)} on{pace}: the {viewpoint} sent no FIN, and has none of them in CLOSE-WAIT",
+        f" {instant(found)} on{pace}: the {viewpoint} sent no FIN, and has none of them in CLOSE-WAIT",
         start_ns=found.start_ns,
         numbers={"fin_wait_2": found.sockets, "connected": connected},
         share=found.sockets / connected if connected else None,
@@ -198,7 +200,7 @@ def _half_open(fold: Fold, found: Rise, viewpoint: str, other: str) -> Iterator[
     )
 
 
-def _instant(found: Rise) -> str:
+def instant(found: Rise) -> str:
     """When it began, as exact as samples are."""
     return f"{max(found.start_ns, 0) / 1e9:.1f} s"
 

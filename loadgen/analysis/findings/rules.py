@@ -1,6 +1,6 @@
 """All rules, by subject, and what they find."""
 
-from loadgen.analysis.findings import ends, failures, leaks, left, pace, ports, queues, stages
+from loadgen.analysis.findings import ends, established, failures, leaks, left, pace, ports, queues, stages
 from loadgen.analysis.findings.finding import Finding, Rule
 from loadgen.analysis.fold import Fold
 
@@ -10,6 +10,7 @@ RULES: tuple[Rule, ...] = (
     *queues.RULES,
     *pace.RULES,
     *stages.RULES,
+    *established.RULES,
     *ends.RULES,
     *leaks.RULES,
     *left.RULES,
