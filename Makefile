@@ -66,7 +66,9 @@ bench: $(READY)
 
 ladders: $(READY)
 	runs=$$(mktemp -d) && $(BIN)/churn run ladders --no-figures -o $$runs && $(BIN)/churn ladder last -o $$runs \
-		&& $(BIN)/churn run keepalive --variant crashed --no-figures -o $$runs && $(BIN)/churn ladder last -o $$runs \
+		&& $(BIN)/churn run lost --variant answered --variant reset --no-figures -o $$runs && $(BIN)/churn ladder last --connection 3 -o $$runs \
+		&& $(BIN)/churn run keepalive --variant crashed --variant rebooted --no-figures -o $$runs \
+		&& $(BIN)/churn ladder last -o $$runs \
 		&& cp $$runs/*/figures/ladder-*.png docs/ && rm -r $$runs
 
 clean:

@@ -54,6 +54,7 @@ def ladder(connection: Connection, title: str, subtitle: str, footer: str) -> Fi
         for arrow in placed.arrows:
             _arrow(axes, arrow)
         _times(axes, placed, connection.closer)
+        _marks(axes, placed)
         return figure
 
 
@@ -161,7 +162,7 @@ def _arrow(axes: Axes, arrow: Arrow) -> None:
             *([part] for part in tip), marker="x", markersize=9, markeredgewidth=2.2, color=ALARM, zorder=8
         )
     # Where two cross there is no room for text.
-    along = 0.5 if arrow.crossed is None else 0.26 if arrow.crossed > 0.5 else 0.74
+    along = 0.5 if arrow.crossed is None else 0.23 if arrow.crossed > 0.5 else 0.77
     x, y = begin + (end - begin) * along, arrow.top + (arrow.bottom - arrow.top) * along
     strong = transit.segment.has(Flags.FIN | Flags.RST | Flags.SYN)
     text = f"{flags_of(transit)}   {numbers_of(transit)}"
@@ -220,3 +221,15 @@ def _times(axes: Axes, placed: Layout, closer: Transit | None) -> None:
                 x, y + 0.15, "closes first", ha=align, va="center", size=SMALL, weight="bold", color=ALARM
             )
             axes.plot([LEFT if client else RIGHT], [y], marker="o", markersize=6, color=ALARM, zorder=9)
+
+
+def _marks(axes: Axes, placed: Layout) -> None:
+    """What the script did: on the lifeline of its side, with its name below the instant."""
+    for side, marks in placed.marks.items():
+        client = side is Side.CLIENT
+        x = LEFT - BAND - 0.1 if client else RIGHT + BAND + 0.1
+        for words, y in marks:
+            style: dict[str, Any] = {"ha": "right" if client else "left", "va": "center", "size": SMALL}
+            axes.text(x, y + 0.15, words, weight="bold", color=INK, **style)
+            line = LEFT if client else RIGHT
+            axes.plot([line], [y], marker="D", markersize=6, color=INK, markeredgecolor="white", zorder=9)

@@ -8,8 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from loadgen.analysis.packets.beside import Happening
 from loadgen.analysis.packets.connection import Connection, Transit, arrivals
-from loadgen.analysis.packets.states import Span, spans
+from loadgen.analysis.packets.states import Span, shown, spans
 from loadgen.analysis.packets.wording import remark
 from loadgen.tcp import Side
 
@@ -63,12 +64,14 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All that a ladder shows, placed. `instants` are those at the side of each: when, and where."""
+    """All that a ladder shows, placed. `instants` are those at the side of each: when, and where; `marks`
+    what the script did there, in words."""
 
     arrows: Sequence[Arrow]
     bands: Mapping[Side, Sequence[Band]]
     breaks: Sequence[Break]
     instants: Mapping[Side, Sequence[tuple[int, float]]]
+    marks: Mapping[Side, Sequence[tuple[str, float]]]
     height: float
 
 
@@ -79,10 +82,11 @@ def layout(connection: Connection) -> Layout:
     heights: dict[tuple[int, bool], float] = {}
     last: dict[Side, float] = {}
     instants: dict[Side, list[tuple[int, float]]] = {side: [] for side in Side}
+    marks: dict[Side, list[tuple[str, float]]] = {side: [] for side in Side}
     breaks: list[Break] = []
     y, before_ns, gap = 0.0, 0, False
-    for t_ns, side, one, sent in arrivals(connection):
-        if id(one) in hidden:
+    for t_ns, side, one, sent in _everything(connection):
+        if not isinstance(one, Happening) and id(one) in hidden:
             gap = True
             continue
         step = LEAST + DECADE * math.log10(1 + (t_ns - before_ns) / 1000)
@@ -90,6 +94,12 @@ def layout(connection: Connection) -> Layout:
             step = BREAK
             breaks.append(Break(y + BREAK / 2, t_ns - before_ns, left_out if gap else 0))
         y = max(y + step, last.get(side, -ROW) + ROW)
+        if isinstance(one, Happening):
+            marks[side].append((one.words, y))
+            instants[side].append((t_ns, y))
+            last[side] = y + MARK
+            before_ns, gap = t_ns, False
+            continue
         if not sent and (id(one), True) in heights:
             y = max(y, heights[id(one), True] + SLOPE)
         heights[id(one), sent] = y
@@ -110,7 +120,13 @@ def layout(connection: Connection) -> Layout:
         side: [_band(span, instants[side], bottom) for span in of_side] for side, of_side in found.items()
     }
     bands = {side: [band for band in placed if band.bottom > band.top] for side, placed in bands.items()}
-    return Layout(arrows, bands, breaks, instants, bottom + ROW)
+    return Layout(arrows, bands, breaks, instants, marks, bottom + ROW)
+
+
+def _everything(connection: Connection) -> list[tuple[int, Side, Transit | Happening, bool]]:
+    """What each side sees, and what the script does, in order of time."""
+    done = [(one.t_ns, one.side, one, False) for one in shown(connection)]
+    return sorted([*arrivals(connection), *done], key=lambda each: each[0])
 
 
 def _arrows(drawn: Sequence[Transit], heights: Mapping[tuple[int, bool], float]) -> list[Arrow]:

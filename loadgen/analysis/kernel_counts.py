@@ -2,6 +2,10 @@
 
 Interval by interval these are differences of cumulative counts, so their sums are the counts of the whole.
 How connections ended is known for the whole run only (`explanation`).
+
+A program that gives up in SYN-SENT moves no counter of the client's kernel: of its attempts the client's
+counters alone would make connections. So there are as many at most as the server's kernel has established,
+and those whose last ACK of the handshake a full accept queue may have dropped (ListenOverflows).
 """
 
 from dataclasses import dataclass
@@ -16,18 +20,33 @@ OPEN = (State.SYN_SENT, State.ESTABLISHED, State.CLOSE_WAIT)
 
 @dataclass(frozen=True, slots=True)
 class _Totals:
-    """What was counted from the creation of the namespaces to one sample."""
+    """What was counted from the creation of the namespaces to one sample.
+
+    `held` are attempts that neither wait nor failed; `accepted` bounds the connections among them, None if
+    the server's kernel is not seen.
+    """
 
     opened: int
-    connected: int
+    held: int
+    accepted: int | None
 
     @classmethod
-    def of(cls, sample: Sample, before: "_Totals | None", scope: Scope) -> "_Totals":
+    def of(cls, sample: Sample, scope: Scope) -> "_Totals":
         client = sample.viewpoints[scope.leg.opener]
         opened = client.counters.get("ActiveOpens", 0)
-        connected = opened - client.counters.get("AttemptFails", 0) - client.count(State.SYN_SENT)
-        # States are read an instant before the counters: a count of both may step back by a few.
-        return cls(opened, max(connected, before.connected) if before else connected)
+        held = opened - client.counters.get("AttemptFails", 0) - client.count(State.SYN_SENT)
+        server = sample.viewpoints.get(scope.leg.accepter)
+        passive = None if server is None else server.counters.get("PassiveOpens")
+        if server is None or passive is None:
+            return cls(opened, held, None)
+        return cls(opened, held, passive + server.counters.get("ListenOverflows", 0))
+
+    def connected(self, base: "_Totals") -> int:
+        """Connections established since another sample."""
+        held = self.held - base.held
+        if self.accepted is None or base.accepted is None:
+            return held
+        return min(held, self.accepted - base.accepted)
 
 
 class KernelCounts:
@@ -40,7 +59,9 @@ class KernelCounts:
         self._every_ns = every_ns
         self._scope = scope
         self._start_ns = 0
-        self._taken: _Totals | None = None
+        self._base: _Totals | None = None
+        self._opened = 0
+        self._connected = 0
         self._last: Sample | None = None
 
     def add(self, sample: Sample) -> Interval | None:
@@ -52,8 +73,9 @@ class KernelCounts:
         if sample.viewpoints[self._scope.leg.opener].states_age_ns:
             return None
         self._last = sample
-        if self._taken is None:
-            self._taken = _Totals.of(sample, None, self._scope)
+        if self._base is None:
+            self._base = _Totals.of(sample, self._scope)
+            self._opened = self._base.opened
         return self._take() if sample.t_ns - self._start_ns > self._every_ns * 3 // 4 else None
 
     def rest(self) -> Interval | None:
@@ -62,15 +84,18 @@ class KernelCounts:
 
     def _take(self) -> Interval:
         assert self._last is not None
-        assert self._taken is not None
-        before, now = self._taken, _Totals.of(self._last, self._taken, self._scope)
+        assert self._base is not None
+        now = _Totals.of(self._last, self._scope)
+        # States are read an instant before the counters: a count of both may step back by a few.
+        connected = max(now.connected(self._base), self._connected)
         client = self._last.viewpoints[self._scope.leg.opener]
         interval = Interval(
             start_ns=self._start_ns,
             end_ns=self._last.t_ns,
-            opened=now.opened - before.opened,
-            connected=now.connected - before.connected,
+            opened=now.opened - self._opened,
+            connected=connected - self._connected,
             in_flight=sum(client.count(state) for state in OPEN),
         )
-        self._start_ns, self._taken = self._last.t_ns, now
+        self._start_ns = self._last.t_ns
+        self._opened, self._connected = now.opened, connected
         return interval

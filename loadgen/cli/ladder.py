@@ -69,12 +69,12 @@ def _variants(run: "RunDirectory", variant: str | None) -> list[str]:
 
 
 def _captured(run: "RunDirectory", variant: str) -> "list[Connection]":
+    from loadgen.analysis.packets.beside import beside
     from loadgen.analysis.packets.connection import connections
-    from loadgen.analysis.packets.room import roomless
     from loadgen.records.pcapng import CaptureError, read_capture
 
     try:
-        return connections(read_capture(run.capture(variant)), roomless(run.records(variant)))
+        return connections(read_capture(run.capture(variant)), beside(run.records(variant)))
     except CaptureError as error:
         fail(Exit.USAGE, str(error))
 
@@ -85,7 +85,7 @@ def table(connection: "Connection") -> "Table":
     from rich.table import Table
 
     from loadgen.analysis.packets.connection import Transit
-    from loadgen.analysis.packets.states import spans
+    from loadgen.analysis.packets.states import shown, spans
     from loadgen.analysis.packets.wording import flags_of, heading, instant, lasted, numbers_of, remark
     from loadgen.tcp import Side
 
@@ -103,7 +103,16 @@ def table(connection: "Connection") -> "Table":
     made = Table(title=heading(connection), box=SIMPLE_HEAD, title_justify="left")
     for column in ("time", "client", "", "segment", "server"):
         made.add_column(column, justify="right" if column == "time" else "left", no_wrap=True)
+    script = shown(connection)
+
+    def happenings(until_ns: int | None) -> None:
+        while script and (until_ns is None or script[0].t_ns <= until_ns):
+            one = script.pop(0)
+            ends = (one.words, "") if one.side is Side.CLIENT else ("", one.words)
+            made.add_row(instant(one.t_ns), ends[0], "", "", ends[1])
+
     for one in connection.transits:
+        happenings(one.at_ns)
         arrow = "──▶" if one.by is Side.CLIENT else "◀──"
         if one.lost:
             arrow = "──✗" if one.by is Side.CLIENT else "✗──"
@@ -112,4 +121,5 @@ def table(connection: "Connection") -> "Table":
         made.add_row(
             instant(one.at_ns), entered(Side.CLIENT, one), arrow, words + first, entered(Side.SERVER, one)
         )
+    happenings(None)
     return made

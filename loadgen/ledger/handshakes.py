@@ -37,6 +37,18 @@ NEVER_ESTABLISHED: tuple[Entry, ...] = (
         client={"ActiveOpens": 1, "TCPAbortOnData": 1},
         server={},
     ),
+    *(
+        Entry(
+            name=f"syn_ack_late{name}",
+            kind=Kind.NO_ENDING,
+            story=f"the client's program gave up{by} before a SYN-ACK had reached it, and its kernel answered"
+            " a later SYN-ACK by RST",
+            first=None,
+            client={"ActiveOpens": 1, **client},
+            server={"AttemptFails": 1, "EmbryonicRsts": 1},
+        )
+        for name, by, client in (("", "", {}), ("_rst", f", by {_RESET},", {"TCPAbortOnData": 1}))
+    ),
     Entry(
         name="opened_as_given_up",
         kind=Kind.NO_ENDING,

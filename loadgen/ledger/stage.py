@@ -19,6 +19,8 @@ from loadgen.tcp import Side
 SETTLE_S = 0.06
 """After each step: longer than a delayed ACK (40 ms), so that every FIN is acknowledged by then."""
 _FIRST_PORT = 20_000
+_NOBODY = "02:00:00:00:00:01"
+"""A link address that no interface of the lab has."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -84,6 +86,23 @@ class Stage:
             route.link("set", index=index, state="down")
             yield
             route.link("set", index=index, state="up")
+
+    @contextmanager
+    def astray(self) -> Generator[None]:
+        """Within, nothing that the server sends arrives: it has a wrong link address of the client."""
+        from pyroute2 import IPRoute  # pyright: ignore[reportMissingTypeStubs]
+
+        self.enter(Side.CLIENT)
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.connect((self._address, self._port))
+            address = client.getsockname()[0]
+        self.enter(Side.SERVER)
+        route: Any
+        with IPRoute() as route:
+            (index,) = route.link_lookup(ifname="lab0")
+            route.neigh("replace", dst=address, lladdr=_NOBODY, ifindex=index, state="permanent")
+            yield
+            route.neigh("del", dst=address, lladdr=_NOBODY, ifindex=index)
 
     def set(self, side: Side, name: str, value: int) -> None:
         """Set a sysctl of a side, for good: the lab ends with this process."""

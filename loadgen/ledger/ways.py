@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from loadgen.kernel import sock_destroy
+from loadgen.ledger.handshake_ways import NEVER_ESTABLISHED
 from loadgen.ledger.stage import Stage, close, reset, settle
 from loadgen.tcp import Side
 from loadgen.wire.keepalive import Keepalive
@@ -198,22 +199,6 @@ def _still_open(stage: Stage) -> None:
 _kept: list[socket.socket] = []
 
 
-def _refused(stage: Stage) -> None:
-    stage.listen().close()
-    with contextlib.suppress(ConnectionRefusedError):
-        stage.connect()
-
-
-def _syn(stage: Stage, *, until_timeout: bool, end: Callable[[socket.socket], None] = close) -> None:
-    stage.set(Side.CLIENT, "net.ipv4.tcp_syn_retries", 1)
-    stage.set(Side.CLIENT, "net.ipv4.tcp_syn_linear_timeouts", 0)
-    stage.listen().close()
-    with stage.cut():
-        client = stage.connect(wait=False)
-        time.sleep(3.5 if until_timeout else 0.1)
-        end(client)
-
-
 def _of_pair(order: Callable[[Ends], Ends], end: Callable[[Ends], None]) -> Callable[[Stage], None]:
     return partial(_ordered, order=order, end=end)
 
@@ -255,10 +240,7 @@ WAYS: Mapping[str, Callable[[Stage], None]] = {
     "refused_by_full_queue": _refused_by_full_queue,
     "server_fin_seen_late": _of_pair(_server_first, _fin),
     "still_open": _still_open,
-    "refused": _refused,
-    "syn_timed_out": partial(_syn, until_timeout=True),
-    "syn_given_up": partial(_syn, until_timeout=False),
-    "syn_given_up_rst": partial(_syn, until_timeout=False, end=reset),
+    **NEVER_ESTABLISHED,
     "opened_as_given_up": _of_pair(_client_first, _fin),
     "opened_as_given_up_rst": _of_pair(_client_first, _rst),
 }
@@ -281,6 +263,8 @@ SLOW = frozenset(
         "never_accepted_rst_late",
         "refused_by_full_queue",
         "syn_timed_out",
+        "syn_ack_late",
+        "syn_ack_late_rst",
     }
 )
 """Those that wait for a timer of the kernel or change a sysctl: they happen once, each in its own lab."""

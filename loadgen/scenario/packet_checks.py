@@ -6,7 +6,7 @@ from loadgen.scenario.choices import Act, Driver, Lost, ServerKind, Topology
 from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
 from loadgen.scenario.script import Fault
-from loadgen.tcp import Side
+from loadgen.tcp import Closer, Side
 
 _FATES = frozenset({Act.DROP, Act.DELAY})
 """Faults of segments, which act on nothing while the link is down."""
@@ -45,7 +45,12 @@ def place(path: str, fault: Fault, settings: Settings) -> Iterator[Conflict]:
         yield Conflict((f"{path}.on", f"{path}.what"), "a client sends no SYN-ACK", "write on: server")
     own = settings.load.driver is not Driver.COMMAND and settings.server.kind is not ServerKind.COMMAND
     closer = settings.connection.closer
-    if fault.what is Lost.LAST_ACK and own and closer in (*Side,) and fault.on != closer:
+    if fault.what is not Lost.LAST_ACK or not own:
+        return
+    if closer is Closer.NOBODY:
+        message = "no side closes, and a last ACK follows two FINs"
+        yield Conflict((f"{path}.what", "connection.closer"), message, "write closer: client or server")
+    elif closer in (Closer.CLIENT, Closer.SERVER) and fault.on.value != closer.value:
         yield Conflict(
             (f"{path}.on", "connection.closer"),
             f"the {closer} closes first, and so the last ACK is sent by the {closer}",

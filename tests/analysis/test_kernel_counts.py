@@ -16,9 +16,12 @@ MS = 1_000_000
 
 
 def at(t_ns: int, opened: int, waiting: int = 0, **more: int) -> Sample:
-    """A sample when the client had sent `opened` SYNs, `waiting` of which are unanswered."""
+    """A sample when the client had sent `opened` SYNs, `waiting` of which are unanswered.
+
+    The server's kernel has answered all of them.
+    """
     client = side({State.SYN_SENT: waiting, State.ESTABLISHED: 3}, counters={"ActiveOpens": opened, **more})
-    return sample(t_ns, client)
+    return sample(t_ns, client, side(counters={"PassiveOpens": opened}))
 
 
 def intervals(samples: Sequence[Sample], every_ns: int = STEP, scope: Scope = APART) -> list[Interval]:
@@ -63,6 +66,35 @@ def test_states_of_an_earlier_sample_end_no_interval() -> None:
     stale = replace(stale, viewpoints={**stale.viewpoints, Side.CLIENT: client})
     found = intervals([at(-STEP, 0), at(STEP, 1_000), stale, at(3 * STEP, 1_300, AttemptFails=300)])
     assert [(one.end_ns, one.connected) for one in found] == [(STEP, 1_000), (3 * STEP, 0)]
+
+
+def server_counts(one: Sample, **counters: int) -> Sample:
+    return sample(one.t_ns, one.viewpoints[Side.CLIENT], side(counters=counters))
+
+
+def test_a_program_that_gives_up_in_syn_sent_had_no_connection() -> None:
+    # No counter of the client's kernel shows that 20 sockets were closed in SYN-SENT.
+    waiting, given_up = at(2 * STEP, 30, waiting=20), at(3 * STEP, 40)
+    found = intervals(
+        [
+            server_counts(at(-STEP, 5), PassiveOpens=900),
+            server_counts(at(STEP, 10), PassiveOpens=905),
+            server_counts(waiting, PassiveOpens=905),
+            server_counts(given_up, PassiveOpens=915),
+        ]
+    )
+    assert [(one.opened, one.connected) for one in found] == [(5, 5), (20, 0), (10, 10)]
+
+
+def test_what_a_full_accept_queue_may_have_dropped_was_a_connection_to_the_client() -> None:
+    found = intervals(
+        [
+            server_counts(at(-STEP, 0)),
+            server_counts(at(STEP, 10), PassiveOpens=7, ListenOverflows=2),
+            server_counts(at(2 * STEP, 20), PassiveOpens=17, ListenOverflows=9),
+        ]
+    )
+    assert [one.connected for one in found] == [9, 11]
 
 
 def test_a_count_never_steps_back() -> None:

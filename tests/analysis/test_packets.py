@@ -5,11 +5,26 @@ from dataclasses import replace
 
 import pytest
 
+from loadgen.analysis.packets.beside import NOTHING, Beside, beside
 from loadgen.analysis.packets.connection import Connection, connections
-from loadgen.analysis.packets.states import TIME_WAIT_NS, Span, contradictions, spans
+from loadgen.analysis.packets.states import TIME_WAIT_NS, Span, contradictions, shown, spans
 from loadgen.analysis.packets.wording import flags_of, heading, lasted, remark
+from loadgen.records.events import FaultBegan, FaultEnded, Origin
 from loadgen.tcp import Side, State
-from tests.made_packets import ACK, CLIENT, FIN, MS_NS, OPENED, RST, SERVER, SYN, Sent, packets
+from tests.made_packets import (
+    ACK,
+    CLIENT,
+    EPOCH_NS,
+    FIN,
+    MS_NS,
+    OPENED,
+    RST,
+    SERVER,
+    SYN,
+    TRANSIT_NS,
+    Sent,
+    packets,
+)
 
 S = State
 OPEN_CLIENT, OPEN_SERVER = (S.SYN_SENT, S.ESTABLISHED), (S.SYN_RECEIVED, S.ESTABLISHED)
@@ -97,9 +112,22 @@ CASES: dict[str, tuple[Sequence[Sent], Sequence[State], Sequence[State]]] = {
 }
 
 
-def made(script: Sequence[Sent]) -> Connection:
-    (connection,) = connections(packets([*OPENED, *script]))
+def made(script: Sequence[Sent], recorded: Beside = NOTHING) -> Connection:
+    (connection,) = connections(packets([*OPENED, *script]), recorded)
     return connection
+
+
+def crashed(side: Side, *, at_ms: int, back_ms: int) -> Beside:
+    """What the records of a run show, in which a host crashed and came back."""
+    origin_ns = EPOCH_NS - 500 * MS_NS
+    return beside(
+        [
+            Origin(0, origin_ns / 1e9),
+            FaultBegan((500 + at_ms) * MS_NS, "crash", side, ""),
+            FaultEnded((500 + back_ms) * MS_NS, "crash", side, ""),
+            FaultBegan((500 + back_ms + 60_000) * MS_NS, "cut", side, ""),
+        ]
+    )
 
 
 def path(of: Sequence[Span]) -> tuple[State, ...]:
@@ -279,3 +307,22 @@ def test_a_sample_contradicts_packets_only_if_it_shows_fewer_sockets() -> None:
     three = {CLIENT: {S.TIME_WAIT: 3}, SERVER: {}}
     assert contradictions(every, three, 80, 5) == []
     assert len(contradictions(every, three, 80, 5, all_captured=True)) == 1
+
+
+def test_a_crash_ends_the_states_of_its_side_and_no_others() -> None:
+    # The next segment meets a host that is back, without its connection: a RST answers it.
+    script = [Sent(3000, CLIENT, ACK, 1, 1, size=5), Sent(3001, SERVER, RST, 1)]
+    connection = made(script, crashed(SERVER, at_ms=1000, back_ms=2000))
+    client, server = (spans(connection)[side][-1] for side in (CLIENT, SERVER))
+    assert (server.state, client.state) == (S.ESTABLISHED, S.ESTABLISHED)
+    assert server.end_ns == pytest.approx(1000 * MS_NS, abs=MS_NS)
+    assert client.end_ns == 3001 * MS_NS + TRANSIT_NS
+    # What comes after the last segment is no part of the connection.
+    assert [(one.side, one.words) for one in shown(connection)] == [(SERVER, "crash"), (SERVER, "crash over")]
+    # Without an answer the crash is still what ended the state.
+    silent = made(script[:1], crashed(SERVER, at_ms=5000, back_ms=6000))
+    assert spans(silent)[SERVER][-1].end_ns == pytest.approx(5000 * MS_NS, abs=MS_NS)
+    assert spans(silent)[CLIENT][-1].end_ns is None
+    assert [one.words for one in shown(silent)] == ["crash"]
+    # One that began later was not there.
+    assert spans(made(script[:1], crashed(SERVER, at_ms=-9, back_ms=-5)))[SERVER][-1].end_ns is None

@@ -4,13 +4,14 @@ import itertools
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from loadgen.tcp import Side, State
 from plots.ladder import ladder
 from plots.ladder_layout import HEAD_SEGMENTS, ROW, TAIL_SEGMENTS, layout
-from tests.analysis.test_packets import CASES, made
-from tests.made_packets import ACK, CLIENT, SERVER, Sent
+from tests.analysis.test_packets import CASES, crashed, made
+from tests.made_packets import ACK, CLIENT, RST, SERVER, Sent
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -58,9 +59,28 @@ def test_a_figure_says_what_each_segment_and_state_is() -> None:
     assert {"200 ms", "CLOSED", "TIME-WAIT", "60 s"} <= {*texts}
 
 
+def test_what_a_script_does_is_marked_on_its_side_and_covers_no_text() -> None:
+    script = [Sent(2, CLIENT, ACK, 1, 1, size=5), Sent(2.1, SERVER, RST, 1)]
+    connection = made(script, crashed(SERVER, at_ms=1, back_ms=1))
+    placed = layout(connection)
+    assert [words for words, _ in placed.marks[SERVER]] == ["crash", "crash over"]
+    assert placed.marks[CLIENT] == []
+    (crash, back), (*_, last) = [y for _, y in placed.marks[SERVER]], placed.bands[SERVER]
+    assert (last.span.state, last.bottom) == (State.ESTABLISHED, crash)
+    assert back - crash > ROW
+    figure = ladder(connection, "title", "subtitle", "footer")
+    (axes,) = figure.axes
+    assert [line for line in axes.lines if line.get_marker() == "D"]
+    assert {"crash", "crash over"} <= {text.get_text() for text in axes.texts}
+    covers_none(figure)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_no_text_covers_another(name: str) -> None:
-    figure = ladder(made(CASES[name][0]), "title", "subtitle", "footer")
+    covers_none(ladder(made(CASES[name][0]), "title", "subtitle", "footer"))
+
+
+def covers_none(figure: Figure) -> None:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     (axes,) = figure.axes

@@ -1,6 +1,8 @@
 """Every way to close: a variant that makes it, and the states that both sides pass through.
 
-A state in brackets may be missing: the peer's FIN may acknowledge the closer's.
+A state in brackets may be missing: the peer's FIN may acknowledge the closer's. Ways whose states are those
+of another one are in tests/drivers/test_closing.py (half-closes by the server, close() with bytes unread,
+SO_LINGER {1, n}) and in test_capture.py (resets by the server).
 """
 
 import json
@@ -10,13 +12,20 @@ from dataclasses import dataclass
 OPEN_CLIENT, OPEN_SERVER = "SYN-SENT ESTABLISHED", "SYN-RECEIVED ESTABLISHED"
 ACTIVE, PASSIVE = "FIN-WAIT-1 [FIN-WAIT-2] TIME-WAIT", "CLOSE-WAIT LAST-ACK"
 WAITING = "FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT"
+CROSSED = "FIN-WAIT-1 CLOSING TIME-WAIT"
+PACED = "open_loop: {rate: 10/s, late: 1min}, duration: 1500ms"
+LOST_ACKS = (
+    "connection: {closer: client}, script: [{at: 0s, for: 650ms, do: drop, what: last_ack, on: client}]"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
     """`settings` are a variant's keys; `client` and `server` the states after ESTABLISHED.
 
-    `response` is the size of the bundled server's, if it matters; `kind` its kind.
+    `response` is the size of the bundled server's, if it matters; `kind` its kind. `loses`: ACKs of the
+    client are dropped. `share` of the connections have to pass these states: FINs may not cross on a machine
+    that is held up.
     """
 
     settings: str
@@ -24,13 +33,16 @@ class Way:
     server: str
     response: str = ""
     kind: str = "protocol"
+    load: str = "open_loop: {rate: 40/s, late: 1min}, duration: 200ms"
+    loses: bool = False
+    share: float = 1.0
 
     @property
     def keys(self) -> str:
         """All keys of the variant."""
         response = f", response: {self.response}" if self.response else ""
-        load = "driver: protocol, open_loop: {rate: 40/s, late: 1min}, duration: 200ms"
-        return f"load: {{{load}}}, server: {{kind: {self.kind}, delay: 20ms{response}}}, {self.settings}"
+        server = f"{{kind: {self.kind}, delay: 20ms{response}}}"
+        return f"load: {{driver: protocol, {self.load}}}, server: {server}, {self.settings}"
 
 
 CLIENT = r"""
@@ -75,20 +87,32 @@ WAYS = {
     "fin-by-client": Way("connection: {closer: client}", ACTIVE, PASSIVE),
     "fin-by-server": Way("connection: {closer: server}", PASSIVE, ACTIVE),
     "rst-by-client": Way("connection: {closer: client, close: rst}", "", ""),
-    "rst-by-server": Way("connection: {closer: server, close: rst}", "", ""),
     "half": Way("connection: {closer: client, close: half}", WAITING, PASSIVE),
-    "half-server": Way("connection: {closer: server, close: half}", PASSIVE, WAITING),
-    "unread": Way("connection: {closer: client, close: unread}", "", ""),
-    "unread-server": Way("connection: {closer: server, close: unread}", "", ""),
     "unsent": Way("connection: {closer: server, close: unsent}", PASSIVE, ACTIVE, "64KiB"),
     "unsent-reset": Way("connection: {closer: server, close: unsent, linger: 0}", "", "", "64KiB"),
     "unsent-client": Way(f"connection: {{{_UNSENT}}}", ACTIVE, PASSIVE, kind="raw"),
     "unsent-client-reset": Way(f"connection: {{{_UNSENT}, linger: 0}}", "", "", kind="raw"),
     "headers": Way("connection: {closer: client, read: headers}", "", ""),
-    "linger": Way("connection: {closer: client, linger: 1s}", ACTIVE, PASSIVE),
+    "fin-by-both": Way("connection: {closer: both}", CROSSED, CROSSED, share=0.5),
+    "last-ack-lost": Way(LOST_ACKS, ACTIVE, PASSIVE, load=PACED, loses=True),
+    "last-ack-lost-no-time-wait": Way(
+        f"{LOST_ACKS}, lab: {{sysctl: {{client: {{net.ipv4.tcp_max_tw_buckets: 0}}}}}}",
+        "FIN-WAIT-1 [FIN-WAIT-2]",
+        PASSIVE,
+        load=PACED,
+        loses=True,
+    ),
 }
 PROGRAMS = "programs"
 """A variant in which programs close, three connections in each of these ways, in this order."""
+CRASHED = "crashed"
+"""A variant in which the client's host is gone, which no packet shows. The server closes as the run ends."""
+KEPT = r"""
+import socket, time
+
+kept = [socket.create_connection(("{host}", {port})) for _ in range(3)]
+time.sleep(1.5)
+"""
 OF_PROGRAMS = {
     "slow": (WAITING, PASSIVE),
     # No packet shows that tcp_fin_timeout ended FIN-WAIT-2; the FIN of the program's end is answered by RST.
@@ -117,11 +141,21 @@ variants:
       files: {{client.py: {json.dumps(CLIENT)}}}
       expect_status: -9
       duration: 5s
+  {CRASHED}:
+    connection: {{closer: client}}
+    script: [{{at: 700ms, do: crash, on: client}}]
+    load:
+      driver: command
+      command: ["{{python}}", "{{dir}}/kept.py"]
+      files: {{kept.py: {json.dumps(KEPT)}}}
+      duration: 5s
 """
 
 
 def expected(variant: str, number: int) -> tuple[str, str]:
     """The states of client and server after ESTABLISHED, of a variant's connection; the first is 0."""
+    if variant == CRASHED:
+        return "", "[FIN-WAIT-1]"
     if variant == PROGRAMS:
         return list(OF_PROGRAMS.values())[number // EACH]
     return WAYS[variant].client, WAYS[variant].server

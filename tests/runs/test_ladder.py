@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from loadgen.analysis.packets.beside import beside
 from loadgen.analysis.packets.connection import Connection, connections
-from loadgen.analysis.packets.states import contradictions, spans
+from loadgen.analysis.packets.states import TIME_WAIT_NS, contradictions, spans
 from loadgen.records.directory import RunDirectory
 from loadgen.records.events import Captured, Origin
 from loadgen.records.pcapng import read_capture
 from loadgen.records.segment import Flags
 from loadgen.records.types import Sample
-from loadgen.tcp import Ending, How, Side
+from loadgen.tcp import Ending, How, Side, State
 from tests.command import churn
-from tests.runs.closings import OPEN_CLIENT, OPEN_SERVER, SCENARIO, expected, follows
+from tests.runs.closings import CRASHED, OPEN_CLIENT, OPEN_SERVER, SCENARIO, WAYS, expected, follows
 
 SLACK_NS = 5_000_000
 """A sample is of no one instant: its reading takes some time, and on a busy machine more."""
@@ -37,16 +38,56 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
 
 def captured(run: RunDirectory, variant: str) -> list[Connection]:
-    return connections(read_capture(run.capture(variant)))
+    return connections(read_capture(run.capture(variant)), beside(run.records(variant)))
 
 
 def test_both_sides_pass_the_states_of_each_way_to_close(run: RunDirectory) -> None:
     for variant in run.variants():
-        for number, connection in enumerate(captured(run, variant)):
+        every, others = captured(run, variant), list[object]()
+        for number, connection in enumerate(every):
             client, server = expected(variant, number)
             found = {side: [span.state.value for span in of] for side, of in spans(connection).items()}
-            assert follows(found[Side.CLIENT], f"{OPEN_CLIENT} {client}"), (variant, number, found)
-            assert follows(found[Side.SERVER], f"{OPEN_SERVER} {server}"), (variant, number, found)
+            if not (
+                follows(found[Side.CLIENT], f"{OPEN_CLIENT} {client}")
+                and follows(found[Side.SERVER], f"{OPEN_SERVER} {server}")
+            ):
+                others.append((number, found))
+        share = WAYS[variant].share if variant in WAYS else 1.0
+        assert len(others) <= (1 - share) * len(every), (variant, others)
+
+
+def test_a_crash_ends_the_states_of_its_side_without_a_segment(run: RunDirectory) -> None:
+    every = captured(run, CRASHED)
+    assert len(every) == 3
+    for connection in every:
+        client, server = (
+            next(span for span in spans(connection)[side] if span.state is State.ESTABLISHED) for side in Side
+        )
+        assert client.end_ns is not None
+        assert server.end_ns is None or server.end_ns > client.end_ns
+        assert not [one for one in connection.transits if one.by is Side.CLIENT and one.at_ns > client.end_ns]
+
+
+def test_a_fin_that_comes_again_restarts_time_wait_or_meets_a_reset(run: RunDirectory) -> None:
+    (answered, *others), (reset, *_) = (
+        [
+            connection
+            for connection in captured(run, variant)
+            if any(one.ignored for one in connection.transits)
+        ]
+        for variant in ("last-ack-lost", "last-ack-lost-no-time-wait")
+    )
+    for connection in (answered, *others):
+        (time_wait,) = (span for span in spans(connection)[Side.CLIENT] if span.state is State.TIME_WAIT)
+        assert time_wait.restarted
+        assert (time_wait.length_ns or 0) > TIME_WAIT_NS
+        last = connection.transits[-1]
+        assert (last.by, last.ignored, last.segment.has(Flags.RST)) == (Side.CLIENT, False, False)
+    last = reset.transits[-1]
+    assert (last.by, last.segment.has(Flags.RST)) == (Side.CLIENT, True)
+    # Each FIN that comes again is one by the server, and numbered.
+    again = [one.repeat for one in answered.transits if one.repeat]
+    assert again == list(range(1, len(again) + 1))
 
 
 def test_the_first_closers_in_the_capture_are_those_that_churn_counted(run: RunDirectory) -> None:
@@ -55,12 +96,17 @@ def test_the_first_closers_in_the_capture_are_those_that_churn_counted(run: RunD
         metrics = summary["variants"][variant]["metrics"]
         counted = Counter({ending: metrics[f"closes.{ending}"] for ending in Ending})
         found: Counter[Ending] = Counter()
+        way = WAYS.get(variant)
+        if variant == CRASHED:
+            continue
         for connection in captured(run, variant):
             assert connection.closer is not None
             how = How.RST if connection.closer.segment.has(Flags.RST) else How.FIN
             found[Ending.of(connection.closer.by, how)] += 1
-            assert not any(one.lost for one in connection.transits), variant
-        assert found == +counted, variant
+            lost = {(one.by, one.segment.takes) for one in connection.transits if one.lost}
+            assert lost <= ({(Side.CLIENT, 0)} if way is not None and way.loses else set()), variant
+        # Where FINs cross, each side is the first in its own packets.
+        assert found == +counted or (counted[Ending.BOTH_FIN] and found.total() == counted.total()), variant
         assert counted.total() > 2
         (event,) = [record for record in run.records(variant) if isinstance(record, Captured)]
         assert (event.connections, event.dropped, event.error) == (counted.total(), 0, "")

@@ -118,6 +118,11 @@ LOOPBACK = "title: t\nlab: {topology: loopback}\nload: {duration: 4s}\nscript:\n
             "script.0.on: the server closes first, and so the last ACK is sent by the server",
         ),
         (
+            HEAD,
+            "  - {at: 1s, do: drop, what: last_ack, on: client}\nconnection: {closer: nobody}",
+            "script.0.what: no side closes, and a last ACK follows two FINs",
+        ),
+        (
             LOOPBACK,
             "  - {at: 1s, do: delay, by: 50ms, on: client}",
             "script.0.do: topology loopback has no link on which one side alone could be delayed",
@@ -173,6 +178,10 @@ def test_a_script_that_cannot_be_is_an_error_at_its_place(
         ),
         (HEAD, "  - {at: 1s, do: delay, by: 1ms, on: client}\n  - {at: 1s, do: delay, by: 2ms, on: server}"),
         (HEAD, "  - {at: 1s, for: 1s, do: drop, what: last_ack, on: server}"),
+        (
+            HEAD,
+            "  - {at: 1s, for: 1s, do: drop, what: last_ack, on: server}\nconnection: {closer: both}",
+        ),
         (LOOPBACK, "  - {at: 1s, do: drop, what: all, on: client}"),
     ],
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from loadgen.analysis.packets.beside import NOTHING, Beside
 from loadgen.records.pcapng import Packet
 from loadgen.records.segment import Flags, Segment, parse_segment
 from loadgen.tcp import Side
@@ -72,14 +73,14 @@ class Transit:
 class Connection:
     """One connection: the ends, when it began in ns since the epoch, and its segments in order of sending.
 
-    `roomless` are the sides whose kernels have no room for a TIME-WAIT.
+    `beside` is what the run's records add to the packets.
     """
 
     client: Address
     server: Address
     begin_ns: int
     transits: list[Transit] = field(default_factory=list[Transit])
-    roomless: frozenset[Side] = frozenset()
+    beside: Beside = NOTHING
 
     @property
     def answer(self) -> Transit | None:
@@ -99,11 +100,11 @@ class Connection:
         return next((one for one in self.transits if one.segment.has(Flags.FIN | Flags.RST)), None)
 
 
-def connections(packets: Iterable[Packet], roomless: frozenset[Side] = frozenset()) -> list[Connection]:
+def connections(packets: Iterable[Packet], beside: Beside = NOTHING) -> list[Connection]:
     """The connections of a capture, in the order in which they began."""
     found = [_connection(*group) for group in _grouped(packets)]
     for one in found:
-        one.roomless = roomless
+        one.beside = beside
     return found
 
 

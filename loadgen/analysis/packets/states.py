@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from loadgen.analysis.packets.beside import Happening
 from loadgen.analysis.packets.connection import LATER_NS, Connection, Transit, arrivals, reaches
 from loadgen.records.segment import Flags
 from loadgen.tcp import Side, State
@@ -153,6 +154,12 @@ class _Machine:
         self.early = [each for each in self.early if not reaches(self.expects, each[1])]
         return False
 
+    def vanish(self, t_ns: int) -> None:
+        """The host is gone, and its connection with it, without a segment."""
+        if self.state is not State.LISTEN:
+            self.enter(State.CLOSED, t_ns)
+        self.before = None
+
     def finish(self) -> None:
         if self.state is State.TIME_WAIT:
             begin_ns = self.since_ns if self.restarted_ns is None else self.restarted_ns
@@ -172,17 +179,33 @@ class _Machine:
 def spans(connection: Connection) -> dict[Side, list[Span]]:
     """The states of each side in order; before the first and after the last it is CLOSED, or LISTEN."""
     machines = {
-        side: _Machine(state, side in connection.roomless)
+        side: _Machine(state, side in connection.beside.roomless)
         for side, state in ((Side.CLIENT, State.CLOSED), (Side.SERVER, State.LISTEN))
     }
+    gone = [one for one in connection.beside.since(connection.begin_ns) if one.gone]
     for t_ns, side, one, sent in arrivals(connection):
+        while gone and gone[0].t_ns <= t_ns:
+            machines[gone[0].side].vanish(gone.pop(0).t_ns)
         if sent:
             machines[side].sends(one, t_ns)
         elif not one.ignored:
             machines[side].receives(one, t_ns)
+    for one in gone:
+        machines[one.side].vanish(one.t_ns)
     for machine in machines.values():
         machine.finish()
     return {side: machine.spans for side, machine in machines.items()}
+
+
+def shown(connection: Connection) -> list[Happening]:
+    """What the script did while the connection lasted, by its packets, and what ended a state later."""
+    until_ns = max((t_ns for t_ns, *_ in arrivals(connection)), default=0)
+    ends = {(side, span.end_ns) for side, of_side in spans(connection).items() for span in of_side}
+    return [
+        one
+        for one in connection.beside.since(connection.begin_ns)
+        if one.t_ns <= until_ns or (one.gone and (one.side, one.t_ns) in ends)
+    ]
 
 
 def contradictions(
