@@ -145,7 +145,10 @@ def _connection(variant: Variant) -> str:
         closing = f"client reads {'the headers' if connection.read is Read.HEADERS else 'nothing'} and closes"
     # A program does not read the scenario: what it sends, and how it closes, is not known from it.
     spoken = "raw TCP" if connection.protocol is ApplicationProtocol.RAW else f"HTTP/{connection.http}"
-    return "" if variant.load.program else f"{closing}, {requests}, {spoken}"
+    own = "" if variant.load.program else f"{closing}, {requests}, {spoken}"
+    proxy = variant.proxy
+    through = "" if proxy is None else f"through {proxy.kind} (keep {proxy.keep})"
+    return ", ".join(part for part in (own, through) if part)
 
 
 def _kept(variant: Variant) -> int | None:

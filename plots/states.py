@@ -108,6 +108,10 @@ def limits_of(columns: Columns, facts: Facts, viewpoint: str) -> list[tuple[floa
         # A tuple in TIME-WAIT is opened again (K13), and a client whose ports come back at once reuses ports
         # of one parity only (K8): there are so many tuples.
         limits.append((held, facts.ports / 2, f"half of {count(facts.ports)} client ports"))
+    for other in columns.scope.viewpoints:
+        if other.name == viewpoint != leg.opener and other.capacity is not None:
+            most = max(columns.sockets.peak(viewpoint, state) for state in STATES)
+            limits.append((most, other.capacity, f"all {count(other.capacity)} ports of {viewpoint}"))
     if facts.knee_ports is not None and viewpoint == leg.opener:
         limits.append((held, facts.knee_ports, f"predicted knee, {count(facts.knee_ports)}"))
     buckets = columns.sysctls.get(viewpoint, {}).get("tcp_max_tw_buckets", "")

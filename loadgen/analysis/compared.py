@@ -42,11 +42,15 @@ def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compar
 
     If the rate of a command is not known, everything that depends on it is left out.
     """
-    client, server = metrics.get("client.time_wait.max"), metrics.get("server.time_wait.max")
-    waits = [
-        _waits("client", prediction.time_wait_client, client, prediction),
-        _waits("server", prediction.time_wait_server, server, prediction),
-    ]
+    if prediction.upstream is not None:
+        near = _leg(prediction, metrics, "client", "proxy.downstream")
+        return [*near, *_behind(prediction.upstream, metrics)]
+    return _leg(prediction, metrics, "client", "server")
+
+
+def _leg(prediction: Prediction, metrics: Mapping[str, float], opener: str, accepter: str) -> list[Compared]:
+    """The rows of the driver's connections, which are between these viewpoints."""
+    waits = _both(prediction, metrics, opener, accepter)
     if prediction.rate_per_s is None:
         knee = _row("knee", "ports", prediction.knee_ports, metrics.get("knee.ports"), False)
         return [*(one for one in waits if one.predicted is not None), *([knee] if _seen(metrics) else [])]
@@ -56,6 +60,26 @@ def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compar
         *_slow_connect(prediction, metrics),
         *_fall(prediction, metrics),
         *_exhaustion(prediction, metrics),
+    ]
+
+
+def _behind(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Compared]:
+    """The rows of a proxy's connections to the server: of those, no driver reports a rate."""
+    for row in _both(prediction, metrics, "proxy.upstream", "server"):
+        if row.predicted is not None:
+            yield row
+    to_end_s, seen_s = prediction.time_to_exhaustion_s, _seconds(metrics, "proxy.upstream.ports_gone.time_ns")
+    if to_end_s is not None or (seen_s is not None and prediction.rate_per_s is not None):
+        name, within = "proxy's ports gone", prediction.times_within
+        yield _row(name, "s", to_end_s, seen_s, prediction.rate_assumed, within)
+
+
+def _both(prediction: Prediction, metrics: Mapping[str, float], opener: str, accepter: str) -> list[Compared]:
+    """The TIME-WAITs at both ends of a leg."""
+    predicted = (prediction.time_wait_client, prediction.time_wait_server)
+    return [
+        _waits(name, number, metrics.get(f"{name}.time_wait.max"), prediction)
+        for name, number in zip((opener, accepter), predicted, strict=True)
     ]
 
 

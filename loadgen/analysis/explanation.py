@@ -6,7 +6,7 @@ the ordinary ones. If several need equally few, each of them is possible, and no
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
 import numpy as np
@@ -30,11 +30,15 @@ Vector = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """So many connections of an entry; a driver counted them as `seen`, None if only the kernels counted."""
+    """So many connections of an entry; a driver counted them as `seen`, None if only the kernels counted.
+
+    `leg` is the number of theirs, if several were explained together.
+    """
 
     entry: Entry
     seen: Ending | None
     count: int
+    leg: int = 0
 
 
 def stories(explained: Sequence[Explained]) -> str:
@@ -71,7 +75,7 @@ class Explanation:
 class _Unknown:
     """A number to be found: connections of an entry, counted as `seen`.
 
-    `witnessed` is the most that its witness allows, together with other entries of that witness.
+    `witnessed` is the most that its witness allows, together with other entries of that witness and leg.
     """
 
     entry: Entry
@@ -79,6 +83,7 @@ class _Unknown:
     column: Vector
     most: int
     witnessed: int
+    leg: int = 0
 
     @property
     def allowed(self) -> bool:
@@ -97,16 +102,53 @@ def explain(ends: LegCounts, counted: Counted | None = None, faults: Collection[
     rows = [(side, row) for side in sides for row in ROWS if row in counters[side]]
     totals = [counters[side][row] for side, row in rows]
     if counted is not None:
-        totals += [counted.opened, counted.connected, counted.server_fin_reset]
-        totals += [*(counted.closes[ending] for ending in Ending)]
-    total = np.array(totals)
+        totals += _driven(counted)
     unknowns = [
         unknown
         for entry in ENTRIES
         if not entry.fault or entry.fault in faults
         for unknown in _unknowns(entry, rows, counters, counted, shared=ends.shared)
-        if not np.any(unknown.column > total)
     ]
+    return _fewest(unknowns, np.array(totals))
+
+
+def explain_both(first: LegCounts, second: LegCounts, counted: Counted | None) -> Explanation:
+    """The explanation of two legs that meet in one namespace, whose counters are those of both together.
+
+    It is the namespace that accepts the first leg and opens the second; `counted` is of the first.
+    """
+    near, middle, far = (summed(one) for one in (first.opener, first.accepter, second.accepter))
+    rows = {
+        name: [row for row in ROWS if row in one]
+        for name, one in zip("nmf", (near, middle, far), strict=True)
+    }
+    of_driver = 0 if counted is None else 3 + len(Ending)
+    totals = [one[row] for name, one in zip("nmf", (near, middle, far), strict=True) for row in rows[name]]
+    if counted is not None:
+        totals += _driven(counted)
+    unknowns: list[_Unknown] = []
+    for entry in (entry for entry in ENTRIES if not entry.fault):
+        sides = [(Side.CLIENT, row) for row in rows["n"]] + [(Side.SERVER, row) for row in rows["m"]]
+        for one in _unknowns(entry, sides, {Side.CLIENT: near, Side.SERVER: middle}, counted, shared=False):
+            kernels, driver = one.column[: len(sides)], one.column[len(sides) :]
+            column = np.concatenate([kernels, np.zeros(len(rows["f"]), np.int64), driver])
+            unknowns.append(replace(one, column=column))
+        sides = [(Side.CLIENT, row) for row in rows["m"]] + [(Side.SERVER, row) for row in rows["f"]]
+        for one in _unknowns(entry, sides, {Side.CLIENT: middle, Side.SERVER: far}, None, shared=False):
+            before, after = np.zeros(len(rows["n"]), np.int64), np.zeros(of_driver, np.int64)
+            unknowns.append(replace(one, column=np.concatenate([before, one.column, after]), leg=1))
+    return _fewest(unknowns, np.array(totals))
+
+
+def _driven(counted: Counted) -> list[int]:
+    """A driver's totals that have to add up."""
+    totals = [counted.opened, counted.connected, counted.server_fin_reset]
+    return [*totals, *(counted.closes[ending] for ending in Ending)]
+
+
+def _fewest(unknowns: Sequence[_Unknown], total: Vector) -> Explanation:
+    """The solutions that need the fewest kinds of entries beyond the ordinary ones."""
+    unknowns = [one for one in unknowns if not np.any(one.column > total)]
     base = [one for one in unknowns if one.entry.kind is Kind.ORDINARY]
     others = [one for one in unknowns if one.entry.kind is not Kind.ORDINARY]
     span = Span(_columns(base, total), _columns(others, total), total.astype(float))
@@ -198,7 +240,12 @@ def _whole(
         and bool(np.all(counts[ordinary:] > 0))
         and all(count <= one.most for one, count in zip(unknowns, counts.tolist(), strict=True))
         and all(
-            sum(counts[[other.entry.witness == one.entry.witness for other in unknowns]]) <= one.witnessed
+            sum(
+                counts[
+                    [(other.entry.witness, other.leg) == (one.entry.witness, one.leg) for other in unknowns]
+                ]
+            )
+            <= one.witnessed
             for one in unknowns
             if one.entry.witness
         )
@@ -206,7 +253,7 @@ def _whole(
     if not fits:
         return None
     return tuple(
-        Explained(one.entry, one.seen, count)
+        Explained(one.entry, one.seen, count, one.leg)
         for one, count in zip(unknowns, counts.tolist(), strict=True)
         if count
     )

@@ -14,6 +14,7 @@ from typing import TypeVar
 from loadgen.analysis.cores import Core, cores, cores_used
 from loadgen.analysis.counts import Counted, LegCounts
 from loadgen.analysis.explanation import Explanation, explain
+from loadgen.analysis.legs import apart
 from loadgen.analysis.load import UnderLoad
 from loadgen.analysis.sampled import Sampled
 from loadgen.analysis.series import Series
@@ -55,10 +56,11 @@ class Fold:
         self._series = Series()
         self._load: UnderLoad | None = None
         self._explanation: Explanation | None = None
+        self._legs: Sequence[LegCounts] | None = None
         self._stages: list[Stage] | None = None
 
     def add(self, record: Record | Latency | Damage) -> None:
-        self._load = self._explanation = self._stages = None
+        self._load = self._explanation = self._legs = self._stages = None
         match record:
             case Interval():
                 self._series.intervals.append(record)
@@ -71,6 +73,9 @@ class Fold:
                 self._note_gap(record)
                 if isinstance(record, LabOpened):
                     self.scope = record.scope
+                    self.sampled.capacity = {
+                        one.name: most for one in self.scope.viewpoints if (most := one.capacity) is not None
+                    }
             case Latency():
                 self._latencies[record.tag].add(record)
             case Damage():
@@ -154,10 +159,14 @@ class Fold:
 
     def legs(self) -> Sequence[LegCounts]:
         """The kernel's counters at both ends of each leg; the driver's connections are on the first."""
-        kernel, shares = self.kernel(), self.scope.shares
-        return [
-            LegCounts(leg, kernel[leg.opener], kernel[leg.accepter], shares(leg)) for leg in self.scope.legs
-        ]
+        if self._legs is None:
+            kernel, shares = self.kernel(), self.scope.shares
+            together = [
+                LegCounts(leg, kernel[leg.opener], kernel[leg.accepter], shares(leg))
+                for leg in self.scope.legs
+            ]
+            self._legs = apart(self.scope, together, self.counted)
+        return self._legs
 
     def load_end_ns(self) -> int:
         """When the load ended: the event, or where it is missing the last interval."""

@@ -5,6 +5,7 @@ Pure functions of the findings and the metrics.
 
 from collections.abc import Mapping, Sequence
 
+from loadgen.analysis.findings.behind import BEHIND_PORTS_GONE
 from loadgen.analysis.findings.ends import ENDED_FIRST
 from loadgen.analysis.findings.established import STAY_ESTABLISHED
 from loadgen.analysis.findings.finding import Finding, Rank
@@ -16,7 +17,7 @@ from loadgen.analysis.findings.stages import STAGES
 from loadgen.tcp import Fault
 from loadgen.text.numbers import count, rate, seconds
 
-LIMITS = (PORTS_GONE, LEAK, BURST, CLOSED_LATE, SYN_QUEUE, ACCEPT_QUEUE)
+LIMITS = (PORTS_GONE, BEHIND_PORTS_GONE, LEAK, BURST, CLOSED_LATE, SYN_QUEUE, ACCEPT_QUEUE)
 """Findings of which the first that there is stands in the headline."""
 
 _ERRORS, _TIME_WAIT, _STAGE = "errors.", ".time_wait.max", "stage."

@@ -243,6 +243,13 @@ METRICS: Sequence[Metric] = (
         (VIEWPOINT,),
     ),
     Metric(
+        "{viewpoint}.ports_gone.time_ns",
+        NS,
+        "the instant of the first sample that found a socket on every ephemeral port of the viewpoint",
+        lambda fold, values: fold.sampled.ports_gone_ns.get(values[VIEWPOINT]),
+        (VIEWPOINT,),
+    ),
+    Metric(
         "{tag}.{quantile}_ns",
         NS,
         "a quantile of the latency",

@@ -27,6 +27,10 @@ class Sampled:
         self.unread_sockets: Counter[str] = Counter()
         self.unread_bytes: Counter[str] = Counter()
         """The most that a sample found in CLOSE-WAIT with bytes unread, and the most such bytes."""
+        self.capacity: dict[str, int] = {}
+        """How many connections the ports of a viewpoint allow, where they are counted."""
+        self.ports_gone_ns: dict[str, int] = {}
+        """The first sample that found a socket on every one of them."""
         self._most: Counter[tuple[str, State]] = Counter()
 
     def add(self, sample: Sample) -> None:
@@ -45,6 +49,8 @@ class Sampled:
             # With states of an earlier sample, a connection that closed since would hold two.
             if one.ports_held is not None and not one.states_age_ns:
                 self.ports_last[name] = one.ports_held
+                if one.ports_held >= self.capacity.get(name, one.ports_held + 1):
+                    self.ports_gone_ns.setdefault(name, sample.t_ns)
                 self.ports_most[name] = max(one.ports_held, self.ports_most.get(name, 0))
 
     def end_gap(self, end_ns: int, samples: Sequence[Sample]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from loadgen.analysis.audit import AuditLine, audit, audit_ends
+from loadgen.analysis.audit_requests import audit_requests
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.caveat import Caveat
 from loadgen.analysis.caveats.rules import find_caveats
@@ -92,8 +93,6 @@ def audited(variant: Variant, fold: Fold) -> list[AuditLine]:
     )
     for ends in others:
         name = f"{ends.leg.opener} to {ends.leg.accepter}"
-        lines += [
-            replace(line, what=f"{name}: {line.what}")
-            for line in audit_ends(ends, explain(ends, faults=fold.faults))
-        ]
-    return lines
+        explanation = explain(ends, faults=fold.faults)
+        lines += [replace(line, what=f"{name}: {line.what}") for line in audit_ends(ends, explanation)]
+    return [*lines, *(audit_requests(fold) if others else ())]

@@ -14,9 +14,8 @@ def check(scenario: str, overrides: tuple[str, ...], variants: tuple[str, ...], 
     shorter than the time it limits, or more connections than ports.
     """
     from loadgen.cli.tables import print_predictions
-    from loadgen.model.predict import predict
-    from loadgen.model.situation import situation
+    from loadgen.model.upstream import predict_legs
 
     path, found = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
-    predictions = [(variant, predict(situation(variant))) for variant in found.variants]
+    predictions = [(variant, predict_legs(variant)) for variant in found.variants]
     print_predictions(found, predictions, path)

@@ -45,10 +45,14 @@ def print_predictions(
         Column("closes first", [closing(variant) for variant in variants], numeric=False),
         Column("load", [loading(variant) for variant in variants], numeric=False),
     ]
-    for heading, cell in _PREDICTED.items():
+    shown = dict(_PREDICTED)
+    if any(prediction.upstream for _, prediction in predictions):
+        shown |= _BEHIND
+    for heading, cell in shown.items():
         columns.append(Column(heading, [cell(prediction) for _, prediction in predictions]))
     print_columns(console, columns)
-    for assumption in dict.fromkeys(text for _, prediction in predictions for text in prediction.assumptions):
+    legs = [leg for _, prediction in predictions for leg in (prediction, prediction.upstream) if leg]
+    for assumption in dict.fromkeys(text for leg in legs for text in leg.assumptions):
         console.print(Text(f"  assumed: {assumption}", style="dim"))
 
 
@@ -190,7 +194,12 @@ _PREDICTED: Mapping[str, Callable[[Prediction], str]] = {
     "ports gone": lambda prediction: _at(prediction.time_to_exhaustion_s),
     "ceiling": lambda prediction: _rate(prediction.ceiling_per_s),
     "TW client": lambda prediction: _count(prediction.time_wait_client),
-    "TW server": lambda prediction: _count(prediction.time_wait_server),
+    "TW server": lambda prediction: _count((prediction.upstream or prediction).time_wait_server),
+}
+_BEHIND: Mapping[str, Callable[[Prediction], str]] = {
+    "TW proxy.downstream": lambda prediction: _count(prediction.time_wait_server),
+    "TW proxy.upstream": lambda prediction: _count((prediction.upstream or prediction).time_wait_client),
+    "proxy's ports gone": lambda prediction: _at((prediction.upstream or prediction).time_to_exhaustion_s),
 }
 """The columns of the predictions: headings, and the value under each."""
 _Measured: TypeAlias = Mapping[str, tuple[str, Callable[[float | None], str]]]

@@ -11,7 +11,6 @@ from types import UnionType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from loadgen.lab.lab import Lab
-from loadgen.tcp import Side
 from loadgen.wire.codec import decode, encode
 from loadgen.wire.exit_status import how_ended
 from loadgen.wire.messages import Message
@@ -69,7 +68,7 @@ class Child(Generic[M]):
     async def start(
         cls,
         lab: Lab,
-        side: Side,
+        side: str,
         what: str,
         module: str,
         plan: object | None,
@@ -174,7 +173,7 @@ class Children:
 
     async def start(
         self,
-        side: Side,
+        side: str,
         what: str,
         module: str,
         plan: object | None,

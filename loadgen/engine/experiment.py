@@ -16,8 +16,8 @@ from loadgen.analysis.fold import Fold
 from loadgen.analysis.summary import VariantSummary, summarise
 from loadgen.analysis.summary_document import summary_document
 from loadgen.engine.variant import run_variant
-from loadgen.model.predict import predict
-from loadgen.model.situation import ports, situation
+from loadgen.model.situation import ports
+from loadgen.model.upstream import predict_legs
 from loadgen.records.directory import RunDirectory
 from loadgen.records.info import WHOLE, Asked, Environment, Info, Status
 from loadgen.records.latency import Latency
@@ -75,7 +75,7 @@ async def run_scenario(
     A process of a variant that dies is that variant's outcome, and the next one follows. What would befall
     every variant (LabUnavailable, SysctlRefused, OSError, a bug) ends the run: the outcome's `failure`.
     """
-    predictions = {variant.name: predict(situation(variant)) for variant in scenario.variants}
+    predictions = {variant.name: predict_legs(variant) for variant in scenario.variants}
     info = _info(scenario, directory, predictions, quick)
     summaries: list[VariantSummary] = []
     status, failure = Status.FAILED, None

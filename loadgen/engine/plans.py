@@ -1,28 +1,27 @@
 """From a variant to the plan of each of its processes, and to what the model predicts from."""
 
 import os
-import sys
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
 from loadgen.drivers import plan as driver
 from loadgen.drivers.uring import able
+from loadgen.engine import proxy_plans
 from loadgen.engine.child import Program
+from loadgen.engine.commands import driver_command, server_command
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.lab.topology import client_server_lab
 from loadgen.model.situation import is_few
 from loadgen.observe import capture, sampler
 from loadgen.programs.plan import Plan as CommandPlan
-from loadgen.programs.plan import find_program
 from loadgen.records.directory import CAPTURE_FILE
-from loadgen.scenario import kept, placeholders
-from loadgen.scenario.choices import ApplicationProtocol, Driver, Family, ServerKind
+from loadgen.scenario import kept
+from loadgen.scenario.choices import ApplicationProtocol, Driver, ServerKind, Topology
 from loadgen.scenario.document import Variant
-from loadgen.scenario.endpoints import Server
-from loadgen.scenario.traffic import Load, OpenLoop
-from loadgen.tcp import Closer, Side
+from loadgen.scenario.traffic import OpenLoop
+from loadgen.tcp import Close, Closer, Side
 from loadgen.wire.keepalive import Keepalive
 from servers.behaviour import Behaviour
 from servers.plan import Kind
@@ -33,9 +32,6 @@ INTERVAL_NS = 100_000_000
 driver 1 % of its core."""
 
 SECOND_NS = 1_000_000_000
-COMMAND_GRACE_NS = 5_000_000_000
-"""How long after load.duration a command may take to end by itself: it may begin its clock late, and wait for
-its last responses."""
 
 COMMANDS = "loadgen.programs"
 """The program that keeps a command."""
@@ -47,6 +43,8 @@ duplicate of each."""
 
 def lab_spec(variant: Variant) -> LabSpec:
     lab = variant.lab
+    if lab.topology is Topology.PROXY:
+        return proxy_plans.lab_spec(variant)
     return client_server_lab(
         topology=lab.topology,
         family=lab.family,
@@ -64,7 +62,9 @@ def descriptors(variant: Variant) -> int:
     """How many the fullest process needs for connections: one server worker may have to hold them all."""
     load, connections = variant.load, variant.load.loop.connections
     each = DESCRIPTORS_EACH.get(load.driver, 1)
-    return max(connections, each * -(-connections // load.workers))
+    # A proxy has two connections for each.
+    at_server = connections if variant.proxy is None else 2 * connections
+    return max(at_server, each * -(-connections // load.workers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +114,15 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
     """A plan for each server worker; they share the port."""
     connection, server = variant.connection, variant.server
     behaviour = Behaviour(
-        ending=connection.ending_by(Side.SERVER),
-        requests=connection.requests,
+        ending=proxy_plans.servers_ending(variant),
+        requests=proxy_plans.servers_requests(variant),
         delay_ns=server.delay,
         idle_timeout_ns=server.idle_timeout,
         response_size=server.response,
         request_size=connection.request,
         per_client=server.per_client or 0,
-        close=connection.close,
-        linger_s=connection.linger_s,
+        close=Close.FIN if variant.proxy else connection.close,
+        linger_s=None if variant.proxy else connection.linger_s,
         fin_apart=connection.closer is Closer.BOTH,
     )
     plan = ServerPlan(
@@ -161,7 +161,7 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
     return driver.Plan(
         driver=choice(variant).driver,
         sources=lab.addresses[Side.CLIENT],
-        destinations=lab.addresses[Side.SERVER],
+        destinations=proxy_plans.destinations(variant, lab),
         port=variant.server.port,
         http=connection.http,
         requests=connection.requests,
@@ -200,56 +200,6 @@ def _keepalive(variant: Variant, side: Side) -> Keepalive | None:
     if asked is None or side not in asked.on.sides:
         return None
     return Keepalive(asked.idle // SECOND_NS, asked.interval // SECOND_NS, asked.probes)
-
-
-def programs(variant: Variant) -> dict[str, str]:
-    """The programs of a variant's commands, by the key that names each."""
-    asked = {"server.command": variant.server.command, "load.command": variant.load.command}
-    return {
-        key: placeholders.fill(command[0], {"python": sys.executable})
-        for key, command in asked.items()
-        if command
-    }
-
-
-def server_command(variant: Variant, lab: Lab, directory: Path) -> CommandPlan:
-    """The server where it is a command; `directory` is the variant's in the run."""
-    server = variant.server
-    return _command(variant, lab, server, directory / "server", server.port, server.ready)
-
-
-def driver_command(variant: Variant, lab: Lab, directory: Path) -> CommandPlan:
-    """The driver where it is a command; `directory` is the variant's in the run."""
-    limit_ns = _whole_seconds(variant) * 1_000_000_000 + COMMAND_GRACE_NS
-    return _command(variant, lab, variant.load, directory / "driver", None, limit_ns)
-
-
-def _command(
-    variant: Variant, lab: Lab, asked: Server | Load, place: Path, port: int | None, limit_ns: int
-) -> CommandPlan:
-    host = lab.addresses[Side.SERVER][0]
-    literal = f"[{host}]" if variant.lab.family is Family.IPV6 else host
-    values = {
-        "url": f"http://{literal}:{variant.server.port}/",
-        "host": host,
-        "port": str(variant.server.port),
-        "dir": str(place.absolute()),
-        "duration_s": str(_whole_seconds(variant)),
-        "connections": str(variant.load.loop.connections),
-        "python": sys.executable,
-    }
-    program, *arguments = (placeholders.fill(text, values) for text in asked.command or ())
-    return CommandPlan(
-        argv=(find_program(program) or program, *arguments),
-        directory=values["dir"],
-        files={name: placeholders.fill(text, values) for name, text in asked.files.items()},
-        port=port,
-        limit_ns=limit_ns,
-    )
-
-
-def _whole_seconds(variant: Variant) -> int:
-    return -(-variant.load.duration // 1_000_000_000)
 
 
 def capture_plan(variant: Variant, lab: Lab, directory: Path) -> capture.Plan | None:

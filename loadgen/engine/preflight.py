@@ -6,7 +6,7 @@ Nothing is printed here: a `Preflight` holds the findings, and the command shows
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.engine import installed, link_needs, machine, plans, script_needs
+from loadgen.engine import commands, installed, link_needs, machine, plans, script_needs
 from loadgen.engine.machine import Check, Verdict
 from loadgen.lab.errors import Part
 from loadgen.scenario.choices import Driver, Family, Topology
@@ -63,15 +63,29 @@ def preflight(scenario: Scenario, runs: Path) -> Preflight:
         scenario=runnable,
         warnings=tuple(check for check in found if check.verdict is not Verdict.OK),
         fallback=fallback,
-        refusals=(*refused_commands(runnable), *refused_faults(runnable), *refused_links(runnable)),
+        refusals=(
+            *(refused_proxies(scenario) if no_lab else ()),
+            *refused_commands(runnable),
+            *refused_faults(runnable),
+            *refused_links(runnable),
+        ),
     )
+
+
+def refused_proxies(scenario: Scenario) -> tuple[Refusal, ...]:
+    """Variants with a proxy, which the host's loopback has no node for."""
+    names = [each.name for each in scenario.variants if each.lab.topology is Topology.PROXY]
+    if not names:
+        return ()
+    reason = f"no lab can be made here, and topology proxy of {', '.join(names)} needs one"
+    return (Refusal(reason, "`churn doctor` shows what a lab takes"),)
 
 
 def missing_programs(scenario: Scenario) -> tuple[Refusal, ...]:
     """Programs of commands, and modules that they import, that are not installed."""
     places: dict[str, list[str]] = {}
     for variant in scenario.variants:
-        needed = [(program, key) for key, program in plans.programs(variant).items()]
+        needed = [(program, key) for key, program in commands.programs(variant).items()]
         for key, needs in (("server.needs", variant.server.needs), ("load.needs", variant.load.needs)):
             needed += [(name, key) for name in needs or ()]
         for name, key in needed:
@@ -99,7 +113,7 @@ def refused_commands(scenario: Scenario) -> tuple[Refusal, ...]:
         f"{key} of {variant.name}"
         for variant in scenario.variants
         if variant.lab.topology is Topology.HOST
-        for key in plans.programs(variant)
+        for key in commands.programs(variant)
     ]
     if not places:
         return ()

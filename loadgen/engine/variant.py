@@ -12,13 +12,16 @@ from time import monotonic_ns, time
 
 from loadgen.analysis.kernel_counts import KernelCounts
 from loadgen.engine import plans
+from loadgen.engine.capturing import captured, start_capture
 from loadgen.engine.child import SILENCE_S, Child, ChildDiedError, Children
+from loadgen.engine.proxying import Proxying, start_proxy
 from loadgen.engine.script import Script, start_injector
 from loadgen.engine.server_pool import ServerPool, ServerWorker, start_server
 from loadgen.engine.serving import Serving
 from loadgen.engine.worker_pool import Emit, LoadMessage, WorkerPool
 from loadgen.lab.lab import Lab, open_lab
-from loadgen.observe.messages import CaptureEnded, CaptureMessage, SamplerMessage, Watch
+from loadgen.lab.proxied import DOWNSTREAM
+from loadgen.observe.messages import CaptureMessage, SamplerMessage, Watch
 from loadgen.records.events import (
     AcceptFailed,
     Captured,
@@ -70,19 +73,13 @@ async def run_variant(variant: Variant, directory: Path, emit: Emit, stop: async
                     SamplerMessage,
                     lab.descriptors,
                 )
-                capture: Child[CaptureMessage] | None = None
-                if (plan := plans.capture_plan(variant, lab, directory)) is not None:
-                    capture = await children.start(
-                        Side.CLIENT,
-                        "capture",
-                        "loadgen.observe.capture",
-                        plan,
-                        CaptureMessage,
-                        lab.descriptors,
-                    )
+                capture = await start_capture(children, variant, lab, directory)
+                proxy = await start_proxy(children, variant, lab, directory)
                 injector = await start_injector(children, variant, lab)
                 script = Script(variant, lab, directory, children, injector, emit)
-                run = _VariantRun(variant, lab, emit, server_workers, load_workers, sampler, capture, script)
+                run = _VariantRun(
+                    variant, lab, emit, server_workers, load_workers, sampler, capture, script, proxy
+                )
                 await run.run(stop)
         except ChildDiedError as death:
             # There may be no origin yet to count from.
@@ -106,11 +103,13 @@ class _VariantRun:
         sampler: Child[SamplerMessage],
         capture: Child[CaptureMessage] | None,
         script: Script,
+        proxy: Proxying | None,
     ) -> None:
         self._variant = variant
         self._lab = lab
         self._emit = emit
         self._script = script
+        self._proxy = proxy
         self._server_commanded = variant.server.kind is ServerKind.COMMAND
         self._server_workers = Serving(self._pool, server_workers, commanded=self._server_commanded)
         self._commanded = variant.load.driver is Driver.COMMAND
@@ -118,7 +117,7 @@ class _VariantRun:
             load_workers,
             plans.INTERVAL_NS,
             emit,
-            quiet=self._server_workers.stop,
+            quiet=self._server_workers.stop if proxy is None else proxy.stop,
             died=self._note_death,
             ended=emit,
             gap=self._note_gap,
@@ -140,6 +139,8 @@ class _VariantRun:
 
     async def run(self, stop: asyncio.Event) -> None:
         await self._server_workers.ready()
+        if self._proxy is not None:
+            await self._proxy.ready()
         await self._load_workers.ready()
         await self._sampler.expect(Ready)
         if self._capture is not None:
@@ -151,6 +152,9 @@ class _VariantRun:
             Side.SERVER: tuple(self._server_workers.pids),
             Side.CLIENT: tuple(self._load_workers.pids),
         }
+        if self._proxy is not None:
+            pids[DOWNSTREAM] = (self._proxy.pid,)
+            self._emit(self._proxy.started(self._now_ns()))
         self._emit(self._lab_opened())
         choice = plans.choice(self._variant)
         asked = self._variant.load.driver
@@ -169,6 +173,7 @@ class _VariantRun:
     async def _receive_all(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             server = group.create_task(self._receive_from_server())
+            proxy = group.create_task(self._receive_from_proxy(self._proxy))
             sampler = group.create_task(self._receive_from_sampler())
             capture = group.create_task(self._receive_from_capture(self._capture))
             stopper = group.create_task(self._stop_early(stop))
@@ -182,6 +187,9 @@ class _VariantRun:
             self._script.stop()
             await asyncio.wait([script])
             await reporter
+            if self._proxy is not None:
+                self._proxy.stop()
+            await proxy
             self._server_workers.stop()
             await server
             self._sampler.send(Stop())
@@ -202,6 +210,10 @@ class _VariantRun:
                 self._emit(ServerCounted(self._now_ns(), self._server_workers.served))
             if (last := self._server_workers.lost) is not None:
                 self._emit(ProcessDied(self._now_ns(), "server", last.how, last.stderr))
+
+    async def _receive_from_proxy(self, proxy: Proxying | None) -> None:
+        if proxy is not None and (death := await proxy.run()) is not None:
+            self._note_death(death)
 
     async def _receive_from_sampler(self) -> None:
         async for message in self._sampler.received(SILENCE_S + self._variant.sample.every / 1e9):
@@ -224,24 +236,11 @@ class _VariantRun:
         """It sends one message, when the connections that it captures are over."""
         if capture is None:
             return
-        async for message in capture.received(None):
-            match message:
-                case CaptureEnded():
-                    t_ns = message.end_ns - self._origin_ns
-                    self._emit(
-                        Captured(
-                            t_ns,
-                            message.connections,
-                            message.packets,
-                            message.dropped,
-                            message.full,
-                            message.error,
-                        )
-                    )
-                    return
-                case Ready():
-                    raise RuntimeError(f"the capture sent {message}")
-        self._note_death(await capture.died())
+        match await captured(capture, self._origin_ns):
+            case Captured() as event:
+                self._emit(event)
+            case ChildDiedError() as death:
+                self._note_death(death)
 
     def _sample(self, sample: Sample) -> None:
         self._emit(sample)
@@ -259,7 +258,7 @@ class _VariantRun:
         addresses, scope = self._lab.addresses, self._lab.spec.scope
         return LabOpened(
             self._now_ns(),
-            {side: addresses[side] for side in Side},
+            addresses,
             {viewpoint.name: self._lab.settings[viewpoint.node] for viewpoint in scope.viewpoints},
             scope,
             self._lab.notes,

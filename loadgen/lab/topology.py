@@ -74,7 +74,8 @@ def client_server_lab(
         loopback=tuple(f"{address}/128" for address in more),
     )
     sides = {side.value: Placement(node.name, own) for side, own in addresses.items()}
-    scope = Scope() if port is None else _by_port(node.name, port, ports)
+    paths = client_addresses * server_addresses
+    scope = Scope() if port is None else _by_port(node.name, port, ports, paths)
     return LabSpec((node,), (), sides, scope, private=topology is not Topology.HOST)
 
 
@@ -104,14 +105,23 @@ def _pair(
         links = tuple(Link((one, End(bridge.name, (), f"to_{one.node}"))) for one in ends)
     sides = {side.value: Placement(side.value, own) for side, own in addresses.items()}
     scope = Scope(
-        (Viewpoint(Side.CLIENT, client.name, ports=ports), Viewpoint(Side.SERVER, server.name)), (_LEG,)
+        (
+            Viewpoint(
+                Side.CLIENT,
+                client.name,
+                ports=ports,
+                paths=len(addresses[Side.CLIENT]) * len(addresses[Side.SERVER]),
+            ),
+            Viewpoint(Side.SERVER, server.name),
+        ),
+        (_LEG,),
     )
     return LabSpec(nodes, links, sides, scope)
 
 
-def _by_port(node: str, port: int, ports: tuple[int, int]) -> Scope:
+def _by_port(node: str, port: int, ports: tuple[int, int], paths: int) -> Scope:
     """A client and a server in one namespace: the server's port shows whose a socket is."""
-    client = Viewpoint(Side.CLIENT, node, SocketFilter(remote_port=port), ports)
+    client = Viewpoint(Side.CLIENT, node, SocketFilter(remote_port=port), ports, paths)
     return Scope((client, Viewpoint(Side.SERVER, node, SocketFilter(local_port=port))), (_LEG,))
 
 

@@ -49,7 +49,7 @@ class Course:
 
 
 def course(variant: Variant) -> Course:
-    """The course of a variant's connections. A command has limits of its own, which are not known."""
+    """The course of a variant's connections. A command or a proxy has limits of its own."""
     connection, server = variant.connection, variant.server
     rest_s = (connection.requests * server.delay + (connection.requests - 1) * connection.think) / 1e9
     if connection.closer is Closer.BOTH:
@@ -57,7 +57,7 @@ def course(variant: Variant) -> Course:
     elif connection.closer is Closer.NOBODY:
         rest_s = variant.load.duration / 1e9
     planned = Course(Decides.CONNECTION, connection.ending, connection.requests, rest_s)
-    if server.kind is ServerKind.COMMAND or variant.load.driver is Driver.COMMAND:
+    if server.kind is ServerKind.COMMAND or variant.load.driver is Driver.COMMAND or variant.proxy:
         return planned
     return _timed_out(variant) or _left_idle(variant) or planned
 

@@ -187,7 +187,7 @@ def _without_rate(situation: Situation) -> Prediction:
         time_to_exhaustion_s=None,
         time_wait_client=None if holder is Side.CLIENT else 0,
         time_wait_server=None if holder is Side.SERVER else 0,
-        assumptions=("the rate of a command is unknown, and so is what depends on it",),
+        assumptions=("the rate of a command or a proxied closed loop is unknown, and what depends on it",),
     )
 
 

@@ -1,5 +1,6 @@
 """The input of a prediction: a variant's ports, hold times, ending and costs. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loadgen.model.course import Decides, course
@@ -94,8 +95,7 @@ a batch of one costs it more than it saves. Measured with 1 to 32 connections, o
 
 def ports(variant: Variant) -> int:
     """The client's ports over all its paths: a whole range for each source and destination (K7)."""
-    lab = variant.lab
-    return lab.client.ports.count * lab.client.addresses * lab.server.addresses
+    return variant.lab.client.ports.count * variant.lab.paths
 
 
 def situation(variant: Variant) -> Situation:
@@ -112,12 +112,13 @@ def situation(variant: Variant) -> Situation:
     return Situation(
         crosses=crosses,
         ports=ports(variant),
-        paths=variant.lab.client.addresses * variant.lab.server.addresses,
+        paths=variant.lab.paths,
         hold_s=_hold_s(variant),
         ending=ending,
         requests=found.requests,
         duration_s=variant.load.duration / 1e9,
-        costs=_COSTS.get(preferred),
+        # In a closed loop a proxy between the sides, and not the driver alone, decides the rate.
+        costs=None if variant.proxy is not None and not is_open else _COSTS.get(preferred),
         rate=loop.rate / found.requests if is_open else None,
         connections=loop.connections,
         pause_s=found.rest_s,
@@ -150,7 +151,7 @@ def _queue(variant: Variant) -> int | None:
 
     Each worker has a queue on each address.
     """
-    if variant.server.kind is ServerKind.COMMAND:
+    if variant.server.kind is ServerKind.COMMAND or variant.proxy is not None:
         return None
     backlog = min(variant.server.backlog, sysctl(variant, Side.SERVER, SOMAXCONN, variant.server.backlog))
     return (backlog + 1) * variant.server.workers * variant.lab.server.addresses
@@ -158,10 +159,19 @@ def _queue(variant: Variant) -> int | None:
 
 def _hold_s(variant: Variant) -> float:
     """How long a TIME-WAIT keeps its port from connect(): tcp_tw_reuse lets it be taken over (K12)."""
-    reuse = sysctl(variant, Side.CLIENT, TW_REUSE)
-    stamped = all(sysctl(variant, side, TIMESTAMPS) for side in Side)
-    if stamped and (reuse == 1 or (reuse == 2 and variant.lab.topology.shared)):
-        return sysctl(variant, Side.CLIENT, TW_REUSE_DELAY) / 1e3
+    asked = variant.lab.sysctl
+    if variant.lab.topology.shared:
+        both = {**asked.client, **asked.server}
+        return hold_s(both, both, shared=True)
+    return hold_s(asked.client, asked.server if variant.proxy is None else asked.proxy)
+
+
+def hold_s(opener: Mapping[str, str], accepter: Mapping[str, str], *, shared: bool = False) -> float:
+    """The same, by the sysctls of both ends of the connections; `shared`: they are in one namespace."""
+    reuse = number(opener, TW_REUSE)
+    stamped = number(opener, TIMESTAMPS) and number(accepter, TIMESTAMPS)
+    if stamped and (reuse == 1 or (reuse == 2 and shared)):
+        return number(opener, TW_REUSE_DELAY) / 1e3
     return TIME_WAIT_S
 
 
@@ -170,7 +180,12 @@ def sysctl(variant: Variant, side: Side, name: str, default: int | None = None) 
     asked = variant.lab.sysctl
     of_side = {Side.CLIENT: asked.client, Side.SERVER: asked.server}
     both = {**asked.client, **asked.server} if variant.lab.topology.shared else of_side[side]
-    value = both.get(name, "")
+    return number(both, name, default)
+
+
+def number(sysctls: Mapping[str, str], name: str, default: int | None = None) -> int:
+    """One of these sysctls; the default if it is not among them, or is no number."""
+    value = sysctls.get(name, "")
     if value.isdecimal():
         return int(value)
     return _DEFAULTS[name] if default is None else default

@@ -40,7 +40,7 @@ class LabOpened(Event, frozen=True, tag="lab"):
     and what is to be noted about it.
     """
 
-    addresses: Mapping[Side, tuple[str, ...]]
+    addresses: Mapping[str, tuple[str, ...]]
     sysctls: Mapping[str, Mapping[str, str]]
     scope: Scope
     notes: tuple[str, ...] = ()
@@ -75,6 +75,16 @@ class Processes(Event, frozen=True):
     load_workers: tuple[int, ...]
     cores: Mapping[Side, tuple[int, ...]]
     cpus: Count
+
+
+class ProxyStarted(Event, frozen=True, tag="proxy"):
+    """What stands between client and server: its kind, what it says of its version (empty: nothing), and the
+    process that keeps it.
+    """
+
+    kind: str
+    version: str
+    pid: int
 
 
 class BothWays(Struct, frozen=True, forbid_unknown_fields=True):
@@ -265,6 +275,7 @@ AnyEvent = (
     | FaultFailed
     | SegmentsDropped
     | ServerCounted
+    | ProxyStarted
     | Captured
     | Settled
 )

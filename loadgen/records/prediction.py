@@ -41,6 +41,8 @@ class Prediction:
                           depends on how fast this machine searches for ports, `time_wait_within` the
                           TIME-WAITs of connections that are few lives old when the load ends
     stages                those of the load; then `rate_per_s` is that of the fastest
+    upstream              behind a proxy: the same of its connections to the server, `time_wait_client` being
+                          the proxy's; of the client's connections, `time_wait_server` is then the proxy's
     What does not happen within the run is None, and so is what depends on an unknown rate.
     """
 
@@ -66,3 +68,4 @@ class Prediction:
     past_knee_within: float = 0.5
     time_wait_within: float | None = None
     stages: tuple[StagePrediction, ...] = ()
+    upstream: "Prediction | None" = None

@@ -30,12 +30,19 @@ class Viewpoint(Struct, frozen=True, forbid_unknown_fields=True):
     node     the node whose network namespace they are in
     filter   which sockets of the namespace; None: all
     ports    the ephemeral range whose ports in use are counted, both ends included; None: they are not
+    paths    pairs of addresses towards each of which the range is there once (K7)
     """
 
     name: Annotated[str, Meta(pattern=f"^{NAME}$")]
     node: str
     filter: SocketFilter | None = None
     ports: tuple[Port, Port] | None = None
+    paths: Annotated[int, Meta(ge=1)] = 1
+
+    @property
+    def capacity(self) -> int | None:
+        """How many connections its ports allow; None if its ports are not counted."""
+        return None if self.ports is None else (self.ports[1] - self.ports[0] + 1) * self.paths
 
 
 class Leg(Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 
 from loadgen.scenario import kept, placeholders
-from loadgen.scenario.choices import ApplicationProtocol, Driver, Family, ServerKind, Topology
+from loadgen.scenario.choices import ApplicationProtocol, Driver, Family, ProxyKind, ServerKind, Topology
 from loadgen.scenario.closing_checks import closing_conflicts
 from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.merge import split_path
 from loadgen.scenario.protocol_checks import protocol_conflicts
+from loadgen.scenario.proxy import Proxy
+from loadgen.scenario.proxy_checks import proxy_conflicts
 from loadgen.scenario.read_checks import read_conflicts
 from loadgen.scenario.script_checks import script_conflicts
 from loadgen.scenario.stage_checks import stage_conflicts
@@ -51,8 +53,16 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from read_conflicts(settings)
     yield from script_conflicts(settings)
     yield from stage_conflicts(settings)
+    yield from proxy_conflicts(settings)
+    if settings.proxy is not None and settings.proxy.kind is ProxyKind.COMMAND:
+        yield from _command(
+            "proxy",
+            settings.proxy,
+            "kind",
+            ("http", "keep", "connection_header", "reuse", "closer", "idle_timeout"),
+        )
     load, lab = settings.load, settings.lab
-    capacity = lab.client.ports.count * lab.client.addresses * lab.server.addresses
+    capacity = lab.client.ports.count * lab.paths
     if load.closed_loop and load.closed_loop.connections > capacity:
         # A connection holds one port per source and destination address, the server's port being one (K7).
         yield Conflict(
@@ -112,7 +122,7 @@ REMOVED = {
 
 
 def _removed(settings: Settings) -> Iterator[Conflict]:
-    for side in ("client", "server"):
+    for side in ("client", "server", "proxy"):
         for key in getattr(settings.lab.sysctl, side):
             if key in REMOVED:
                 message, hint = REMOVED[key]
@@ -169,10 +179,12 @@ def _load_command(settings: Settings) -> Iterator[Conflict]:
             yield Conflict((f"lab.{side}.addresses",), message, "leave it at 1")
 
 
-def _command(part: str, model: Server | Load, key: str, refused: tuple[str, ...]) -> Iterator[Conflict]:
+def _command(
+    part: str, model: Server | Load | Proxy, key: str, refused: tuple[str, ...]
+) -> Iterator[Conflict]:
     """Conflicts of a part of the settings that has a command."""
     if not model.command or not model.command[0]:
-        example = '[nginx, -p, "{dir}", -c, nginx.conf]' if part == "server" else '[wrk, "{url}"]'
+        example = '[wrk, "{url}"]' if part == "load" else '[nginx, -p, "{dir}", -c, nginx.conf]'
         message = f"{part}.{key} is command, and no program is named"
         yield Conflict((f"{part}.command", f"{part}.{key}"), message, f"write command: {example}")
     program = model.command[0] if model.command else ""

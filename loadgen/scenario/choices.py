@@ -39,16 +39,19 @@ class Topology(StrEnum):
     """One namespace for both, on its own `lo`."""
     HOST = "host"
     """No namespace: the caller's loopback, for machines that allow no namespaces."""
+    PROXY = "proxy"
+    """A namespace each for client, proxy and server, joined by two veth pairs."""
 
     @property
     def shared(self) -> bool:
         """Whether both sides are in one namespace."""
-        return self is not Topology.PAIR
+        return self in (Topology.LOOPBACK, Topology.HOST)
 
     @property
     def viewpoints(self) -> tuple[str, ...]:
         """The names that its sockets are counted under: those of metrics."""
-        return ("client", "server")
+        between = ("proxy.downstream", "proxy.upstream") if self is Topology.PROXY else ()
+        return ("client", *between, "server")
 
 
 class Family(StrEnum):
@@ -138,3 +141,38 @@ class ServerKind(StrEnum):
     AIOHTTP = "aiohttp"
     RAW = "raw"
     COMMAND = "command"
+
+
+class ProxyKind(StrEnum):
+    """The program between client and server."""
+
+    NGINX = "nginx"
+    HAPROXY = "haproxy"
+    COMMAND = "command"
+
+
+class ConnectionHeader(StrEnum):
+    """The Connection header that nginx sends to the server."""
+
+    CLEARED = "cleared"
+    """None: `proxy_set_header Connection ""`."""
+    DEFAULT = "default"
+    """nginx's own, where the configuration has no such line: `close`."""
+
+
+class ProxyReuse(StrEnum):
+    """Which of its idle connections HAProxy uses again."""
+
+    ALWAYS = "always"
+    """Any, for any request."""
+    SAFE = "safe"
+    """HAProxy's default: the first request of each client's connection gets one of its own."""
+
+
+class ProxyCloser(StrEnum):
+    """Who closes a connection between proxy and server first, once a response has ended it."""
+
+    PROXY = "proxy"
+    """The server leaves the close to the proxy, whatever the Connection header says."""
+    SERVER = "server"
+    """The server, if the request was HTTP/1.0 or had `Connection: close`."""

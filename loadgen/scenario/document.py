@@ -16,6 +16,7 @@ from loadgen.scenario.comparisons import Comparisons
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.lab import Lab
 from loadgen.scenario.model import Model
+from loadgen.scenario.proxy import Proxy
 from loadgen.scenario.script import Script
 from loadgen.scenario.traffic import Capture, Connection, Load, Sampling
 
@@ -34,6 +35,8 @@ class Settings(Model):
     """What makes them."""
     connection: Connection = Connection()
     """What happens on each of them."""
+    proxy: Proxy | None = None
+    """What stands between client and server, with topology: proxy."""
     sample: Sampling = Sampling()
     """How state is observed."""
     capture: Capture | None = None

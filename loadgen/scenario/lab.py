@@ -8,6 +8,7 @@ from pydantic import Field
 from loadgen.scenario import fields
 from loadgen.scenario.choices import MOST_ADDRESSES, Family, Topology
 from loadgen.scenario.model import Model
+from loadgen.scenario.proxy import LabProxy
 from loadgen.text.units import PortRange
 
 
@@ -38,18 +39,30 @@ class Sysctls(Model):
         default_factory=dict[str, str]
     )
     """Settings of the server's namespace."""
+    proxy: Mapping[Annotated[str, fields.sysctl_key()], Annotated[str, fields.sysctl_value()]] = Field(
+        default_factory=dict[str, str]
+    )
+    """Settings of the proxy's namespace, with topology: proxy."""
 
 
 class Lab(Model):
     """The namespaces and links that the experiment runs in."""
 
     topology: Topology = Topology.PAIR
-    """pair: a namespace for each side; loopback: one for both; host: none, on the host's loopback."""
+    """pair: a namespace for each side; loopback: one for both; host: none, on the host's loopback; proxy: a
+    namespace each for client, proxy and server."""
     family: Family = Family.IPV4
     """The address family of all connections."""
     client: LabClient = LabClient()
     """The client's ports and addresses."""
     server: LabServer = LabServer()
     """The server's addresses."""
+    proxy: LabProxy = LabProxy()
+    """The proxy's ports, with topology: proxy."""
     sysctl: Sysctls = Sysctls()
     """Kernel settings of each side's namespace."""
+
+    @property
+    def paths(self) -> int:
+        """Pairs of addresses that the client's connections are between; a proxy has one towards it."""
+        return self.client.addresses * (1 if self.topology is Topology.PROXY else self.server.addresses)

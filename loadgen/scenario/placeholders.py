@@ -13,6 +13,7 @@ NAMES = {
     "url": "the server's address as http://host:port/",
     "host": "the server's address",
     "port": "the server's port",
+    "server": "behind a proxy: the server's address, where {host} is the proxy's",
     "dir": "the command's own directory in the run, where its files are and where it is started",
     "duration_s": "load.duration in whole seconds, rounded up",
     "connections": "load.closed_loop.connections",

@@ -47,7 +47,7 @@ def json_schema() -> dict[str, Any]:
     listed["items"] = decided["propertyNames"] = {"enum": list(catalogue())}
     for side in schema["$defs"]["Sysctls"]["properties"].values():
         side["propertyNames"] = {"pattern": f"^(?:{SYSCTL_NAME})$"}
-    for part in ("Server", "Load"):
+    for part in ("Server", "Load", "Proxy"):
         schema["$defs"][part]["properties"]["files"]["propertyNames"] = {"pattern": f"^(?:{FILE_NAME})$"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "churn scenario"}
 

@@ -3,15 +3,22 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from loadgen.analysis.audit import AuditLine
+from loadgen.analysis.audit_requests import audit_requests
 from loadgen.analysis.counts import LegCounts
+from loadgen.analysis.findings.behind import behind_ports_gone
 from loadgen.analysis.fold import Fold
+from loadgen.analysis.metrics import measure
 from loadgen.analysis.summary import audited
 from loadgen.lab.spec import LabSpec, Node
 from loadgen.records.damage import Damage
+from loadgen.records.events import ServerCounted
 from loadgen.records.types import Sample, ViewpointSample
 from loadgen.records.viewpoints import APART, Leg, Scope, SocketFilter, Viewpoint
-from loadgen.tcp import Ending
+from loadgen.tcp import Ending, Failure, State
+from loadgen.wire.served import Served
 from tests.made_records import STEP, S, ended, interval, opened, side, variant
 
 PROXIED = Scope(
@@ -44,10 +51,10 @@ def proxied(accepted: int = 5) -> Fold:
 
 
 def test_on_the_first_leg_the_driver_is_audited_and_on_the_next_one_end_against_the_other() -> None:
-    lines = {line.what: (line.source, line.ours, line.theirs) for line in audited(CLIENT_CLOSES, proxied(4))}
+    lines = {line.what: (line.source, line.ours, line.theirs) for line in audited(CLIENT_CLOSES, proxied(6))}
     assert lines["connections established"] == ("proxy.downstream PassiveOpens", 5, 5)
     upstream = "proxy.upstream to server: connections established at the proxy.upstream"
-    assert lines[upstream] == ("server PassiveOpens", 5, 4)
+    assert lines[upstream] == ("server PassiveOpens", 5, 6)
     assert len([what for what in lines if "proxy.upstream" in what]) == 2
 
 
@@ -88,3 +95,52 @@ def test_names_that_do_not_fit_together_are_refused() -> None:
         LabSpec((Node("there"),), (), {}, Scope((one,)))
     with pytest.raises(ValueError, match="no leg"):
         opened(Scope((one,)))
+
+
+def test_each_leg_has_what_the_two_together_explain() -> None:
+    fold = proxied()
+    first, second = fold.legs()
+    # The proxy's five TIME-WAITs are of connections that it opened: the client closed the others first.
+    assert (first.accepter["TW"], second.opener["TW"]) == (0, 5)
+    assert fold.kernel()["proxy.downstream"]["TW"] == fold.kernel()["proxy.upstream"]["TW"] == 5
+    assert all(line.exact for line in audited(CLIENT_CLOSES, fold))
+
+
+def test_counts_that_nothing_explains_stay_together_and_differ() -> None:
+    fold = proxied(6)
+    first, second = fold.legs()
+    assert first.accepter == second.opener
+    assert not all(line.exact for line in audited(CLIENT_CLOSES, fold))
+
+
+def test_the_first_sample_that_finds_every_port_taken_is_the_instant_at_which_they_are_gone() -> None:
+    fold = Fold(28_232)
+    scope = replace(
+        PROXIED, viewpoints=tuple(replace(one, ports=one.ports and (1, 4)) for one in PROXIED.viewpoints)
+    )
+    held = [0, 3, 4, 4]
+    fold.add(opened(scope))
+    for index, ports in enumerate(held):
+        views = {
+            name: side({State.TIME_WAIT: ports}, ports_held=ports if "up" in name else None)
+            for name in scope.names
+        }
+        fold.add(Sample(index * STEP, 1, False, views, 0))
+    assert fold.sampled.ports_gone_ns == {"proxy.upstream": 2 * STEP}
+    assert measure(fold)["proxy.upstream.ports_gone.time_ns"] == 2 * STEP
+    (found,) = behind_ports_gone(fold)
+    assert found.sentence == "the proxy.upstream has no free port from 0.2 s on: TIME-WAIT holds 4 of 4"
+
+
+def test_requests_that_the_server_answered_and_the_client_did_not_get_are_explained_by_its_errors() -> None:
+    def lines(answered: int, errors: dict[str, int]) -> list[AuditLine]:
+        fold = Fold(28_232)
+        failed = {Failure(*name.split(":")): count for name, count in errors.items()}  # pyright: ignore[reportArgumentType]
+        fold.add(interval(0, 5, exchanges=5, errors=failed))
+        fold.add(ServerCounted(S, Served(exchanges=answered)))
+        return list(audit_requests(fold))
+
+    assert [one.exact for one in lines(5, {})] == [True]
+    assert [one.exact for one in lines(6, {"receive:HTTP_502": 1})] == [False]
+    assert [one.exact for one in lines(6, {"receive:NO_RESPONSE": 1})] == [True]
+    assert [one.exact for one in lines(4, {"receive:NO_RESPONSE": 1})] == [False]

@@ -221,7 +221,9 @@ def test_the_list_is_searched_by_name_and_by_sentence() -> None:
     assert churn("metrics", "errors.EADDRNOTAVAIL").stdout.startswith("errors.{kind}  count  ")
     (busiest,) = json.loads(churn("metrics", "busy.max", "--json").stdout)
     assert (busiest["name"], busiest["unit"]) == ("{viewpoint}.busy.max", "share")
-    assert busiest["placeholders"] == {"viewpoint": ["client", "server"]}
+    assert busiest["placeholders"] == {
+        "viewpoint": ["client", "server", "proxy.downstream", "proxy.upstream"]
+    }
 
 
 def test_a_search_without_an_answer_is_a_usage_error() -> None:

@@ -14,12 +14,13 @@ from ruamel.yaml import YAML
 from loadgen.drivers.plan import ClosedLoop, OpenLoop, Raw, Stage
 from loadgen.drivers.plan import Plan as DriverPlan
 from loadgen.drivers.uring import able
-from loadgen.engine import plans
+from loadgen.engine import commands, plans, proxy_plans
 from loadgen.engine.plans import Choice
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.model.predict import predict
 from loadgen.model.situation import TIME_WAIT_S, Situation, situation
+from loadgen.model.upstream import keeps, upstream_situation
 from loadgen.observe import sampler
 from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.records.viewpoints import Viewpoint
@@ -64,6 +65,18 @@ CHANGES: dict[str, Any] = {
     "lab.server.addresses": 3,
     "lab.sysctl.client": {"net.ipv4.tcp_tw_reuse": "1"},
     "lab.sysctl.server": {"net.ipv4.tcp_max_tw_buckets": "5000"},
+    "lab.proxy.ports": "40000-40999",
+    "lab.sysctl.proxy": {"net.ipv4.tcp_tw_reuse": "1"},
+    "proxy.kind": "haproxy",
+    "proxy.http": "1.0",
+    "proxy.keep": 8,
+    "proxy.connection_header": "default",
+    "proxy.reuse": "safe",
+    "proxy.closer": "proxy",
+    "proxy.idle_timeout": "5s",
+    "proxy.command": ["socat", "{port}"],
+    "proxy.files": {"a": "{server}"},
+    "proxy.ready": "3s",
     "server.kind": "aiohttp",
     "server.port": 9090,
     "server.workers": 2,
@@ -128,10 +141,26 @@ def base_of(path: str) -> dict[str, Any]:
         return {"connection": {"requests": 10}}
     if path.startswith("connection.keepalive"):
         return {"connection": {"keepalive": {"idle": "3s"}}}
+    if path.startswith(("proxy", "lab.proxy", "lab.sysctl.proxy")):
+        return {
+            "lab": {"topology": "proxy"},
+            "proxy": proxy_of(path),
+            "load": {"open_loop": {"rate": "10/s"}},
+        }
     part, _, name = path.partition(".")
     if name in ("command", "files", "ready"):
         return {part: {{"server": "kind", "load": "driver"}[part]: "command", "command": ["a"]}}
     return {}
+
+
+def proxy_of(path: str) -> dict[str, Any]:
+    """The proxy that a field is of."""
+    if path in ("proxy.command", "proxy.files"):
+        return {"kind": "command", "command": ["a"]}
+    if path in ("proxy.kind", "proxy.keep", "proxy.closer") or not path.startswith("proxy."):
+        return {"kind": "nginx", "closer": "server" if path == "proxy.closer" else "proxy"}
+    kept = {"keep": 4}
+    return {"kind": "haproxy" if path == "proxy.reuse" else "nginx", **kept}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +169,7 @@ class Plans:
     servers: tuple[ServerPlan, ...] | tuple[CommandPlan]
     drivers: tuple[DriverPlan, ...] | tuple[CommandPlan]
     sampler: sampler.Plan
+    proxy: CommandPlan | None
 
     @property
     def driver(self) -> DriverPlan:
@@ -173,9 +203,12 @@ def planned(asked: Variant) -> Plans:
     )
     return Plans(
         spec,
-        (plans.server_command(asked, lab, RUN),) if asked.server.command else plans.server_plans(asked, lab),
-        (plans.driver_command(asked, lab, RUN),) if asked.load.command else plans.driver_plans(asked, lab),
+        (commands.server_command(asked, lab, RUN),)
+        if asked.server.command
+        else plans.server_plans(asked, lab),
+        (commands.driver_command(asked, lab, RUN),) if asked.load.command else plans.driver_plans(asked, lab),
         plans.sampler_plan(asked, lab),
+        proxy_plans.proxy_plan(asked, lab, RUN),
     )
 
 
@@ -286,7 +319,7 @@ def test_a_command_is_told_where_who_and_how_long(tmp_path: Path) -> None:
     values = ("http://198.19.0.1:8080/", "198.19.0.1", "8080", "/run/main/driver", "2", "64", sys.executable)
     assert plan.argv == ("no-such-program", *values)
     assert plan.files == {"all": f"{' '.join(values)} {{other}}"}
-    assert (plan.port, plan.limit_ns) == (None, 2_000_000_000 + plans.COMMAND_GRACE_NS)
+    assert (plan.port, plan.limit_ns) == (None, 2_000_000_000 + commands.COMMAND_GRACE_NS)
     ipv6 = planned(variant(tmp_path, lab={"family": "ipv6"}, load=load)).driver
     assert isinstance(ipv6, CommandPlan)
     assert ipv6.argv[1:3] == ("http://[2001:2:0:2::1]:8080/", "2001:2:0:2::1")
@@ -295,8 +328,8 @@ def test_a_command_is_told_where_who_and_how_long(tmp_path: Path) -> None:
 def test_the_programs_of_commands_are_known_before_a_run(tmp_path: Path) -> None:
     load = {"driver": "command", "command": ["{python}", "x"]}
     asked = variant(tmp_path, server={"kind": "command", "command": ["nginx", "-v"]}, load=load)
-    assert plans.programs(asked) == {"server.command": "nginx", "load.command": sys.executable}
-    assert plans.programs(variant(tmp_path)) == {}
+    assert commands.programs(asked) == {"server.command": "nginx", "load.command": sys.executable}
+    assert commands.programs(variant(tmp_path)) == {}
 
 
 def test_an_open_loop_in_full(tmp_path: Path) -> None:
@@ -453,12 +486,23 @@ def test_a_driver_that_costs_more_is_predicted_to_do_less(tmp_path: Path) -> Non
     assert protocol.rate_per_s > aiohttp.rate_per_s
 
 
+def legs(tmp_path: Path, **parts: Any) -> list[object]:
+    """What the model starts from: the situation of each leg, and whether a proxy keeps its connections."""
+    asked = variant(tmp_path, **parts)
+    behind = [] if asked.proxy is None else [upstream_situation(asked, asked.proxy), keeps(asked)]
+    return [situation(asked), *behind]
+
+
 def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Path) -> None:
     """What is left out decides nothing about ports: sizes, limits of patience, how one looks, and the
     settings of a server that does not close."""
     undecided = {
         "lab.family",
         "lab.sysctl.server",
+        "proxy.idle_timeout",
+        "proxy.command",
+        "proxy.files",
+        "proxy.ready",
         "server.kind",
         "server.port",
         "server.pin",
@@ -492,7 +536,7 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
     for path, value in CHANGES.items():
         start = merged(base, base_of(path))
         changed = nested(path, "server" if path == "connection.closer" else value)
-        if situated(tmp_path, **merged(start, changed)) == situated(tmp_path, **start):
+        if legs(tmp_path, **merged(start, changed)) == legs(tmp_path, **start):
             same.add(path)
     assert same == undecided
 

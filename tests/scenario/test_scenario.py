@@ -110,9 +110,11 @@ script:
                 "family": "ipv6",
                 "client": {"ports": "2000-3000", "addresses": 2},
                 "server": {"addresses": 3},
+                "proxy": {"ports": "32768-60999"},
                 "sysctl": {
                     "client": {"net.ipv4.tcp_tw_reuse": "1"},
                     "server": {"net.ipv4.tcp_max_tw_buckets": "0"},
+                    "proxy": {},
                 },
             },
             "server": {
@@ -563,7 +565,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a key like nothing": (
         "title: t\nlab: {xyzzy: 1}",
         "2:7",
-        "known here: topology, family, client, server, sysctl",
+        "known here: topology, family, client, server, proxy, sysctl",
     ),
     "an unknown deep key": (
         "title: t\nload: {closed_loop: {conections: 8}}",
@@ -602,7 +604,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a choice that is a list": (
         "title: t\nlab: {topology: [pair]}",
         "2:17",
-        "expected pair or loopback or host, got a list",
+        "expected pair or loopback or host or proxy, got a list",
     ),
     "an unknown HTTP": ("title: t\nconnection: {http: 2}", "2:20", 'expected 1.0 or 1.1, got "2"'),
     "no port range": (

@@ -1,12 +1,24 @@
 """All rules, by subject, and what they find."""
 
-from loadgen.analysis.findings import ends, established, failures, leaks, left, pace, ports, queues, stages
+from loadgen.analysis.findings import (
+    behind,
+    ends,
+    established,
+    failures,
+    leaks,
+    left,
+    pace,
+    ports,
+    queues,
+    stages,
+)
 from loadgen.analysis.findings.finding import Finding, Rule
 from loadgen.analysis.fold import Fold
 
 RULES: tuple[Rule, ...] = (
     *failures.RULES,
     *ports.RULES,
+    *behind.RULES,
     *queues.RULES,
     *pace.RULES,
     *stages.RULES,

@@ -1,0 +1,69 @@
+"""The lab of a client, a proxy and a server: three nodes on two links. Pure.
+
+The client's network and the server's are apart, and only the proxy is in both. Its two viewpoints are told
+apart by the port that proxy and server listen on: what it has accepted has that port of its own, and what it
+has opened has it as the remote one.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
+from loadgen.records.viewpoints import Leg, Scope, SocketFilter, Viewpoint
+from loadgen.scenario.choices import Family
+
+CLIENT, PROXY, SERVER = "client", "proxy", "server"
+DOWNSTREAM, UPSTREAM = "proxy.downstream", "proxy.upstream"
+
+_FIRST = {
+    (Family.IPV4, CLIENT): ("198.18.0.1", "198.18.128.1", 16),
+    (Family.IPV4, SERVER): ("198.19.0.1", "198.19.128.1", 16),
+    (Family.IPV6, CLIENT): ("2001:2:0:1::1", "2001:2:0:1:8000::1", 64),
+    (Family.IPV6, SERVER): ("2001:2:0:2::1", "2001:2:0:2:8000::1", 64),
+}
+"""Of each network: the side's first address, the proxy's, and the length of the prefix that both are in."""
+
+
+def proxied_lab(
+    family: Family = Family.IPV4,
+    *,
+    port: int,
+    ports: tuple[int, int],
+    proxy_ports: tuple[int, int],
+    client_addresses: int = 1,
+    server_addresses: int = 1,
+    sysctls: Mapping[str, Mapping[str, str]],
+    backlog: int = 0,
+) -> LabSpec:
+    """The lab: proxy and server listen on `port`, and connections open from `ports` and `proxy_ports`."""
+    nodes = (
+        Node(CLIENT, ports=ports, sysctls=sysctls.get(CLIENT, {})),
+        Node(PROXY, ports=proxy_ports, backlog=backlog, sysctls=sysctls.get(PROXY, {})),
+        Node(SERVER, backlog=backlog, sysctls=sysctls.get(SERVER, {})),
+    )
+    client, near, down = _link(family, CLIENT, client_addresses, "lab0")
+    server, _, up = _link(family, SERVER, server_addresses, "lab1")
+    viewpoints = (
+        Viewpoint(CLIENT, CLIENT, ports=ports, paths=client_addresses),
+        Viewpoint(DOWNSTREAM, PROXY, SocketFilter(local_port=port)),
+        Viewpoint(UPSTREAM, PROXY, SocketFilter(remote_port=port), proxy_ports, paths=server_addresses),
+        Viewpoint(SERVER, SERVER),
+    )
+    return LabSpec(
+        nodes=nodes,
+        links=(down, up),
+        sides={
+            CLIENT: Placement(CLIENT, client),
+            PROXY: Placement(PROXY, (near,)),
+            SERVER: Placement(SERVER, server),
+        },
+        scope=Scope(viewpoints, (Leg(CLIENT, DOWNSTREAM), Leg(UPSTREAM, SERVER))),
+    )
+
+
+def _link(family: Family, side: str, count: int, interface: str) -> tuple[tuple[str, ...], str, Link]:
+    """The addresses of a side, the proxy's towards it, and the link between the two."""
+    first, proxy, prefix = _FIRST[family, side]
+    addresses = tuple(str(ip_address(first) + number) for number in range(count))
+    own = End(side, tuple(f"{address}/{prefix}" for address in addresses))
+    return addresses, proxy, Link((own, End(PROXY, (f"{proxy}/{prefix}",), interface=interface)))

@@ -1,0 +1,66 @@
+"""A client, a real proxy and a server: both legs are counted, audited and predicted."""
+
+from pathlib import Path
+
+import pytest
+
+from loadgen.records.directory import RunDirectory
+from loadgen.records.events import LabOpened, ProxyStarted
+from tests.command import churn, document
+from tests.runs.test_runs import shared_path
+
+__all__ = ["shared_path"]
+
+PORTS = 100
+TEXT = """
+title: t
+lab: {{topology: proxy, client: {{ports: 40000-41999}}, proxy: {{ports: 40000-40099}}}}
+load: {{driver: protocol, open_loop: {{rate: 150/s, connections: 500, late: 1min}}, duration: 1500ms}}
+connection: {{closer: client}}
+variants:
+  none: {{proxy: {{kind: {kind}, closer: proxy}}}}
+  keeps: {{proxy: {{kind: {kind}, keep: 16}}}}
+"""
+
+
+@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
+def test_both_legs_of_a_proxy_are_counted_and_agree(kind: str, shared_path: Path) -> None:
+    path = shared_path / "x.yaml"
+    path.write_text(TEXT.format(kind=kind))
+    done = churn("run", str(path), "--json", "--no-figures", runs=shared_path / "runs", ordinary=True)
+    summary = document(done.stdout)
+    none, keeps = (summary["variants"][name] for name in ("none", "keeps"))
+
+    for found in (none, keeps):
+        assert all(line["exact"] for line in found["audit"]), found["audit"]
+        kinds = {line["what"] for line in found["audit"]}
+        assert "requests in, requests out" in kinds
+        assert any(what.startswith("proxy.upstream to server: ") for what in kinds)
+        metrics = found["metrics"]
+        assert metrics["connected"] == metrics["proxy.downstream.kernel.PassiveOpens"]
+        assert metrics["proxy.upstream.kernel.ActiveOpens"] == metrics["server.kernel.PassiveOpens"]
+        assert metrics["exchanges"] == metrics["served.exchanges"]
+
+    # Without keep-alive, each request that was answered had a connection to the server.
+    assert none["metrics"]["served.accepted"] == none["metrics"]["exchanges"]
+    if kind == "nginx":
+        assert none["metrics"]["proxy.upstream.time_wait.max"] == PORTS
+        assert none["metrics"]["errors.HTTP_502"] == none["metrics"]["attempts"] - PORTS
+        assert none["findings"][0]["viewpoint"] == "client"
+        assert "behind_ports_gone" in {one["kind"] for one in none["findings"]}
+    else:
+        # HAProxy resets what the server leaves to it to close, and keeps no TIME-WAIT.
+        assert none["metrics"]["proxy.upstream.time_wait.max"] == 0
+        assert none["metrics"]["errors.total"] == 0
+    assert keeps["metrics"]["errors.total"] == 0
+    assert keeps["metrics"]["served.accepted"] < keeps["metrics"]["exchanges"]
+    assert "proxy.upstream.ports_gone.time_ns" not in keeps["metrics"]
+
+    (directory,) = (shared_path / "runs").iterdir()
+    events = list(RunDirectory(directory).records("none"))
+    (started,) = [one for one in events if isinstance(one, ProxyStarted)]
+    assert started.kind == kind
+    assert kind in started.version.lower()
+    (lab,) = [one for one in events if isinstance(one, LabOpened)]
+    assert lab.addresses["proxy"] == ("198.18.128.1",)
+    assert (directory / "none" / "proxy").is_dir()
