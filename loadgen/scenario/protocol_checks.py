@@ -56,7 +56,7 @@ def _raw(settings: Settings) -> Iterator[Conflict]:
             "write driver: auto, uring or protocol, or protocol: http",
         )
     own_unsent = connection.close is Close.UNSENT and connection.closer is Closer.CLIENT
-    if connection.request > SENT_AT_ONCE and not own_unsent:
+    if connection.request > SENT_AT_ONCE and not own_unsent and load.driver is not Driver.COMMAND:
         yield Conflict(
             ("connection.request",),
             f"{int(connection.request):,} bytes may not leave in one send(), as the drivers have it",

@@ -1,12 +1,14 @@
-"""A client that reads the headers of a response alone: what it makes of every kind of response."""
+"""A client that reads the headers of a response alone, or nothing of it: what it makes of every server."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from loadgen.lab.topology import client_server_lab
 from loadgen.scenario.choices import Read
-from loadgen.tcp import Ending
+from loadgen.tcp import Close, Ending
 from tests.drivers.driving import MS_NS, PATIENT, Bench, Driven, bench, misbehaving
 
 CLIENT_FIN, CLIENT_RST, SERVER_FIN, SERVER_RST = (
@@ -29,6 +31,19 @@ def bad(pair: Bench) -> Iterator[dict[str, int]]:
         yield ports
 
 
+def drive(pair: Bench, bad: dict[str, int], name: str, **asked: Any) -> Driven:
+    """A load on the misbehaving server of this name, which is audited."""
+
+    async def main() -> Driven:
+        async with pair.audited() as loads:
+            timeouts = replace(PATIENT, response_ns=100 * MS_NS) if name == "stall" else PATIENT
+            plan = pair.plan(bad[name], CLIENT_RST, timeouts=timeouts, **asked)
+            loads.append(await pair.drive(plan))
+        return loads[0]
+
+    return pair.run(main())
+
+
 CASES = {
     # A body behind the headers, however they come, and however the body ends.
     "in_pieces": ("", CLIENT_RST),
@@ -49,18 +64,22 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("name", ["end_before_response", "reset_before_response", "stall"])
+@pytest.mark.parametrize("asked", [{"close": Close.UNREAD}, {"read": Read.NONE}], ids=["unread", "none"])
+def test_who_reads_nothing_sees_the_server_s_end_in_its_place(
+    pair: Bench, bad: dict[str, int], name: str, asked: dict[str, Any]
+) -> None:
+    error, ending = CASES[name]
+    driven = drive(pair, bad, name, **asked)
+    attempts = driven.total("attempts")
+    assert driven.closes == {ending: attempts}
+    assert driven.errors == {error: attempts}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_headers_alone_are_read_of_any_response(pair: Bench, bad: dict[str, int], name: str) -> None:
     error, ending = CASES[name]
-
-    async def main() -> Driven:
-        async with pair.audited() as loads:
-            timeouts = PATIENT if name != "stall" else PATIENT.__class__(*4 * (100 * MS_NS,))
-            plan = pair.plan(bad[name], CLIENT_RST, read=Read.HEADERS, timeouts=timeouts)
-            loads.append(await pair.drive(plan))
-        return loads[0]
-
-    driven = pair.run(main())
+    driven = drive(pair, bad, name, read=Read.HEADERS)
     attempts = driven.total("attempts")
     assert attempts == driven.total("connected")
     assert driven.closes == {ending: attempts}
