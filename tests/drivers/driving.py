@@ -189,9 +189,8 @@ class Bench:
 
     async def drive(self, plan: Plan, heard: Heard = nothing) -> Driven:
         """Run one worker to its end. `heard` is called as it has `started`, then with each line of it."""
-        child = await self._start(plan)
+        child = await self._start(plan, heard)
         try:
-            heard(child, None)
             ready = await child.expect(Ready)
             child.send(Begin(monotonic_ns() + LEAD_NS))
             heard(child, ready)
@@ -213,12 +212,16 @@ class Bench:
             isinstance(plan.loop, OpenLoop),
         )
 
-    async def _start(self, plan: Plan) -> Child[WorkerMessage]:
+    async def _start(self, plan: Plan, heard: Heard) -> Child[WorkerMessage]:
         if self.forks is None:
-            return await Child.start(
+            child = await Child.start(
                 self.lab, Side.CLIENT, "load worker", "loadgen.drivers", plan, WorkerMessage
             )
-        child: Child[WorkerMessage] = Child("load worker", await self.forks.fork(), WorkerMessage)
+            heard(child, None)
+            return child
+        child = Child[WorkerMessage]("load worker", await self.forks.fork(), WorkerMessage)
+        # Before the plan: a fork has nothing to import, and begins at once.
+        heard(child, None)
         child.send_plan(plan)
         return child
 

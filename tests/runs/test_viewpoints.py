@@ -15,8 +15,9 @@ from loadgen.cli.tables import print_report
 from loadgen.engine import plans
 from loadgen.engine.experiment import Outcome, run_scenario
 from loadgen.kernel import netstat, snmp
+from loadgen.lab.proxied import proxied_lab
 from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
-from loadgen.lab.topology import client_server_lab
+from loadgen.lab.topology import DEFAULT_PORTS, client_server_lab
 from loadgen.records.directory import RunDirectory
 from loadgen.records.events import LabOpened, SampleCheck
 from loadgen.records.types import Sample
@@ -174,4 +175,8 @@ def test_a_middle_node_is_sampled_measured_shown_and_drawn(
 
 @pytest.mark.parametrize("topology", Topology)
 def test_a_topology_has_the_viewpoints_that_metrics_are_named_after(topology: Topology) -> None:
-    assert client_server_lab(topology, port=8080).scope.names == topology.viewpoints
+    if topology is Topology.PROXY:
+        made = proxied_lab(port=8080, ports=DEFAULT_PORTS, proxy_ports=DEFAULT_PORTS, sysctls={})
+    else:
+        made = client_server_lab(topology, port=8080)
+    assert made.scope.names == topology.viewpoints
