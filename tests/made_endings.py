@@ -9,7 +9,7 @@ from loadgen.ledger.entry import FIN, FINS, ROWS
 from loadgen.tcp import Ending, Side
 
 BY_NAME = {entry.name: entry for entry in ENTRIES}
-OTHERS = ("CurrEstab", "ListenOverflows")
+OTHERS = ("CurrEstab", "ListenOverflows", "OutRsts")
 """Counters that no entry adds up to: the gauges and witnesses."""
 
 Counters = dict[str, int]
@@ -30,8 +30,8 @@ def met(mix: Mapping[str, int], **seen: Ending) -> tuple[Kernels, Counted]:
         for side, counters in kernels.items():
             for row, moved in entry.moves(side).items():
                 counters[FINS[0] if row == FIN else row] += moved * count
-        for witness in entry.witness:
-            kernels[Side.SERVER][witness] += count
+        for side, witness in entry.witness:
+            kernels[side][witness] += count
         if entry.gauge:
             kernels[Side.CLIENT][entry.gauge] += count
         if entry.counted_as:

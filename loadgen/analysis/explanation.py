@@ -177,7 +177,7 @@ def _unknowns(
     """The unknowns of an entry: one for each ending that a driver may count it as."""
     # A witness that the kernel does not count confirms nothing.
     most = max(counters[Side.CLIENT].values(), default=0)
-    witnessed = min((counters[Side.SERVER].get(name, 0) for name in entry.witness), default=most)
+    witnessed = min((counters[side].get(name, 0) for side, name in entry.witness), default=most)
     if entry.gauge:
         most = min(most, counters[Side.CLIENT].get(entry.gauge, 0))
     moved = [

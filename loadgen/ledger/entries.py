@@ -98,20 +98,25 @@ def _answered(by: Side, reset: _Reset, *, left: bool) -> Entry:
     )
 
 
-def _late_data(first: Ending, *, left: bool) -> Entry:
-    """Bytes that arrive after a FIN, at a side whose program has closed: its kernel answers by RST."""
+def _late_data(first: Ending, *, left: bool, closed: bool = False) -> Entry:
+    """Bytes that arrive after a FIN, at a side whose program has closed: its kernel answers by RST.
+
+    `closed`: their sender has closed, too. The RST meets it in LAST-ACK, where it is not counted (K19).
+    """
     by = Side.CLIENT if first is Ending.SERVER_FIN else Side.SERVER
     closes = dict(_LEFT) if left else {"TCPAbortOnData": 1}
-    resets = {"EstabResets": 1}
+    resets: dict[str, int] = {} if closed else {"EstabResets": 1}
     client, server = (resets, closes) if by is Side.CLIENT else (closes, resets)
     return Entry(
-        name=f"{first}_then_data{'' if left else '_early'}",
-        kind=Kind.LATE_DATA,
+        name=f"{first}_then_data{'' if left else '_early'}{'_and_fin' if closed else ''}",
+        kind=Kind.RESET if closed else Kind.LATE_DATA,
         story=f"the {first.side} closed first, by FIN; bytes of the {by} arrived after it, and the"
-        f" {first.side} answered them by RST (RFC 1122, 4.2.2.13)",
+        f" {first.side} answered them by RST (RFC 1122, 4.2.2.13)"
+        + (f"; the {by} had closed by then" if closed else ""),
         first=first,
         client=_open() | client,
         server=_accepted() | server,
+        witness=((first.side, "OutRsts"),) if closed else (),
     )
 
 
@@ -171,6 +176,7 @@ ENTRIES: tuple[Entry, ...] = (
         for first in (Ending.SERVER_FIN, Ending.CLIENT_FIN)
         for left in (True, False)
     ),
+    *(_late_data(first, left=False, closed=True) for first in (Ending.SERVER_FIN, Ending.CLIENT_FIN)),
     Entry(
         name="client_half_closed_then_rst_unread",
         kind=Kind.RESET,
@@ -206,7 +212,7 @@ ENTRIES: tuple[Entry, ...] = (
             first=first,
             client=_open(**client),
             server=server,
-            witness=("ListenOverflows",),
+            witness=((Side.SERVER, "ListenOverflows"),),
         )
         for name, first, story, client, server in (
             ("", Ending.SERVER_RST, "the server's kernel reset it later", {"EstabResets": 1}, {}),
@@ -249,7 +255,7 @@ ENTRIES: tuple[Entry, ...] = (
         first=Ending.SERVER_RST,
         client=_open(EstabResets=1),
         server={"EmbryonicRsts": 1},
-        witness=("ListenOverflows",),
+        witness=((Side.SERVER, "ListenOverflows"),),
     ),
     Entry(
         name="server_fin_seen_late",

@@ -59,7 +59,7 @@ class Entry:
     first     who ended it first, and how; None if it was never established at the client
     seen      what the client's program may count it as, if not as `first` alone
     client    the counters of `ROWS` that move at the client; `server`: at the server
-    witness   counters of the server that move at least once for each connection, if this is what happened
+    witness   counters, by side, that move at least once for each connection, if this is what happened
     gauge     a gauge of the client that shows at least as many connections, if this is what happened
     most_share  the largest share of the connections seen as this that may be: drivers look who was first
               microseconds before they close, so more than that would be a driver that counts wrongly
@@ -74,7 +74,7 @@ class Entry:
     client: Mapping[str, int]
     server: Mapping[str, int]
     seen: tuple[Ending, ...] = ()
-    witness: tuple[str, ...] = ()
+    witness: tuple[tuple[Side, str], ...] = ()
     gauge: str = ""
     most_share: float = 1.0
     given_up: bool = False

@@ -70,6 +70,16 @@ def _then_data(ends: Ends) -> None:
     other.close()
 
 
+def _then_data_and_fin(ends: Ends) -> None:
+    """The bytes carry a FIN, and the ACK of the other FIN, which is delayed: their sender is in LAST-ACK."""
+    first, other = ends
+    other.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    first.close()
+    other.recv(1)
+    other.send(b"late")
+    other.close()
+
+
 def _half_closed_unread(ends: Ends) -> None:
     first, other = ends
     first.shutdown(socket.SHUT_WR)
@@ -212,6 +222,7 @@ def _resets() -> Generator[tuple[str, Callable[[Stage], None]]]:
                 yield f"{first}_fin_reset_by_{by}{reason}{when}", _of_pair(order, end)
         yield f"{first}_fin_then_data", _of_pair(order, _then_data)
         yield f"{first}_fin_then_data_early", partial(_then_data_early, order=order)
+        yield f"{first}_fin_then_data_early_and_fin", _of_pair(order, _then_data_and_fin)
 
 
 WAYS: Mapping[str, Callable[[Stage], None]] = {
