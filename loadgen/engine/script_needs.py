@@ -4,11 +4,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from msgspec import structs
 
 from loadgen.engine import plans, script_plan
 from loadgen.kernel import sock_destroy
+from loadgen.lab import namespaces
 from loadgen.lab.errors import LabUnavailable, SysctlRefused
 from loadgen.lab.faults import Unable
 from loadgen.lab.lab import open_lab
@@ -69,6 +71,8 @@ def _unable(variant: Variant) -> list[Unable]:
                 input=encode(structs.replace(whole, steps=steps)),
                 stdout=subprocess.PIPE,
                 pass_fds=lab.descriptors,
+                # Before numpy is imported: a process of several threads cannot enter a user namespace.
+                preexec_fn=partial(namespaces.enter_user, lab.user),
                 timeout=_LIMIT_S,
                 check=True,
             )

@@ -10,6 +10,7 @@ from loadgen.tcp import State
 from loadgen.text.numbers import count, duration, rate, seconds
 
 PORTS_GONE = FindingKind("ports_gone")
+PORTS_SCARCE = FindingKind("ports_scarce")
 PORTS_HELD = FindingKind("ports_held")
 CONNECT_SLOW = FindingKind("connect_slow")
 STEADY = 0.1
@@ -23,6 +24,20 @@ FEW_PORTS = 0.01
 def ports_gone(fold: Fold) -> Iterator[Finding]:
     shortage = fold.under_load().shortage
     if shortage is None:
+        return
+    attempts = fold.total("attempts") or 0
+    if shortage.lasting_ns is None and 0 < shortage.failed <= FEW * attempts:
+        yield Finding(
+            kind=PORTS_SCARCE,
+            rank=Rank.PACE,
+            viewpoint=fold.scope.leg.opener,
+            sentence=f"at moments, first at {seconds(shortage.first_ns / 1e9)}, the client has no free port:"
+            f" {count(shortage.failed)} of {count(attempts)} attempts fail for want of one",
+            start_ns=shortage.first_ns,
+            numbers={"ports": fold.ports, "spans": len(shortage.spans), "failed": shortage.failed},
+            evidence=(f"attempts that failed for want of a port {shortage.failed:,}",),
+            observed=True,
+        )
         return
     holders = holding(fold, shortage.first_ns, shortage.spans[-1].end_ns)
     held = " and ".join(f"{state} holds {count(number)}" for state, number in holders.items())
@@ -48,6 +63,8 @@ def ports_gone(fold: Fold) -> Iterator[Finding]:
     )
 
 
+FEW = 0.01
+"""Of the attempts: if fewer fail for want of a port, and at no time for long, that did not limit the load."""
 INTERVAL_NS = 200_000_000
 """A span that ends so shortly before the load does lasts to its end."""
 
