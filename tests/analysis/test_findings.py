@@ -10,7 +10,7 @@ from loadgen.analysis.fold import Fold
 from loadgen.records.types import Sample
 from loadgen.records.viewpoints import APART
 from loadgen.tcp import Ending, Failure, Side, State
-from tests.made_records import STEP, S, ended, from_samples, interval, opened, side
+from tests.made_records import NO_PORT, STEP, S, ended, from_samples, interval, opened, side
 
 COUNT = 100
 
@@ -172,3 +172,19 @@ def test_a_rate_with_many_levels_is_one_of_bursts_if_it_falls_low_between_them(
         fold.add(record)
     (pace,) = (one for one in find(fold) if one.kind == "pace")
     assert words in pace.sentence
+
+
+@pytest.mark.parametrize(("failed", "kind"), [(1, "ports_scarce"), (400, "ports_gone")])
+def test_a_port_that_is_missing_at_a_moment_limits_nothing(failed: int, kind: str) -> None:
+    """One port, which is used again and again: it may be taken still when the next connection wants it."""
+    fold = Fold(1)
+    busy = side(states={State.ESTABLISHED: 1}, ports_held=1)
+    intervals = [interval(index, 300) for index in range(10)]
+    intervals[4] = interval(4, 300, attempts=300 + failed, errors={NO_PORT: failed})
+    samples = [Sample(STEP * index, 1, False, dict.fromkeys(Side, busy), 0) for index in (-1, 10)]
+    free = Sample(4 * STEP, 1, False, dict.fromkeys(Side, side(ports_held=0)), 0)
+    for record in (opened(APART), samples[0], *intervals, free, samples[1], *ended(S)):
+        fold.add(record)
+    kinds = {one.kind: one for one in find(fold)}
+    assert {"ports_scarce", "ports_gone"} & kinds.keys() == {kind}
+    assert kinds[kind].numbers["failed"] == failed

@@ -12,10 +12,12 @@ from loadgen.records.pcapng import read_capture
 from loadgen.records.segment import Flags
 from loadgen.scenario.choices import Lost
 from loadgen.tcp import Side
-from tests.command import Running, churn, eventually
-from tests.runs.test_runs import exact, write
+from tests.command import Running, churn, document, eventually
+from tests.runs.test_runs import exact, shared_path, write
 from tests.runs.test_script import faults_begun, ran
 from tests.unprivileged import as_ordinary_user
+
+__all__ = ["shared_path"]
 
 HEAD = """
 title: t
@@ -146,6 +148,18 @@ def test_a_delay_is_refused_before_the_run_just_if_the_kernel_has_no_netem(tmp_p
     assert done.code == (106 if refused else 0)
     assert ("server.delay" in done.stderr) is refused
     assert (tmp_path / "runs").exists() is not refused
+
+
+def test_an_ordinary_user_can_drop_segments(shared_path: Path) -> None:
+    text = (
+        "title: t\nload: {driver: protocol, open_loop: {rate: 20/s, late: 1min}, duration: 500ms}\n"
+        "connection: {closer: client}\nscript: [{at: 50ms, for: 300ms, do: drop, what: fin, on: client}]\n"
+    )
+    done = churn(
+        "run", write(shared_path, text), "--no-figures", "--json", runs=shared_path / "runs", ordinary=True
+    )
+    assert done.code == 0, done.said
+    assert document(done.stdout)["variants"]["main"]["metrics"]["script.dropped"] > 0
 
 
 def test_nothing_is_left_after_churn_is_killed_while_segments_are_dropped(tmp_path: Path) -> None:
