@@ -102,5 +102,5 @@ def test_asked_to_stop_it_closes_what_is_kept() -> None:
             receive(sock, ANSWER)
             server.process.terminate()
             assert ends(sock) is How.FIN
-        served = server.stop()
+        served = server.stop(asked=True)
     assert served == Served(accepted=1, exchanges=1, fin=1)

@@ -77,9 +77,10 @@ class Server:
             pass
         return line
 
-    def stop(self) -> Served:
-        """SIGTERM; the totals. Everything that happened must add up."""
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, *, asked: bool = False) -> Served:
+        """SIGTERM, unless it was asked to stop before; the totals. Everything that happened must add up."""
+        if not asked:
+            self.process.send_signal(signal.SIGTERM)
         lines = [one for line in self._stdout if not isinstance(one := decode(line, Line), Unobserved)]
         assert self.process.wait(LIMIT_S) == 0
         served = lines.pop()
