@@ -29,6 +29,7 @@ from loadgen.lab import namespaces
 from loadgen.observe.messages import Watch
 from loadgen.observe.paced_dump import PacedDump
 from loadgen.observe.time_wait_check import both_ways
+from loadgen.observe.tracked import TrackedConnections, tracked_at
 from loadgen.records.events import BothWays, SampleCheck, Settled
 from loadgen.records.types import Sample, ViewpointSample
 from loadgen.records.viewpoints import Viewpoint
@@ -104,9 +105,11 @@ class Viewpoints:
         self._plan = plan
         namespaces.enter_user(plan.user)
         self._nodes: dict[str, tuple[Namespace, list[Viewpoint]]] = {}
+        self._tracked: dict[str, TrackedConnections] = {}
         for node in dict.fromkeys(viewpoint.node for viewpoint in plan.viewpoints):
             namespaces.enter_network(plan.networks[node])
             self._nodes[node] = Namespace(), [one for one in plan.viewpoints if one.node == node]
+            self._tracked |= tracked_at(node, plan.viewpoints)
         self._softnet = softnet.open()
         self._clocks: Mapping[str, list[process.CpuClock | process.Ended]] = {}
         self._waits: Mapping[str, list[schedstat.WaitClock]] = {}
@@ -125,6 +128,8 @@ class Viewpoints:
                 viewpoints[here[0].name] = self._whole(namespace, here[0], fresh=fresh)
             else:
                 viewpoints |= self._parts(namespace, here)
+        for name, tracked in self._tracked.items():
+            viewpoints[name] = replace(viewpoints[name], conntrack=tracked.read(fresh=fresh))
         return Sample(
             t_ns=begun_ns - origin_ns,
             cost_ns=monotonic_ns() - begun_ns,

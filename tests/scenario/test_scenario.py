@@ -111,10 +111,12 @@ script:
                 "client": {"ports": "2000-3000", "addresses": 2},
                 "server": {"addresses": 3},
                 "proxy": {"ports": "32768-60999"},
+                "nat": {"ports": "1024-65535"},
                 "sysctl": {
                     "client": {"net.ipv4.tcp_tw_reuse": "1"},
                     "server": {"net.ipv4.tcp_max_tw_buckets": "0"},
                     "proxy": {},
+                    "nat": {},
                 },
             },
             "server": {
