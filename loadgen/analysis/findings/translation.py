@@ -25,11 +25,17 @@ def ports_gone(fold: Fold) -> Iterator[Finding]:
         if viewpoint.pool is None or most is None:
             continue
         failed, dropped = (counted(fold, viewpoint.name, name) for name in ("insert_failed", "drop"))
-        if not failed or not dropped or most < FULL * viewpoint.pool.size:
+        few = dropped <= FEW * (fold.total("opened") or 0)
+        if not failed or few or most < FULL * viewpoint.pool.size:
             continue
         timeout = Failure(Phase.CONNECT, Fault.TIMEOUT)
         timed_out = fold.errors[timeout]
-        errors = f"{count(timed_out)} connect() time out" if timed_out else "SYNs are sent again"
+        # More than it dropped were of another cause.
+        errors = (
+            "SYNs are sent again"
+            if timed_out > dropped or not timed_out
+            else (f"{count(timed_out)} connect() time out")
+        )
         yield Finding(
             kind=NAT_PORTS_GONE,
             rank=Rank.LIMITED,
@@ -50,18 +56,19 @@ def ports_gone(fold: Fold) -> Iterator[Finding]:
 
 def port_reused(fold: Fold) -> Iterator[Finding]:
     """SYNs from a port of the NAT that the server's TIME-WAIT refuses: of another port of the client."""
-    nats = [one.name for one in fold.scope.viewpoints if one.pool is not None]
+    nat = _nat(fold)
     client, server = fold.scope.leg.opener, fold.scope.leg.accepter
     refused = moved(fold, server, "PAWSTimewait")
-    if not nats or refused <= FEW * (fold.total("opened") or 0):
+    if not nat or refused <= FEW * (fold.total("opened") or 0):
         return
     again, resets = moved(fold, client, "TCPSynRetrans"), moved(fold, client, "OutRsts")
     yield Finding(
         kind=NAT_PORT_REUSED,
         rank=Rank.PARTLY_FAILED,
         viewpoint=server,
-        sentence=f"{count(refused)} SYNs come from a port of the {nats[0]} that is in TIME-WAIT at the"
-        " server, with an older timestamp, and are refused; the client sends them again after a second",
+        sentence=f"the server refuses {count(refused)} SYNs: the port that the {nat} gave them is in"
+        f" TIME-WAIT there, with a newer timestamp; the client sends {count(again)} SYNs again"
+        " after 1 s",
         numbers={"refused": refused, "syns_again": again, "resets": resets},
         evidence=(
             f"{server}.kernel.PAWSTimewait {refused:,}",
@@ -72,9 +79,19 @@ def port_reused(fold: Fold) -> Iterator[Finding]:
     )
 
 
-def dropped_by_nat(fold: Fold) -> int:
-    """SYNs that NATs without a free port dropped; 0 if no such NAT was seen."""
-    return sum(int(one.numbers["drop"]) for one in ports_gone(fold))
+def reason(fold: Fold, timeouts: int) -> str:
+    """What a NAT has to do with connect() that timed out so often; empty if nothing shows it."""
+    if sum(int(one.numbers["drop"]) for one in ports_gone(fold)) >= timeouts:
+        return "the NAT's ports: it had none left, and dropped the SYNs"
+    refused = sum(int(one.numbers["refused"]) for one in port_reused(fold))
+    if refused >= timeouts:
+        return f"the server's TIME-WAITs on the NAT's ports: they refused {count(refused)} SYNs"
+    return ""
+
+
+def _nat(fold: Fold) -> str:
+    """The viewpoint of the NAT; empty if there is none."""
+    return next((one.name for one in fold.scope.viewpoints if one.pool is not None), "")
 
 
 RULES: tuple[Rule, ...] = (ports_gone, port_reused)
