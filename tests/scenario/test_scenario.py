@@ -567,7 +567,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a key like nothing": (
         "title: t\nlab: {xyzzy: 1}",
         "2:7",
-        "known here: topology, family, client, server, proxy, sysctl",
+        "known here: topology, family, client, server, proxy, nat, sysctl",
     ),
     "an unknown deep key": (
         "title: t\nload: {closed_loop: {conections: 8}}",
@@ -606,7 +606,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a choice that is a list": (
         "title: t\nlab: {topology: [pair]}",
         "2:17",
-        "expected pair or loopback or host or proxy, got a list",
+        "expected pair or loopback or host or proxy or nat, got a list",
     ),
     "an unknown HTTP": ("title: t\nconnection: {http: 2}", "2:20", 'expected 1.0 or 1.1, got "2"'),
     "no port range": (
