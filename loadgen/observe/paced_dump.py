@@ -23,10 +23,13 @@ class PacedDump(Generic[T]):
         dump: Callable[[], T],
         now_ns: Callable[[], int] = monotonic_ns,
         cpu_ns: Callable[[], int] = thread_time_ns,
+        share: int = DUMP_SHARE,
     ) -> None:
+        """`share`: dumps that are not cheap take one part in so many of a core."""
         self._dump = dump
         self._now_ns = now_ns
         self._cpu_ns = cpu_ns
+        self._share = share
         self._table: T | None = None
         self._taken_ns = self._due_ns = 0
 
@@ -37,6 +40,6 @@ class PacedDump(Generic[T]):
             before_ns = self._cpu_ns()
             self._table = self._dump()
             cost_ns = self._cpu_ns() - before_ns
-            pause_ns = min(cost_ns * DUMP_SHARE, DUMP_LEAST_NS) if cost_ns > CHEAP_NS else 0
+            pause_ns = min(cost_ns * self._share, DUMP_LEAST_NS) if cost_ns > CHEAP_NS else 0
             self._taken_ns, self._due_ns = now_ns, now_ns + pause_ns
         return self._table, now_ns - self._taken_ns

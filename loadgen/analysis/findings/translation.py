@@ -40,7 +40,7 @@ def ports_gone(fold: Fold) -> Iterator[Finding]:
             kind=NAT_PORTS_GONE,
             rank=Rank.LIMITED,
             viewpoint=viewpoint.name,
-            sentence=f"the {viewpoint.name} has no port left: it drops {count(dropped)} SYNs, with"
+            sentence=f"the {viewpoint.name.upper()} has no port left: it drops {count(dropped)} SYNs, with"
             f" {count(most)} conntrack entries for its {count(viewpoint.pool.size)} ports. No errno shows it:"
             f" {errors}",
             numbers={"insert_failed": failed, "drop": dropped, "entries": most, "ports": viewpoint.pool.size},
@@ -66,7 +66,7 @@ def port_reused(fold: Fold) -> Iterator[Finding]:
         kind=NAT_PORT_REUSED,
         rank=Rank.PARTLY_FAILED,
         viewpoint=server,
-        sentence=f"the server refuses {count(refused)} SYNs: the port that the {nat} gave them is in"
+        sentence=f"the server refuses {count(refused)} SYNs: the port that the {nat.upper()} gave them is in"
         f" TIME-WAIT there, with a newer timestamp; the client sends {count(again)} SYNs again"
         " after 1 s",
         numbers={"refused": refused, "syns_again": again, "resets": resets},
@@ -85,7 +85,7 @@ def reason(fold: Fold, timeouts: int) -> str:
         return "the NAT's ports: it had none left, and dropped the SYNs"
     refused = sum(int(one.numbers["refused"]) for one in port_reused(fold))
     if refused >= timeouts:
-        return f"the server's TIME-WAITs on the NAT's ports: they refused {count(refused)} SYNs"
+        return "the server's TIME-WAITs on the NAT's ports: they refused the SYNs"
     return ""
 
 
