@@ -58,4 +58,4 @@ def test_the_servers_time_waits_are_as_many_as_the_nats_ports() -> None:
 def test_of_a_closed_loop_no_rate_is_predicted() -> None:
     found = predict(situation(variant(lab=LAB)))
     assert found.rate_per_s is None
-    assert "a closed loop through a NAT" in found.assumptions[0]
+    assert "a closed loop through a proxy or NAT" in found.assumptions[0]
