@@ -134,8 +134,8 @@ def situation(variant: Variant) -> Situation:
         ending=ending,
         requests=found.requests,
         duration_s=variant.load.duration / 1e9,
-        # In a closed loop a proxy between the sides, and not the driver alone, decides the rate; or a NAT, whose
-        # ports come back to a TIME-WAIT at the cost of a second, unforeseeably often.
+        # In a closed loop a proxy between the sides, and not the driver alone, decides the rate; or a NAT, if
+        # its ports come back to TIME-WAITs, which cost a second each.
         costs=None if between and not is_open else _COSTS.get(preferred),
         rate=loop.rate / found.requests if is_open else None,
         connections=loop.connections,
