@@ -29,6 +29,34 @@ class State(StrEnum):
         return self.value.lower().replace("-", "_")
 
 
+class Tracked(StrEnum):
+    """What conntrack, in a node between two ends, holds for the state of a connection, by its own names.
+
+    It is inferred from the segments that pass, and is no state of either end: FIN_WAIT lasts from the first
+    FIN to the ACK of it, TIME_WAIT 120 s from the last ACK on (K28), and a RST makes it CLOSE.
+    """
+
+    SYN_SENT = "SYN_SENT"
+    SYN_RECV = "SYN_RECV"
+    ESTABLISHED = "ESTABLISHED"
+    FIN_WAIT = "FIN_WAIT"
+    CLOSE_WAIT = "CLOSE_WAIT"
+    LAST_ACK = "LAST_ACK"
+    TIME_WAIT = "TIME_WAIT"
+    CLOSE = "CLOSE"
+    SYN_SENT2 = "SYN_SENT2"
+
+    @property
+    def key(self) -> str:
+        """The name as metrics spell it."""
+        return self.value.lower()
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection has ended, as far as conntrack saw it."""
+        return self in (Tracked.TIME_WAIT, Tracked.CLOSE)
+
+
 class Side(StrEnum):
     """An end of the connections under study."""
 

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
+from loadgen.records.conntrack import Conntrack
 from loadgen.records.types import Interval, Sample, ViewpointSample, together
 from loadgen.tcp import State
 
@@ -127,9 +128,22 @@ def _ends(rows: Sequence[ViewpointSample]) -> tuple[ViewpointSample, ViewpointSa
     known = [row.ports_held for row in rows if row.ports_held is not None]
     held = _extremes(known) if known else (None, None)
     age_ns = max(row.states_age_ns for row in rows)
-    return ViewpointSample(first, held[0], {}, 0, 0, states_age_ns=age_ns), ViewpointSample(
-        last, held[1], {}, 0, 0, states_age_ns=age_ns
+    before, after = _tracked_ends([row.conntrack for row in rows if row.conntrack is not None])
+    return (
+        ViewpointSample(first, held[0], {}, 0, 0, states_age_ns=age_ns, conntrack=before),
+        ViewpointSample(last, held[1], {}, 0, 0, states_age_ns=age_ns, conntrack=after),
     )
+
+
+def _tracked_ends(rows: Sequence[Conntrack]) -> tuple[Conntrack | None, Conntrack | None]:
+    """The same of a NAT's conntrack entries; its counters are not drawn."""
+    if not rows:
+        return None, None
+    states = {state for row in rows for state in row.entries}
+    ends = {state: _extremes([row.entries.get(state, 0) for row in rows]) for state in states}
+    counts, age_ns = _extremes([row.count for row in rows]), max(row.age_ns for row in rows)
+    first, last = ({state: pair[place] for state, pair in ends.items()} for place in (0, 1))
+    return Conntrack(first, age_ns, counts[0], {}), Conntrack(last, age_ns, counts[1], {})
 
 
 def _extremes(values: Sequence[int]) -> tuple[int, int]:

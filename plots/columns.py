@@ -6,7 +6,7 @@ never zero.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from msgspec import structs
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from loadgen.records.events import Event, FaultBegan, FaultEnded, Gap, LabOpened, LoadEnds, StageBegan
 from loadgen.records.gaps import SAMPLER, gaps_of, hidden, of_load
-from loadgen.records.types import Interval, Sample, together
+from loadgen.records.types import Interval, Sample, ViewpointSample, together
 from loadgen.records.viewpoints import APART, Scope
 from loadgen.tcp import Failure, Fault, State
 from plots.buckets import Buckets, intervals_reduced, middle_ns, samples_reduced
 from plots.sockets import Floats, Sockets
+from plots.tracked import TrackedEntries, tracked_of
 
 ROUNDING_S = 1e-6
 """Instants that differ by less are the same: halves of floats do not add up exactly."""
@@ -85,6 +86,8 @@ class Columns:
     scope: Scope
     load_end_s: float | None
     gaps: tuple[Gap, ...]
+    tracked: Mapping[str, TrackedEntries] = field(default_factory=dict[str, TrackedEntries])
+    """The conntrack entries of each NAT, at the instants of `sockets`."""
 
     @property
     def load_gaps(self) -> list[Gap]:
@@ -160,6 +163,7 @@ class Gathering:
         labs = [event for event in events if isinstance(event, LabOpened)]
         scope = labs[-1].scope if labs else APART
         span_s = (intervals[-1].end_ns - intervals[0].start_ns) / 1e9 if intervals else 0.0
+        rows = _sampled(sorted(self._samples.rows, key=lambda sample: sample.t_ns), gaps)
         return Columns(
             rates=replace(
                 _rates(_joined(intervals) if exact else intervals, gaps),
@@ -167,7 +171,8 @@ class Gathering:
                 timed=self._timed if self._timed < self._connected else None,
                 bucket_s=0.0 if exact else span_s / self._intervals.count,
             ),
-            sockets=_sockets(sorted(self._samples.rows, key=lambda sample: sample.t_ns), gaps, scope),
+            sockets=_sockets(rows, scope),
+            tracked=tracked_of([viewpoints for _, viewpoints in rows], scope),
             events=tuple(events),
             sysctls=_sysctls(labs),
             scope=scope,
@@ -237,10 +242,18 @@ def _joined(intervals: list[Interval]) -> list[Interval]:
     return [*rest, both]
 
 
-def _sockets(samples: list[Sample], gaps: Sequence[Gap], scope: Scope) -> Sockets:
-    # A gap is a row without counts.
-    empty = [((gap.start_ns + gap.end_ns) // 2, None) for gap in gaps if gap.what == SAMPLER and samples]
-    rows = sorted([*((sample.t_ns, sample.viewpoints) for sample in samples), *empty], key=lambda row: row[0])
+Row = tuple[int, Mapping[str, ViewpointSample] | None]
+"""An instant in ns, and what was sampled then; None in the middle of a gap."""
+
+
+def _sampled(samples: list[Sample], gaps: Sequence[Gap]) -> list[Row]:
+    rows: list[Row] = [(sample.t_ns, sample.viewpoints) for sample in samples]
+    if samples:
+        rows += [((gap.start_ns + gap.end_ns) // 2, None) for gap in gaps if gap.what == SAMPLER]
+    return sorted(rows, key=lambda row: row[0])
+
+
+def _sockets(rows: Sequence[Row], scope: Scope) -> Sockets:
     counts: dict[str, dict[State, Floats]] = {}
     oldest_s: dict[str, float] = {}
     for name in scope.names:

@@ -19,6 +19,7 @@ from plots.panels import Panel
 from plots.series import crest
 from plots.sockets import Sockets
 from plots.style import STATES, Stroke, say
+from plots.tracked_panel import tracked_panel
 
 IN_SIGHT = 0.25
 """A limit is drawn if a quarter of it is reached: otherwise it would only flatten the curves."""
@@ -62,7 +63,9 @@ def state_panels(columns: Columns, facts: Facts) -> list[Panel]:
     major = [c for c in curves if c not in minor]
     lasting = [c for c in minor if lasts(columns, c)]
     panels = [
-        _viewpoint_panel(sockets, name, [c for c in major if c.viewpoint == name], limits[name], top)
+        tracked_panel(name, sockets.t_s, columns.tracked[name])
+        if name in columns.tracked
+        else _viewpoint_panel(sockets, name, [c for c in major if c.viewpoint == name], limits[name], top)
         for name in sockets.counts
     ]
     opener = columns.scope.leg.opener

@@ -109,8 +109,13 @@ def time_waits(metrics: Mapping[str, float]) -> dict[str, float]:
     return {
         name.removesuffix(_TIME_WAIT): number
         for name, number in metrics.items()
-        if name.endswith(_TIME_WAIT) and not name.startswith(_STAGE)
+        if name.endswith(_TIME_WAIT) and not name.startswith(_STAGE) and not _of_nat(name, metrics)
     }
+
+
+def _of_nat(name: str, metrics: Mapping[str, float]) -> bool:
+    """Whether a metric is of a NAT, which has no sockets of the connections that it translates."""
+    return f"{name.partition('.')[0]}.conntrack.entries.max" in metrics
 
 
 def comparison(variants: Mapping[str, Mapping[str, float]]) -> str:

@@ -7,6 +7,7 @@ import errno
 from collections.abc import Callable, Sequence
 
 from loadgen.analysis.bytes_metrics import BYTES_METRICS
+from loadgen.analysis.conntrack_metrics import CONNTRACK_METRICS
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
@@ -242,6 +243,7 @@ METRICS: Sequence[Metric] = (
         lambda fold, values: fold.sampled.ports_last.get(values[VIEWPOINT]),
         (VIEWPOINT,),
     ),
+    *CONNTRACK_METRICS,
     Metric(
         "{viewpoint}.ports_gone.time_ns",
         NS,

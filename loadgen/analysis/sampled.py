@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from loadgen.records.types import Sample
-from loadgen.tcp import State
+from loadgen.tcp import State, Tracked
 
 
 class Sampled:
@@ -32,6 +32,10 @@ class Sampled:
         self.ports_gone_ns: dict[str, int] = {}
         """The first sample that found a socket on every one of them."""
         self._most: Counter[tuple[str, State]] = Counter()
+        self.tracked_most: dict[str, Counter[Tracked]] = {}
+        """Of each NAT, the most conntrack entries that a sample found in a state."""
+        self.entries_most: dict[str, int] = {}
+        """Of each NAT, the most conntrack entries altogether."""
 
     def add(self, sample: Sample) -> None:
         self.count += 1
@@ -46,6 +50,11 @@ class Sampled:
                     self._most[name, state] = count
             self.unread_sockets[name] = max(one.unread_sockets, self.unread_sockets[name])
             self.unread_bytes[name] = max(one.unread_bytes, self.unread_bytes[name])
+            if one.conntrack is not None:
+                self.tracked_most[name] = self.tracked_most.get(name, Counter()) | Counter(
+                    one.conntrack.entries
+                )
+                self.entries_most[name] = max(one.conntrack.count, self.entries_most.get(name, 0))
             # With states of an earlier sample, a connection that closed since would hold two.
             if one.ports_held is not None and not one.states_age_ns:
                 self.ports_last[name] = one.ports_held

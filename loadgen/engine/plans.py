@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadgen.drivers import plan as driver
 from loadgen.drivers.uring import able
-from loadgen.engine import proxy_plans
+from loadgen.engine import nat_plans, proxy_plans
 from loadgen.engine.child import Program
 from loadgen.engine.commands import driver_command, server_command
 from loadgen.lab.lab import Lab
@@ -45,6 +45,8 @@ def lab_spec(variant: Variant) -> LabSpec:
     lab = variant.lab
     if lab.topology is Topology.PROXY:
         return proxy_plans.lab_spec(variant)
+    if lab.topology is Topology.NAT:
+        return nat_plans.lab_spec(variant)
     return client_server_lab(
         topology=lab.topology,
         family=lab.family,

@@ -6,7 +6,7 @@ Nothing is printed here: a `Preflight` holds the findings, and the command shows
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.engine import commands, installed, link_needs, machine, plans, script_needs
+from loadgen.engine import commands, installed, link_needs, machine, nat_needs, plans, script_needs
 from loadgen.engine.machine import Check, Verdict
 from loadgen.lab.errors import Part
 from loadgen.scenario.choices import Driver, Family, Topology
@@ -65,6 +65,7 @@ def preflight(scenario: Scenario, runs: Path) -> Preflight:
         fallback=fallback,
         refusals=(
             *(refused_proxies(scenario) if no_lab else ()),
+            *refused_nat(scenario, no_lab=no_lab),
             *refused_commands(runnable),
             *refused_faults(runnable),
             *refused_links(runnable),
@@ -129,6 +130,12 @@ def refused_faults(scenario: Scenario) -> tuple[Refusal, ...]:
 def refused_links(scenario: Scenario) -> tuple[Refusal, ...]:
     """Links that this kernel cannot make."""
     found = link_needs.obstacle(scenario)
+    return (Refusal(*found),) if found else ()
+
+
+def refused_nat(scenario: Scenario, *, no_lab: bool) -> tuple[Refusal, ...]:
+    """A NAT that this machine cannot make."""
+    found = nat_needs.obstacle(scenario, no_lab=no_lab)
     return (Refusal(*found),) if found else ()
 
 

@@ -6,7 +6,7 @@ because it cannot leave that again. `loadgen.lab.exchange` has the messages.
 
 from collections.abc import Mapping
 
-from loadgen.lab import links, namespaces, slow_bridge, sysctls
+from loadgen.lab import links, masquerade, namespaces, slow_bridge, sysctls
 from loadgen.lab.exchange import Built, Descriptors, answer
 from loadgen.lab.spec import LabSpec, Node
 
@@ -28,6 +28,8 @@ def build(spec: LabSpec) -> tuple[Built, Descriptors]:
             links.await_link(end.interface)
         if node.slow:
             slow_bridge.join([end.interface for end in spec.ends(node.name)], node.slow)
+        if node.masquerade is not None:
+            masquerade.begin(spec.ends(node.name)[-1], node.masquerade)
     # After the links, so that their own sysctls exist.
     for setting in asked:
         namespaces.enter_network(networks[setting.node])
@@ -35,7 +37,8 @@ def build(spec: LabSpec) -> tuple[Built, Descriptors]:
     in_force: dict[str, Mapping[str, str]] = {}
     for node in spec.nodes:
         namespaces.enter_network(networks[node.name])
-        in_force[node.name] = sysctls.read_all([*sysctls.REPORTED, *node.sysctls])
+        of_nat = masquerade.REPORTED if node.masquerade is not None else ()
+        in_force[node.name] = sysctls.read_all([*sysctls.REPORTED, *of_nat, *node.sysctls])
     notes: list[str] = []
     if any(values.get(sysctls.HASH) != sysctls.CHILD_HASH_ENTRIES for values in in_force.values()):
         notes.append("the lab shares the host's TCP hash, so reading its sockets takes longer (K22)")

@@ -9,33 +9,34 @@ more thing to install, and it reports errors as text. One table holds all rules 
 the fault, and it ends with its namespace (K25).
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from pyroute2.netlink.exceptions import NetlinkError  # pyright: ignore[reportMissingTypeStubs]
-from pyroute2.nftables.main import NFTables  # pyright: ignore[reportMissingTypeStubs]
-
-from loadgen.lab.errors import LabUnavailable, Part
+from loadgen.lab.expressions import (
+    ACCEPT,
+    DROP,
+    IPV4,
+    IPV6,
+    L4_PROTOCOL,
+    SCRATCH,
+    TCP,
+    Expression,
+    data,
+    equal,
+    expression,
+    tables,
+    verdict,
+)
 from loadgen.lab.faults import Drop
 from loadgen.scenario.choices import Lost
 
-Expression = Mapping[str, Any]
-
-_IPV4, _IPV6 = 2, 10
-"""Families of nf_tables (NFPROTO_IPV4, NFPROTO_IPV6)."""
 _RAW_PRIORITY = -300
 """Before everything else that looks at packets."""
-_DROP, _ACCEPT = 0, 1
-_L4_PROTOCOL = 16
-"""The key of `meta` (NFT_META_L4PROTO)."""
-_TCP = bytes([6])
 _NETWORK, _TRANSPORT = 1, 2
 """Bases of `payload`: the IP header, the TCP header."""
 _SOURCE_PORT, _DESTINATION_PORT, _FLAGS = 0, 2, 13
 """Offsets in the TCP header."""
-_SCRATCH = 1
-"""The register (NFT_REG_1) that a comparison works on."""
 _KEY = 8
 """The first of the registers of four bytes (NFT_REG32_00) that hold a set's key."""
 _ADD, _DELETE = 0, 2
@@ -70,7 +71,7 @@ def install(name: str, drop: Drop) -> None:
 def lift(name: str, drop: Drop) -> None:
     """Drop nothing from now on. The rules stay, with what they have counted. Raises LabUnavailable."""
     with _tables(drop) as nft:
-        nft.rule("insert", table=name, chain="arriving", expressions=[[_verdict(_ACCEPT)]])
+        nft.rule("insert", table=name, chain="arriving", expressions=[[verdict(ACCEPT)]])
 
 
 def dropped(name: str, drop: Drop) -> int:
@@ -143,7 +144,7 @@ class _Set:
 
 
 def _chain(nft: Any, table: str, name: str, hook: str) -> None:
-    fields = {"type": "filter", "policy": _ACCEPT, "priority": _RAW_PRIORITY}
+    fields = {"type": "filter", "policy": ACCEPT, "priority": _RAW_PRIORITY}
     nft.chain("add", table=table, name=name, hook=hook, **fields)
 
 
@@ -151,21 +152,12 @@ def _rule(nft: Any, table: str, chain: str, expressions: Sequence[Expression]) -
     nft.rule("add", table=table, chain=chain, expressions=[expressions])
 
 
-@contextmanager
-def _tables(drop: Drop) -> Generator[Any]:
-    make: Callable[..., Any] = NFTables
-    try:
-        nft = make(nfgen_family=_IPV6 if drop.ipv6 else _IPV4)
-        try:
-            yield nft
-        finally:
-            nft.close()
-    except (NetlinkError, OSError) as error:
-        raise LabUnavailable(
-            Part.LINKS,
-            f"no segment can be dropped: {error} (nf_tables in a network namespace)",
-            "load the kernel's nf_tables module, as root: modprobe nf_tables; or write do: cut",
-        ) from error
+def _tables(drop: Drop) -> AbstractContextManager[Any]:
+    return tables(
+        IPV6 if drop.ipv6 else IPV4,
+        "no segment can be dropped",
+        "load the kernel's nf_tables module, as root: modprobe nf_tables; or write do: cut",
+    )
 
 
 def _sent_by(drop: Drop) -> list[Expression]:
@@ -179,15 +171,15 @@ def _sent_to(drop: Drop) -> list[Expression]:
 
 
 def _with_port(drop: Drop, offset: int) -> list[Expression]:
-    protocol = _expression("meta", dreg=_SCRATCH, key=_L4_PROTOCOL)
-    port = _payload(_TRANSPORT, offset, 2, _SCRATCH)
-    return [protocol, _equal(_TCP), port, _equal(drop.port.to_bytes(2, "big"))]
+    protocol = expression("meta", dreg=SCRATCH, key=L4_PROTOCOL)
+    port = _payload(_TRANSPORT, offset, 2, SCRATCH)
+    return [protocol, equal(TCP), port, equal(drop.port.to_bytes(2, "big"))]
 
 
 def _flags(looked_at: int, set_: int) -> list[Expression]:
-    mask, nothing = _data(bytes([looked_at])), _data(bytes(1))
-    masked = _expression("bitwise", sreg=_SCRATCH, dreg=_SCRATCH, len=1, mask=mask, xor=nothing)
-    return [_payload(_TRANSPORT, _FLAGS, 1, _SCRATCH), masked, _equal(bytes([set_]))]
+    mask, nothing = data(bytes([looked_at])), data(bytes(1))
+    masked = expression("bitwise", sreg=SCRATCH, dreg=SCRATCH, len=1, mask=mask, xor=nothing)
+    return [_payload(_TRANSPORT, _FLAGS, 1, SCRATCH), masked, equal(bytes([set_]))]
 
 
 def _connection(drop: Drop, *, arriving: bool) -> list[Expression]:
@@ -209,34 +201,16 @@ def _address_length(drop: Drop) -> int:
 
 
 def _change(name: str, operation: int) -> Expression:
-    return _expression("dynset", set_name=name, op=operation, sreg_key=_KEY)
+    return expression("dynset", set_name=name, op=operation, sreg_key=_KEY)
 
 
 def _in(name: str) -> Expression:
-    return _expression("lookup", set=name, sreg=_KEY)
+    return expression("lookup", set=name, sreg=_KEY)
 
 
 def _payload(base: int, offset: int, length: int, register: int) -> Expression:
-    return _expression("payload", dreg=register, base=base, offset=offset, len=length)
+    return expression("payload", dreg=register, base=base, offset=offset, len=length)
 
 
-def _equal(value: bytes) -> Expression:
-    return _expression("cmp", sreg=_SCRATCH, op=0, data=_data(value))
-
-
-def _data(value: bytes) -> Mapping[str, Any]:
-    return {"attrs": [("NFTA_DATA_VALUE", value)]}
-
-
-def _expression(name: str, **fields: Any) -> Expression:
-    data = [(f"NFTA_{name.upper()}_{key.upper()}", value) for key, value in fields.items()]
-    return {"attrs": [("NFTA_EXPR_NAME", name), ("NFTA_EXPR_DATA", {"attrs": data})]}
-
-
-def _verdict(code: int) -> Expression:
-    data = {"attrs": [("NFTA_DATA_VERDICT", {"attrs": [("NFTA_VERDICT_CODE", code)]})]}
-    return _expression("immediate", dreg=0, data=data)
-
-
-_DROPPED = [_expression("counter"), _verdict(_DROP)]
+_DROPPED = [expression("counter"), verdict(DROP)]
 """Count it, and drop it."""

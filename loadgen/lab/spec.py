@@ -21,6 +21,8 @@ class Node:
     slow       it bridges its ends, and lets packets out of this interface slowly (`slow_bridge.py`); empty:
                it does not
     loopback   addresses with their prefix that `lo` has beside 127.0.0.0/8 and ::1
+    masquerade it forwards, and what leaves by its last end has its address there and one of these ports, both
+               ends included; None: it does not
     """
 
     name: str
@@ -29,6 +31,7 @@ class Node:
     sysctls: Mapping[str, str] = field(default_factory=dict[str, str])
     loopback: tuple[str, ...] = ()
     slow: str = ""
+    masquerade: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loadgen.model.course import LOAD_SWEEP_S, Course, Decides, course, pause_s
+from loadgen.model.nat_foresight import translated
 from loadgen.model.predict import START_S, predict
 from loadgen.model.situation import SOMAXCONN, TIMESTAMPS, TW_REUSE, Situation, situation, sysctl
 from loadgen.model.stage_foresight import staged
@@ -44,6 +45,7 @@ def foresee(variant: Variant) -> tuple[Foreseen, ...]:
             *_queued(variant, state),
             *_end(variant, prediction),
             *(Foreseen(*found) for found in staged(variant, prediction)),
+            *(Foreseen(*found) for found in translated(variant, state)),
         ]
     return tuple(sentences)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from loadgen.model.pace import SEARCH_WITHIN, Pace
-from loadgen.model.situation import TIME_WAIT_S, Situation
+from loadgen.model.situation import TIME_WAIT_S, UNKNOWN_RATE, Situation
 from loadgen.model.staged import over_stages, steady
 from loadgen.records.prediction import Prediction
 from loadgen.tcp import Ending, How, Side
@@ -187,7 +187,7 @@ def _without_rate(situation: Situation) -> Prediction:
         time_to_exhaustion_s=None,
         time_wait_client=None if holder is Side.CLIENT else 0,
         time_wait_server=None if holder is Side.SERVER else 0,
-        assumptions=("the rate of a command or a proxied closed loop is unknown, and what depends on it",),
+        assumptions=(UNKNOWN_RATE,),
     )
 
 

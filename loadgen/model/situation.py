@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from loadgen.model.course import Decides, course
 from loadgen.scenario import kept
-from loadgen.scenario.choices import Driver, ServerKind
+from loadgen.scenario.choices import Driver, ServerKind, Topology
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import ClosedLoop, OpenLoop
 from loadgen.tcp import Closer, Ending, Side
@@ -13,6 +13,9 @@ from loadgen.tcp import Closer, Ending, Side
 TIME_WAIT_S = 61.0
 """How long Linux keeps TIME-WAIT: 60 s, plus the granularity of its timer wheel (K2)."""
 
+UNKNOWN_RATE = (
+    "the rate of a command, or of a closed loop through a proxy or NAT, is unknown, and what depends on it"
+)
 TW_BUCKETS = "net.ipv4.tcp_max_tw_buckets"
 TW_REUSE = "net.ipv4.tcp_tw_reuse"
 TW_REUSE_DELAY = "net.ipv4.tcp_tw_reuse_delay"
@@ -98,9 +101,23 @@ def ports(variant: Variant) -> int:
     return variant.lab.client.ports.count * variant.lab.paths
 
 
+def nat_ports(variant: Variant) -> int | None:
+    """The ports of the NAT, a whole range towards each address of the server; None without a NAT."""
+    lab = variant.lab
+    return lab.nat.ports.count * lab.server.addresses if lab.topology is Topology.NAT else None
+
+
+def _most_time_waits(variant: Variant, ending: Ending) -> int:
+    """How many TIME-WAITs the side that ends connections first can have: behind a NAT, one a port of it."""
+    buckets = sysctl(variant, ending.side, TW_BUCKETS)
+    pool = nat_ports(variant)
+    return min(buckets, pool) if pool is not None and ending.side is Side.SERVER else buckets
+
+
 def situation(variant: Variant) -> Situation:
     """The situation of a variant."""
     found, load, loop = course(variant), variant.load, variant.load.loop
+    between = variant.proxy is not None or variant.lab.topology is Topology.NAT
     is_open = isinstance(loop, OpenLoop)
     stays = variant.connection.closer is Closer.NOBODY
     waits = found.decides is not Decides.RESPONSE_TIMEOUT and (variant.connection.requests > 1 or stays)
@@ -117,12 +134,13 @@ def situation(variant: Variant) -> Situation:
         ending=ending,
         requests=found.requests,
         duration_s=variant.load.duration / 1e9,
-        # In a closed loop a proxy between the sides, and not the driver alone, decides the rate.
-        costs=None if variant.proxy is not None and not is_open else _COSTS.get(preferred),
+        # In a closed loop a proxy between the sides, and not the driver alone, decides the rate; or a NAT, if
+        # its ports come back to TIME-WAITs, which cost a second each.
+        costs=None if between and not is_open else _COSTS.get(preferred),
         rate=loop.rate / found.requests if is_open else None,
         connections=loop.connections,
         pause_s=found.rest_s,
-        tw_buckets=sysctl(variant, ending.side, TW_BUCKETS),
+        tw_buckets=_most_time_waits(variant, ending),
         workers=variant.load.workers,
         in_place=preferred in (Driver.AUTO, Driver.URING) and _ends_in_place(variant, ending),
         arriving=loop.rate if is_open else None,

@@ -16,7 +16,7 @@ the descriptors (K21): no reading needs a namespace any more.
 import select
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from socket import AddressFamily
 from time import monotonic_ns
 
@@ -28,7 +28,9 @@ from loadgen.kernel.socket_table import SocketTable
 from loadgen.lab import namespaces
 from loadgen.observe.messages import Watch
 from loadgen.observe.paced_dump import PacedDump
+from loadgen.observe.sample_clock import Clock
 from loadgen.observe.time_wait_check import both_ways
+from loadgen.observe.tracked import TrackedConnections, tracked_at
 from loadgen.records.events import BothWays, SampleCheck, Settled
 from loadgen.records.types import Sample, ViewpointSample
 from loadgen.records.viewpoints import Viewpoint
@@ -104,9 +106,11 @@ class Viewpoints:
         self._plan = plan
         namespaces.enter_user(plan.user)
         self._nodes: dict[str, tuple[Namespace, list[Viewpoint]]] = {}
+        self._tracked: dict[str, TrackedConnections] = {}
         for node in dict.fromkeys(viewpoint.node for viewpoint in plan.viewpoints):
             namespaces.enter_network(plan.networks[node])
             self._nodes[node] = Namespace(), [one for one in plan.viewpoints if one.node == node]
+            self._tracked |= tracked_at(node, plan.viewpoints)
         self._softnet = softnet.open()
         self._clocks: Mapping[str, list[process.CpuClock | process.Ended]] = {}
         self._waits: Mapping[str, list[schedstat.WaitClock]] = {}
@@ -125,6 +129,8 @@ class Viewpoints:
                 viewpoints[here[0].name] = self._whole(namespace, here[0], fresh=fresh)
             else:
                 viewpoints |= self._parts(namespace, here)
+        for name, tracked in self._tracked.items():
+            viewpoints[name] = replace(viewpoints[name], conntrack=tracked.read(fresh=fresh))
         return Sample(
             t_ns=begun_ns - origin_ns,
             cost_ns=monotonic_ns() - begun_ns,
@@ -199,33 +205,6 @@ def _held(table: SocketTable, viewpoint: Viewpoint, time_wait: int) -> int | Non
         return None
     low, high = viewpoint.ports
     return int(((table.local_port >= low) & (table.local_port <= high)).sum()) + time_wait
-
-
-@dataclass(slots=True)
-class Clock:
-    """The instants at which samples are due: multiples of the period since the origin, none twice.
-
-    `due_ns` is the next one still to come, and `owed_ns` the first since the last sample began: an earlier
-    one where that sample took longer than a period. Lateness is counted from there, so that instants
-    that were missed are told however they were.
-    """
-
-    origin_ns: int
-    every_ns: int
-    due_ns: int = field(init=False)
-    owed_ns: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.due_ns = self.owed_ns = self.origin_ns
-
-    def advance(self, begun_ns: int, now_ns: int) -> None:
-        """Go on from a sample that began and ended then. Instants that were missed are not made up for."""
-        self.owed_ns, self.due_ns = self._after(begun_ns), self._after(now_ns)
-
-    def _after(self, instant_ns: int) -> int:
-        """The first that is past both this instant and the one that was due."""
-        periods = (max(instant_ns, self.due_ns) - self.origin_ns) // self.every_ns
-        return self.origin_ns + (periods + 1) * self.every_ns
 
 
 def is_quiet(sample: Sample) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from loadgen.records.bounds import Count, Time
+from loadgen.records.conntrack import Conntrack
 from loadgen.records.events import Event
 from loadgen.records.viewpoints import Scope
 from loadgen.tcp import Ending, Failure, State
@@ -44,6 +45,8 @@ class ViewpointSample(_Record, frozen=True):
 
     `unread_sockets` counts those in CLOSE-WAIT with bytes that their program has not read (Recv-Q), and
     `unread_bytes` those bytes.
+
+    `conntrack` is that of a NAT; None at other viewpoints.
     """
 
     states: Mapping[State, Count]
@@ -57,6 +60,7 @@ class ViewpointSample(_Record, frozen=True):
     full: bool = False
     unread_sockets: Count = 0
     unread_bytes: Count = 0
+    conntrack: Conntrack | None = None
 
     @property
     def cpu_ns(self) -> int | None:

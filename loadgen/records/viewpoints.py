@@ -24,6 +24,19 @@ class SocketFilter(Struct, frozen=True, forbid_unknown_fields=True):
     remote_port: Port | None = None
 
 
+class Pool(Struct, frozen=True, forbid_unknown_fields=True):
+    """The source ports that a NAT gives to connections, both ends included; `paths` are the addresses towards
+    each of which they are there once."""
+
+    ports: tuple[Port, Port]
+    paths: Annotated[int, Meta(ge=1)] = 1
+
+    @property
+    def size(self) -> int:
+        """How many connections at a time it is enough for."""
+        return (self.ports[1] - self.ports[0] + 1) * self.paths
+
+
 class Viewpoint(Struct, frozen=True, forbid_unknown_fields=True):
     """Sockets that are counted together.
 
@@ -31,6 +44,7 @@ class Viewpoint(Struct, frozen=True, forbid_unknown_fields=True):
     filter   which sockets of the namespace; None: all
     ports    the ephemeral range whose ports in use are counted, both ends included; None: they are not
     paths    pairs of addresses towards each of which the range is there once (K7)
+    pool     of a NAT, whose conntrack entries are counted; None: it is no NAT
     """
 
     name: Annotated[str, Meta(pattern=f"^{NAME}$")]
@@ -38,6 +52,7 @@ class Viewpoint(Struct, frozen=True, forbid_unknown_fields=True):
     filter: SocketFilter | None = None
     ports: tuple[Port, Port] | None = None
     paths: Annotated[int, Meta(ge=1)] = 1
+    pool: Pool | None = None
 
     @property
     def capacity(self) -> int | None:

@@ -9,6 +9,7 @@ from loadgen.scenario.conflict import Conflict
 from loadgen.scenario.document import Settings
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.merge import split_path
+from loadgen.scenario.nat_checks import nat_conflicts
 from loadgen.scenario.protocol_checks import protocol_conflicts
 from loadgen.scenario.proxy import Proxy
 from loadgen.scenario.proxy_checks import proxy_conflicts
@@ -44,6 +45,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _host(settings)
     yield from _capture(settings)
     yield from _removed(settings)
+    yield from nat_conflicts(settings)
     yield from _shared_sysctls(settings)
     yield from _server_command(settings)
     yield from _load_command(settings)
@@ -122,7 +124,7 @@ REMOVED = {
 
 
 def _removed(settings: Settings) -> Iterator[Conflict]:
-    for side in ("client", "server", "proxy"):
+    for side in ("client", "server", "proxy", "nat"):
         for key in getattr(settings.lab.sysctl, side):
             if key in REMOVED:
                 message, hint = REMOVED[key]

@@ -41,6 +41,8 @@ class Topology(StrEnum):
     """No namespace: the caller's loopback, for machines that allow no namespaces."""
     PROXY = "proxy"
     """A namespace each for client, proxy and server, joined by two veth pairs."""
+    NAT = "nat"
+    """A namespace each for client, NAT and server: the server sees the NAT's address and ports."""
 
     @property
     def shared(self) -> bool:
@@ -50,7 +52,13 @@ class Topology(StrEnum):
     @property
     def viewpoints(self) -> tuple[str, ...]:
         """The names that its sockets are counted under: those of metrics."""
-        between = ("proxy.downstream", "proxy.upstream") if self is Topology.PROXY else ()
+        match self:
+            case Topology.PROXY:
+                between = ("proxy.downstream", "proxy.upstream")
+            case Topology.NAT:
+                between = ("nat",)
+            case _:
+                between = ()
         return ("client", *between, "server")
 
 

@@ -28,6 +28,14 @@ class LabServer(Model):
     """Addresses the server listens on; ports are counted anew towards each."""
 
 
+class LabNat(Model):
+    """The node that translates the client's addresses to its own, with topology: nat."""
+
+    ports: Annotated[PortRange, fields.port_range()] = PortRange(1024, 65535)
+    """The source ports that it gives to connections, both ends included; they are there once towards each of
+    the server's addresses."""
+
+
 class Sysctls(Model):
     """Kernel settings of the lab's own namespaces, by dotted name. The host's are left alone."""
 
@@ -43,6 +51,10 @@ class Sysctls(Model):
         default_factory=dict[str, str]
     )
     """Settings of the proxy's namespace, with topology: proxy."""
+    nat: Mapping[Annotated[str, fields.sysctl_key()], Annotated[str, fields.sysctl_value()]] = Field(
+        default_factory=dict[str, str]
+    )
+    """Settings of the NAT's namespace, such as net.netfilter.nf_conntrack_tcp_timeout_time_wait: 10."""
 
 
 class Lab(Model):
@@ -50,7 +62,7 @@ class Lab(Model):
 
     topology: Topology = Topology.PAIR
     """pair: a namespace for each side; loopback: one for both; host: none, on the host's loopback; proxy: a
-    namespace each for client, proxy and server."""
+    namespace each for client, proxy and server; nat: likewise for client, NAT and server."""
     family: Family = Family.IPV4
     """The address family of all connections."""
     client: LabClient = LabClient()
@@ -59,6 +71,8 @@ class Lab(Model):
     """The server's addresses."""
     proxy: LabProxy = LabProxy()
     """The proxy's ports, with topology: proxy."""
+    nat: LabNat = LabNat()
+    """The NAT's ports, with topology: nat."""
     sysctl: Sysctls = Sysctls()
     """Kernel settings of each side's namespace."""
 

@@ -222,7 +222,7 @@ def test_the_list_is_searched_by_name_and_by_sentence() -> None:
     (busiest,) = json.loads(churn("metrics", "busy.max", "--json").stdout)
     assert (busiest["name"], busiest["unit"]) == ("{viewpoint}.busy.max", "share")
     assert busiest["placeholders"] == {
-        "viewpoint": ["client", "server", "proxy.downstream", "proxy.upstream"]
+        "viewpoint": ["client", "server", "proxy.downstream", "proxy.upstream", "nat"]
     }
 
 

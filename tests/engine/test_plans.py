@@ -63,6 +63,7 @@ CHANGES: dict[str, Any] = {
     "lab.client.ports": "40000-41999",
     "lab.client.addresses": 2,
     "lab.server.addresses": 3,
+    "lab.nat.ports": "40000-40099",
     "lab.sysctl.client": {"net.ipv4.tcp_tw_reuse": "1"},
     "lab.sysctl.server": {"net.ipv4.tcp_max_tw_buckets": "5000"},
     "lab.proxy.ports": "40000-40999",
@@ -77,6 +78,7 @@ CHANGES: dict[str, Any] = {
     "proxy.command": ["socat", "{port}"],
     "proxy.files": {"a": "{server}"},
     "proxy.ready": "3s",
+    "lab.sysctl.nat": {"net.netfilter.nf_conntrack_tcp_timeout_time_wait": "10"},
     "server.kind": "aiohttp",
     "server.port": 9090,
     "server.workers": 2,
@@ -147,6 +149,8 @@ def base_of(path: str) -> dict[str, Any]:
             "proxy": proxy_of(path),
             "load": {"open_loop": {"rate": "10/s"}},
         }
+    if path in ("lab.nat.ports", "lab.sysctl.nat"):
+        return {"lab": {"topology": "nat"}}
     part, _, name = path.partition(".")
     if name in ("command", "files", "ready"):
         return {part: {{"server": "kind", "load": "driver"}[part]: "command", "command": ["a"]}}
@@ -498,6 +502,8 @@ def test_every_field_that_the_model_knows_of_changes_the_situation(tmp_path: Pat
     settings of a server that does not close."""
     undecided = {
         "lab.family",
+        "lab.nat.ports",
+        "lab.sysctl.nat",
         "lab.sysctl.server",
         "proxy.idle_timeout",
         "proxy.command",

@@ -21,7 +21,8 @@ from loadgen.lab.lab import Lab
 from loadgen.lab.topology import client_server_lab
 from loadgen.observe.messages import SamplerMessage, Watch
 from loadgen.observe.paced_dump import CHEAP_NS, DUMP_LEAST_NS, DUMP_SHARE, PacedDump
-from loadgen.observe.sampler import Clock, Namespace, Plan, is_quiet
+from loadgen.observe.sample_clock import Clock
+from loadgen.observe.sampler import Namespace, Plan, is_quiet
 from loadgen.observe.time_wait_check import both_ways
 from loadgen.records.events import BothWays, SampleCheck, Settled
 from loadgen.records.types import Sample, ViewpointSample

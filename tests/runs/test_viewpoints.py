@@ -18,6 +18,7 @@ from loadgen.kernel import netstat, snmp
 from loadgen.lab.proxied import proxied_lab
 from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
 from loadgen.lab.topology import DEFAULT_PORTS, client_server_lab
+from loadgen.lab.translated import translated_lab
 from loadgen.records.directory import RunDirectory
 from loadgen.records.events import LabOpened, SampleCheck
 from loadgen.records.types import Sample
@@ -173,7 +174,12 @@ def test_a_middle_node_is_sampled_measured_shown_and_drawn(
     assert reread_summary == summary
 
 
-@pytest.mark.parametrize("topology", Topology)
+def test_a_nat_has_the_viewpoints_that_metrics_are_named_after() -> None:
+    spec = translated_lab(ports=PORTS, nat_ports=PORTS, sysctls={})
+    assert spec.scope.names == Topology.NAT.viewpoints
+
+
+@pytest.mark.parametrize("topology", [one for one in Topology if one is not Topology.NAT])
 def test_a_topology_has_the_viewpoints_that_metrics_are_named_after(topology: Topology) -> None:
     if topology is Topology.PROXY:
         made = proxied_lab(port=8080, ports=DEFAULT_PORTS, proxy_ports=DEFAULT_PORTS, sysctls={})

@@ -111,10 +111,12 @@ script:
                 "client": {"ports": "2000-3000", "addresses": 2},
                 "server": {"addresses": 3},
                 "proxy": {"ports": "32768-60999"},
+                "nat": {"ports": "1024-65535"},
                 "sysctl": {
                     "client": {"net.ipv4.tcp_tw_reuse": "1"},
                     "server": {"net.ipv4.tcp_max_tw_buckets": "0"},
                     "proxy": {},
+                    "nat": {},
                 },
             },
             "server": {
@@ -565,7 +567,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a key like nothing": (
         "title: t\nlab: {xyzzy: 1}",
         "2:7",
-        "known here: topology, family, client, server, proxy, sysctl",
+        "known here: topology, family, client, server, proxy, nat, sysctl",
     ),
     "an unknown deep key": (
         "title: t\nload: {closed_loop: {conections: 8}}",
@@ -604,7 +606,7 @@ MISTAKES: dict[str, tuple[str | bytes, str, str]] = {
     "a choice that is a list": (
         "title: t\nlab: {topology: [pair]}",
         "2:17",
-        "expected pair or loopback or host or proxy, got a list",
+        "expected pair or loopback or host or proxy or nat, got a list",
     ),
     "an unknown HTTP": ("title: t\nconnection: {http: 2}", "2:20", 'expected 1.0 or 1.1, got "2"'),
     "no port range": (

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from loadgen.analysis.findings import translation
 from loadgen.analysis.findings.finding import Finding, FindingKind, Rank, Rule
 from loadgen.analysis.findings.queues import moved, never_accepted
 from loadgen.analysis.fold import Fold
@@ -84,6 +85,8 @@ def reason(fold: Fold, failure: Failure) -> str:
 def _queue(fold: Fold, failure: Failure) -> str:
     """The queue of the server that a failure comes from; empty if the counters do not show one."""
     if failure == Failure(Phase.CONNECT, Fault.TIMEOUT):
+        if why := translation.reason(fold, fold.errors[failure]):
+            return why
         for queue, counter in (("SYN", "TCPReqQFullDrop"), ("accept", "ListenOverflows")):
             if moved(fold, fold.scope.leg.accepter, counter) >= fold.errors[failure]:
                 return f"the server's {queue} queue: it was full, and the SYNs stayed unanswered"

@@ -67,9 +67,12 @@ def ended_by_rst(fold: Fold) -> Iterator[Finding]:
     """TIME-WAITs that are gone before their time, if the other side has sent a RST for each (RFC 1337).
 
     Only RSTs count for which that side had no connection left: one that resets its connection meets an orphan
-    in FIN-WAIT-2, which `TW` counts as well (K18).
+    in FIN-WAIT-2, which `TW` counts as well (K18). Through a NAT other ports of the client open a new
+    connection in place of a TIME-WAIT, so that RSTs do not show where it went.
     """
     leg = fold.scope.leg
+    if any(one.pool is not None for one in fold.scope.viewpoints):
+        return
     if not fold.samples or fold.samples[-1].t_ns - fold.samples[0].t_ns >= TIME_WAIT_NS:
         return
     for viewpoint, other in ((leg.opener, leg.accepter), (leg.accepter, leg.opener)):

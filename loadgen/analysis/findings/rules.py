@@ -11,6 +11,7 @@ from loadgen.analysis.findings import (
     ports,
     queues,
     stages,
+    translation,
 )
 from loadgen.analysis.findings.finding import Finding, Rule
 from loadgen.analysis.fold import Fold
@@ -20,6 +21,7 @@ RULES: tuple[Rule, ...] = (
     *ports.RULES,
     *behind.RULES,
     *queues.RULES,
+    *translation.RULES,
     *pace.RULES,
     *stages.RULES,
     *established.RULES,
