@@ -27,7 +27,8 @@ def tracked_of(
     """The entries of each NAT; a row of None is a gap."""
     found: dict[str, TrackedEntries] = {}
     for viewpoint in scope.viewpoints:
-        entries = [row[viewpoint.name].conntrack if row else None for row in rows]
+        samples = [row.get(viewpoint.name) if row else None for row in rows]
+        entries = [one.conntrack if one else None for one in samples]
         known = [one for one in entries if one is not None]
         if viewpoint.pool is not None and known:
             seen = {state for one in known for state in one.entries}

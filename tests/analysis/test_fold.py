@@ -282,7 +282,8 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, *events, *ended(31 * STEP)]))
     counters = samples[0].viewpoints[Side.CLIENT].counters
     # A proxy's viewpoints, and ports whose number is not in the records: tests/analysis/test_legs.py.
-    absent = ("errors.", "proxy.", "client.ports_gone", "server.ports_gone")
+    # A NAT's: tests/runs/test_nat.py.
+    absent = ("errors.", "proxy.", "nat.", "client.ports_gone", "server.ports_gone")
     listed = [name for name in MetricNames(counters) if not name.startswith(absent)]
     # There is no rate before a turn that the load begins behind, so that no run has both.
     assert [name for name in listed if name != "rate.past_half"] == [
