@@ -6,7 +6,7 @@ Nothing is printed here: a `Preflight` holds the findings, and the command shows
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.engine import commands, installed, link_needs, machine, nat_needs, plans, script_needs
+from loadgen.engine import commands, installed, lab_needs, machine, plans, script_needs
 from loadgen.engine.machine import Check, Verdict
 from loadgen.lab.errors import Part
 from loadgen.scenario.choices import Driver, Family, Topology
@@ -65,10 +65,9 @@ def preflight(scenario: Scenario, runs: Path) -> Preflight:
         fallback=fallback,
         refusals=(
             *(refused_proxies(scenario) if no_lab else ()),
-            *refused_nat(scenario, no_lab=no_lab),
+            *refused_labs(scenario, no_lab=no_lab),
             *refused_commands(runnable),
             *refused_faults(runnable),
-            *refused_links(runnable),
         ),
     )
 
@@ -127,16 +126,9 @@ def refused_faults(scenario: Scenario) -> tuple[Refusal, ...]:
     return tuple(Refusal(need.reason, need.alternative) for need in script_needs.unmet(scenario))
 
 
-def refused_links(scenario: Scenario) -> tuple[Refusal, ...]:
-    """Links that this kernel cannot make."""
-    found = link_needs.obstacle(scenario)
-    return (Refusal(*found),) if found else ()
-
-
-def refused_nat(scenario: Scenario, *, no_lab: bool) -> tuple[Refusal, ...]:
-    """A NAT that this machine cannot make."""
-    found = nat_needs.obstacle(scenario, no_lab=no_lab)
-    return (Refusal(*found),) if found else ()
+def refused_labs(scenario: Scenario, *, no_lab: bool) -> tuple[Refusal, ...]:
+    """Labs with a part that this machine cannot make."""
+    return tuple(Refusal(*found) for found in lab_needs.obstacles(scenario, no_lab=no_lab))
 
 
 def on_host(scenario: Scenario) -> Scenario:
