@@ -9,7 +9,7 @@ class Clock:
 
     `due_ns` is the next one still to come, and `owed_ns` the first since the last sample began: an earlier
     one where that sample took longer than a period. Lateness is counted from there, so that instants
-    that were missed are told however they were.
+    that were missed are reported however they were.
     """
 
     origin_ns: int
