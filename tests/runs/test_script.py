@@ -30,11 +30,13 @@ def faults(directory: RunDirectory, variant: str) -> list[tuple[str, str]]:
     return [(kinds[type(one)], one.do) for one in sorted(events, key=lambda one: one.t_ns)]
 
 
-def connected_after(directory: RunDirectory, variant: str) -> int:
-    """Connections in intervals after the last event of the script."""
+def connected_after(directory: RunDirectory, variant: str, later_ns: int = 0) -> int:
+    """Connections in intervals that begin at least `later_ns` after the last event of the script."""
     records = list(directory.records(variant))
     last_ns = max(one.t_ns for one in records if isinstance(one, FaultBegan | FaultEnded | FaultFailed))
-    return sum(one.connected for one in records if isinstance(one, Interval) and one.start_ns > last_ns)
+    return sum(
+        one.connected for one in records if isinstance(one, Interval) and one.start_ns > last_ns + later_ns
+    )
 
 
 def test_faults_of_processes_and_links_act_and_are_undone(tmp_path: Path) -> None:
@@ -120,7 +122,9 @@ def test_a_server_without_reuse_address_cannot_start_again_and_that_is_a_result(
     assert "not_restarted" in caveats(variants["without"])
     assert "not_restarted" not in caveats(variants["with"])
     assert connected_after(directory, "with") > 0
-    assert connected_after(directory, "without") == connected_after(directory, "killed") == 0
+    # A killed process closes its listening socket when it next gets the CPU: on a busy machine that takes a while.
+    assert connected_after(directory, "without", 300_000_000) == 0
+    assert connected_after(directory, "killed", 300_000_000) == 0
     assert all(exact(variant) for variant in variants.values())
 
 
