@@ -11,7 +11,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --editable
 READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 # For the tests: iproute2 and util-linux. For the floor of the bench, a C program: gcc, libc6-dev, liburing-dev.
-PEERS := wrk apache2-utils nghttp2-client hey httperf curl nginx-light haproxy redis-server openssl iproute2 util-linux tshark gcc libc6-dev liburing-dev
+PEERS := wrk apache2-utils nghttp2-client hey httperf curl nginx-light haproxy redis-server postgresql openssl iproute2 util-linux tshark gcc libc6-dev liburing-dev
 
 NEEDS := churn needs Python 3.11 or newer; try: make PYTHON=python3.12 demo
 

@@ -30,6 +30,7 @@ for package in $missing; do
     case $package in
         nginx-light) service=nginx ;;
         redis-server) service=redis-server ;;
+        postgresql) service=postgresql ;;
         *) service= ;;
     esac
     # One that was there before, of another package, is somebody's.

@@ -16,6 +16,8 @@ DEBIAN = {
     "httperf": "httperf",
     "nginx": "nginx-light",
     "openssl": "openssl",
+    "pgbench": "postgresql",
+    "redis-benchmark": "redis-tools",
     "redis-server": "redis-server",
     "wrk": "wrk",
 }

@@ -29,6 +29,7 @@ COUNTERS: Mapping[str, str] = {
     "OutOfWindowIcmps": "ICMP errors ignored: the segment that they quote is none of those unacknowledged",
     # Waits on the path.
     "TCPTimeouts": "retransmission timers that fired, for SYN, data or FIN",
+    "TCPLossProbes": "segments sent again, their ACK taking over two round trips (RFC 8985): a slow peer",
     "TCPSynRetrans": "SYNs and SYN-ACKs sent again: a dropped SYN costs its client a second",
 }
 """What churn records of the group `TcpExt`: the kernel's name, and what it counts."""

@@ -332,6 +332,17 @@ def test_ends_by_reset_and_ends_with_several_explanations_are_reported() -> None
     assert "the SYNs stayed unanswered" in caveat.cause
     assert "accept queue was full" in caveat.cause
     assert not caveat.invalidates
+    # Two sides with one kernel: only the side that closed first is open, and each possibility is named.
+    one_kernel = COMMANDED.model_copy(update={"lab": LOOPBACK.lab})
+    (caveat,) = [
+        one
+        for one in found(
+            [from_samples(one) if isinstance(one, Interval) else one for one in shared(clean())], one_kernel
+        )
+        if one.kind == ENDINGS_AMBIGUOUS
+    ]
+    assert "connections: the client closed first, by FIN; or " in caveat.cause
+    assert caveat.cause.endswith("connections: the server closed first, by FIN")
 
 
 def test_a_command_that_nobody_can_audit_is_told_by_the_counter() -> None:

@@ -122,7 +122,7 @@ def test_a_server_without_reuse_address_cannot_start_again_and_that_is_a_result(
     assert "not_restarted" in caveats(variants["without"])
     assert "not_restarted" not in caveats(variants["with"])
     assert connected_after(directory, "with") > 0
-    # A killed process closes its listening socket when it next gets the CPU: on a busy machine that takes a while.
+    # A killed process closes its listening socket when it next gets the CPU.
     assert connected_after(directory, "without", 300_000_000) == 0
     assert connected_after(directory, "killed", 300_000_000) == 0
     assert all(exact(variant) for variant in variants.values())

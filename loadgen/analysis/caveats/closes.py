@@ -81,9 +81,9 @@ ENDINGS_AMBIGUOUS = CaveatKind("endings_ambiguous")
 def endings_ambiguous(case: Case) -> Iterator[Caveat]:
     possible = case.fold.explanation.possible if case.fold.complete else ()
     if len(possible) > 1:
+        agreed = [one for one in possible[0] if all(one in other for other in possible)]
         either = "; or ".join(
-            stories([one for one in explained if one.entry.kind is not Kind.ORDINARY])
-            for explained in possible[:MOST_NAMED]
+            stories([one for one in explained if one not in agreed]) for explained in possible[:MOST_NAMED]
         )
         more = f"; or one of {len(possible) - MOST_NAMED} more" if len(possible) > MOST_NAMED else ""
         yield Caveat(

@@ -59,9 +59,12 @@ def sent_again(fold: Fold) -> Iterator[Finding]:
     """Segments sent again; SYNs alone are found with the queue that was full, if one was."""
     opened = fold.total("opened") or 0
     for node, (viewpoint, *_) in fold.scope.by_node.items():
-        segments, syns = (moved(fold, viewpoint, name) for name in ("RetransSegs", "TCPSynRetrans"))
+        segments, syns, probes = (
+            moved(fold, viewpoint, name) for name in ("RetransSegs", "TCPSynRetrans", "TCPLossProbes")
+        )
         if segments > max(FEW * opened, 1):
-            of_them = f", {count(syns)} of them SYNs or SYN-ACKs" if syns else ""
+            which = {"SYNs or SYN-ACKs": syns, "probes since an ACK was slow": min(probes, segments)}
+            of_them = "".join(f", {count(number)} of them {what}" for what, number in which.items() if number)
             yield Finding(
                 kind=SENT_AGAIN,
                 rank=Rank.PACE,
@@ -71,6 +74,7 @@ def sent_again(fold: Fold) -> Iterator[Finding]:
                 evidence=(
                     f"{viewpoint}.kernel.RetransSegs {segments:,}",
                     f"{viewpoint}.kernel.TCPTimeouts {moved(fold, viewpoint, 'TCPTimeouts'):,}",
+                    f"{viewpoint}.kernel.TCPLossProbes {probes:,}",
                 ),
                 observed=True,
             )
