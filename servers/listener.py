@@ -10,6 +10,7 @@ import errno
 import socket
 import sys
 from collections.abc import Callable
+from itertools import product
 from typing import Final, cast
 
 from loadgen.wire.keepalive import Keepalive
@@ -93,13 +94,14 @@ class Listener:
 
 
 def bound_sockets(plan: Plan) -> list[socket.socket]:
-    """A socket for each address of the plan, all on one port. Raises OSError, which names the address.
+    """A socket for each address and port of the plan, the first port's first. Raises OSError, which names it.
 
-    The first of several workers binds alone, so that a foreign server on that port is an error and not a
-    companion. Then it shares the port with the other workers, over which the kernel spreads the connections.
+    The first of several workers binds alone, so that a foreign server on its ports is an error and not a
+    companion. Then it shares them with the other workers, over which the kernel spreads the connections.
     """
-    port, sockets = plan.port, list[socket.socket]()
-    for host in plan.hosts:
+    first, sockets = plan.port, list[socket.socket]()
+    for number, host in product(range(plan.ports), plan.hosts):
+        port = first + number
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         sockets.append(sock)
@@ -115,7 +117,7 @@ def bound_sockets(plan: Plan) -> list[socket.socket]:
             raise OSError(error.errno, error.strerror, f"{host} port {port}") from None
         if plan.workers > 1:
             _share(sock)
-        port = int(sock.getsockname()[1])
+        first = first or int(sock.getsockname()[1])
     return sockets
 
 

@@ -25,12 +25,12 @@ class Kind(StrEnum):
 class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     """Where and with what one worker serves.
 
-    `hosts` are IP addresses, all served on one `port` (0: the kernel picks), each with this `backlog`;
-    `reuse_address` sets SO_REUSEADDR.
+    `hosts` are IP addresses, all served on one `port` (0: the kernel picks), or on `ports` in a row from that
+    one on, each with this `backlog`; `reuse_address` sets SO_REUSEADDR.
 
-    It is number `worker`, from 0 on, of `workers` that share the port: the first one binds it alone. `core`
-    is the one that it is pinned to, None if it is not; `keepalive` is that of the accepted sockets. Raises
-    ValueError for what cannot be served.
+    It is number `worker`, from 0 on, of `workers` that share the ports: the first one binds them alone.
+    `core` is the one that it is pinned to, None if it is not; `keepalive` is that of the accepted sockets.
+    Raises ValueError for what cannot be served.
     """
 
     kind: Kind
@@ -43,6 +43,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     workers: int = 1
     core: int | None = None
     keepalive: Keepalive | None = None
+    ports: int = 1
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -57,6 +58,10 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
         if self.kind is Kind.RAW:
             need_whole("response_size", self.behaviour.response_size, 1)
         need_whole("port", self.port, 0, 65535)
+        need_whole("ports", self.ports, 1)
+        if self.ports > 1 and not self.port:
+            raise ValueError("port: several ports in a row begin at one that is given")
+        need_whole("the last port", self.port + self.ports - 1, 0, 65535)
         need_whole("backlog", self.backlog, 1)
         need_whole("workers", self.workers, 1, 1024)
         need_whole("worker", self.worker, 0, self.workers - 1)

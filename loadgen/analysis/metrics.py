@@ -88,7 +88,8 @@ METRICS: Sequence[Metric] = (
     Metric(
         "client.ports",
         PORTS,
-        "ports that the client has: its range, times its addresses, times the server's addresses",
+        "ports that the client has: its range, times its addresses, times the server's addresses and ports,"
+        " unless bind() takes them for all of these",
         lambda fold, _: fold.ports,
     ),
     _count("offered", "requests that were to start; offered = started + dropped"),

@@ -6,6 +6,7 @@ import click
 
 from loadgen.cli.exits import Exit, echo, fail
 from loadgen.cli.signals import stop_handler
+from loadgen.scenario.choices import MOST_PORTS
 from loadgen.tcp import Ending, How, Side
 
 
@@ -32,6 +33,13 @@ class _Unit(click.ParamType[int]):
 @click.option("--host", "hosts", multiple=True, default=["127.0.0.1"], show_default=True, help="Repeatable.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one."
+)
+@click.option(
+    "--ports",
+    type=click.IntRange(1, MOST_PORTS),
+    default=1,
+    show_default=True,
+    help="In a row, from --port on.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--backlog", type=click.IntRange(1, 65535), default=4096, show_default=True)
@@ -63,6 +71,7 @@ def serve_by_hand(
     kind: str,
     hosts: tuple[str, ...],
     port: int,
+    ports: int,
     workers: int,
     backlog: int,
     closer: str,
@@ -89,7 +98,7 @@ def serve_by_hand(
         behaviour = Behaviour(
             ending, requests, delay, idle_timeout, response, 64 if request is None else request
         )
-        plan = Plan(Kind(kind), behaviour, hosts, port, backlog)
+        plan = Plan(Kind(kind), behaviour, hosts, port, backlog, ports=ports)
     except ValueError as error:
         fail(Exit.USAGE, str(error))
 

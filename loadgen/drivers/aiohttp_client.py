@@ -60,8 +60,8 @@ class AiohttpAttempt(BaseAttempt):
         super().__init__(host)
         self._begin(intended_ns)
         self._host = host
-        self._source, there = host.sockets.pair()
-        self._url = f"http://{f'[{there}]' if ':' in there else there}:{host.plan.port}/"
+        self._source, there, port = host.sockets.path()
+        self._url = f"http://{f'[{there}]' if ':' in there else there}:{port}/"
         self._ours: socket.socket | None = None
         self._response: Response | None = None
         """What the server has answered, once that is whole."""
@@ -241,13 +241,24 @@ class AiohttpAttempt(BaseAttempt):
         """aiohttp's socket factory: one socket an attempt, so that no failure is tried again unseen."""
         if self._ours is not None:
             raise ConnectionResetError(errno.ECONNRESET, "the attempt's connection is gone")
-        sock = self._host.sockets.make(self._source)
+        sockets = self._host.sockets
+        if sockets.bind_takes_port:
+            # What is timed is the search for a port, whichever call makes it.
+            self._connecting()
+        try:
+            sock = sockets.make(self._source)
+        except OSError:
+            if sockets.bind_takes_port:
+                self.phase = Phase.BIND
+                self._connect_returned()
+            raise
         try:
             self._ours = sock.dup()
         except OSError:
             sock.close()
             raise
-        return TimedSocket(sock, self._connecting, self._connect_returned)
+        begins = _nothing if sockets.bind_takes_port else self._connecting
+        return TimedSocket(sock, begins, self._connect_returned)
 
     async def _on_established(self, *_: object) -> None:
         self._opened()
@@ -280,3 +291,7 @@ class AiohttpAttempt(BaseAttempt):
     def _socket(self) -> socket.socket:
         assert self._ours is not None
         return self._ours
+
+
+def _nothing() -> None:
+    """connect() goes on with what bind() has begun."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from msgspec import Struct, structs
 
-from loadgen.scenario.choices import Arrivals, Driver, Read
+from loadgen.scenario.choices import Arrivals, Bind, Driver, Read
 from loadgen.tcp import Close, Ending
 from loadgen.wire.keepalive import Keepalive
 
@@ -55,7 +55,9 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One worker's load. Connections go round-robin over `sources` x `destinations`.
+    """One worker's load. Connections go round-robin over its `paths`: `sources` x `destinations`, each of
+    these with so many `ports` in a row from `port` on. `bind` is when a socket is bound to its source, None
+    to bind late if there are several; `local_port_range` is the socket's own, both ends included.
 
     It is number `worker`, from 0 on, of `workers` that share a load: an open loop's `rate` is that of all
     of them, its cap of connections this one's own. `core` is the one it is pinned to, None where it is not.
@@ -98,6 +100,24 @@ class Plan:
     retry: int = 0
     keepalive: Keepalive | None = None
     stages: tuple[Stage, ...] = ()
+    ports: int = 1
+    bind: Bind | None = None
+    local_port_range: tuple[int, int] | None = None
+
+    @property
+    def paths(self) -> tuple[tuple[str, str, int], ...]:
+        """Source, destination and port of connections, in the order in which they take turns."""
+        return tuple(
+            (source, there, self.port + number)
+            for there in self.destinations
+            for number in range(self.ports)
+            for source in self.sources
+        )
+
+    @property
+    def binds(self) -> Bind:
+        """When sockets are bound."""
+        return Bind.of(self.bind, len(self.sources))
 
     @property
     def name(self) -> str:

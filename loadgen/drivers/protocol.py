@@ -46,14 +46,20 @@ class ProtocolAttempt(BaseAttempt, asyncio.Protocol):
 
     def connect(self) -> None:
         sockets = self._host.sockets
-        source, destination = sockets.pair()
+        source, destination, port = sockets.path()
+        if sockets.bind_takes_port:
+            # What is timed is the search for a port, whichever call makes it.
+            self._connecting()
         try:
             self._sock = sockets.make(source)
         except OSError as error:
+            if sockets.bind_takes_port:
+                self._connect_returned()
             self.fail(failure_of(Phase.BIND, error))
             return
-        self._connecting()
-        code = self._sock.connect_ex((destination, self._host.plan.port))
+        if not sockets.bind_takes_port:
+            self._connecting()
+        code = self._sock.connect_ex((destination, port))
         self._connect_returned()
         if code != errno.EINPROGRESS:
             self.fail(failure_of(Phase.CONNECT, OSError(code, os.strerror(code))))

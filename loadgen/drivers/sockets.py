@@ -8,11 +8,13 @@ from itertools import cycle
 
 from loadgen.drivers.plan import Plan
 from loadgen.kernel.tcp_info import left_time_wait, saw_no_fin_in_established, segments_sent, state_of
-from loadgen.scenario.choices import Driver
+from loadgen.scenario.choices import Bind, Driver
 from loadgen.tcp import Close, Ending, Side, State
 
 IP_BIND_ADDRESS_NO_PORT = 24
 """<linux/in.h>; Python names it only from 3.12 on."""
+IP_LOCAL_PORT_RANGE = 51
+"""<linux/in.h> since Linux 6.3: the first port in the lower 16 of 32 bits, the last in the upper (K9)."""
 _DRAINED = 1 << 16
 _LINGER_0 = struct.pack("ii", 1, 0)
 
@@ -28,14 +30,14 @@ CLIENT_RST, SERVER_FIN, SERVER_RST = Ending.CLIENT_RST, Ending.SERVER_FIN, Endin
 
 
 class Sockets:
-    """Makes non-blocking client sockets, for all pairs of source and destination in turn."""
+    """Makes non-blocking client sockets, for all paths from a source to a destination in turn."""
 
     def __init__(self, plan: Plan) -> None:
         self._family = socket.AF_INET6 if ":" in plan.destinations[0] else socket.AF_INET
-        pairs = [(source, there) for there in plan.destinations for source in plan.sources]
+        paths = plan.paths
         # Each worker begins elsewhere: in step, all of them would crowd one path after the other.
-        begin = len(pairs) * plan.worker // plan.workers
-        self._pairs = cycle(pairs[begin:] + pairs[:begin])
+        begin = len(paths) * plan.worker // plan.workers
+        self._paths = cycle(paths[begin:] + paths[:begin])
         self._options: list[tuple[int, bytes | int]] = []
         if plan.close is Close.UNSENT:
             sends = plan.ending.side is Side.CLIENT
@@ -43,24 +45,26 @@ class Sockets:
             self._options.append(option)
         if plan.linger_s is not None and plan.ending.side is Side.CLIENT:
             self._options.append((socket.SO_LINGER, struct.pack("ii", 1, plan.linger_s)))
-        # One source needs no bind: the kernel would pick the same address, and a port with it.
-        self._binds = len(plan.sources) > 1
+        self._bind = plan.binds
+        self.bind_takes_port = self._bind is Bind.EARLY
+        """Whether bind() looks for a port, and not connect()."""
+        self._range = plan.local_port_range and port_range_value(*plan.local_port_range)
         self._keepalive = plan.keepalive
         self._counts = plan.requests > 1 or plan.driver is Driver.URING
         """Whether a socket delays its ACKs before any FIN: after its first request, or by an option."""
 
-    def pair(self) -> tuple[str, str]:
-        """The next connection's source and destination."""
-        return next(self._pairs)
+    def path(self) -> tuple[str, str, int]:
+        """The next connection's source and destination, and the port there."""
+        return next(self._paths)
 
     def sent(self, sock: socket.socket) -> int | None:
         """The segments sent before our FIN, where `fin_was_first` needs them: reading them takes 2 us."""
         return segments_sent(sock) if self._counts else None
 
     def make(self, source: str) -> socket.socket:
-        """A socket, bound to its source if there are several.
+        """A socket, bound to its source if the plan says so.
 
-        Raises OSError, for want of a descriptor or of the source address.
+        Raises OSError, for want of a descriptor, of the source address, or of a port if bind() takes that.
         """
         sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -70,14 +74,22 @@ class Sockets:
                 self._keepalive.set(sock)
             for name, value in self._options:
                 sock.setsockopt(socket.SOL_SOCKET, name, value)
-            if self._binds:
-                # Without this option bind() takes a port that then serves one destination only (K10).
-                sock.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            if self._range:
+                sock.setsockopt(socket.SOL_IP, IP_LOCAL_PORT_RANGE, self._range)
+            if self._bind is not Bind.NONE:
+                if self._bind is Bind.LATE:
+                    # Without this option bind() takes a port that then serves one destination only (K10).
+                    sock.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                 sock.bind((source, 0))
         except OSError:
             sock.close()
             raise
         return sock
+
+
+def port_range_value(first: int, last: int) -> bytes:
+    """A range as the option IP_LOCAL_PORT_RANGE has it."""
+    return struct.pack("=I", last << 16 | first)
 
 
 def reset_on_close(sock: socket.socket) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
+from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT, IP_LOCAL_PORT_RANGE, port_range_value
 from loadgen.drivers.uring import able
 from loadgen.kernel.sock_diag import SockDiag
 from loadgen.lab import namespaces, sysctls
@@ -135,9 +135,9 @@ def sock_diag_check() -> Check:
     return Check(name, Verdict.OK, f"answers; {len(listening)} listening here")
 
 
-def uring_check(sources: int = 1) -> Check:
-    """Whether the uring driver can run here, with so many source addresses."""
-    why = able.obstacle(sources)
+def uring_check(*, binds: bool = False) -> Check:
+    """Whether the uring driver can run here; `binds`: sockets are bound to their source addresses."""
+    why = able.obstacle(binds)
     if not why:
         return Check("io_uring", Verdict.OK, "offers what the uring driver needs")
     return Check("io_uring", Verdict.WARN, why, "`load.driver: auto` takes the protocol driver instead")
@@ -153,6 +153,16 @@ def bind_address_no_port_check() -> Check:
             found = "not available: a load from several client addresses fails at bind (K10)"
             return Check(name, Verdict.WARN, found, "use Linux 4.2 or later")
     return Check(name, Verdict.OK, "available")
+
+
+def no_port_range() -> str:
+    """Why no socket can have a port range of its own; empty if it can (K9)."""
+    with socket.socket() as sock:
+        try:
+            sock.setsockopt(socket.SOL_IP, IP_LOCAL_PORT_RANGE, port_range_value(40000, 40000))
+        except OSError as error:
+            return f"this kernel refuses the socket option IP_LOCAL_PORT_RANGE: {error.strerror}"
+    return ""
 
 
 def descriptors_check(needed: int) -> Check:

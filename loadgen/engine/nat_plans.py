@@ -12,6 +12,7 @@ def lab_spec(variant: Variant) -> LabSpec:
         lab.family,
         ports=(lab.client.ports.first, lab.client.ports.last),
         nat_ports=(lab.nat.ports.first, lab.nat.ports.last),
+        server_ports=variant.server.ports,
         client_addresses=lab.client.addresses,
         server_addresses=lab.server.addresses,
         sysctls={Side.CLIENT: lab.sysctl.client, NAT: lab.sysctl.nat, Side.SERVER: lab.sysctl.server},

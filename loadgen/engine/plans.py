@@ -10,6 +10,7 @@ from loadgen.drivers.uring import able
 from loadgen.engine import nat_plans, proxy_plans
 from loadgen.engine.child import Program
 from loadgen.engine.commands import driver_command, server_command
+from loadgen.engine.port_plans import with_client_ports
 from loadgen.lab.lab import Lab
 from loadgen.lab.spec import LabSpec
 from loadgen.lab.topology import client_server_lab
@@ -17,8 +18,8 @@ from loadgen.model.situation import is_few
 from loadgen.observe import capture, sampler
 from loadgen.programs.plan import Plan as CommandPlan
 from loadgen.records.directory import CAPTURE_FILE
-from loadgen.scenario import kept
-from loadgen.scenario.choices import ApplicationProtocol, Driver, ServerKind, Topology
+from loadgen.scenario import kept, port_checks
+from loadgen.scenario.choices import ApplicationProtocol, Bind, Driver, ServerKind, Topology
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import Close, Closer, Side
@@ -42,6 +43,10 @@ duplicate of each."""
 
 
 def lab_spec(variant: Variant) -> LabSpec:
+    return with_client_ports(_topology(variant), variant)
+
+
+def _topology(variant: Variant) -> LabSpec:
     lab = variant.lab
     if lab.topology is Topology.PROXY:
         return proxy_plans.lab_spec(variant)
@@ -51,6 +56,7 @@ def lab_spec(variant: Variant) -> LabSpec:
         topology=lab.topology,
         family=lab.family,
         port=variant.server.port,
+        server_ports=variant.server.ports,
         ports=(lab.client.ports.first, lab.client.ports.last),
         client_addresses=lab.client.addresses,
         server_addresses=lab.server.addresses,
@@ -88,7 +94,9 @@ def choice(variant: Variant) -> Choice:
     connection = variant.connection
     if connection.client_takes_part:
         return Choice(Driver.PROTOCOL, f"it alone can do the client's part of {connection.way}")
-    why = able.obstacle(variant.lab.client.addresses)
+    if why := port_checks.needs_protocol(variant):
+        return Choice(Driver.PROTOCOL, why)
+    why = able.obstacle(variant.lab.client.binds is not Bind.NONE)
     if why:
         return Choice(Driver.PROTOCOL, why, lacking=True)
     if why := kept.obstacle(Driver.URING, variant):
@@ -132,6 +140,7 @@ def server_plans(variant: Variant, lab: Lab) -> tuple[ServerPlan, ...]:
         behaviour=behaviour,
         hosts=lab.addresses[Side.SERVER],
         port=server.port,
+        ports=server.ports,
         backlog=server.backlog,
         keepalive=_keepalive(variant, Side.SERVER),
         reuse_address=server.reuse_address,
@@ -159,12 +168,15 @@ def cores(variant: Variant, side: Side) -> tuple[int, ...]:
 
 def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
     connection, load, timeouts = variant.connection, variant.load, variant.load.timeouts
-    loop = load.loop
+    loop, own = load.loop, variant.lab.client.local_port_range
     return driver.Plan(
         driver=choice(variant).driver,
         sources=lab.addresses[Side.CLIENT],
         destinations=proxy_plans.destinations(variant, lab),
         port=variant.server.port,
+        ports=1 if variant.proxy else variant.server.ports,
+        bind=variant.lab.client.bind,
+        local_port_range=own and (own.first, own.last),
         http=connection.http,
         requests=connection.requests,
         ending=connection.ending_by(Side.CLIENT),

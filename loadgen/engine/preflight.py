@@ -9,7 +9,7 @@ from pathlib import Path
 from loadgen.engine import commands, installed, lab_needs, machine, plans, script_needs
 from loadgen.engine.machine import Check, Verdict
 from loadgen.lab.errors import Part
-from loadgen.scenario.choices import Driver, Family, Topology
+from loadgen.scenario.choices import Bind, Driver, Family, Topology
 from loadgen.scenario.document import Scenario
 from loadgen.scenario.lab import Lab
 from loadgen.tcp import Side
@@ -48,7 +48,7 @@ class Preflight:
 def preflight(scenario: Scenario, runs: Path) -> Preflight:
     """Check what the scenario needs, with records below `runs`. Raises this process's limit on descriptors;
     changes nothing else."""
-    if refusals := missing_programs(scenario) or refused_uring(scenario):
+    if refusals := missing_programs(scenario) or refused_uring(scenario) or refused_range(scenario):
         return Preflight(scenario, refusals=refusals)
     machine.raise_descriptor_limit()
     found = machine.checks(
@@ -101,9 +101,18 @@ def missing_programs(scenario: Scenario) -> tuple[Refusal, ...]:
 def refused_uring(scenario: Scenario) -> tuple[Refusal, ...]:
     """The first variant that names the uring driver, if this kernel cannot run it."""
     for variant in scenario.variants:
-        check = machine.uring_check(variant.lab.client.addresses)
+        check = machine.uring_check(binds=variant.lab.client.binds is not Bind.NONE)
         if variant.load.driver is Driver.URING and check.verdict is not Verdict.OK:
             return (Refusal(f"load.driver of {variant.name}: {check.found}", check.remedy),)
+    return ()
+
+
+def refused_range(scenario: Scenario) -> tuple[Refusal, ...]:
+    """The first variant whose sockets have a port range of their own, if this kernel has no such option."""
+    for variant in scenario.variants:
+        if variant.lab.client.local_port_range is not None and (why := machine.no_port_range()):
+            remedy = "use Linux 6.3 or later, or narrow lab.client.ports in its place"
+            return (Refusal(f"lab.client.local_port_range of {variant.name}: {why}", remedy),)
     return ()
 
 

@@ -22,6 +22,7 @@ def lab_spec(variant: Variant) -> LabSpec:
     return proxied_lab(
         family=lab.family,
         port=variant.server.port,
+        server_ports=variant.server.ports,
         ports=(lab.client.ports.first, lab.client.ports.last),
         proxy_ports=(lab.proxy.ports.first, lab.proxy.ports.last),
         client_addresses=lab.client.addresses,
@@ -60,7 +61,11 @@ def proxy_plan(variant: Variant, lab: Lab, directory: Path) -> CommandPlan | Non
     ipv6 = variant.lab.family is Family.IPV6
     asked = proxies.Asked(
         listen=_literal(host, variant.server.port, ipv6),
-        servers=tuple(_literal(each, variant.server.port, ipv6) for each in lab.addresses[Side.SERVER]),
+        servers=tuple(
+            _literal(each, variant.server.port + number, ipv6)
+            for number in range(variant.server.ports)
+            for each in lab.addresses[Side.SERVER]
+        ),
         connections=variant.load.loop.connections,
         backlog=variant.server.backlog,
         settings=proxy,

@@ -1,4 +1,4 @@
-"""The server workers of a variant as one: one port, one sum of counts, one end."""
+"""The server workers of a variant as one: the same ports, one sum of counts, one end."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -73,13 +73,16 @@ class SocketTable:
         queues = self.receive_queue[(self.state == number) & (self.receive_queue > 1)]
         return len(queues), int(queues.sum(dtype=np.uint64)) - len(queues)
 
-    def select(self, *, local_port: int | None = None, remote_port: int | None = None) -> "SocketTable":
-        """The sockets with these ports: on loopback they separate the server's sockets from its clients'."""
+    def select(
+        self, *, local_port: int | None = None, remote_port: int | None = None, count: int = 1
+    ) -> "SocketTable":
+        """The sockets with these ports, or with `count` in a row from them on: on loopback they separate the
+        server's sockets from its clients'."""
         chosen = np.ones(len(self), dtype=np.bool_)
         if local_port is not None:
-            chosen &= self.local_port == local_port
+            chosen &= (self.local_port >= local_port) & (self.local_port < local_port + count)
         if remote_port is not None:
-            chosen &= self.remote_port == remote_port
+            chosen &= (self.remote_port >= remote_port) & (self.remote_port < remote_port + count)
         return SocketTable(
             state=self.state[chosen],
             timer=self.timer[chosen],

@@ -28,6 +28,7 @@ def proxied_lab(
     family: Family = Family.IPV4,
     *,
     port: int,
+    server_ports: int = 1,
     ports: tuple[int, int],
     proxy_ports: tuple[int, int],
     client_addresses: int = 1,
@@ -35,7 +36,8 @@ def proxied_lab(
     sysctls: Mapping[str, Mapping[str, str]],
     backlog: int = 0,
 ) -> LabSpec:
-    """The lab: proxy and server listen on `port`, and connections open from `ports` and `proxy_ports`."""
+    """The lab: proxy and server listen on `port`, the server on `server_ports` in a row from it on.
+    Connections open from `ports` and `proxy_ports`."""
     nodes = (
         Node(CLIENT, ports=ports, sysctls=sysctls.get(CLIENT, {})),
         Node(PROXY, ports=proxy_ports, backlog=backlog, sysctls=sysctls.get(PROXY, {})),
@@ -43,10 +45,11 @@ def proxied_lab(
     )
     client, near, down = _link(family, CLIENT, client_addresses, "lab0")
     server, _, up = _link(family, SERVER, server_addresses, "lab1")
+    of_server = SocketFilter(remote_port=port, count=server_ports)
     viewpoints = (
         Viewpoint(CLIENT, CLIENT, ports=ports, paths=client_addresses),
         Viewpoint(DOWNSTREAM, PROXY, SocketFilter(local_port=port)),
-        Viewpoint(UPSTREAM, PROXY, SocketFilter(remote_port=port), proxy_ports, paths=server_addresses),
+        Viewpoint(UPSTREAM, PROXY, of_server, proxy_ports, paths=server_addresses * server_ports),
         Viewpoint(SERVER, SERVER),
     )
     return LabSpec(

@@ -38,6 +38,7 @@ def client_server_lab(
     family: Family = Family.IPV4,
     *,
     port: int | None = None,
+    server_ports: int = 1,
     ports: tuple[int, int] = DEFAULT_PORTS,
     client_addresses: int = 1,
     server_addresses: int = 1,
@@ -47,12 +48,12 @@ def client_server_lab(
 ) -> LabSpec:
     """The lab of a client and a server.
 
-    `port` is the server's: it distinguishes the sockets of two sides in one namespace, which therefore has no
-    viewpoints without it. `ports` is the client's ephemeral range, both ends included; `sysctls` are by side;
-    listeners of the server may have a `backlog` of so many, unless the sysctls set another. With
-    `holds_back`, what the server of a pair sends leaves slowly enough for the client to act meanwhile. Raises
-    ValueError for addresses that cannot exist, SysctlRefused if two sides of one namespace need different
-    values.
+    `port` is the server's, the first of its `server_ports`: they distinguish the sockets of two sides in one
+    namespace, which therefore has no viewpoints without. `ports` is the client's ephemeral range, both ends
+    included; `sysctls` are by side; listeners of the server may have a `backlog` of so many, unless the
+    sysctls set another. With `holds_back`, what the server of a pair sends leaves slowly enough for the
+    client to act meanwhile. Raises ValueError for addresses that cannot exist, SysctlRefused if two sides of
+    one namespace need different values.
     """
     counts = {Side.CLIENT: client_addresses, Side.SERVER: server_addresses}
     for side, count in counts.items():
@@ -62,7 +63,7 @@ def client_server_lab(
             raise ValueError(f"{side}: {count} addresses; the host's IPv6 loopback has one, ::1")
     if topology is Topology.PAIR:
         addresses = {side: _following(_FIRST_OF_PAIR[family, side], count) for side, count in counts.items()}
-        return _pair(addresses, _PAIR_PREFIX[family], ports, sysctls, backlog, holds_back)
+        return _pair(addresses, _PAIR_PREFIX[family], ports, server_ports, sysctls, backlog, holds_back)
     addresses = {side: _following(_FIRST_OF_LOOPBACK[family], count) for side, count in counts.items()}
     # All of 127.0.0.0/8 is there from the start; of IPv6 only ::1.
     more = max(addresses.values(), key=len)[1:] if family is Family.IPV6 else ()
@@ -74,8 +75,8 @@ def client_server_lab(
         loopback=tuple(f"{address}/128" for address in more),
     )
     sides = {side.value: Placement(node.name, own) for side, own in addresses.items()}
-    paths = client_addresses * server_addresses
-    scope = Scope() if port is None else _by_port(node.name, port, ports, paths)
+    paths = client_addresses * server_addresses * server_ports
+    scope = Scope() if port is None else _by_port(node.name, port, server_ports, ports, paths)
     return LabSpec((node,), (), sides, scope, private=topology is not Topology.HOST)
 
 
@@ -83,6 +84,7 @@ def _pair(
     addresses: Mapping[Side, tuple[str, ...]],
     prefix: int,
     ports: tuple[int, int],
+    server_ports: int,
     sysctls: Mapping[Side, Mapping[str, str]],
     backlog: int,
     holds_back: bool,
@@ -110,7 +112,7 @@ def _pair(
                 Side.CLIENT,
                 client.name,
                 ports=ports,
-                paths=len(addresses[Side.CLIENT]) * len(addresses[Side.SERVER]),
+                paths=len(addresses[Side.CLIENT]) * len(addresses[Side.SERVER]) * server_ports,
             ),
             Viewpoint(Side.SERVER, server.name),
         ),
@@ -119,10 +121,11 @@ def _pair(
     return LabSpec(nodes, links, sides, scope)
 
 
-def _by_port(node: str, port: int, ports: tuple[int, int], paths: int) -> Scope:
-    """A client and a server in one namespace: the server's port shows whose a socket is."""
-    client = Viewpoint(Side.CLIENT, node, SocketFilter(remote_port=port), ports, paths)
-    return Scope((client, Viewpoint(Side.SERVER, node, SocketFilter(local_port=port))), (_LEG,))
+def _by_port(node: str, port: int, count: int, ports: tuple[int, int], paths: int) -> Scope:
+    """A client and a server in one namespace: the server's ports show whose a socket is."""
+    of_client, of_server = SocketFilter(remote_port=port, count=count), SocketFilter(port, count=count)
+    client = Viewpoint(Side.CLIENT, node, of_client, ports, paths)
+    return Scope((client, Viewpoint(Side.SERVER, node, of_server)), (_LEG,))
 
 
 def _following(first: str, count: int) -> tuple[str, ...]:

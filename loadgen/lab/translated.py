@@ -28,6 +28,7 @@ def translated_lab(
     *,
     ports: tuple[int, int],
     nat_ports: tuple[int, int],
+    server_ports: int = 1,
     client_addresses: int = 1,
     server_addresses: int = 1,
     sysctls: Mapping[str, Mapping[str, str]],
@@ -50,9 +51,9 @@ def translated_lab(
         )
         for number, side in enumerate(Side)
     )
-    pool = Pool(nat_ports, server_addresses)
+    pool = Pool(nat_ports, server_addresses * server_ports)
     viewpoints = (
-        Viewpoint(Side.CLIENT, Side.CLIENT, ports=ports, paths=client_addresses * server_addresses),
+        Viewpoint(Side.CLIENT, Side.CLIENT, ports=ports, paths=client_addresses * pool.paths),
         Viewpoint(NAT, NAT, pool=pool),
         Viewpoint(Side.SERVER, Side.SERVER),
     )

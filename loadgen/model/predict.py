@@ -10,14 +10,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from loadgen.model.pace import SEARCH_WITHIN, Pace
-from loadgen.model.situation import TIME_WAIT_S, UNKNOWN_RATE, Situation
+from loadgen.model.situation import TIME_WAIT_S, UNKNOWN_RATE, Situation, Walk
 from loadgen.model.staged import over_stages, steady
+from loadgen.model.tuples import standing
 from loadgen.records.prediction import Prediction
 from loadgen.tcp import Ending, How, Side
-
-PORT_STRIDE = 4.5
-"""Ports of its parity that connect() moves on by from one connection to the next, on average: it adds
-1 to 8 (`__inet_hash_connect()` in net/ipv4/inet_hashtables.c)."""
 
 VISIBLE_FALL = 1.5
 """The rate falls visibly if it falls to two thirds or less."""
@@ -145,32 +142,6 @@ def _closed_at_end(situation: Situation, pace: Pace) -> int:
     return round(found)
 
 
-def distinct_ports(opened: float, ports: int) -> int:
-    """How many different ports `opened` connections go through when each gives its port back at once.
-
-    This bounds a server's TIME-WAITs, because a SYN reopens a tuple that the server still has in
-    TIME-WAIT (K13). Ports of one parity are all that such a client takes while one of them is free
-    (K8). Each walk over them takes every `PORT_STRIDE`th, at random, and none twice.
-    """
-    half = ports / 2
-    walks, part = divmod(opened * PORT_STRIDE / half, 1)
-    untouched = (1 - 1 / PORT_STRIDE) ** walks * (1 - part / PORT_STRIDE)
-    return round(half * (1 - untouched))
-
-
-def _standing(situation: Situation, opened: float, held: float) -> int:
-    """TIME-WAITs of a side whose ports can be used again at once. `held`: ports in use at once.
-
-    Those held are ports of one parity before there is one of the other, and as many different tuples.
-    """
-    ports, half = situation.ports, situation.half
-    if held <= half:
-        found = max(distinct_ports(opened, ports), min(held, opened))
-    else:
-        found = half + max(distinct_ports(opened * (1 - half / held), ports), held - half)
-    return min(round(found), ports, situation.tw_buckets)
-
-
 def _without_rate(situation: Situation) -> Prediction:
     """What holds at any rate: the side without TIME-WAIT, the knee in ports, the ceiling."""
     fin = situation.ending.how is How.FIN
@@ -182,7 +153,7 @@ def _without_rate(situation: Situation) -> Prediction:
         rate_assumed=False,
         past_knee_per_s=None,
         ceiling_per_s=_ceiling(situation) if client else None,
-        knee_ports=situation.half if client else None,
+        knee_ports=situation.half if client and situation.searches else None,
         time_to_knee_s=None,
         time_to_exhaustion_s=None,
         time_wait_client=None if holder is Side.CLIENT else 0,
@@ -205,7 +176,7 @@ def _given_back(situation: Situation, pace: Pace, prediction: Prediction) -> Pre
     prediction = replace(prediction, time_wait_client=(prediction.time_wait_at_end or 0) if of_client else 0)
     if pace.in_flight <= half:
         closed = max(pace.opened(window_s) - (prediction.time_wait_client or 0), 0)
-        standing = _standing(situation, closed, min(pace.in_flight, closed))
+        standing_most = standing(situation, closed, min(pace.in_flight, closed))
         waits = situation.rate is None and situation.connections > half
         doubt = (
             f"at least {pace.in_flight:,.0f} of {situation.connections:,} connections hold a port, the others"
@@ -213,7 +184,7 @@ def _given_back(situation: Situation, pace: Pace, prediction: Prediction) -> Pre
         )
         return replace(
             prediction,
-            time_wait_server=standing if leaves else 0,
+            time_wait_server=standing_most if leaves else 0,
             assumptions=(*prediction.assumptions, doubt) if waits else prediction.assumptions,
         )
     rate = min(pace.rate, _replacing_rate(situation, pace))
@@ -232,7 +203,7 @@ def _given_back(situation: Situation, pace: Pace, prediction: Prediction) -> Pre
         time_to_knee_s=to_knee_s if to_knee_s < duration_s else None,
         past_from_start=situation.rate is None and to_knee_s < duration_s,
         time_to_exhaustion_s=to_end_s if wanted > ports and to_end_s < duration_s else None,
-        time_wait_server=_standing(situation, max(rate * window_s, reached), reached) if leaves else 0,
+        time_wait_server=standing(situation, max(rate * window_s, reached), reached) if leaves else 0,
         assumptions=(
             *prediction.assumptions,
             f"{in_flight:,.0f} connections in flight hold as many ports: {1 - half / in_flight:.0%} of those"
@@ -267,7 +238,7 @@ def _client_holds(situation: Situation, pace: Pace, prediction: Prediction) -> P
     to_knee_s = pace.time_to_open_s(half)
     to_end_s = max(to_knee_s + (ports - half) / pace.slow, pace.time_to_open_s(ports))
     # Beyond the buckets a TIME-WAIT is destroyed at once, and its port is free (K14).
-    knee = half < kept and to_knee_s < window_s
+    knee = situation.searches and half < kept and to_knee_s < window_s
     exhausted = ports <= kept and to_end_s < window_s
     held = pace.opened(window_s)
     if knee:
@@ -276,20 +247,20 @@ def _client_holds(situation: Situation, pace: Pace, prediction: Prediction) -> P
     opened = max(held, (pace.slow if knee else pace.rate) * min(situation.duration_s, TIME_WAIT_S))
     return replace(
         prediction,
-        past_knee_per_s=min(pace.rate, pace.slow),
+        past_knee_per_s=min(pace.rate, pace.slow) if situation.searches else None,
         ceiling_per_s=_ceiling(situation) if ports <= situation.tw_buckets else None,
-        knee_ports=half,
+        knee_ports=half if situation.searches else None,
         time_to_knee_s=to_knee_s if knee else None,
         time_to_exhaustion_s=to_end_s if exhausted else None,
         # If ports are reused, there are TIME-WAITs that no longer hold one beside those that do.
         time_wait_client=max(
             min(round(held), ports, situation.tw_buckets),
-            _standing(situation, opened, min(held, ports)) if reuse else 0,
+            standing(situation, opened, min(held, ports)) if reuse else 0,
         ),
         assumptions=(
             *prediction.assumptions,
             f"TIME-WAIT lasts {TIME_WAIT_S:g} s (K2)",
-            *((f"past the knee connect() takes {pace.scan_s * 1e3:.2f} ms (K8)",) if knee else ()),
+            *((f"past the knee {_call(situation)} takes {pace.scan_s * 1e3:.2f} ms (K8)",) if knee else ()),
             *((f"connect() reuses a port in TIME-WAIT after {situation.hold_s:g} s (K12)",) if reuse else ()),
         ),
     )
@@ -298,3 +269,8 @@ def _client_holds(situation: Situation, pace: Pace, prediction: Prediction) -> P
 def _ceiling(situation: Situation) -> float:
     """Connections per second that give back as many ports as they take (K7)."""
     return situation.ports / (situation.hold_s + situation.pause_s)
+
+
+def _call(situation: Situation) -> str:
+    """The call in which the kernel looks for a port."""
+    return "bind()" if situation.walk is Walk.RANDOM else "connect()"

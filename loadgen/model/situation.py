@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from loadgen.model.course import Decides, course
-from loadgen.scenario import kept
-from loadgen.scenario.choices import Driver, ServerKind, Topology
+from loadgen.scenario import kept, port_checks
+from loadgen.scenario.choices import Bind, Driver, ServerKind, Topology
 from loadgen.scenario.document import Variant
 from loadgen.scenario.traffic import ClosedLoop, OpenLoop
 from loadgen.tcp import Closer, Ending, Side
@@ -37,20 +38,32 @@ class Costs:
         return self.connection_s + (requests - 1) * self.exchange_s
 
 
+class Walk(StrEnum):
+    """The order in which the kernel takes free ports."""
+
+    PARITY = "parity"
+    """connect(): those of one parity first, and of these every few, one after the other (K8)."""
+    ALL = "all"
+    """connect() with IP_LOCAL_PORT_RANGE: likewise, and of both parities (K9)."""
+    RANDOM = "random"
+    """bind(): at random, those of one parity first (inet_csk_find_open_port())."""
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What a prediction starts from.
 
-    `ports` counts the client's ports over all its `paths`: range x sources x destinations (K7). A
-    TIME-WAIT keeps its port from connect() for `hold_s`. `rate` is the offered rate, in connections per
-    second; None in a closed loop. `connections` in flight that rest `pause_s` in each connection's
-    life, and `costs` with a core for each of the `workers`, bound it in either. The costs of a
-    command are unknown: None. `in_place`: a connection keeps its port until the next one takes its
-    place; otherwise a connection that waits to be opened holds none. In an open loop `arriving` requests per
-    second each need a connection until the first are answered. `at_end` is how the connections that are still
-    open when the load ends are closed, None if they end as all others. `queue` is how many connections the
-    server's accept queues hold, None if that is not known. `stages` are the load's: each has the rate of
-    requests, or the number in flight, and its length in seconds. `crosses`: the server closes first as well.
+    `ports` counts the client's ports over all its `paths`: range x sources x destinations (K7), or x sources
+    if bind() takes them (K10); `walk` is the order in which they are taken. A TIME-WAIT keeps its port for
+    `hold_s`. `rate` is the offered rate, in connections per second; None in a closed loop. `connections` in
+    flight that rest `pause_s` in each connection's life, and `costs` with a core for each of the `workers`,
+    bound it in either. The costs of a command are unknown: None. `in_place`: a connection keeps its port
+    until the next one takes its place; otherwise a connection that waits to be opened holds none. In an open
+    loop `arriving` requests per second each need a connection until the first are answered. `at_end` is how
+    the connections that are still open when the load ends are closed, None if they end as all others. `queue`
+    is how many connections the server's accept queues hold, None if that is not known. `stages` are the
+    load's: each has the rate of requests, or the number in flight, and its length in seconds. `crosses`: the
+    server closes first as well.
     """
 
     ports: int
@@ -71,11 +84,17 @@ class Situation:
     queue: int | None = None
     stages: tuple[tuple[float, float], ...] = ()
     crosses: bool = False
+    walk: Walk = Walk.PARITY
+
+    @property
+    def searches(self) -> bool:
+        """Whether the kernel has to search for a port before all are taken."""
+        return self.walk is not Walk.ALL
 
     @property
     def half(self) -> int:
-        """The ports of one parity: connect() is fast while one of them is free (K8)."""
-        return self.ports // 2
+        """The ports that are found without a search: those of one parity (K8), or all of them (K9)."""
+        return self.ports if self.walk is Walk.ALL else self.ports // 2
 
 
 _URING = Costs(connection_s=1 / 28_000, exchange_s=1 / 155_000)
@@ -97,14 +116,14 @@ a batch of one costs it more than it saves. Measured with 1 to 32 connections, o
 
 
 def ports(variant: Variant) -> int:
-    """The client's ports over all its paths: a whole range for each source and destination (K7)."""
-    return variant.lab.client.ports.count * variant.lab.paths
+    """The client's ports over all its paths: a whole range for each of them (K7)."""
+    return variant.lab.client.range.count * variant.paths
 
 
 def nat_ports(variant: Variant) -> int | None:
-    """The ports of the NAT, a whole range towards each address of the server; None without a NAT."""
+    """The ports of the NAT, a whole range towards each address and port of the server; None without a NAT."""
     lab = variant.lab
-    return lab.nat.ports.count * lab.server.addresses if lab.topology is Topology.NAT else None
+    return lab.nat.ports.count * variant.destinations if lab.topology is Topology.NAT else None
 
 
 def _most_time_waits(variant: Variant, ending: Ending) -> int:
@@ -129,7 +148,8 @@ def situation(variant: Variant) -> Situation:
     return Situation(
         crosses=crosses,
         ports=ports(variant),
-        paths=variant.lab.paths,
+        paths=variant.paths,
+        walk=_walk(variant),
         hold_s=_hold_s(variant),
         ending=ending,
         requests=found.requests,
@@ -150,6 +170,13 @@ def situation(variant: Variant) -> Situation:
     )
 
 
+def _walk(variant: Variant) -> Walk:
+    client = variant.lab.client
+    if client.binds is Bind.EARLY:
+        return Walk.RANDOM
+    return Walk.ALL if client.local_port_range else Walk.PARITY
+
+
 def _ends_in_place(variant: Variant, ending: Ending) -> bool:
     """Whether uring's connections keep their ports until the next ones take their places: in a closed loop,
     unless the server has reset them.
@@ -167,17 +194,19 @@ def _ends_in_place(variant: Variant, ending: Ending) -> bool:
 def _queue(variant: Variant) -> int | None:
     """How many connections wait to be accepted at most: a queue takes one more than its backlog (K15).
 
-    Each worker has a queue on each address.
+    Each worker has a queue on each address and port.
     """
     if variant.server.kind is ServerKind.COMMAND or variant.proxy is not None:
         return None
     backlog = min(variant.server.backlog, sysctl(variant, Side.SERVER, SOMAXCONN, variant.server.backlog))
-    return (backlog + 1) * variant.server.workers * variant.lab.server.addresses
+    return (backlog + 1) * variant.server.workers * variant.destinations
 
 
 def _hold_s(variant: Variant) -> float:
     """How long a TIME-WAIT keeps its port from connect(): tcp_tw_reuse lets it be taken over (K12)."""
     asked = variant.lab.sysctl
+    if variant.lab.client.binds is Bind.EARLY:
+        return TIME_WAIT_S  # bind() takes none over
     if variant.lab.topology.shared:
         both = {**asked.client, **asked.server}
         return hold_s(both, both, shared=True)
@@ -212,7 +241,10 @@ def number(sysctls: Mapping[str, str], name: str, default: int | None = None) ->
 def _keeps_off_uring(variant: Variant) -> bool:
     """Whether `auto` takes the protocol driver on any machine."""
     return (
-        is_few(variant) or variant.connection.client_takes_part or bool(kept.obstacle(Driver.URING, variant))
+        is_few(variant)
+        or variant.connection.client_takes_part
+        or bool(port_checks.needs_protocol(variant))
+        or bool(kept.obstacle(Driver.URING, variant))
     )
 
 

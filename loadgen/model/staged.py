@@ -124,7 +124,7 @@ class _Flow:
         """Connections that would be opened in a step while so many ports are held, if each found one."""
         if pace is None:
             return 0.0
-        past = self._bounded and held >= self._situation.half
+        past = self._bounded and self._situation.searches and held >= self._situation.half
         if past and self.knee_s is None:
             self.knee_s, self.knee_pace = now_s, pace
         return min(pace.rate, pace.slow if past else pace.rate) * self._step_s

@@ -63,9 +63,10 @@ def upstream_situation(variant: Variant, proxy: Proxy) -> Situation:
     ending = _ending(proxy, kept_with_client=with_client)
     rate = loop.rate / requests if isinstance(loop, OpenLoop) else None
     sysctls: Mapping[str, str] = lab.sysctl.proxy
+    backends = lab.server.addresses * variant.server.ports
     return Situation(
-        ports=lab.proxy.ports.count * lab.server.addresses,
-        paths=lab.server.addresses,
+        ports=lab.proxy.ports.count * backends,
+        paths=backends,
         hold_s=hold_s(sysctls, lab.sysctl.server),
         ending=ending,
         requests=requests,

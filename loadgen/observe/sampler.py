@@ -162,7 +162,7 @@ class Viewpoints:
         for viewpoint in viewpoints:
             chosen = viewpoint.filter
             part = (
-                table.select(local_port=chosen.local_port, remote_port=chosen.remote_port)
+                table.select(local_port=chosen.local_port, remote_port=chosen.remote_port, count=chosen.count)
                 if chosen
                 else table
             )

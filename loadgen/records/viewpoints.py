@@ -18,15 +18,16 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
 class SocketFilter(Struct, frozen=True, forbid_unknown_fields=True):
-    """Sockets of a namespace, by their local or remote port."""
+    """Sockets of a namespace, by their local or remote port: one of `count` in a row, from that one on."""
 
     local_port: Port | None = None
     remote_port: Port | None = None
+    count: Annotated[int, Meta(ge=1)] = 1
 
 
 class Pool(Struct, frozen=True, forbid_unknown_fields=True):
-    """The source ports that a NAT gives to connections, both ends included; `paths` are the addresses towards
-    each of which they are there once."""
+    """The source ports that a NAT gives to connections, both ends included; `paths` are the addresses
+    and ports towards each of which they are there once."""
 
     ports: tuple[Port, Port]
     paths: Annotated[int, Meta(ge=1)] = 1
@@ -43,8 +44,9 @@ class Viewpoint(Struct, frozen=True, forbid_unknown_fields=True):
     node     the node whose network namespace they are in
     filter   which sockets of the namespace; None: all
     ports    the ephemeral range whose ports in use are counted, both ends included; None: they are not
-    paths    pairs of addresses towards each of which the range is there once (K7)
+    paths    how often the range is there: once for each source and destination (K7)
     pool     of a NAT, whose conntrack entries are counted; None: it is no NAT
+    exclusive  bind() takes the ports: the range is there once for each source, whatever the destination (K10)
     """
 
     name: Annotated[str, Meta(pattern=f"^{NAME}$")]
@@ -53,6 +55,7 @@ class Viewpoint(Struct, frozen=True, forbid_unknown_fields=True):
     ports: tuple[Port, Port] | None = None
     paths: Annotated[int, Meta(ge=1)] = 1
     pool: Pool | None = None
+    exclusive: bool = False
 
     @property
     def capacity(self) -> int | None:

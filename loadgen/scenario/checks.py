@@ -10,6 +10,7 @@ from loadgen.scenario.document import Settings
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.merge import split_path
 from loadgen.scenario.nat_checks import nat_conflicts
+from loadgen.scenario.port_checks import port_conflicts
 from loadgen.scenario.protocol_checks import protocol_conflicts
 from loadgen.scenario.proxy import Proxy
 from loadgen.scenario.proxy_checks import proxy_conflicts
@@ -46,6 +47,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _capture(settings)
     yield from _removed(settings)
     yield from nat_conflicts(settings)
+    yield from port_conflicts(settings)
     yield from _shared_sysctls(settings)
     yield from _server_command(settings)
     yield from _load_command(settings)
@@ -63,15 +65,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
             "kind",
             ("http", "keep", "connection_header", "reuse", "closer", "idle_timeout"),
         )
-    load, lab = settings.load, settings.lab
-    capacity = lab.client.ports.count * lab.paths
-    if load.closed_loop and load.closed_loop.connections > capacity:
-        # A connection holds one port per source and destination address, the server's port being one (K7).
-        yield Conflict(
-            ("load.closed_loop.connections", "load.stages", "lab.client.ports"),
-            f"{load.closed_loop.connections:,} connections in flight exceed the client's {capacity:,} ports",
-            "widen lab.client.ports, or add lab.client.addresses",
-        )
+    load = settings.load
     if load.workers > load.loop.connections:
         loop = "open_loop" if load.open_loop else "closed_loop"
         yield Conflict(

@@ -5,6 +5,9 @@ from enum import StrEnum
 MOST_ADDRESSES = 250
 """Addresses a side can have: as many give the client seven million ports towards one server port (K7)."""
 
+MOST_PORTS = 64
+"""Ports in a row that a server can listen on, each with a listener of its own on every address."""
+
 
 class Driver(StrEnum):
     """What makes the connections."""
@@ -67,6 +70,22 @@ class Family(StrEnum):
 
     IPV4 = "ipv4"
     IPV6 = "ipv6"
+
+
+class Bind(StrEnum):
+    """When a client's socket is bound to its source address, and what takes its port."""
+
+    EARLY = "early"
+    """Before connect(), to the address and any port: bind() takes the port, for all destinations (K10)."""
+    LATE = "late"
+    """Before connect(), to the address alone (IP_BIND_ADDRESS_NO_PORT): connect() takes the port."""
+    NONE = "none"
+    """Not at all: connect() takes address and port."""
+
+    @classmethod
+    def of(cls, asked: "Bind | None", addresses: int) -> "Bind":
+        """What was asked for. By default several addresses are bound to, late: else the first one has all."""
+        return asked or (cls.LATE if addresses > 1 else cls.NONE)
 
 
 class ApplicationProtocol(StrEnum):

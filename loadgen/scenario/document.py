@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from loadgen.scenario import fields
+from loadgen.scenario.choices import Bind, Topology
 from loadgen.scenario.claim import Claim, Decided
 from loadgen.scenario.comparisons import Comparisons
 from loadgen.scenario.endpoints import Server
@@ -43,6 +44,18 @@ class Settings(Model):
     """Which packets are kept, in capture.pcapng; none without it."""
     script: Script = ()
     """Faults, each at its time and in the lab alone."""
+
+    @property
+    def destinations(self) -> int:
+        """Addresses and ports that the client connects to; a proxy has one."""
+        return 1 if self.lab.topology is Topology.PROXY else self.lab.server.addresses * self.server.ports
+
+    @property
+    def paths(self) -> int:
+        """How often each port of the client's range is there: once for each source and destination (K7), and
+        for each source alone if bind() takes the port (K10)."""
+        early = self.lab.client.binds is Bind.EARLY
+        return self.lab.client.addresses * (1 if early else self.destinations)
 
 
 class Variant(Settings):

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from loadgen.scenario import fields
-from loadgen.scenario.choices import ServerKind
+from loadgen.scenario.choices import MOST_PORTS, ServerKind
 from loadgen.scenario.model import Command, Files, Model, Needs
 from loadgen.text.units import HIGHEST_PORT, LOWEST_PORT, ByteSize, Duration
 
@@ -16,7 +16,9 @@ class Server(Model):
     kind: ServerKind = ServerKind.PROTOCOL
     """The server program."""
     port: Annotated[int, fields.count(LOWEST_PORT, HIGHEST_PORT)] = 8080
-    """The port it listens on."""
+    """The port it listens on; with several, the first."""
+    ports: Annotated[int, fields.count(1, MOST_PORTS)] = 1
+    """Ports in a row that it listens on, on each address; the client has its whole range towards each."""
     workers: Annotated[int, fields.count(1, 64)] = 1
     """Processes that accept connections."""
     pin: Annotated[bool, fields.truth()] = False

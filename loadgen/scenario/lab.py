@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from loadgen.scenario import fields
-from loadgen.scenario.choices import MOST_ADDRESSES, Family, Topology
+from loadgen.scenario.choices import MOST_ADDRESSES, Bind, Family, Topology
 from loadgen.scenario.model import Model
 from loadgen.scenario.proxy import LabProxy
 from loadgen.text.units import PortRange
@@ -19,6 +19,21 @@ class LabClient(Model):
     """The client's ephemeral ports, both ends included, such as 32768-60999 (28,232 ports)."""
     addresses: Annotated[int, fields.count(1, MOST_ADDRESSES)] = 1
     """Source addresses; each has the whole port range to itself."""
+    bind: Bind | None = None
+    """early: bind() takes the port, for all destinations (K10); late: connect() does, and bind() the address
+    alone; none: no bind(). Without it late with several addresses, and else none."""
+    local_port_range: Annotated[PortRange | None, fields.port_range()] = None
+    """A part of `ports` that each socket is given for its own (IP_LOCAL_PORT_RANGE, Linux 6.3, K9)."""
+
+    @property
+    def range(self) -> PortRange:
+        """The ports that its connections have."""
+        return self.local_port_range or self.ports
+
+    @property
+    def binds(self) -> Bind:
+        """When its sockets are bound."""
+        return Bind.of(self.bind, self.addresses)
 
 
 class LabServer(Model):
@@ -75,8 +90,3 @@ class Lab(Model):
     """The NAT's ports, with topology: nat."""
     sysctl: Sysctls = Sysctls()
     """Kernel settings of each side's namespace."""
-
-    @property
-    def paths(self) -> int:
-        """Pairs of addresses that the client's connections are between; a proxy has one towards it."""
-        return self.client.addresses * (1 if self.topology is Topology.PROXY else self.server.addresses)

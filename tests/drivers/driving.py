@@ -39,6 +39,8 @@ from tests.peers import need
 
 LIMIT_S = 30
 """Bounds whatever is awaited; nothing takes a tenth of it."""
+SEVERAL_FROM = 8080
+"""The first port of a server that has several."""
 MS_NS = 1_000_000
 LEAD_NS = 50 * MS_NS
 """Before the load begins, as a run leaves."""
@@ -270,11 +272,13 @@ class Bench:
         requests: int = 1,
         kind: Kind = Kind.PROTOCOL,
         keepalive: Keepalive | None = None,
+        ports: int = 1,
         **changed: Any,
     ) -> AsyncGenerator[tuple[Child[Line], int]]:
-        """churn's own server, and its port; `changed` is of its behaviour."""
-        behaviour = Behaviour(ending, requests, **changed)
-        plan = ServerPlan(kind, behaviour, self.lab.addresses[Side.SERVER], keepalive=keepalive)
+        """churn's own server, and its port, the first of so many; `changed` is of its behaviour."""
+        behaviour, hosts = Behaviour(ending, requests, **changed), self.lab.addresses[Side.SERVER]
+        first = 0 if ports == 1 else SEVERAL_FROM
+        plan = ServerPlan(kind, behaviour, hosts, first, keepalive=keepalive, ports=ports)
         child: Child[Line] = await Child.start(self.lab, Side.SERVER, "server", "servers", plan, Line)
         try:
             yield child, (await child.expect(Listening)).port

@@ -63,6 +63,9 @@ CHANGES: dict[str, Any] = {
     "lab.client.ports": "40000-41999",
     "lab.client.addresses": 2,
     "lab.server.addresses": 3,
+    "lab.client.bind": "early",
+    "lab.client.local_port_range": "40000-40999",
+    "server.ports": 2,
     "lab.nat.ports": "40000-40099",
     "lab.sysctl.client": {"net.ipv4.tcp_tw_reuse": "1"},
     "lab.sysctl.server": {"net.ipv4.tcp_max_tw_buckets": "5000"},
@@ -404,6 +407,38 @@ def test_ports_are_a_range_for_each_pair_of_addresses(tmp_path: Path) -> None:
         tmp_path, lab={"client": {"ports": "40000-40999", "addresses": 2}, "server": {"addresses": 3}}
     )
     assert (found.ports, found.paths) == (6_000, 6)
+
+
+def test_ports_are_a_range_for_each_port_of_the_server_and_of_each_source_alone_if_bind_takes_them(
+    tmp_path: Path,
+) -> None:
+    lab = {"client": {"ports": "40000-40999", "addresses": 2}, "server": {"addresses": 3}}
+    found = situated(tmp_path, lab=lab, server={"ports": 2})
+    assert (found.ports, found.paths) == (12_000, 12)
+    early = situated(tmp_path, lab=lab | {"client": {**lab["client"], "bind": "early"}}, server={"ports": 2})
+    assert (early.ports, early.paths, early.half) == (2_000, 2, 1_000)
+    own = {"client": {"ports": "40000-40999", "local_port_range": "40100-40199"}}
+    narrow = situated(tmp_path, lab=own)
+    # No parity is left out, and no port is searched for before all are taken (K9).
+    assert (narrow.ports, narrow.paths, narrow.half) == (100, 1, 100)
+
+
+def test_the_lab_counts_the_ports_that_sockets_may_take(tmp_path: Path) -> None:
+    client = {"ports": "40000-40999", "local_port_range": "40100-40199", "bind": "early"}
+    for topology in ("pair", "loopback", "proxy", "nat"):
+        parts: dict[str, Any] = {"proxy": {"kind": "nginx"}} if topology == "proxy" else {}
+        found = variant(tmp_path, lab={"topology": topology, "client": client}, server={"ports": 3}, **parts)
+        spec = plans.lab_spec(found)
+        seen = {one.name: one for one in spec.scope.viewpoints}
+        assert (seen["client"].ports, seen["client"].capacity) == ((40_100, 40_199), 100)
+        assert seen["client"].exclusive
+        node = next(one for one in spec.nodes if one.name == seen["client"].node)
+        assert node.ports == (40_000, 40_999)
+        if topology == "proxy":
+            assert seen["proxy.upstream"].capacity == 3 * 28_232
+        if topology == "nat":
+            assert seen["nat"].pool is not None
+            assert seen["nat"].pool.size == 3 * 64_512
 
 
 def test_an_open_loops_rate_is_of_requests_and_the_models_of_connections(tmp_path: Path) -> None:

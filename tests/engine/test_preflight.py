@@ -48,6 +48,17 @@ def test_uring_that_is_named_and_not_available_is_refused(
     assert "protocol driver" in refusal.remedy
 
 
+def test_a_range_of_the_sockets_own_is_refused_where_the_kernel_has_no_such_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "IP_LOCAL_PORT_RANGE", 250)  # no option has this number
+    path = tmp_path / "x.yaml"
+    path.write_text("title: t\nvariants: {a: {}, b: {lab: {client: {local_port_range: 40000-40999}}}}\n")
+    (refusal,) = preflight(load_scenario(path), tmp_path).refusals
+    assert refusal.reason.startswith("lab.client.local_port_range of b: this kernel refuses")
+    assert "Linux 6.3" in refusal.remedy
+
+
 @pytest.mark.parametrize(
     ("need", "reason", "remedy"),
     [

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.model.pace import search_s
-from loadgen.model.predict import distinct_ports, predict
+from loadgen.model.predict import predict
 from loadgen.model.situation import TIME_WAIT_S, Costs, Situation
+from loadgen.model.tuples import distinct_ports
 from loadgen.records.prediction import Prediction
 from loadgen.tcp import Ending, How
 from loadgen.wire.codec import decode, encode

@@ -82,12 +82,12 @@ title: t
 lab:
   topology: loopback
   family: ipv6
-  client: {ports: 2000-3000, addresses: 2}
+  client: {ports: 2000-3000, addresses: 2, bind: early, local_port_range: 2100-2999}
   server: {addresses: 3}
   sysctl: {client: {net.ipv4.tcp_tw_reuse: 1}, server: {net.ipv4.tcp_max_tw_buckets: 0}}
 server:
-  {kind: aiohttp, port: 9000, workers: 2, pin: true, backlog: 10, reuse_address: false, response: 10kB,
-  delay: 1ms, idle_timeout: 5s}
+  {kind: aiohttp, port: 9000, ports: 1, workers: 2, pin: true, backlog: 10, reuse_address: false,
+  response: 10kB, delay: 1ms, idle_timeout: 5s}
 load:
   driver: aiohttp
   workers: 3
@@ -108,7 +108,12 @@ script:
             "lab": {
                 "topology": "loopback",
                 "family": "ipv6",
-                "client": {"ports": "2000-3000", "addresses": 2},
+                "client": {
+                    "ports": "2000-3000",
+                    "addresses": 2,
+                    "bind": "early",
+                    "local_port_range": "2100-2999",
+                },
                 "server": {"addresses": 3},
                 "proxy": {"ports": "32768-60999"},
                 "nat": {"ports": "1024-65535"},
@@ -122,6 +127,7 @@ script:
             "server": {
                 "kind": "aiohttp",
                 "port": 9000,
+                "ports": 1,
                 "workers": 2,
                 "pin": True,
                 "backlog": 10,

@@ -17,8 +17,8 @@ NEEDED = frozenset(
 )
 
 
-def obstacle(sources: int) -> str:
-    """Why a load from so many addresses cannot use the driver, as a sentence; empty if it can."""
+def obstacle(binds: bool) -> str:
+    """Why a load whose sockets are bound, or are not, cannot use the driver; empty if it can."""
     offered = offer()
     if offered.refusal:
         return offered.refusal
@@ -28,6 +28,6 @@ def obstacle(sources: int) -> str:
         return "this kernel's io_uring sets no socket options, and a RST needs one: Linux 6.7 does"
     if not offered.closes_at_once:
         return "this kernel's io_uring puts off closes while anything else is pending"
-    if sources > 1 and Op.BIND not in offered.operations:
+    if binds and Op.BIND not in offered.operations:
         return "this kernel's io_uring cannot bind to a source address: Linux 6.11 can"
     return ""

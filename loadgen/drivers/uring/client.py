@@ -46,7 +46,7 @@ class UringClient(SlotClient):
             Program.PREPARE, Program.CONNECT, Program.ASK, self._open, first, *self._ways_to_close()
         )
         # Each worker begins elsewhere: in step, all of them would crowd one path after the other.
-        self.opened = programs.pairs * plan.worker // plan.workers
+        self.opened = programs.paths * plan.worker // plan.workers
 
     def _ways_to_close(self) -> tuple[Program, ...]:
         """How connections are closed in this plan, or turned over."""
@@ -66,8 +66,8 @@ class UringClient(SlotClient):
         table, tally, count = self.table, self.tally, len(slots)
         tally.attempts += count
         tally.in_flight += count
-        if self.programs.pairs > 1:
-            table.pair[slots] = np.arange(self.opened, self.opened + count) % self.programs.pairs
+        if self.programs.paths > 1:
+            table.path[slots] = np.arange(self.opened, self.opened + count) % self.programs.paths
         table.left[slots] = self.plan.requests
         table.known[slots] = table.answered[slots] = False
         now_ns = self._start(slots, intended_ns)

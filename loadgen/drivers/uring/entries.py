@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from loadgen.drivers.application import Application
 from loadgen.drivers.plan import Plan
-from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT
+from loadgen.drivers.sockets import IP_BIND_ADDRESS_NO_PORT, IP_LOCAL_PORT_RANGE, port_range_value
 from loadgen.drivers.uring.program import STEP_BITS, Step
+from loadgen.scenario.choices import Bind
 from loadgen.tcp import How, Side
 from loadgen.uring.abi import SOCKET_SETSOCKOPT, Flag, Op
 
@@ -48,7 +49,7 @@ class Entry:
 class Entries:
     """The entries of one plan, over slots with a receive buffer each: `buffers`, of shape (slots, bytes).
 
-    `sources` and `destinations` are the addresses, in memory, of a struct sockaddr for each pair of the plan.
+    `sources` and `destinations` are the addresses, in memory, of a struct sockaddr for each path of the plan.
     """
 
     def __init__(self, plan: Plan, application: Application, buffers: NDArray[np.uint8]) -> None:
@@ -61,9 +62,8 @@ class Entries:
         # No bytes behind the first read are looked at, so all slots share the memory that they go to.
         self._sink = np.zeros(SINK, np.uint8)
         self._requests = {False: self._bytes(application.request), True: self._bytes(application.last)}
-        pairs = [(source, there) for there in plan.destinations for source in plan.sources]
-        self.sources = np.array([self._bytes(self._sockaddr(source, 0))[0] for source, _ in pairs])
-        self.destinations = np.array([self._bytes(self._sockaddr(to, plan.port))[0] for _, to in pairs])
+        self.sources = np.array([self._bytes(self._sockaddr(source, 0))[0] for source, _, _ in plan.paths])
+        self.destinations = np.array([self._bytes(self._sockaddr(to, at))[0] for _, to, at in plan.paths])
         # What a peek sees is of no interest; in the slot's buffer it would overwrite a response.
         self._peeked, _ = self._bytes(b"\0")
 
@@ -146,7 +146,12 @@ class Entries:
             # The handshake's ACK leaves with the request, and not before it: a segment less.
             self._option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, self._int(0)),
         ]
-        if len(self._plan.sources) > 1:
+        if self._plan.local_port_range:
+            value = self._bytes(port_range_value(*self._plan.local_port_range))
+            entries.append(self._option(socket.SOL_IP, IP_LOCAL_PORT_RANGE, value))
+        # What the kernel does in an early bind() would not be timed.
+        assert self._plan.binds is not Bind.EARLY
+        if self._plan.binds is Bind.LATE:
             # Without this option bind() takes a port that then serves one destination only (K10).
             entries.append(self._option(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, self._int(1)))
             entries.append(Entry(Step.BIND, Op.BIND, addr=int(self.sources[0]), off=self._sockaddr_size))

@@ -40,7 +40,7 @@ class Programs:
     def __init__(self, plan: Plan, application: Application, buffers: NDArray[np.uint8]) -> None:
         self.application = application
         self.buffers = buffers
-        self.pairs = len(plan.sources) * len(plan.destinations)
+        self.paths = len(plan.paths)
         self._entries = Entries(plan, application, buffers)
         self._built: dict[Program, Words] = {}
         self._steps: dict[Program, tuple[int, ...]] = {}
@@ -59,15 +59,15 @@ class Programs:
     def entries(self, program: Program, slots: Slots, table: Table) -> Words:
         """The program for each of these slots, to be pushed as it is."""
         self.build(program)
-        block, pairs = self._built[program].take(slots, 0), table.pair
+        block, paths = self._built[program].take(slots, 0), table.path
         if program is Program.REST:
             block[:, LEN] = np.minimum(table.missing[slots], SINK) | socket.MSG_WAITALL << 32
-        if self.pairs > 1:
+        if self.paths > 1:
             for place, step in enumerate(self._steps[program]):
                 if step == Step.CONNECT:
-                    block[:, place * WORDS + ADDR] = self._entries.destinations[pairs[slots]]
+                    block[:, place * WORDS + ADDR] = self._entries.destinations[paths[slots]]
                 elif step == Step.BIND:
-                    block[:, place * WORDS + ADDR] = self._entries.sources[pairs[slots]]
+                    block[:, place * WORDS + ADDR] = self._entries.sources[paths[slots]]
         return block.reshape(-1, WORDS)
 
     def _fill(self, program: Program) -> Words:

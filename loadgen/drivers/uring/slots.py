@@ -46,7 +46,7 @@ class Table:
     intended  when the exchange was meant to start; started: when it did
     begun     when connect() was called
     waits     since when the response, or the close, is waited for: what its timeout counts from
-    pair      which source and destination
+    path      which source and destination
     sent      the SYN was counted while it was unanswered
     known     the connection was counted as established
     first     bytes that the first read of a response gave
@@ -64,7 +64,7 @@ class Table:
         self.begun = np.zeros(count, np.int64)
         self.waits = np.zeros(count, np.int64)
         self.probed = np.zeros(count, np.int64)
-        self.pair = np.zeros(count, np.int64)
+        self.path = np.zeros(count, np.int64)
         self.sent = np.zeros(count, np.bool_)
         self.known = np.zeros(count, np.bool_)
         self.answered = np.zeros(count, np.bool_)
