@@ -31,6 +31,7 @@ class Rates:
 
     If a command drives, requests and attempts are not measured: they are nan, and `errors` are None.
 
+    `connect_cpu_s` is the mean CPU time of a call of connect(); the percentiles go up to ESTABLISHED.
     `t_s` is the middle of an interval and `length_s` its length; `observed` is false if a gap of the load
     touches it: then its counts are right, and its rates mean nothing. `errors` are per second by
     `phase:kind`, the most frequent first. `cut` counts the attempts that the end of the run
@@ -46,6 +47,7 @@ class Rates:
     exchanges: Floats
     connect_p50_s: Floats
     connect_p99_s: Floats
+    connect_cpu_s: Floats
     errors: Mapping[str, Floats] | None
     cut: int
     timed: int | None = None
@@ -208,6 +210,7 @@ def _rates(kept: list[Interval], gaps: Sequence[Gap]) -> Rates:
         exchanges=rate(_known(interval.exchanges) for interval in kept),
         connect_p50_s=_seconds(interval.connect_p50_ns for interval in kept),
         connect_p99_s=_seconds(interval.connect_p99_ns for interval in kept),
+        connect_cpu_s=_seconds(interval.connect_cpu_ns for interval in kept),
         errors=_errors([interval.errors for interval in kept], length_s),
         cut=0,
     )
@@ -293,5 +296,5 @@ def _known(count: int | None) -> float:
     return np.nan if count is None else count
 
 
-def _seconds(values_ns: Iterable[int | None]) -> Floats:
+def _seconds(values_ns: Iterable[float | None]) -> Floats:
     return _floats(np.nan if value is None else value / 1e9 for value in values_ns)

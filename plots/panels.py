@@ -112,8 +112,8 @@ def rate_panel(rates: Rates, kept: int | None, end_s: float) -> Panel:
 
 
 def connect_panel(rates: Rates) -> Panel:
-    """Quantiles of the connect time of each interval."""
-    known = np.concatenate([rates.connect_p50_s, rates.connect_p99_s])
+    """Quantiles of the connect time of each interval, and the mean CPU time of the calls in it."""
+    known = np.concatenate([rates.connect_p50_s, rates.connect_p99_s, rates.connect_cpu_s])
     known = known[known > 0]
 
     def draw(axes: Axes) -> None:
@@ -127,6 +127,8 @@ def connect_panel(rates: Rates) -> Panel:
         axes.set_yscale("log")
         draw_line(axes, rates.t_s, rates.seen(rates.connect_p99_s), SECOND, "p99")
         draw_line(axes, rates.t_s, rates.seen(rates.connect_p50_s), FIRST, "p50")
+        if np.isfinite(rates.connect_cpu_s).any():
+            draw_line(axes, rates.t_s, rates.seen(rates.connect_cpu_s), THIRD, "CPU, mean")
         # Whole decades, so that there are always two ticks at least.
         low, high = np.floor(np.log10(0.9 * known.min())), np.ceil(np.log10(known.max()))
         axes.set_ylim(10**low, 10 ** max(high, low + 1))

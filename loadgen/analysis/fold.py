@@ -23,7 +23,7 @@ from loadgen.records.damage import Damage
 from loadgen.records.events import CommandEnded, Event, FaultBegan, Gap, LabOpened, LoadEnds, Settled
 from loadgen.records.gaps import SAMPLER, gaps_of
 from loadgen.records.latency import Distribution, Latency, Tag
-from loadgen.records.types import COUNTS, Interval, Record, Sample
+from loadgen.records.types import COUNTS, TIMES, Interval, Record, Sample
 from loadgen.records.viewpoints import APART
 from loadgen.tcp import OUT_OF_TIME, Ending, Failure
 
@@ -227,7 +227,7 @@ class Fold:
         return None if first_ns is None or last_ns is None else last_ns - first_ns
 
     def _add_counts(self, one: Interval) -> None:
-        for name in COUNTS:
+        for name in (*COUNTS, *TIMES):
             count: int | None = getattr(one, name)
             if count is None:
                 self._unmeasured.add(name)

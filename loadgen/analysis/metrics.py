@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from loadgen.analysis.bytes_metrics import BYTES_METRICS
 from loadgen.analysis.conntrack_metrics import CONNTRACK_METRICS
+from loadgen.analysis.cost_metrics import cost_metrics
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
@@ -104,6 +105,11 @@ METRICS: Sequence[Metric] = (
     _count("opened", "attempts that sent a SYN"),
     _count("connected", "connections that were established"),
     _count("timed", "connections whose connect() was timed; the uring driver times one in 10 ms"),
+    _count(
+        "clocked",
+        "calls of connect() that the CPU clock was read around, failed ones included: one in a millisecond"
+        " for each load worker, or in 10 ms by the uring driver",
+    ),
     _count("exchanges", "responses that were complete and right"),
     _count(
         "reads",
@@ -156,6 +162,7 @@ METRICS: Sequence[Metric] = (
         lambda fold, _: ended.code if (ended := fold.event(ServerEnded)) else None,
     ),
     *LOAD_METRICS,
+    *cost_metrics(VIEWPOINT),
     *stage_metrics(VIEWPOINT),
     Metric("served.{served}", COUNT, "what churn's own server has counted", _served, (SERVED,)),
     Metric("samples.count", COUNT, "samples that were taken", _of_samples(lambda fold: fold.sampled.count)),

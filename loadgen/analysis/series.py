@@ -41,6 +41,7 @@ class Point:
     in_flight      connections open at its end
     no_port        attempts that failed for want of a port, by errno; `no_port_ns`: when the first of them did
     connecting_ns  time inside connect(), over all load workers; None if not measured
+    clocked        calls of connect() that the CPU clock was read around; clocked_cpu_ns: what they used
     connect_ns     how long connect() took: the median, or, if it was not timed, the CPU time in the kernel
                    that the client's processes spent for each connection; None if neither is known
     held           ports that the client held at its end; None if not known
@@ -59,6 +60,8 @@ class Point:
     no_port: int
     no_port_ns: int | None
     connecting_ns: int | None
+    clocked: int | None
+    clocked_cpu_ns: int | None
     connect_ns: float | None
     held: float | None
     most_held: int
@@ -87,6 +90,8 @@ class Point:
             no_port=self.no_port + later.no_port,
             no_port_ns=later.no_port_ns if self.no_port_ns is None else self.no_port_ns,
             connecting_ns=_added(self.connecting_ns, later.connecting_ns),
+            clocked=_added(self.clocked, later.clocked),
+            clocked_cpu_ns=_added(self.clocked_cpu_ns, later.clocked_cpu_ns),
             connect_ns=_mean(self, later),
             held=later.held,
             most_held=max(self.most_held, later.most_held),
@@ -149,6 +154,8 @@ def points(intervals: Sequence[Interval], samples: Sequence[Sample], opener: str
                 no_port_ns=one.no_port_ns,
                 no_port=sum(count for failure, count in (one.errors or {}).items() if failure in NO_PORT),
                 connecting_ns=one.connecting_ns,
+                clocked=one.clocked,
+                clocked_cpu_ns=one.clocked_cpu_ns,
                 connect_ns=_connect_ns(one, spent_at_ns, spent_ns),
                 held=held_at_end,
                 most_held=0 if most is None else held[most],

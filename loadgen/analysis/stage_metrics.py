@@ -59,6 +59,13 @@ def stage_metrics(viewpoint: Placeholder[str]) -> Sequence[Metric]:
             _of(lambda stage: stage.no_port),
             (STAGE,),
         ),
+        Metric(
+            "stage.{stage}.connect_cpu_ns",
+            Unit.NS,
+            "the mean CPU time of a call of connect() in the stage",
+            _of(lambda stage: stage.connect_cpu_ns),
+            (STAGE,),
+        ),
         *(
             Metric(
                 f"stage.{{stage}}.{{viewpoint}}.time_wait.{name}",

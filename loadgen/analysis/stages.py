@@ -47,6 +47,13 @@ class Stage:
         return sum(one.connected for one in self.observed) * 1e9 / length_ns if length_ns else None
 
     @cached_property
+    def connect_cpu_ns(self) -> float | None:
+        """The mean CPU time of a call of connect(); None if it was not measured."""
+        calls = [one.clocked for one in self.points if one.clocked is not None]
+        used = [one.clocked_cpu_ns for one in self.points if one.clocked_cpu_ns is not None]
+        return sum(used) / sum(calls) if len(calls) == len(used) == len(self.points) and sum(calls) else None
+
+    @cached_property
     def levels(self) -> Sequence[Level]:
         """The levels of the rate within the stage: ports may run out in it, or come back."""
         few = thinned(self.observed, MOST_BINS)

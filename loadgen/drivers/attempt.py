@@ -10,6 +10,7 @@ from contextlib import suppress
 from time import monotonic_ns
 
 from loadgen.drivers.application import Application, MalformedResponseError, Response, ShortResponseError
+from loadgen.drivers.connect_clock import ConnectClock
 from loadgen.drivers.failures import ENDED_IDLE, GIVEN_UP
 from loadgen.drivers.plan import OpenLoop, Plan
 from loadgen.drivers.sockets import (
@@ -37,6 +38,7 @@ class Client:
     def __init__(self, plan: Plan, tally: Tally, application: Application) -> None:
         self.plan = plan
         self.tally = tally
+        self.connects = ConnectClock(tally)
         self.application = application
         self.sockets = Sockets(plan)
         self.live: dict[BaseAttempt, None] = {}
@@ -83,8 +85,7 @@ class BaseAttempt:
     """The counting half of an attempt. A driver's half moves bytes and calls these methods in turn:
 
     `_begin`, `_connecting`, `_connect_returned`, `_opened`, `_established`, then for each exchange
-    `_requested` and `_responded`; `_over` last.
-    It offers `exchange`, `finish` and `fail`.
+    `_requested` and `_responded`; `_over` last. It offers `exchange`, `finish` and `fail`.
     """
 
     __slots__ = (
@@ -151,11 +152,11 @@ class BaseAttempt:
     def _connecting(self) -> None:
         """connect() is about to be called."""
         self._enter(Phase.CONNECT, self._client.plan.timeouts.connect_ns)
-        self._begun_ns = monotonic_ns()
+        self._begun_ns = self._client.connects.called()
 
     def _connect_returned(self) -> None:
         """The call of connect() is over, well or not."""
-        self._client.tally.connecting_ns += monotonic_ns() - self._begun_ns
+        self._client.connects.returned(self._begun_ns)
 
     def _opened(self) -> None:
         """connect() has sent a SYN."""

@@ -30,6 +30,9 @@ class Tally:
         "_counts_reads",
         "_late_ns",
         "attempts",
+        "clocked",
+        "clocked_cpu_ns",
+        "clocked_wall_ns",
         "connect_ns",
         "connected",
         "connecting_ns",
@@ -66,6 +69,7 @@ class Tally:
         self.offered = self.started = self.dropped = 0
         self.attempts = self.opened = self.connected = self.exchanges = self.succeeded = 0
         self.connecting_ns = 0
+        self.clocked = self.clocked_wall_ns = self.clocked_cpu_ns = 0
         self.reads = self.retries = 0
         self.sent_bytes = self.received_bytes = 0
         self.endings: Counter[Ending] = Counter()
@@ -107,6 +111,7 @@ class Tally:
             opened=self.opened,
             connected=self.connected,
             timed=len(self.connect_ns),
+            clocked=self.clocked,
             exchanges=self.exchanges,
             reads=self.reads if self._counts_reads else None,
             retries=self.retries,
@@ -122,6 +127,8 @@ class Tally:
             response_p50_ns=response_p50_ns,
             response_p99_ns=response_p99_ns,
             connecting_ns=self.connecting_ns,
+            clocked_wall_ns=self.clocked_wall_ns,
+            clocked_cpu_ns=self.clocked_cpu_ns,
             no_port_ns=None if self.no_port_ns is None else self.no_port_ns - origin_ns,
         )
         counts = [Counts.of(tag, values) for tag, values in arrays.items() if len(values)]

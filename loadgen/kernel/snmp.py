@@ -14,6 +14,8 @@ COUNTERS: Mapping[str, str] = {
     "AttemptFails": "connections given up in SYN-SENT or SYN-RECEIVED: refused, timed out",
     "EstabResets": "connections ended by RST instead of FIN, sent or received (K19)",
     "CurrEstab": "a gauge: connections in ESTABLISHED or CLOSE-WAIT now",
+    "InSegs": "segments received; several that the device has put together count as one",
+    "OutSegs": "segments sent, SYNs, ACKs and RSTs included, those sent again apart",
     "RetransSegs": "segments sent again: loss, or a peer that does not answer",
     "OutRsts": "RSTs sent: aborts, refusals, segments for no socket",
 }

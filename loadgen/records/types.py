@@ -102,6 +102,7 @@ COUNTS = (
     "opened",
     "connected",
     "timed",
+    "clocked",
     "exchanges",
     "reads",
     "retries",
@@ -111,6 +112,9 @@ COUNTS = (
     "server_fin_reset",
 )
 """The fields of an `Interval` that count what happened in it, and so add up."""
+
+TIMES = ("connecting_ns", "clocked_wall_ns", "clocked_cpu_ns")
+"""Those that are times spent in it, over all load workers, which add up too."""
 
 
 _K = TypeVar("_K")
@@ -129,6 +133,9 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
     attempts    tries to connect that began; opened: those that sent a SYN;
     connected   those that were established; timed: of these, the ones whose connect() was timed: all,
                 but for the uring driver, which times one in 10 ms
+    clocked     calls of connect() that the CPU clock was read around, failed ones included: one in a
+                millisecond for each load worker, or in 10 ms by the uring driver. clocked_wall_ns: how long
+                they took; clocked_cpu_ns: the CPU time that the load worker used in them
     exchanges   responses that were complete and right; reads: how often the driver read bytes of a response;
                 not measured if its library does that (aiohttp)
     sent_bytes, received_bytes   bytes that the driver handed to its kernel, and that it read; measured by the
@@ -159,6 +166,7 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
     dropped: Count | None = None
     attempts: Count | None = None
     timed: Count | None = None
+    clocked: Count | None = None
     exchanges: Count | None = None
     reads: Count | None = None
     retries: Count | None = None
@@ -173,12 +181,21 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
     response_p50_ns: Count | None = None
     response_p99_ns: Count | None = None
     connecting_ns: Count | None = None
+    clocked_wall_ns: Count | None = None
+    clocked_cpu_ns: Count | None = None
     no_port_ns: Time | None = None
 
     @property
     def from_samples(self) -> bool:
         """Whether it was made from samples: no driver has counted its attempts."""
         return self.attempts is None
+
+    @property
+    def connect_cpu_ns(self) -> float | None:
+        """The mean CPU time of a call of connect(); None if none was clocked."""
+        return (
+            self.clocked_cpu_ns / self.clocked if self.clocked and self.clocked_cpu_ns is not None else None
+        )
 
     def check(self) -> None:
         """Raise ValueError for what types alone do not say."""
@@ -191,11 +208,12 @@ def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
     return Interval(
         start_ns=start_ns,
         end_ns=end_ns,
-        **dict[str, Any]({name: added(*(getattr(part, name) for part in parts)) for name in COUNTS}),
+        **dict[str, Any](
+            {name: added(*(getattr(part, name) for part in parts)) for name in (*COUNTS, *TIMES)}
+        ),
         in_flight=parts[-1].in_flight,
         closes=_merged([part.closes for part in parts]),
         errors=_merged([part.errors for part in parts]),
-        connecting_ns=added(*(part.connecting_ns for part in parts)),
         no_port_ns=min((part.no_port_ns for part in parts if part.no_port_ns is not None), default=None),
     )
 

@@ -267,23 +267,35 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     samples = [
         replace(
             sample(index * STEP),
-            viewpoints=dict.fromkeys(("client", "server"), side(ports_held=ports, workers=[(0, 0)])),
+            viewpoints=dict.fromkeys(
+                ("client", "server"), side(ports_held=ports, workers=[(0, 0)], counters={"OutSegs": 0})
+            ),
         )
         for index, ports in held.items()
     ]
     latencies = [latency(tag, 5_000) for tag in Tag]
+    clocked = {"clocked": 1, "clocked_wall_ns": 3, "clocked_cpu_ns": 2}
     gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
+    counted = [replace(one, **clocked) for one in (*fast, *slow, gone)]
     events = [
         SegmentsDropped(31 * STEP, Side.CLIENT, "fin", 1),
         ServerCounted(31 * STEP, Served()),
         CommandEnded(31 * STEP, 0, False, ""),
         ServerEnded(31 * STEP, 0, ""),
     ]
-    metrics = measure(folded([*fast, *slow, gone, *samples, *latencies, *events, *ended(31 * STEP)]))
+    metrics = measure(folded([*counted, *samples, *latencies, *events, *ended(31 * STEP)]))
     counters = samples[0].viewpoints[Side.CLIENT].counters
     # A proxy's viewpoints, and ports whose number is not in the records: tests/analysis/test_legs.py.
     # A NAT's: tests/runs/test_nat.py.
-    absent = ("errors.", "proxy.", "nat.", "client.ports_gone", "server.ports_gone")
+    absent = (
+        "errors.",
+        "proxy.",
+        "request.proxy.",
+        "nat.",
+        "request.nat.",
+        "client.ports_gone",
+        "server.ports_gone",
+    )
     listed = [name for name in MetricNames(counters) if not name.startswith(absent)]
     # There is no rate before a turn that the load begins behind, so that no run has both.
     assert [name for name in listed if name != "rate.past_half"] == [

@@ -501,6 +501,10 @@ def test_time_inside_connect_is_measured_for_calls_that_fail_too(driver: Driver)
     assert badly.total("opened") == 0 < badly.total("attempts")
     for driven in (well, badly):
         assert 0 < driven.total("connecting_ns") < driven.intervals[-1].end_ns
+        # The first call is clocked in any case.
+        assert 0 < driven.total("clocked") <= driven.total("attempts")
+        assert driven.total("clocked_wall_ns") > 0
+        assert driven.total("clocked_cpu_ns") > 0
 
 
 @every_driver

@@ -48,6 +48,8 @@ def test_snmp_keeps_the_recorded_counters_of_tcp() -> None:
             "AttemptFails": 5,
             "EstabResets": 120,
             "CurrEstab": 64,
+            "InSegs": 124,
+            "OutSegs": 124,
             "RetransSegs": 9,
             "OutRsts": 81,
         }

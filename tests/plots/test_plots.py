@@ -965,6 +965,22 @@ def test_no_point_of_a_portrait_and_no_mean_is_of_a_gap() -> None:
 # Where numbers come from
 
 
+def test_the_cpu_time_of_connect_is_a_line_of_its_own_where_it_was_clocked() -> None:
+    story = client_closes(3)
+    clocked = [
+        structs.replace(one, clocked=4, clocked_wall_ns=400_000, clocked_cpu_ns=60_000)
+        if isinstance(one, Interval)
+        else one
+        for one in story.records
+    ]
+    columns, facts = told(replace(story, records=clocked))
+    assert columns.rates.connect_cpu_s == pytest.approx(15e-6)
+    assert "CPU, mean" in words(timeline(columns, facts))
+    without, _ = told(story)
+    assert np.isnan(without.rates.connect_cpu_s).all()
+    assert "CPU, mean" not in words(timeline(without, facts))
+
+
 def test_percentiles_of_a_part_of_the_calls_say_of_how_many() -> None:
     def timed(calls: int) -> tuple[Columns, Facts]:
         story = client_closes(3)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from loadgen.records.aggregation import Aggregation, Taken, merged
 from loadgen.records.latency import Counts, Tag
-from loadgen.records.types import COUNTS
+from loadgen.records.types import COUNTS, TIMES
 from loadgen.tcp import Ending
 from tests.made_records import NO_PORT, TIMEOUT, driven
 
@@ -123,6 +123,8 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
             connect_p50_ns=10,
             connect_p99_ns=10,
             connecting_ns=70,
+            clocked_wall_ns=50,
+            clocked_cpu_ns=30,
         ),
         [latencies(Tag.CONNECT, *[10] * 90), latencies(Tag.RESPONSE, 500)],
     )
@@ -136,7 +138,8 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
     interval = both.interval
     assert [getattr(interval, name) for name in COUNTS] == [2 * count for count in range(1, len(COUNTS) + 1)]
     assert interval.closes == dict(zip(Ending, (2, 4, 6, 8, 10), strict=True))
-    assert (interval.in_flight, interval.connecting_ns) == (6, 140)
+    assert interval.in_flight == 6
+    assert [getattr(interval, name) for name in TIMES] == [140, 100, 60]
     assert interval.errors == {NO_PORT: 3, TIMEOUT: 5}
     # A mean of the workers' medians would be 505: nobody's.
     assert (interval.connect_p50_ns, interval.connect_p99_ns) == (10, 1000)
@@ -144,10 +147,10 @@ def test_all_that_is_counted_adds_up_and_percentiles_are_of_all_latencies_togeth
     assert [sum(counts.counts) for counts in both.latencies] == [100, 1]
 
 
-@pytest.mark.parametrize("name", [*COUNTS, "connecting_ns", "closes", "errors"])
+@pytest.mark.parametrize("name", [*COUNTS, *TIMES, "closes", "errors"])
 def test_what_one_worker_did_not_measure_is_not_known_of_all(name: str) -> None:
     gathering = Aggregation(2, LENGTH)
-    both = taken(0, 100, connecting_ns=5)
+    both = taken(0, 100, **dict.fromkeys(TIMES, 5))
     assert list(gathering.add(0, both)) == []
     (found,) = gathering.add(1, Taken(replace(both.interval, **{name: None})))
     assert getattr(found.interval, name) is None

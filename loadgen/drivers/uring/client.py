@@ -32,7 +32,7 @@ class UringClient(SlotClient):
     def __init__(self, plan: Plan, tally: Tally, ring: Ring, programs: Programs) -> None:
         super().__init__(plan, tally, ring, programs)
         self.slow = SlowPath(self)
-        self._connects = TimedConnects(ring)
+        self._connects = TimedConnects(ring, tally)
         self._completions = Completions(self, self.slow, self._connects)
         self.absorb = self._completions.absorb
         short = plan.requests == 1

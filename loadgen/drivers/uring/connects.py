@@ -1,7 +1,8 @@
-"""How long connect() takes: of one connection in a while, alone in the kernel, the clock read around it."""
+"""How long connect() takes: of one connection in a while, alone in the kernel, the clocks read around it."""
 
-from time import monotonic_ns
+from time import monotonic_ns, thread_time_ns
 
+from loadgen.drivers.tally import Tally
 from loadgen.uring.ring import Ring
 
 EVERY_NS = 10_000_000
@@ -31,8 +32,9 @@ def settle(ring: Ring) -> bool:
 class TimedConnects:
     """Which connections are timed, and how long they took."""
 
-    def __init__(self, ring: Ring) -> None:
+    def __init__(self, ring: Ring, tally: Tally) -> None:
         self._ring = ring
+        self._tally = tally
         self._next_ns = 0
         self._prepared: list[int] = []
         self._took_ns: list[int] = []
@@ -61,9 +63,12 @@ class TimedConnects:
 
     def enter(self) -> tuple[int, int]:
         """Make the call of connect() that was pushed: when it began and when it was back."""
-        begun_ns = monotonic_ns()
+        begun_cpu_ns, begun_ns = thread_time_ns(), monotonic_ns()
         self._ring.enter()
-        now_ns = monotonic_ns()
+        now_ns, tally = monotonic_ns(), self._tally
+        tally.clocked += 1
+        tally.clocked_wall_ns += now_ns - begun_ns
+        tally.clocked_cpu_ns += thread_time_ns() - begun_cpu_ns
         self._took_ns.append(now_ns - begun_ns)
         return begun_ns, now_ns
 
