@@ -114,6 +114,19 @@ METRICS: Sequence[Metric] = (
         "requests that were tried again on a new connection, the server having closed the kept one before a"
         " byte of the response had come (`connection.retry`)",
     ),
+    Metric(
+        "pool.closed",
+        COUNT,
+        "connections that the client closed because as many were idle as its pool keeps (`load.pool.idle`);"
+        " those that it opened are in `opened`",
+        lambda fold, _: fold.total("pool_closed"),
+    ),
+    Metric(
+        "pool.idle.max",
+        COUNT,
+        "the most idle connections at once, of the load worker that had most; measured with `load.pool`",
+        lambda fold, _: fold.pool_idle,
+    ),
     _count("sent_bytes", "bytes that the protocol driver handed to its kernel"),
     _count("received_bytes", "bytes that the protocol driver read"),
     *BYTES_METRICS,

@@ -272,7 +272,7 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
         for index, ports in held.items()
     ]
     latencies = [latency(tag, 5_000) for tag in Tag]
-    gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
+    gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1, pool_idle=1)
     events = [
         SegmentsDropped(31 * STEP, Side.CLIENT, "fin", 1),
         ServerCounted(31 * STEP, Served()),
