@@ -163,5 +163,7 @@ def _load(variant: Variant) -> str:
     if variant.load.stages:
         return f"{'open' if isinstance(loop, OpenLoop) else 'closed'} loop in stages: {variant.load.staged}"
     if isinstance(loop, OpenLoop):
-        return f"open loop, {loop.rate} offered"
+        bursts = f" in bursts of {loop.burst}" if loop.burst else ""
+        pool = f", pool of {variant.load.pool.idle}" if variant.load.pool else ""
+        return f"open loop, {loop.rate} offered{bursts}{pool}"
     return f"closed loop, {loop.connections} in flight"

@@ -49,6 +49,8 @@ class Fold:
         self.sampled = Sampled()
         self.scope = APART
         """What is sampled; the event `lab` says so."""
+        self.pool_idle: int | None = None
+        """The most connections that were idle at once in a load worker's pool; None if there is none."""
         self._counts: Counter[str] = Counter()
         self._unmeasured: set[str] = set()
         """Fields of `Interval` that an interval did not have."""
@@ -233,6 +235,8 @@ class Fold:
                 self._unmeasured.add(name)
             else:
                 self._counts[name] += count
+        if one.pool_idle is not None:
+            self.pool_idle = max(one.pool_idle, self.pool_idle or 0)
         if one.closes is None:
             self._unmeasured.add("closes")
         else:

@@ -3,12 +3,11 @@
 Pure. The order is that of summary.json.
 """
 
-import errno
 from collections.abc import Callable, Sequence
 
-from loadgen.analysis.bytes_metrics import BYTES_METRICS
 from loadgen.analysis.conntrack_metrics import CONNTRACK_METRICS
 from loadgen.analysis.cost_metrics import cost_metrics
+from loadgen.analysis.count_metrics import COUNT_METRICS
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.load_metrics import LOAD_METRICS
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values, named
@@ -17,7 +16,7 @@ from loadgen.analysis.stage_metrics import stage_metrics
 from loadgen.records.events import CommandEnded, ServerCounted, ServerEnded
 from loadgen.records.latency import Tag
 from loadgen.scenario.choices import Topology
-from loadgen.tcp import Ending, Fault, State
+from loadgen.tcp import State
 from loadgen.wire.served import Served
 
 COUNT, PORTS, SOCKETS, NS, PER_S, SHARE = Unit
@@ -29,16 +28,6 @@ VIEWPOINT = Placeholder(
     measured=lambda fold, _: {name: name for name in fold.scope.names} if fold.samples else {},
 )
 STATE = Placeholder("state", "a TCP state (RFC 9293)", {state.key: state for state in State})
-ENDING = Placeholder(
-    "ending", "the side that ended the connection first, and how", {str(ending): ending for ending in Ending}
-)
-KIND = Placeholder(
-    "kind",
-    "the name of an errno, a fault of the exchange, or an HTTP status from 400 on as `HTTP_503`",
-    {kind: kind for kind in (*errno.errorcode.values(), *map(str, Fault))},
-    word="HTTP_[1-9][0-9]{2}",
-    measured=lambda fold, _: {failure.kind: failure.kind for failure in fold.errors},
-)
 TAG = Placeholder(
     "tag",
     "what the latency spans. `start`: from the intended start of a request to its actual one, in open loops;"
@@ -69,11 +58,6 @@ COUNTER: Placeholder[str] = Placeholder(
 )
 
 
-def _count(name: str, sentence: str) -> Metric:
-    """A count that the intervals add up to, by the field's name."""
-    return Metric(name, COUNT, sentence, lambda fold, _: fold.total(name))
-
-
 def _served(fold: Fold, values: Values) -> float | None:
     """What the server has counted, if it has ended in order."""
     counted = fold.event(ServerCounted)
@@ -93,59 +77,7 @@ METRICS: Sequence[Metric] = (
         " unless bind() takes them for all of these",
         lambda fold, _: fold.ports,
     ),
-    _count("offered", "requests that were to start; offered = started + dropped"),
-    _count("started", "requests that began"),
-    _count("late", "requests of an open loop that began later than `load.open_loop.late` allows"),
-    _count(
-        "dropped",
-        "requests that never began: of an open loop, because as many connections were open as it may have; of"
-        " a closed loop, because the stage or the load ended",
-    ),
-    _count("attempts", "attempts to open a connection"),
-    _count("opened", "attempts that sent a SYN"),
-    _count("connected", "connections that were established"),
-    _count("timed", "connections whose connect() was timed; the uring driver times one in 10 ms"),
-    _count(
-        "clocked",
-        "calls of connect() that the CPU clock was read around, failed ones included: one in a millisecond"
-        " for each load worker, or in 10 ms by the uring driver",
-    ),
-    _count("exchanges", "responses that were complete and right"),
-    _count(
-        "reads",
-        "reads of bytes of a response; not measured with the aiohttp driver, whose library reads. More than"
-        " 10 a response are the caveat `read_in_pieces`",
-    ),
-    _count(
-        "retries",
-        "requests that were tried again on a new connection, the server having closed the kept one before a"
-        " byte of the response had come (`connection.retry`)",
-    ),
-    _count("sent_bytes", "bytes that the protocol driver handed to its kernel"),
-    _count("received_bytes", "bytes that the protocol driver read"),
-    *BYTES_METRICS,
-    _count("succeeded", "attempts in which nothing failed: see scenarios.md, Expectations"),
-    Metric(
-        "closes.{ending}",
-        COUNT,
-        "established connections that ended so, as the client saw it",
-        lambda fold, values: None if (ended := fold.ended()) is None else ended.get(values[ENDING], 0),
-        (ENDING,),
-    ),
-    Metric(
-        "closes.server_fin_reset",
-        COUNT,
-        "of `closes.server_fin`, those that the server reset because bytes came after its FIN",
-        lambda fold, _: fold.total("server_fin_reset"),
-    ),
-    Metric("errors.total", COUNT, "attempts that failed", lambda fold, _: fold.failed()),
-    Metric(
-        "errors.{kind}",
-        COUNT,
-        "attempts that failed in this way; 0 if it did not occur and `errors.total` was measured",
-        lambda fold, values: sum(n for failure, n in fold.errors.items() if failure.kind == values[KIND]),
-        (KIND,),
-    ),
+    *COUNT_METRICS,
     Metric(
         "client.exit_status",
         COUNT,

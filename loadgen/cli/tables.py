@@ -106,7 +106,7 @@ def closing(variant: Variant) -> str:
     expected = course(variant)
     if variant.connection.closer is Closer.NOBODY and expected.decides is Decides.CONNECTION:
         return f"{Closer.NOBODY} ×{expected.requests}"
-    return f"{_words(expected.ending)} ×{expected.requests}"
+    return f"{_words(expected.ending)} ×{round(expected.requests, 2):.10g}"
 
 
 def ended(metrics: Mapping[str, float]) -> str:
@@ -130,9 +130,9 @@ def loading(variant: Variant) -> str:
     loop = variant.load.loop
     if variant.load.stages:
         return f"{variant.load.staged}, {variant.load.duration}"
-    offered = (
-        f"{loop.rate} {loop.arrivals}" if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
-    )
+    offered = loop.words if isinstance(loop, OpenLoop) else f"{loop.connections} in flight"
+    if variant.load.pool:
+        offered += f", pool of {variant.load.pool.idle}"
     return f"{offered}, {variant.load.duration}"
 
 

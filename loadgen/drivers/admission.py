@@ -13,7 +13,7 @@ from loadgen.drivers.tally import Tally
 
 def intended_starts(plan: Plan, loop: OpenLoop) -> Iterator[int]:
     """When this worker's requests should start, in ns since the load began."""
-    whole = arrivals.schedule(loop.arrivals, plan.course, plan.seed)
+    whole = arrivals.schedule(loop.arrivals, plan.course, plan.seed, loop.burst)
     # Every worker walks the one schedule: dealt out in turn, it is still the one that was asked for.
     return islice(whole, plan.worker, None, plan.workers)
 

@@ -14,14 +14,15 @@ from loadgen.scenario.choices import Arrivals
 _BATCH = 4096
 
 
-def schedule(arrivals: Arrivals, stages: Sequence[Stage], seed: int) -> Iterator[int]:
+def schedule(arrivals: Arrivals, stages: Sequence[Stage], seed: int, burst: int = 1) -> Iterator[int]:
     """Intended starts in ns since the load began, ascending, all within the stages; levels are rates per
     second.
 
     An arrival is due when the rates have added up to its place: the gap that spans a border is partly of one
-    rate and partly of the next, so that no border makes a burst or loses a start.
+    rate and partly of the next, so that no border makes a burst or loses a start. Those of a burst are due
+    together, at the place of the first.
     """
-    places = _random(seed) if arrivals is Arrivals.POISSON else map(float, count())
+    places = _places(arrivals, seed, burst)
     place = next(places)
     begin_ns, passed = 0, 0.0
     for stage in stages:
@@ -34,6 +35,16 @@ def schedule(arrivals: Arrivals, stages: Sequence[Stage], seed: int) -> Iterator
             yield start_ns
             place = next(places)
         begin_ns, passed = end_ns, passed + stage.level * stage.length_ns / 1e9
+
+
+def _places(arrivals: Arrivals, seed: int, burst: int) -> Iterator[float]:
+    match arrivals:
+        case Arrivals.CONSTANT:
+            return map(float, count())
+        case Arrivals.POISSON:
+            return _random(seed)
+        case Arrivals.BURSTS:
+            return (float(number - number % burst) for number in count())
 
 
 def _random(seed: int) -> Iterator[float]:

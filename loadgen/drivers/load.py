@@ -181,11 +181,22 @@ class OpenLoad(Load):
         super().__init__(plan, tally, connect)
         self._admission = Admission(plan, loop, tally, self, _exchange)
         self._wanted = self._admission.waiting
+        self._most_idle = loop.idle
+        """How many idle connections are kept at most; None: all."""
         self._timer = Timer(self._loop, self._arrive)
 
     def begin(self, origin_ns: int) -> None:
         self._admission.begin(origin_ns)
         self._arrive()
+
+    def idle(self, attempt: Attempt) -> None:
+        if self._most_idle is not None and len(self._idle) >= self._most_idle:
+            self._tally.pool_closed += 1
+            attempt.finish()
+            self._note_change()
+            return
+        super().idle(attempt)
+        self._tally.pool_idle = max(self._tally.pool_idle, len(self._idle))
 
     def end(self) -> None:
         self._admission.admit_due(monotonic_ns())

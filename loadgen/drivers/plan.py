@@ -18,15 +18,18 @@ class Stage(Struct, frozen=True):
 
 
 class OpenLoop(Struct, frozen=True, tag_field="loop", tag="open"):
-    """Arrivals at a rate: `rate` requests a second over at most `connections` connections.
+    """Arrivals at a rate: `rate` requests a second, `burst` at an instant, over at most `connections`.
 
-    A start later than `late_ns` after its intended instant is counted as late.
+    A start later than `late_ns` after its intended instant is counted as late. At most `idle` connections are
+    kept idle; None: all.
     """
 
     rate: float
     arrivals: Arrivals
     connections: int
     late_ns: int
+    burst: int = 1
+    idle: int | None = None
 
 
 class ClosedLoop(Struct, frozen=True, tag_field="loop", tag="closed"):
@@ -59,8 +62,9 @@ class Plan:
     these with so many `ports` in a row from `port` on. `bind` is when a socket is bound to its source, None
     to bind late if there are several; `local_port_range` is the socket's own, both ends included.
 
-    It is number `worker`, from 0 on, of `workers` that share a load: an open loop's `rate` is that of all
-    of them, its cap of connections this one's own. `core` is the one it is pinned to, None where it is not.
+    It is number `worker`, from 0 on, of `workers` that share a load: an open loop's `rate` and `burst` are
+    those of all of them, its caps of connections this one's own. `core` is the one it is pinned to, None
+    where it is not.
     `http` is the version spoken, unless it is `raw`.
 
     `look`: whether an idle connection is watched for the server's end. `retry`: how often an exchange is
@@ -132,17 +136,16 @@ class Plan:
 
     def divided(self, workers: int, cores: Sequence[int] = ()) -> tuple["Plan", ...]:
         """The plans of `workers` that together make this load, each on its core, if there are any."""
-        shares = [_share(self.loop.connections, worker, workers) for worker in range(workers)]
         return tuple(
             replace(
                 self,
-                loop=structs.replace(self.loop, connections=share),
+                loop=_loop_of(self.loop, worker, workers),
                 stages=self._stages_of(worker, workers),
                 worker=worker,
                 workers=workers,
                 core=cores[worker] if cores else None,
             )
-            for worker, share in enumerate(shares)
+            for worker in range(workers)
         )
 
     def _stages_of(self, worker: int, workers: int) -> tuple[Stage, ...]:
@@ -150,6 +153,14 @@ class Plan:
         if isinstance(self.loop, OpenLoop):
             return self.stages
         return tuple(Stage(_share(int(one.level), worker, workers), one.length_ns) for one in self.stages)
+
+
+def _loop_of(loop: ClosedLoop | OpenLoop, worker: int, workers: int) -> ClosedLoop | OpenLoop:
+    """A worker's own: it has a share of the connections, and of the idle ones that are kept."""
+    own = structs.replace(loop, connections=_share(loop.connections, worker, workers))
+    if isinstance(own, OpenLoop) and own.idle is not None:
+        return structs.replace(own, idle=_share(own.idle, worker, workers))
+    return own
 
 
 def _share(connections: int, worker: int, workers: int) -> int:

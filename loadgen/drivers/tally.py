@@ -29,6 +29,7 @@ class Tally:
         "_counts_bytes",
         "_counts_reads",
         "_late_ns",
+        "_pools",
         "attempts",
         "clocked",
         "clocked_cpu_ns",
@@ -44,6 +45,8 @@ class Tally:
         "no_port_ns",
         "offered",
         "opened",
+        "pool_closed",
+        "pool_idle",
         "reads",
         "received_bytes",
         "response_ns",
@@ -62,6 +65,7 @@ class Tally:
         self._counts_bytes = counts_bytes
         self._counts_reads = counts_reads
         self._late_ns = loop.late_ns if isinstance(loop, OpenLoop) else 0
+        self._pools = isinstance(loop, OpenLoop) and loop.idle is not None
         self.in_flight = 0
         self._clear()
 
@@ -71,6 +75,7 @@ class Tally:
         self.connecting_ns = 0
         self.clocked = self.clocked_wall_ns = self.clocked_cpu_ns = 0
         self.reads = self.retries = 0
+        self.pool_closed = self.pool_idle = 0
         self.sent_bytes = self.received_bytes = 0
         self.endings: Counter[Ending] = Counter()
         self.server_fin_reset = 0
@@ -115,6 +120,8 @@ class Tally:
             exchanges=self.exchanges,
             reads=self.reads if self._counts_reads else None,
             retries=self.retries,
+            pool_closed=self.pool_closed if self._pools else None,
+            pool_idle=self.pool_idle if self._pools else None,
             sent_bytes=self.sent_bytes if self._counts_bytes else None,
             received_bytes=self.received_bytes if self._counts_bytes else None,
             succeeded=self.succeeded,

@@ -21,7 +21,7 @@ from loadgen.records.directory import CAPTURE_FILE
 from loadgen.scenario import kept, port_checks
 from loadgen.scenario.choices import ApplicationProtocol, Bind, Driver, ServerKind, Topology
 from loadgen.scenario.document import Variant
-from loadgen.scenario.traffic import OpenLoop
+from loadgen.scenario.traffic import Load, OpenLoop
 from loadgen.tcp import Close, Closer, Side
 from loadgen.wire.keepalive import Keepalive
 from servers.behaviour import Behaviour
@@ -168,7 +168,7 @@ def cores(variant: Variant, side: Side) -> tuple[int, ...]:
 
 def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
     connection, load, timeouts = variant.connection, variant.load, variant.load.timeouts
-    loop, own = load.loop, variant.lab.client.local_port_range
+    own = variant.lab.client.local_port_range
     return driver.Plan(
         driver=choice(variant).driver,
         sources=lab.addresses[Side.CLIENT],
@@ -181,9 +181,7 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
         requests=connection.requests,
         ending=connection.ending_by(Side.CLIENT),
         think_ns=connection.think,
-        loop=driver.OpenLoop(loop.rate, loop.arrivals, loop.connections, loop.late)
-        if isinstance(loop, OpenLoop)
-        else driver.ClosedLoop(loop.connections),
+        loop=_loop(load),
         duration_ns=load.duration,
         interval_ns=INTERVAL_NS,
         timeouts=driver.Timeouts(
@@ -206,6 +204,14 @@ def driver_plan(variant: Variant, lab: Lab) -> driver.Plan:
         crosses=connection.closer is Closer.BOTH,
         stays=connection.closer is Closer.NOBODY,
     )
+
+
+def _loop(load: Load) -> driver.OpenLoop | driver.ClosedLoop:
+    loop, idle = load.loop, load.pool.idle if load.pool else None
+    if isinstance(loop, OpenLoop):
+        burst = loop.at_once
+        return driver.OpenLoop(loop.rate, loop.arrivals, loop.connections, loop.late, burst, idle)
+    return driver.ClosedLoop(loop.connections)
 
 
 def _keepalive(variant: Variant, side: Side) -> Keepalive | None:

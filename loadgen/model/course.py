@@ -31,19 +31,22 @@ class Decides(StrEnum):
     """`load.timeouts.response`: no request is answered in time."""
     IDLE_TIMEOUT = "idle_timeout"
     """`server.idle_timeout`: the server closes while the client pauses."""
+    POOL = "pool"
+    """`load.pool`: of each burst the client closes the connections that its pool has no place for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
     """How connections go while the load lasts.
 
-    `ending` is how they end and `requests` how many they carry. In `rest_s` of their life neither side works.
+    `ending` is how they end and `requests` how many they carry, the mean with a pool. In `rest_s` of their
+    life neither side works.
     `close_call`: two times are so near to each other that some connections go another way.
     """
 
     decides: Decides
     ending: Ending
-    requests: int
+    requests: float
     rest_s: float
     close_call: bool = False
 
@@ -56,10 +59,13 @@ def course(variant: Variant) -> Course:
         rest_s += HELD_BACK_S
     elif connection.closer is Closer.NOBODY:
         rest_s = variant.load.duration / 1e9
+    elif connection.requests > 1 and (loop := variant.load.open_loop) is not None and loop.burst:
+        # Those of a burst are used together, again at the next one, and are idle meanwhile.
+        rest_s = server.delay / 1e9 + (connection.requests - 1) * max(server.delay / 1e9, burst_s(loop))
     planned = Course(Decides.CONNECTION, connection.ending, connection.requests, rest_s)
     if server.kind is ServerKind.COMMAND or variant.load.driver is Driver.COMMAND or variant.proxy:
         return planned
-    return _timed_out(variant) or _left_idle(variant) or planned
+    return _timed_out(variant) or _surplus(variant) or _left_idle(variant) or planned
 
 
 def pause_s(variant: Variant) -> float:
@@ -69,8 +75,37 @@ def pause_s(variant: Variant) -> float:
     """
     loop = variant.load.loop
     if isinstance(loop, OpenLoop):
-        return variant.load.workers / loop.rate - variant.server.delay / 1e9
+        return max(variant.load.workers / loop.rate, burst_s(loop)) - variant.server.delay / 1e9
     return variant.connection.think / 1e9
+
+
+def burst_s(loop: OpenLoop) -> float:
+    """The time from one burst to the next; from one request to the next without bursts."""
+    return loop.at_once / loop.rate
+
+
+def surplus(variant: Variant) -> int:
+    """Of each burst, how many connections find no place in the client's pool: it closes them.
+
+    As many are idle as the pool keeps when the next burst comes, and it opens the others anew. Random
+    arrivals overlap by chance, and that is not foreseen.
+    """
+    loop, pool = variant.load.open_loop, variant.load.pool
+    return max(loop.at_once - pool.idle, 0) if loop is not None and loop.burst and pool is not None else 0
+
+
+def _surplus(variant: Variant) -> Course | None:
+    """A pool that is smaller than a burst."""
+    closed, loop, connection = surplus(variant), variant.load.open_loop, variant.connection
+    if not closed or loop is None:
+        return None
+    timed_out = pause_s(variant) > variant.server.idle_timeout / 1e9
+    return Course(
+        Decides.POOL,
+        Ending.of(Side.CLIENT, connection.ending.how),
+        requests=1 if timed_out else min(loop.at_once / closed, connection.requests),
+        rest_s=variant.server.delay / 1e9,
+    )
 
 
 def _timed_out(variant: Variant) -> Course | None:

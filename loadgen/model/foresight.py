@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from loadgen.model.course import LOAD_SWEEP_S, Course, Decides, course, pause_s
 from loadgen.model.nat_foresight import translated
+from loadgen.model.pool_foresight import pooled
 from loadgen.model.predict import START_S, predict
 from loadgen.model.situation import SOMAXCONN, TIMESTAMPS, TW_REUSE, Situation, situation, sysctl
 from loadgen.model.stage_foresight import staged
@@ -46,6 +47,7 @@ def foresee(variant: Variant) -> tuple[Foreseen, ...]:
             *_end(variant, prediction),
             *(Foreseen(*found) for found in staged(variant, prediction)),
             *(Foreseen(*found) for found in translated(variant, state)),
+            *(Foreseen(*found) for found in pooled(variant)),
         ]
     return tuple(sentences)
 
@@ -86,7 +88,7 @@ def _times(variant: Variant, found: Course) -> Iterator[Foreseen]:
                 f" and {waits}",
                 ("server.idle_timeout", pause, "connection.requests", "connection.closer"),
             )
-        case Decides.CONNECTION:
+        case Decides.CONNECTION | Decides.POOL:
             yield from _near(variant)
 
 
@@ -147,6 +149,11 @@ def _needs(variant: Variant, found: Course, state: Situation, prediction: Predic
         need = f"{requests} need {count(needed)} connections at a time"
         kept = variant.connection.requests > 1 and found.decides is Decides.CONNECTION
         need += ", however many requests each carries" if kept else ""
+        if needed < loop.at_once:
+            needed, why = loop.at_once, "load.open_loop.burst"
+            need = f"the {count(needed)} requests of a burst need {count(needed)} connections at a time"
+        if loop.at_once > 1 and needed <= loop.connections and needed <= state.half:
+            return  # whatever is to be said of a burst beside its connections is said of the pool
     if needed < 1:
         return
     settings = ("load.open_loop.rate", why, "load.open_loop.connections", "lab.client.ports")
@@ -179,7 +186,7 @@ def _held(variant: Variant, found: Course) -> tuple[float, str]:
         case Decides.IDLE_TIMEOUT:
             held_ns = variant.server.delay + variant.server.idle_timeout
             return held_ns / 1e9, "server.delay and server.idle_timeout"
-        case Decides.CONNECTION:
+        case Decides.CONNECTION | Decides.POOL:
             return variant.server.delay / 1e9, "server.delay"
 
 

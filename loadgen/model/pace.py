@@ -17,6 +17,11 @@ def search_s(used: float) -> float:
     return SEARCH_S * (used / SEARCHED) ** SEARCH_GROWTH
 
 
+def _at_once(situation: Situation) -> int:
+    """Connections in flight for the requests of a burst."""
+    return min(situation.burst, situation.connections) if situation.burst > 1 else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How fast connections are opened, per second, and how many of them are in flight.
@@ -59,7 +64,7 @@ class Pace:
             cost_s=cost_s,
             scan_s=scan_s,
             life_s=life_s,
-            in_flight=rate * life_s,
+            in_flight=max(rate * life_s, _at_once(situation)),
             batch=connections if situation.rate is None else rate * life_s,
         )
 

@@ -34,7 +34,7 @@ class Costs:
     connection_s: float
     exchange_s: float
 
-    def per_connection_s(self, requests: int) -> float:
+    def per_connection_s(self, requests: float) -> float:
         return self.connection_s + (requests - 1) * self.exchange_s
 
 
@@ -63,14 +63,14 @@ class Situation:
     the connections that are still open when the load ends are closed, None if they end as all others. `queue`
     is how many connections the server's accept queues hold, None if that is not known. `stages` are the
     load's: each has the rate of requests, or the number in flight, and its length in seconds. `crosses`: the
-    server closes first as well.
+    server closes first as well. `burst` requests arrive at one instant.
     """
 
     ports: int
     paths: int
     hold_s: float
     ending: Ending
-    requests: int
+    requests: float
     duration_s: float
     costs: Costs | None
     rate: float | None
@@ -85,6 +85,7 @@ class Situation:
     stages: tuple[tuple[float, float], ...] = ()
     crosses: bool = False
     walk: Walk = Walk.PARITY
+    burst: int = 1
 
     @property
     def searches(self) -> bool:
@@ -164,6 +165,7 @@ def situation(variant: Variant) -> Situation:
         workers=variant.load.workers,
         in_place=preferred in (Driver.AUTO, Driver.URING) and _ends_in_place(variant, ending),
         arriving=loop.rate if is_open else None,
+        burst=loop.at_once if is_open else 1,
         at_end=variant.connection.ending_by(ending.side) if waits else None,
         queue=_queue(variant),
         stages=tuple((stage.level, stage.lasts / 1e9) for stage in load.stages),

@@ -106,6 +106,7 @@ COUNTS = (
     "exchanges",
     "reads",
     "retries",
+    "pool_closed",
     "sent_bytes",
     "received_bytes",
     "succeeded",
@@ -142,6 +143,9 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
                 protocol driver only
     retries     exchanges that were tried again on a new connection: the server had ended a kept one before a
                 byte of the response had come. `started` counts such an exchange once
+    pool_closed connections that the client closed because as many were idle as its pool keeps; pool_idle:
+                the most that were idle at once in one load worker, counted as each became idle. Both are
+                measured if there is a pool
     succeeded   attempts that failed in nothing: each exchange that they began was complete and right, or was
                 tried again, and the connection was then closed, as the scenario says or by the server's FIN,
                 with however few of its requests (RFC 9112, section 9.3); errors: the others, by `phase:kind`
@@ -170,6 +174,8 @@ class Interval(_Record, frozen=True, omit_defaults=True, tag_field="type", tag="
     exchanges: Count | None = None
     reads: Count | None = None
     retries: Count | None = None
+    pool_closed: Count | None = None
+    pool_idle: Count | None = None
     sent_bytes: Count | None = None
     received_bytes: Count | None = None
     succeeded: Count | None = None
@@ -211,6 +217,7 @@ def together(parts: Sequence[Interval], start_ns: int, end_ns: int) -> Interval:
         **dict[str, Any](
             {name: added(*(getattr(part, name) for part in parts)) for name in (*COUNTS, *TIMES)}
         ),
+        pool_idle=max((part.pool_idle for part in parts if part.pool_idle is not None), default=None),
         in_flight=parts[-1].in_flight,
         closes=_merged([part.closes for part in parts]),
         errors=_merged([part.errors for part in parts]),

@@ -10,6 +10,7 @@ from loadgen.scenario.document import Settings
 from loadgen.scenario.endpoints import Server
 from loadgen.scenario.merge import split_path
 from loadgen.scenario.nat_checks import nat_conflicts
+from loadgen.scenario.pool_checks import burst_conflicts, pool_conflicts
 from loadgen.scenario.port_checks import port_conflicts
 from loadgen.scenario.protocol_checks import protocol_conflicts
 from loadgen.scenario.proxy import Proxy
@@ -57,6 +58,8 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from read_conflicts(settings)
     yield from script_conflicts(settings)
     yield from stage_conflicts(settings)
+    yield from burst_conflicts(settings)
+    yield from pool_conflicts(settings)
     yield from proxy_conflicts(settings)
     if settings.proxy is not None and settings.proxy.kind is ProxyKind.COMMAND:
         yield from _command(

@@ -31,6 +31,8 @@ class Arrivals(StrEnum):
     """One every 1/rate seconds."""
     POISSON = "poisson"
     """Independent of each other, as from many users: exponential gaps with mean 1/rate."""
+    BURSTS = "bursts"
+    """Several at one instant, as from a program that asks for many things at once; 1/rate is the mean gap."""
 
 
 class Topology(StrEnum):

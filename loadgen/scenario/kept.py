@@ -12,6 +12,7 @@ ABLE = {
     "connection.retry": frozenset({Driver.PROTOCOL}),
     "connection.read": frozenset({Driver.PROTOCOL}),
     "connection.keepalive": frozenset({Driver.PROTOCOL, Driver.AIOHTTP}),
+    "load.pool": frozenset({Driver.PROTOCOL}),
 }
 """The drivers that can do what each setting asks of the client, if it asks for anything."""
 
@@ -27,6 +28,8 @@ def asked(settings: Settings) -> Iterator[str]:
         yield "connection.read"
     if connection.keepalive and Side.CLIENT in connection.keepalive.on.sides:
         yield "connection.keepalive"
+    if settings.load.pool is not None:
+        yield "load.pool"
 
 
 def obstacle(driver: Driver, settings: Settings) -> str:

@@ -104,11 +104,30 @@ class OpenLoop(Model):
     rate: Annotated[Rate, fields.rate("0.01/s", "1000000/s")]
     """Offered requests, such as 1000/s."""
     arrivals: Arrivals = Arrivals.CONSTANT
-    """How requests arrive: evenly, or at random as from many independent users."""
+    """How requests arrive: evenly; at random, as from many independent users; or several at one instant."""
+    burst: Annotated[int, fields.count(2, 60_000)] | None = None
+    """With arrivals: bursts, how many arrive at one instant."""
     connections: Annotated[int, fields.count(1, 60_000)] = 10_000
     """Most connections that may be open at once."""
     late: Annotated[Duration, fields.duration("1us", "1min")] = Duration.parse("10ms")
     """Starts later than this make the measurement invalid: the generator could not keep up."""
+
+    @property
+    def at_once(self) -> int:
+        """Requests that arrive at one instant; 1 without bursts."""
+        return self.burst or 1
+
+    @property
+    def words(self) -> str:
+        """What it offers, in words."""
+        return f"{self.rate} in bursts of {self.burst}" if self.burst else f"{self.rate} {self.arrivals}"
+
+
+class Pool(Model):
+    """The idle connections that the client keeps, as pools of HTTP clients do."""
+
+    idle: Annotated[int, fields.count(1, 60_000)]
+    """Most idle connections kept: one that becomes idle beyond them is closed by the client."""
 
 
 class Timeouts(Model):
@@ -137,6 +156,8 @@ class Load(Model):
     """A fixed number of connections in flight; the default, with 64, if neither loop is named."""
     open_loop: OpenLoop | None = None
     """Requests at a rate."""
+    pool: Pool | None = None
+    """The idle connections of an open loop that are kept; without it, all are."""
     stages: Stages = ()
     """Rates, or numbers in flight, one after the other, in place of a single one and of duration."""
     duration: Annotated[Duration, fields.duration("100ms", "1h")] = Duration.parse("10s")

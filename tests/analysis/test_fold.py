@@ -275,7 +275,7 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     ]
     latencies = [latency(tag, 5_000) for tag in Tag]
     clocked = {"clocked": 1, "clocked_wall_ns": 3, "clocked_cpu_ns": 2}
-    gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1)
+    gone = interval(30, 0, errors={NO_PORT: 28}, connecting_ns=1, pool_idle=1)
     counted = [replace(one, **clocked) for one in (*fast, *slow, gone)]
     events = [
         SegmentsDropped(31 * STEP, Side.CLIENT, "fin", 1),

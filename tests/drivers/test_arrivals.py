@@ -137,3 +137,12 @@ def test_poisson_arrivals_have_the_rate_of_each_stage(seed: int) -> None:
         number = int(((found >= low * SECOND_NS) & (found < high * SECOND_NS)).sum())
         assert number == pytest.approx(expected, abs=5 * np.sqrt(expected))
     assert (np.diff(found) >= 0).all()
+
+
+@pytest.mark.parametrize("burst", [2, 7, 50])
+def test_a_burst_arrives_at_one_instant_and_the_rate_is_the_mean(burst: int) -> None:
+    found = list(schedule(Arrivals.BURSTS, [Stage(100, 14 * SECOND_NS)], 1, burst))
+    assert len(found) == 1_400
+    instants = [index * burst / 100 * 1e9 for index in range(1_400 // burst)]
+    expected = [instant for instant in instants for _ in range(burst)]
+    assert max(abs(one - other) for one, other in zip(found, expected, strict=True)) <= 1

@@ -116,7 +116,9 @@ CHANGES: dict[str, Any] = {
     "load.closed_loop.connections": 65,
     "load.open_loop.rate": "200/s",
     "load.open_loop.arrivals": "poisson",
+    "load.open_loop.burst": 5,
     "load.open_loop.connections": 12,
+    "load.pool.idle": 3,
     "load.open_loop.late": "5ms",
     "load.duration": "11s",
     "load.timeouts.connect": "1s",
@@ -133,6 +135,10 @@ CHANGES: dict[str, Any] = {
 
 def base_of(path: str) -> dict[str, Any]:
     """What has to stand beside a field for it to mean anything."""
+    if path == "load.open_loop.burst":
+        return {"load": {"open_loop": {"rate": "100/s", "arrivals": "bursts", "burst": 4}}}
+    if path == "load.pool.idle":
+        return {"load": {"open_loop": {"rate": "100/s"}}, "connection": {"requests": 10}}
     if path.startswith("load.open_loop"):
         return {"load": {"open_loop": {"rate": "100/s"}}}
     if path == "connection.protocol":

@@ -8,7 +8,7 @@ from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
 from loadgen.analysis.explanation import stories
 from loadgen.ledger.entry import Kind
 from loadgen.model.course import Decides, course
-from loadgen.tcp import Closer, Ending, Fault, Phase
+from loadgen.tcp import Closer, Ending, Fault, Phase, Side
 
 MOST_NAMED = 3
 """Explanations that a caveat names."""
@@ -106,6 +106,8 @@ def closer_differs(case: Case) -> Iterator[Caveat]:
         if failure.kind == Fault.CUT and failure.phase not in (Phase.BIND, Phase.CONNECT)
     )
     other = ended.total() - ended[connection.ending] - _seen_late(case)
+    if connection.ending.side is Side.SERVER:
+        other -= min(_pooled(case), ended[Ending.of(Side.CLIENT, connection.ending.how)])
     # When its time is over, a command ends its open connections in its own way, and does not count them.
     tolerated = OWN_ENDS * total if case.fold.counted is None else 0
     causes: list[str] = []
@@ -122,6 +124,11 @@ def closer_differs(case: Case) -> Iterator[Caveat]:
         )
     if causes:
         yield Caveat(CLOSER_DIFFERS, "; ".join(causes), _remedy(case))
+
+
+def _pooled(case: Case) -> int:
+    """Connections for which the client's pool had no place: it is asked to close them, before their time."""
+    return case.fold.total("pool_closed") or 0
 
 
 def _seen_late(case: Case) -> int:
@@ -142,10 +149,10 @@ def _remedy(case: Case) -> str:
             return "make load.timeouts.response longer than server.delay"
         case Decides.IDLE_TIMEOUT:
             return "make server.idle_timeout longer than the client's pauses"
-        case Decides.CONNECTION if case.fold.errors:
+        case Decides.CONNECTION | Decides.POOL if case.fold.errors:
             failure, number = case.fold.errors.most_common(1)[0]
             return f"look at the errors: {number:,} attempts failed with {failure}"
-        case Decides.CONNECTION:
+        case Decides.CONNECTION | Decides.POOL:
             return "look at server.idle_timeout and at the server's own limits on a connection"
 
 
@@ -160,7 +167,8 @@ def _ended_early(case: Case) -> int:
         return 0
     if case.variant.connection.last_unanswered:
         exchanges += succeeded  # the last response of each is not read
-    return succeeded - exchanges // case.variant.connection.requests - case.fold.under_load().open_at_end
+    asked = exchanges // case.variant.connection.requests
+    return succeeded - asked - _pooled(case) - case.fold.under_load().open_at_end
 
 
 RULES: tuple[Rule, ...] = (
