@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from plots.columns import Columns
 
-OVERVIEW = "variants"
+OVERVIEW, REMEDIES = "variants", "remedies"
 FORMATS = ("svg", "png")
 
 
@@ -28,7 +28,8 @@ def draw(
 
     `read`: the columns of variants whose records have already been read.
 
-    Names are `variants`, `timeline-<variant>` and, if ports ran short, `portrait-<variant>`. Raises RunError
+    Names are `variants`, `remedies` if the scenario has any, `timeline-<variant>` and, if ports ran short,
+    `portrait-<variant>`. Raises RunError
     if the run cannot be read, and ValueError for a name that the run has no figure of.
     """
     # matplotlib takes most of a second to import: only drawing waits for it.
@@ -37,6 +38,7 @@ def draw(
     from plots.facts import facts_of, run_of
     from plots.multiples import multiples
     from plots.portrait import portrait, ports_ran_short
+    from plots.remedies import remedies
     from plots.timeline import timeline
 
     asked, summarised = asked_of(run), {summary.name: summary for summary in summaries}
@@ -54,6 +56,8 @@ def draw(
     figures: dict[str, Callable[[], Figure]] = {}
     if variants:
         figures[OVERVIEW] = partial(multiples, about, variants)
+    if variants and asked.scenario.remedies is not None:
+        figures[REMEDIES] = partial(remedies, about, asked.scenario, variants)
     for columns, facts in variants:
         figures[f"timeline-{facts.variant}"] = partial(timeline, columns, facts)
         if ports_ran_short(columns, facts):

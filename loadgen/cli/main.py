@@ -14,6 +14,7 @@ from loadgen.cli.gallery import gallery
 from loadgen.cli.ladder import ladder
 from loadgen.cli.metrics import metrics
 from loadgen.cli.plot import plot
+from loadgen.cli.remedies import remedies
 from loadgen.cli.run import run
 from loadgen.cli.schema import schema
 from loadgen.cli.serve import serve_by_hand
@@ -85,5 +86,18 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, check, gallery, plot, ladder, claims, serve_by_hand, doctor, schema, metrics, endings):
+for command in (
+    run,
+    remedies,
+    check,
+    gallery,
+    plot,
+    ladder,
+    claims,
+    serve_by_hand,
+    doctor,
+    schema,
+    metrics,
+    endings,
+):
     main.add_command(command)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from loadgen.scenario import fields
+from loadgen.scenario.baseline import Remedies
 from loadgen.scenario.choices import Bind, Topology
 from loadgen.scenario.claim import Claim, Decided
 from loadgen.scenario.comparisons import Comparisons
@@ -72,6 +73,8 @@ class Header(Model):
     """One line that names the experiment."""
     question: Annotated[str, fields.prose(0, 2000)] = ""
     """What a run of it answers."""
+    remedies: Remedies | None = None
+    """Which variants are remedies, for the figure that compares them."""
 
 
 class Scenario(Header):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from loadgen.scenario import merge
+from loadgen.scenario.baseline import Remedies
 from loadgen.scenario.checks import check
 from loadgen.scenario.claim import read_claims
 from loadgen.scenario.comparisons import read_comparisons
@@ -15,7 +16,7 @@ from loadgen.scenario.document import VARIANT_NAME, Document, Header, Scenario, 
 from loadgen.scenario.expectation import Expectation
 from loadgen.scenario.matrix import MAX_VARIANTS, Cell, matrix_cells
 from loadgen.scenario.wording import unknown_key_hint, validate, validate_layer
-from loadgen.text.nodes import Mapping, describe
+from loadgen.text.nodes import Mapping, describe, find
 from loadgen.text.problem import Mark, Problem, ScenarioError, did_you_mean, quote
 from loadgen.text.yaml import compose, read_text
 
@@ -70,7 +71,8 @@ def _select(scenario: Scenario, names: SequenceOf[str]) -> Scenario:
     kept = tuple(variant for variant in scenario.variants if not names or variant.name in names)
     left = frozenset(variant.name for variant in kept)
     claims = tuple(claim for claim in scenario.claims if claim.variants <= left)
-    return scenario.model_copy(update={"variants": kept, "claims": claims})
+    remedies = scenario.remedies and scenario.remedies.among(left)
+    return scenario.model_copy(update={"variants": kept, "claims": claims, "remedies": remedies})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class _Reader:
         drafts = self._drafts(defaults, cells or (Cell("", Mapping(self._document.mark, {})),))
         expect = self._expect(drafts, check_names=cells is not None)
         names = None if cells is None or not drafts else [draft.name for draft in drafts]
+        if header is not None and header.remedies is not None and names is not None:
+            self._remedies(header.remedies, names)
         node = self._document.get("claims")
         claims = read_claims(node, self.problems, known=self._metrics, variants=names)
         over = self._overrides(overrides)
@@ -124,6 +128,12 @@ class _Reader:
             return None
         variants = (Variant(name=name, expect=expect[name], **dict(part)) for name, part in chosen.items())
         return Scenario(**dict(header), claims=claims, variants=tuple(variants))
+
+    def _remedies(self, remedies: Remedies, names: SequenceOf[str]) -> None:
+        for path, message, hint in remedies.unknown(names):
+            node = find(self._document, path.split("."))
+            assert node is not None  # what names a variant was written
+            self._problem(node.mark, path, message, hint)
 
     def _attempt(self, step: Callable[[], _T]) -> _T | None:
         try:

@@ -1,0 +1,40 @@
+"""One workload beside its remedies: a scenario with a variant for each that this machine can run."""
+
+from loadgen.engine.preflight import refused_uring
+from loadgen.lab import sysctls
+from loadgen.scenario.baseline import Remedies
+from loadgen.scenario.document import Scenario, Variant
+from loadgen.scenario.remedies import CATALOGUE, NOTHING, Unfit, apply
+
+
+def side_by_side(scenario: Scenario, base: Variant) -> Scenario:
+    """The scenario of a workload, `base`, and its remedies; `remedies.left_out` has the others.
+
+    Without claims and expectations: those of the workload's scenario are of other variants.
+    """
+    workload = base.model_copy(update={"name": NOTHING, "expect": ()})
+    variants, left_out = [workload], dict[str, str]()
+    for remedy in CATALOGUE:
+        found = apply(remedy, workload)
+        if isinstance(found, Unfit):
+            left_out[remedy.name] = found.reason
+        elif missing := lacking(found):
+            left_out[remedy.name] = missing
+        else:
+            variants.append(found)
+    return Scenario(
+        title=f"{scenario.title}: {base.name}" if len(scenario.variants) > 1 else scenario.title,
+        question="What does each remedy buy, and what does it cost?",
+        variants=tuple(variants),
+        remedies=Remedies(baseline=NOTHING, left_out=left_out),
+    )
+
+
+def lacking(variant: Variant) -> str:
+    """What this kernel lacks for a variant, in words; empty if it lacks nothing."""
+    asked = variant.lab.sysctl
+    for name in (*asked.client, *asked.server, *asked.proxy, *asked.nat):
+        if sysctls.read(name) is None:
+            return f"this kernel has no {name}"
+    refusals = refused_uring(Scenario(title=variant.name, variants=(variant,)))
+    return "; ".join(f"{refusal.reason}; {refusal.remedy}" for refusal in refusals)
