@@ -1,6 +1,6 @@
 """One workload beside its remedies: a scenario with a variant for each that this machine can run."""
 
-from loadgen.engine.preflight import refused_uring
+from loadgen.engine.preflight import refused_range, refused_uring
 from loadgen.lab import sysctls
 from loadgen.scenario.baseline import Remedies
 from loadgen.scenario.document import Scenario, Variant
@@ -36,5 +36,6 @@ def lacking(variant: Variant) -> str:
     for name in (*asked.client, *asked.server, *asked.proxy, *asked.nat):
         if sysctls.read(name) is None:
             return f"this kernel has no {name}"
-    refusals = refused_uring(Scenario(title=variant.name, variants=(variant,)))
+    alone = Scenario(title=variant.name, variants=(variant,))
+    refusals = (*refused_uring(alone), *refused_range(alone))
     return "; ".join(f"{refusal.reason}; {refusal.remedy}" for refusal in refusals)

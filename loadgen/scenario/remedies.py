@@ -94,14 +94,15 @@ CATALOGUE = (
     ),
     Remedy(
         "bind-late",
-        "bind() to an address, and connect() takes the port (IP_BIND_ADDRESS_NO_PORT).",
-        ("lab.client.bind=late",),
+        "Twice as many destinations, bind() to an address, and connect() takes the port"
+        " (IP_BIND_ADDRESS_NO_PORT).",
+        ("lab.server.addresses={twice_destinations}", "lab.client.bind=late"),
         by=_driver,
     ),
     Remedy(
         "bind-early",
-        "bind() takes the port, once over all destinations: what IP_BIND_ADDRESS_NO_PORT avoids.",
-        ("lab.client.bind=early",),
+        "Twice as many destinations, and bind() takes the port: once over all of them.",
+        ("lab.server.addresses={twice_destinations}", "lab.client.bind=early"),
         by=_driver,
     ),
     Remedy("tw-reuse", "connect() takes ports in TIME-WAIT after a second (tcp_tw_reuse).", _REUSE, _REUSE),
@@ -198,6 +199,7 @@ def _words(base: Variant) -> Mapping[str, object]:
     owner = "nat" if topology is Topology.NAT else opener
     ports: PortRange = getattr(lab, owner).ports
     own: PortRange = getattr(lab, opener).ports
+    connections = base.load.loop.connections
     return {
         "opener": opener,
         "range": f"lab.{owner}.ports",
@@ -205,10 +207,10 @@ def _words(base: Variant) -> Mapping[str, object]:
         "own_range": own,
         "twice_sources": 2 * lab.client.addresses,
         "twice_destinations": 2 * lab.server.addresses,
-        "twice_server_ports": 2 * getattr(base.server, "ports", 1),
-        "few": max(1, own.count * lab.paths // _FEW),
+        "twice_server_ports": 2 * base.server.ports,
+        "few": max(1, own.count * base.paths // _FEW),
         "more_requests": 10 * base.connection.requests,
-        "connections": _IDLE if base.load.open_loop else base.load.loop.connections,
+        "connections": min(_IDLE, connections) if base.load.open_loop else connections,
     }
 
 
