@@ -61,20 +61,26 @@ class Facts:
 
     @property
     def measured_knee_ports(self) -> float | None:
-        return self.metrics.get("knee.ports")
+        """At the knee, if the rate fell there."""
+        return self.metrics.get("knee.ports") if self._falls else None
 
     @property
     def measured_knee_s(self) -> float | None:
-        return self._seconds("knee.time_ns")
+        return self._seconds("knee.time_ns") if self._falls else None
 
     @property
     def measured_slow_ports(self) -> float | None:
-        """Where connect() became slow and the rate did not fall: otherwise that is the knee."""
-        return None if "knee.ports" in self.metrics else self.metrics.get("connect.slow_ports")
+        """At the knee, if connect() alone shows it."""
+        return None if self._falls else self.metrics.get("knee.ports")
 
     @property
     def measured_slow_s(self) -> float | None:
-        return None if "knee.time_ns" in self.metrics else self._seconds("connect.slow_time_ns")
+        return None if self._falls else self._seconds("knee.time_ns")
+
+    @property
+    def _falls(self) -> bool:
+        """Whether the rate fell at the knee."""
+        return bool(self.metrics.get("knee.rate_falls"))
 
     @property
     def measured_exhaustion_s(self) -> float | None:

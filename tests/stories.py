@@ -125,6 +125,7 @@ def client_closes(duration_s: float = 25.0, ends: bool = True) -> Story:
             "client.ports": PORTS,
             "knee.ports": 14_131,
             "knee.time_ns": 0.85e9,
+            "knee.rate_falls": 1,
             "knee.rate_before": 17_200,
             "knee.rate_after": 640,
             "exhaustion.time_ns": 22.5e9,

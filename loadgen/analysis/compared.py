@@ -37,7 +37,7 @@ def _error(predicted: float | None, measured: float | None) -> float | None:
 
 
 def compare(prediction: Prediction, metrics: Mapping[str, float]) -> list[Compared]:
-    """The model's numbers beside the measured ones. Slow connect(), a rate that falls and ports that are gone
+    """The model's numbers beside the measured ones. A knee, a rate that falls there and ports that are gone
     have rows if they were expected or measured.
 
     If the rate of a command is not known, everything that depends on it is left out.
@@ -57,8 +57,7 @@ def _leg(prediction: Prediction, metrics: Mapping[str, float], opener: str, acce
     return [
         *(_stages(prediction, metrics) if prediction.stages else [_rate(prediction, metrics)]),
         *waits,
-        *_slow_connect(prediction, metrics),
-        *_fall(prediction, metrics),
+        *_knee(prediction, metrics),
         *_exhaustion(prediction, metrics),
     ]
 
@@ -107,7 +106,7 @@ def _rate(prediction: Prediction, metrics: Mapping[str, float]) -> Compared:
         measured = metrics.get("rate.past_half", metrics.get("knee.rate_after", metrics.get("rate.mean")))
         return _row("rate past the knee", "/s", predicted, measured, True, prediction.past_knee_within)
     shallow = prediction.time_to_knee_s is not None and past != predicted and not prediction.rate_falls
-    falls = _seen(metrics) or prediction.rate_falls
+    falls = bool(metrics.get("knee.rate_falls")) or prediction.rate_falls
     two = "exhaustion.time_ns" in metrics or "rate.past_half" in metrics or shallow
     measured = metrics.get("knee.rate_before", None if two else metrics.get("rate.mean"))
     name = "rate before the knee" if falls or two else "rate"
@@ -121,36 +120,22 @@ def _stages(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Co
         yield _row(f"rate, stage {stage.number}", "/s", stage.rate_per_s, measured, prediction.rate_assumed)
 
 
-def _slow_connect(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Compared]:
-    """connect() is slow from half of the ports held on, whether or not the rate falls."""
-    to_slow_s = prediction.time_to_knee_s
-    if to_slow_s is None and "connect.slow_ports" not in metrics:
-        return
-    ports = None if to_slow_s is None else prediction.knee_ports
-    by_s = prediction.search_s
-    before_ns, after_ns = metrics.get("connect.before_ns"), metrics.get("connect.after_ns")
-    slower_us = None if before_ns is None or after_ns is None else (after_ns - before_ns) / 1e3
-    seen, seen_s = metrics.get("connect.slow_ports"), _seconds(metrics, "connect.slow_time_ns")
-    yield _row("connect() slow from", "ports", ports, seen, False, prediction.ports_within)
-    within, assumed = prediction.times_within, prediction.rate_assumed
-    yield _row("time to slow connect()", "s", to_slow_s, seen_s, assumed, within)
-    by_us = None if by_s is None else by_s * 1e6
-    yield _row("connect() slower by", "µs", by_us, slower_us, True, prediction.past_knee_within)
-
-
-def _fall(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Compared]:
-    """The rate falls, at a rate that is high enough to show it."""
-    falls = prediction.rate_falls
-    assumed = prediction.rate_assumed
-    ports = prediction.knee_ports if falls else None
-    to_knee_s = prediction.time_to_knee_s if falls else None
-    past = prediction.past_knee_per_s if falls else None
-    after = metrics.get("knee.rate_after", metrics.get("rate.past_half"))
-    seen_s = _seconds(metrics, "knee.time_ns")
-    if falls or _seen(metrics):
+def _knee(prediction: Prediction, metrics: Mapping[str, float]) -> Iterator[Compared]:
+    """connect() is slow from half of the ports held on. A rate that is high enough to show it falls there."""
+    to_knee_s, falls = prediction.time_to_knee_s, prediction.rate_falls
+    if to_knee_s is not None or _seen(metrics):
+        ports = None if to_knee_s is None else prediction.knee_ports
         yield _row("knee", "ports", ports, metrics.get("knee.ports"), False, prediction.ports_within)
-        yield _row("time to the knee", "s", to_knee_s, seen_s, assumed, prediction.times_within)
+        within, assumed = prediction.times_within, prediction.rate_assumed
+        yield _row("time to the knee", "s", to_knee_s, _seconds(metrics, "knee.time_ns"), assumed, within)
+        before_ns, after_ns = metrics.get("connect.before_ns"), metrics.get("connect.after_ns")
+        slower_us = None if before_ns is None or after_ns is None else (after_ns - before_ns) / 1e3
+        by_us = None if prediction.search_s is None else prediction.search_s * 1e6
+        yield _row("connect() slower by", "µs", by_us, slower_us, True, prediction.past_knee_within)
+    after = metrics.get("knee.rate_after") if metrics.get("knee.rate_falls") else None
+    after = metrics.get("rate.past_half", after)
     if not prediction.past_from_start and (falls or after is not None):
+        past = prediction.past_knee_per_s if falls else None
         yield _row("rate past the knee", "/s", past, after, True, prediction.past_knee_within)
 
 

@@ -51,7 +51,7 @@ def _what(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str
     slow, rates = by_kind.get(CONNECT_SLOW), [one.sentence for one in findings if one.rank is Rank.PACE]
     if failed:
         parts = [*failed, *limits]
-    elif "knee.ports" in metrics:
+    elif metrics.get("knee.rate_falls"):
         parts = [_knee(metrics), *([] if "exhaustion.time_ns" in metrics else limits), *partly]
     elif limits or partly:
         parts = [*limits, *partly]
@@ -63,8 +63,6 @@ def _what(metrics: Mapping[str, float], findings: Sequence[Finding]) -> list[str
 
 
 def _knee(metrics: Mapping[str, float]) -> str:
-    if "knee.ports" not in metrics:
-        return ""
     before, after = rate(metrics["knee.rate_before"]), rate(metrics["knee.rate_after"])
     end_ns = metrics.get("exhaustion.time_ns")
     end = "" if end_ns is None else f", and no port is left after {seconds(end_ns / 1e9)}"
@@ -121,7 +119,7 @@ def _of_nat(name: str, metrics: Mapping[str, float]) -> bool:
 def comparison(variants: Mapping[str, Mapping[str, float]]) -> str:
     """How the variants of a run differ: which ran out of ports, which only slowed down. May be empty."""
     out = [name for name, metrics in variants.items() if "exhaustion.time_ns" in metrics]
-    slow = [name for name, metrics in variants.items() if "knee.time_ns" in metrics and name not in out]
+    slow = [name for name, metrics in variants.items() if metrics.get("knee.rate_falls") and name not in out]
     parts = [
         f"{_names(those, len(variants))} {one if len(those) == 1 else many}"
         for those, one, many in (

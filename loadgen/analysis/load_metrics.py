@@ -32,10 +32,6 @@ def _of_turn(take: Callable[[Turn], float]) -> Callable[[Fold, Values], float | 
     return _of_load(lambda load: take(load.turn) if load.turn else None)
 
 
-def _of_knee(take: Callable[[Turn], float]) -> Callable[[Fold, Values], float | None]:
-    return _of_load(lambda load: take(load.turn) if load.turn and load.turn.fell else None)
-
-
 LOAD_METRICS: Sequence[Metric] = (
     Metric(
         "load.time_ns",
@@ -88,41 +84,40 @@ LOAD_METRICS: Sequence[Metric] = (
         _of_rates(lambda load: len(load.levels)),
     ),
     Metric(
-        "connect.slow_ports",
-        PORTS,
-        "ports that the client held when connect() became slow, two and a half times as slow or more, half of"
-        " the ports being held",
-        _of_turn(lambda turn: turn.ports),
-    ),
-    Metric("connect.slow_time_ns", NS, "the instant at which it did", _of_turn(lambda turn: turn.time_ns)),
-    Metric(
-        "connect.before_ns",
-        NS,
-        "how long connect() took before that: the median; of a command, the CPU time in the kernel for each"
-        " connection",
-        _of_turn(lambda turn: turn.connect_before_ns),
-    ),
-    Metric("connect.after_ns", NS, "the same after it", _of_turn(lambda turn: turn.connect_after_ns)),
-    Metric(
         "knee.ports",
         PORTS,
-        "ports that the client held at the knee: where connect() becomes slow and the rate falls to two"
-        " thirds or less",
-        _of_knee(lambda turn: turn.ports),
+        "ports that the client held at the knee: where connect() becomes two and a half times as slow or"
+        " more, half of the ports being held",
+        _of_turn(lambda turn: turn.ports),
     ),
-    Metric("knee.time_ns", NS, "the instant of the knee", _of_knee(lambda turn: turn.time_ns)),
+    Metric("knee.time_ns", NS, "the instant of the knee", _of_turn(lambda turn: turn.time_ns)),
+    Metric(
+        "knee.rate_falls",
+        COUNT,
+        "1 if the rate falls at the knee, to two thirds or less; 0 if connect() alone shows it, as in an open"
+        " loop that is slower than the search for a port",
+        _of_turn(lambda turn: int(turn.fell)),
+    ),
     Metric(
         "knee.rate_before",
         PER_S,
         "connections per second before the knee",
-        _of_knee(lambda turn: turn.rate_before),
+        _of_turn(lambda turn: turn.rate_before),
     ),
     Metric(
         "knee.rate_after",
         PER_S,
         "connections per second after the knee, until no port is left",
-        _of_knee(lambda turn: turn.rate_after),
+        _of_turn(lambda turn: turn.rate_after),
     ),
+    Metric(
+        "connect.before_ns",
+        NS,
+        "how long connect() took before the knee: the median; of a command, the CPU time in the kernel for"
+        " each connection",
+        _of_turn(lambda turn: turn.connect_before_ns),
+    ),
+    Metric("connect.after_ns", NS, "the same after the knee", _of_turn(lambda turn: turn.connect_after_ns)),
     Metric(
         "exhaustion.time_ns",
         NS,

@@ -1,8 +1,10 @@
-"""Where connect() becomes slow because half of the ports are held, and whether the rate falls there.
+"""The knee: where connect() becomes slow, half of the ports being held, and whether the rate falls there.
 
 Pure. Two findings, of which the second needs the first: the search for a port (K8) can slow connect() down
-while the rate stays as it is, and a rate can fall for many other reasons. Both are sought where the ports
-held cross half; the instant is found in the times of connect() alone, so that it can refute the model.
+while the rate stays as it is, as in an open loop that is slower than the search, and a rate can fall for many
+other reasons. Both are sought where the ports held cross half; the instant is found in the times of connect()
+alone, so that it can refute the model. If the rate does not fall, nothing else confirms it: then connect()
+has to be fast all the time before, and slow all the time after.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,12 @@ in a single point scatters by that."""
 LEAST_SLOWING = 2.5
 """connect() is slower by this factor, at least. The search takes tens of times as long as no search, or five
 times with few ports; other causes seldom last, and seldom begin where half of the ports are held."""
+
+APART = 0.75
+"""If the rate does not fall, so many of all points before the turn are fast, and of those after it slow: a
+machine that other programs keep busy is slow at times, before half of the ports are held and after."""
+ENOUGH = 6
+"""Then so many points, at least, are on either side: by chance, a few are fast and the next few slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +75,9 @@ def turn(series: Sequence[Point], ports: int, blind: Sequence[bool]) -> Turn | N
         for index in range(max(middle - AROUND - REACH, 0), min(middle + AROUND + REACH + 1, gone))
         if series[index].connect_ns is not None and not blind[index]
     ]
+    calm_ns = _calm(series, seen)
     costs = {
-        mixed: _scatter([_connect_ns(series, part) for part in parts])
+        mixed: _scatter([[calm_ns[index] for index in part] for part in parts])
         for mixed in range(max(middle - REACH - LASTING, 1), min(middle + REACH + LASTING + 1, len(series)))
         if all(parts := _around(seen, mixed))
     }
@@ -90,7 +99,7 @@ def turn(series: Sequence[Point], ports: int, blind: Sequence[bool]) -> Turn | N
         return None
     rates = [median(series[index].per_s for index in part) for part in (just_before, just_after)]
     time_ns, held, error = _placed(series[mixed - 1].held or 0.0, series[mixed], rates[0], rates[1])
-    return Turn(
+    found = Turn(
         time_ns=time_ns,
         ports=round(held),
         ports_error=round(error),
@@ -99,6 +108,22 @@ def turn(series: Sequence[Point], ports: int, blind: Sequence[bool]) -> Turn | N
         rate_before=rate([point for index, point in enumerate(series[:mixed]) if not blind[index]]),
         rate_after=rate([series[index] for index in range(mixed + 1, gone) if not blind[index]]),
     )
+    if not found.fell and not _apart(series[:gone], blind, ports, mixed, (fast_ns * slow_ns) ** 0.5):
+        return None
+    return found
+
+
+def _apart(series: Sequence[Point], blind: Sequence[bool], ports: int, mixed: int, border_ns: float) -> bool:
+    """Whether connect() was faster than `border_ns` before a point, and slower after it, half of the ports
+    being held: in most points, and not only in those near it."""
+    known = [
+        (index, one.connect_ns > border_ns)
+        for index, one in enumerate(series)
+        if one.connect_ns is not None and not blind[index] and index != mixed
+    ]
+    before = [not slow for index, slow in known if index < mixed]
+    after = [slow for index, slow in known if index > mixed and (series[index].held or 0) >= ports / 2]
+    return all(len(part) >= ENOUGH and sum(part) >= APART * len(part) for part in (before, after))
 
 
 def _mixed(series: Sequence[Point], seen: Sequence[int], costs: Mapping[int, float]) -> int:
@@ -122,6 +147,17 @@ def _around(seen: Sequence[int], mixed: int) -> tuple[list[int], list[int]]:
 
 def _connect_ns(series: Sequence[Point], part: Sequence[int]) -> list[float]:
     return [series[index].connect_ns or 0.0 for index in part]
+
+
+def _calm(series: Sequence[Point], seen: Sequence[int]) -> Mapping[int, float]:
+    """connect() without what one point alone has: of each three, the one in the middle."""
+    times_ns = _connect_ns(series, seen)
+    return {
+        index: median(times_ns[max(place - 1, 0) : place + 2])
+        if 0 < place < len(seen) - 1
+        else times_ns[place]
+        for place, index in enumerate(seen)
+    }
 
 
 def _scatter(parts: Sequence[Sequence[float]]) -> float:

@@ -90,6 +90,7 @@ def test_the_headline_says_who_closed_and_which_side_collects_time_wait(
             metrics(
                 client=28_232,
                 knee__ports=14_131,
+                knee__rate_falls=1,
                 knee__rate_before=16_000.4,
                 knee__rate_after=661.2,
                 exhaustion__time_ns=22.46 * S,
@@ -148,9 +149,10 @@ def test_the_headline_is_the_strongest_that_can_be_said(
 
 
 def test_a_comparison_names_the_variants_that_ran_out() -> None:
-    out, slow = metrics(knee__time_ns=S, exhaustion__time_ns=2 * S), metrics(knee__time_ns=S)
+    out, slow = metrics(knee__rate_falls=1, exhaustion__time_ns=2 * S), metrics(knee__rate_falls=1)
     assert comparison({"one": out, "two": metrics()}) == "one runs out of ports"
     assert comparison({"one": out, "two": slow}) == "one runs out of ports; two slows down at the knee"
+    assert comparison({"one": out, "two": metrics(knee__rate_falls=0)}) == "one runs out of ports"
     assert comparison({"two": metrics()}) == ""
     many = comparison({"a": out, "b": out, "c": out, "d": metrics()})
     assert many == "3 of 4 variants run out of ports"

@@ -72,6 +72,7 @@ def test_a_knee_is_compared_where_both_have_it() -> None:
         client=28_232,
         knee__ports=14_000,
         knee__time_ns=S,
+        knee__rate_falls=1,
         knee__rate_before=14_116,
         knee__rate_after=600,
         exhaustion__time_ns=25 * S,
@@ -81,11 +82,9 @@ def test_a_knee_is_compared_where_both_have_it() -> None:
         "rate before the knee",
         "TIME-WAIT, client",
         "TIME-WAIT, server",
-        "connect() slow from",
-        "time to slow connect()",
-        "connect() slower by",
         "knee",
         "time to the knee",
+        "connect() slower by",
         "rate past the knee",
         "time to exhaustion",
     ]
@@ -109,7 +108,8 @@ def test_what_was_expected_and_not_seen_or_seen_and_not_expected_has_no_error() 
     assert found["time to exhaustion"].measured is None
     unexpected = predict(situation(SERVER))
     found = rows(
-        unexpected, metrics(knee__ports=50, knee__time_ns=S, knee__rate_before=9, knee__rate_after=1)
+        unexpected,
+        metrics(knee__ports=50, knee__time_ns=S, knee__rate_falls=1, knee__rate_before=9, knee__rate_after=1),
     )
     assert (found["knee"].predicted, found["knee"].measured, found["knee"].error) == (None, 50, None)
     assert found["time to the knee"].predicted is None
@@ -125,33 +125,37 @@ def test_a_knee_that_a_low_rate_does_not_show_is_not_waited_for() -> None:
         "rate",
         "TIME-WAIT, client",
         "TIME-WAIT, server",
-        "connect() slow from",
-        "time to slow connect()",
+        "knee",
+        "time to the knee",
         "connect() slower by",
     ]
     assert found["rate"].measured == 1_234.5
     assert {row.name for row in found.values() if row.assumed} == {"connect() slower by"}
 
 
-def test_slow_connect_is_compared_by_itself() -> None:
+def test_a_knee_by_connect_alone_is_compared_and_no_rate_past_it() -> None:
     slow = variant(connection={"closer": "client"}, load={"open_loop": {"rate": "500/s"}, "duration": "50s"})
     measured = metrics(
         client=25_000,
-        connect__slow_ports=14_200,
-        connect__slow_time_ns=28 * S,
+        knee__ports=14_200,
+        knee__time_ns=28 * S,
+        knee__rate_falls=0,
+        knee__rate_before=500,
+        knee__rate_after=500,
         connect__before_ns=10_000,
         connect__after_ns=1_210_000,
     )
     found = rows(predict(situation(slow)), measured)
-    assert (found["connect() slow from"].measured, found["connect() slow from"].within) == (14_200, 0.03)
-    assert found["time to slow connect()"].measured == 28
-    assert found["time to slow connect()"].error == pytest.approx(0.008, abs=0.001)
+    assert (found["knee"].measured, found["knee"].within) == (14_200, 0.03)
+    assert found["time to the knee"].measured == 28
+    assert found["time to the knee"].error == pytest.approx(0.008, abs=0.001)
+    assert found["rate"].measured == 500
     assert found["connect() slower by"].measured == pytest.approx(1_200)
-    assert "knee" not in found
+    assert "rate past the knee" not in found
     # Seen, and not predicted.
     found = rows(predict(situation(SERVER)), measured)
-    assert (found["connect() slow from"].predicted, found["connect() slow from"].within) == (None, None)
-    assert found["connect() slow from"].measured == 14_200
+    assert (found["knee"].predicted, found["knee"].within) == (None, None)
+    assert found["knee"].measured == 14_200
 
 
 def test_a_rate_past_the_knee_from_the_start_is_compared_with_that() -> None:
@@ -201,7 +205,7 @@ def test_a_mean_across_a_knee_too_shallow_to_find_is_not_taken_for_the_rate_befo
     assert prediction.time_to_knee_s is not None
     found = rows(prediction, metrics(client=2_000))
     assert found["rate before the knee"].measured is None
-    assert "knee" not in found
+    assert found["knee"].measured is None
 
 
 def test_where_no_knee_can_be_the_rate_is_the_mean() -> None:

@@ -1,4 +1,4 @@
-"""The turn: connect() becomes slow where half of the ports are held; the knee is one at which the rate falls.
+"""The turn, or knee: connect() becomes slow where half of the ports are held, whether or not the rate falls.
 
 It is found wherever it falls, and not found where there is none.
 """
@@ -162,12 +162,83 @@ def test_kept_connections_lose_little_and_their_turn_is_found_too(
     assert result.rate_after == pytest.approx(after, rel=0.05)
 
 
-def test_a_rate_that_stays_makes_a_turn_and_no_knee() -> None:
+def test_a_rate_that_stays_does_not_hide_the_turn() -> None:
     run = course([(2_030, 4_000, FAST_CONNECT_NS), (2_000, 4_000, 200_000)], noise=0.05)
     result = found(run, 2_030)
     assert not result.fell
     assert result.time_ns == pytest.approx(2_030 * MS, abs=100 * MS)
     assert abs(result.ports - run.ports_at(2_030 * MS)) <= result.ports_error
+
+
+def test_connect_alone_shows_a_turn_through_pauses_of_the_machine() -> None:
+    """In every seventh interval other programs have the cores, and connect() takes a millisecond."""
+    run = course([(2_000, 1_000, 30_000), (2_000, 1_000, 130_000)], noise=0.05)
+    loads = [
+        structs.replace(one, connect_p50_ns=1_000_000 if index % 7 == 3 else one.connect_p50_ns)
+        for index, one in enumerate(run.intervals())
+    ]
+    result = turn_of(loads, run.samples(), run.range_with_half_at(2_000))
+    assert result is not None
+    assert not result.fell
+    assert abs(result.ports - run.ports_at(2_000 * MS)) <= result.ports_error
+
+
+@pytest.mark.parametrize("after_s", [3, 5, 20])
+def test_a_machine_that_is_busy_for_a_time_makes_no_turn(after_s: int) -> None:
+    """connect() becomes slow where half of the ports are held, and fast again although they stay held."""
+    run = course([(3_000, 1_000, 30_000), (2_500, 1_000, 130_000), (after_s * 1_000, 1_000, 30_000)])
+    assert turn_of(run.intervals(), run.samples(), run.range_with_half_at(3_000)) is None
+    # Where the rate falls with it, that confirms the search.
+    run = course([(3_000, 1_000, 30_000), (2_500, 400, 130_000), (after_s * 1_000, 400, 30_000)])
+    assert turn_of(run.intervals(), run.samples(), run.range_with_half_at(3_000)) is not None
+
+
+@pytest.mark.parametrize("before_s", [4, 8])
+def test_a_machine_that_was_busy_before_makes_no_turn(before_s: int) -> None:
+    """connect() was as slow long before half of the ports were held, and fast for two seconds before that."""
+    run = course([(before_s * 1_000, 1_000, 130_000), (2_100, 1_000, 30_000), (3_000, 1_000, 130_000)])
+    assert turn_of(run.intervals(), run.samples(), run.range_with_half_at(before_s * 1_000 + 2_100)) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("busy", [0.3, 0.7])
+def test_a_machine_that_is_busy_at_random_makes_no_turn(busy: float, seed: int) -> None:
+    """For seconds at a time other programs have the cores, and connect() takes four times as long."""
+    random = np.random.default_rng(seed)
+    lengths = random.integers(200, 3_000, 12)
+    stretches = [(int(length), 1_000.0, 120_000 if random.random() < busy else 30_000) for length in lengths]
+    run = course(stretches, noise=0.1, seed=seed)
+    found_at = [
+        at_ms
+        for at_ms in range(1_500, run.length_ms - 1_000, 1_000)
+        if turn_of(run.intervals(), run.samples(), run.range_with_half_at(at_ms)) is not None
+    ]
+    # Where the machine was free all the time before, and busy all the time after, that cannot be told apart.
+    slow_ns = run.connect_ns > 60_000
+    for at_ms in found_at:
+        assert slow_ns[: at_ms - 600].mean() <= 0.3
+        assert slow_ns[at_ms + 600 :].mean() >= 0.7
+
+
+@pytest.mark.parametrize("share", [0.3, 0.45, 0.49])
+def test_a_plateau_below_half_of_the_ports_has_no_turn(share: float) -> None:
+    """The ports held stay below half, whatever connect() does meanwhile."""
+    run = course([(2_000, 1_000, 30_000), (4_000, 1_000, 130_000)])
+    held = [
+        sample(t_ns, side(ports_held=round(min(run.ports_at(t_ns), run.ports_at(2_000 * MS)))))
+        for t_ns in range(-STEP, run.length_ms * MS + STEP, STEP)
+    ]
+    ports = round(run.ports_at(2_000 * MS) / share)
+    assert turn_of(run.intervals(), held, ports) is None
+
+
+def test_a_plateau_above_half_of_the_ports_without_a_search_has_no_turn() -> None:
+    run = course([(6_000, 1_000, 30_000)], noise=0.1)
+    held = [
+        sample(t_ns, side(ports_held=round(min(run.ports_at(t_ns), 1_100))))
+        for t_ns in range(-STEP, run.length_ms * MS + STEP, STEP)
+    ]
+    assert turn_of(run.intervals(), held, 2_000) is None
 
 
 @pytest.mark.parametrize(("grows", "known"), [(True, True), (False, False)])

@@ -126,7 +126,8 @@ def test_connect_slows_and_the_rate_stays(results: Results) -> None:
     assert "and the rate stays" in slow["sentence"] or metrics["late"] + metrics["dropped"] > 0
     assert variant["verdict"].startswith("The client has no free port from")
     assert "TIME-WAIT holds 2,000 of 2,000" in variant["verdict"]
-    assert "knee.ports" not in variant["metrics"]
+    assert metrics["knee.ports"] == slow["numbers"]["ports"]
+    assert ("and the rate stays" in slow["sentence"]) <= (metrics["knee.rate_falls"] == 0)
     assert "net.ipv4.tcp_tw_reuse has no effect" in checked("connect-slows")
 
 

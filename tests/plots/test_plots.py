@@ -556,7 +556,7 @@ def test_a_portrait_is_worth_drawing_where_ports_ran_short() -> None:
     assert not short(PORTS // 4 - 1)
     assert short(PORTS // 4)
     # On a machine that was slow to sample, the most that was seen may be less than there was.
-    assert short(0, **{"knee.ports": 40})
+    assert short(0, **{"knee.ports": 40, "knee.rate_falls": 1})
     assert short(0, **{"exhaustion.time_ns": 1e9})
     assert not ports_ran_short(*told(server_closes()))
 
@@ -1028,7 +1028,7 @@ def test_the_footer_names_the_sysctls_that_the_scenario_sets_on_either_side() ->
 
 
 def test_a_connect_that_slows_while_the_rate_does_not_fall_is_marked() -> None:
-    slow = {"connect.slow_ports": 14_200, "connect.slow_time_ns": 1e9}
+    slow = {"knee.ports": 14_200, "knee.time_ns": 1e9, "knee.rate_falls": 0}
     columns, facts = told(replace(kept("client", 3), metrics=slow))
     figure = timeline(columns, facts)
     assert_readable(figure)
@@ -1037,7 +1037,7 @@ def test_a_connect_that_slows_while_the_rate_does_not_fall_is_marked() -> None:
     assert_readable(figure)
     assert "connect() slow from 14,200" in words(figure)
     # If the rate falls there, that is the knee.
-    knee = told(replace(kept("client", 3), metrics={**slow, "knee.ports": 14_200, "knee.time_ns": 1e9}))
+    knee = told(replace(kept("client", 3), metrics={**slow, "knee.rate_falls": 1}))
     for figure in (timeline(*knee), portrait(*knee)):
         assert "slow connect()" not in words(figure)
         assert "connect() slow" not in words(figure)

@@ -114,10 +114,15 @@ def connect_slow(fold: Fold) -> Iterator[Finding]:
             "ports_error": turn.ports_error,
             "connect_before_ns": turn.connect_before_ns,
             "connect_after_ns": turn.connect_after_ns,
+            "rate_falls": int(turn.fell),
             "rate_before": turn.rate_before,
             "rate_after": turn.rate_after,
         },
-        evidence=(slow, f"ports held {turn.ports:,}, give or take {turn.ports_error:,}"),
+        evidence=(
+            slow,
+            f"ports held {turn.ports:,}, give or take {turn.ports_error:,}",
+            f"found by connect(){' and by the rate' if turn.fell else ' alone'}",
+        ),
         observed=True,
     )
 
