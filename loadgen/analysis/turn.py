@@ -3,8 +3,8 @@
 Pure. Two findings, of which the second needs the first: the search for a port (K8) can slow connect() down
 while the rate stays as it is, as in an open loop that is slower than the search, and a rate can fall for many
 other reasons. Both are sought where the ports held cross half; the instant is found in the times of connect()
-alone, so that it can refute the model. If the rate does not fall, nothing else confirms it: then connect()
-has to be fast all the time before, and slow all the time after.
+alone, so that it can refute the model. If the rate does not fall, connect() has to be fast all the time
+before and slow all the time after, and to use more CPU time, as a search does and a call that waits does not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,6 +35,9 @@ APART = 0.75
 machine that other programs keep busy is slow at times, before half of the ports are held and after."""
 ENOUGH = 6
 """Then so many points, at least, are on either side: by chance, a few are fast and the next few slow."""
+
+MORE_CPU = 1.5
+"""If the rate does not fall, connect() uses this much more CPU time after the turn, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +111,11 @@ def turn(series: Sequence[Point], ports: int, blind: Sequence[bool]) -> Turn | N
         rate_before=rate([point for index, point in enumerate(series[:mixed]) if not blind[index]]),
         rate_after=rate([series[index] for index in range(mixed + 1, gone) if not blind[index]]),
     )
-    if not found.fell and not _apart(series[:gone], blind, ports, mixed, (fast_ns * slow_ns) ** 0.5):
-        return None
-    return found
+    if found.fell:
+        return found
+    parts = [[series[index] for index in part] for part in (before, after)]
+    apart = _apart(series[:gone], blind, ports, mixed, (fast_ns * slow_ns) ** 0.5)
+    return found if apart and _works(*parts) else None
 
 
 def _apart(series: Sequence[Point], blind: Sequence[bool], ports: int, mixed: int, border_ns: float) -> bool:
@@ -124,6 +129,18 @@ def _apart(series: Sequence[Point], blind: Sequence[bool], ports: int, mixed: in
     before = [not slow for index, slow in known if index < mixed]
     after = [slow for index, slow in known if index > mixed and (series[index].held or 0) >= ports / 2]
     return all(len(part) >= ENOUGH and sum(part) >= APART * len(part) for part in (before, after))
+
+
+def _works(before: Sequence[Point], after: Sequence[Point]) -> bool:
+    """Whether connect() used more CPU time after than before, if that was measured."""
+    fast_ns, slow_ns = _cpu_ns(before), _cpu_ns(after)
+    return fast_ns is None or slow_ns is None or slow_ns >= MORE_CPU * fast_ns
+
+
+def _cpu_ns(part: Sequence[Point]) -> float | None:
+    """The mean CPU time of a call of connect(); None if none was clocked."""
+    calls = sum(one.clocked or 0 for one in part)
+    return sum(one.clocked_cpu_ns or 0 for one in part) / calls if calls else None
 
 
 def _mixed(series: Sequence[Point], seen: Sequence[int], costs: Mapping[int, float]) -> int:

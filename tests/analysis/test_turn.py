@@ -220,6 +220,20 @@ def test_a_machine_that_is_busy_at_random_makes_no_turn(busy: float, seed: int) 
         assert slow_ns[at_ms + 600 :].mean() >= 0.7
 
 
+@pytest.mark.parametrize(("cpu_ns", "is_turn"), [(120_000, True), (45_000, True), (30_000, False)])
+def test_a_connect_that_waits_and_does_not_search_makes_no_turn(cpu_ns: int, is_turn: bool) -> None:
+    """A search for a port uses CPU time. From a busy machine on, connect() takes longer and uses no more."""
+    run = course([(2_000, 1_000, 30_000), (2_000, 1_000, 130_000)], noise=0.05)
+    loads = [
+        structs.replace(
+            one, clocked=10, clocked_wall_ns=10, clocked_cpu_ns=10 * (27_000 if index < 20 else cpu_ns)
+        )
+        for index, one in enumerate(run.intervals())
+    ]
+    result = turn_of(loads, run.samples(), run.range_with_half_at(2_000))
+    assert (result is not None) is is_turn
+
+
 @pytest.mark.parametrize("share", [0.3, 0.45, 0.49])
 def test_a_plateau_below_half_of_the_ports_has_no_turn(share: float) -> None:
     """The ports held stay below half, whatever connect() does meanwhile."""
