@@ -149,10 +149,10 @@ def _needs(variant: Variant, found: Course, state: Situation, prediction: Predic
         need = f"{requests} need {count(needed)} connections at a time"
         kept = variant.connection.requests > 1 and found.decides is Decides.CONNECTION
         need += ", however many requests each carries" if kept else ""
-        if needed < loop.at_once:
-            needed, why = loop.at_once, "load.open_loop.burst"
+        if loop.burst and needed < loop.burst:
+            needed, why = loop.burst, "load.open_loop.burst"
             need = f"the {count(needed)} requests of a burst need {count(needed)} connections at a time"
-        if loop.at_once > 1 and needed <= loop.connections and needed <= state.half:
+        if loop.burst and needed <= loop.connections and needed <= state.half:
             return  # whatever is to be said of a burst beside its connections is said of the pool
     if needed < 1:
         return
