@@ -70,3 +70,8 @@ def test_a_burst_beyond_the_connections_that_may_be_open_is_dropped_in_part() ->
     said = "\n".join(one.sentence for one in foresee(variant(load={"open_loop": loop})))
     assert "the 100 requests of a burst need 100 connections at a time" in said
     assert "allows 60, and about 40% of the requests are dropped" in said
+
+
+def test_without_bursts_nothing_is_said_of_one() -> None:
+    asked = variant(server={"delay": "1ms"}, load={"open_loop": {"rate": "200/s"}})
+    assert not [one.sentence for one in foresee(asked) if "burst" in one.sentence]
