@@ -208,6 +208,11 @@ NO_PORT = frozenset(
 _LIMITS: dict[tuple[Phase | None, str], str] = {
     (Phase.CONNECT, "EADDRNOTAVAIL"): "the client's ephemeral ports: none is free towards this destination",
     (Phase.BIND, "EADDRNOTAVAIL"): "the client's addresses: the source address is not its own",
+    (
+        Phase.BIND,
+        "EADDRINUSE",
+    ): "the client's ephemeral ports: bind() takes each for all destinations, and none"
+    " is left; IP_BIND_ADDRESS_NO_PORT leaves the port to connect()",
     (None, "EADDRINUSE"): "the client's ephemeral ports, bound before connect and so exclusive",
     (None, "EMFILE"): "this process's descriptors (RLIMIT_NOFILE)",
     (None, "ENFILE"): "the host's descriptors (fs.file-max)",

@@ -30,6 +30,8 @@ def headline(metrics: Mapping[str, float], findings: Sequence[Finding]) -> str:
             "No load was recorded, only the sockets" if "samples.count" in metrics else "Nothing was measured"
         )
     if not metrics.get("attempts", metrics["opened"]):
+        if findings and findings[0].rank is Rank.FAILED:
+            return f"No connection was tried: {findings[0].sentence}"
         return "No connection was tried"
     if not metrics.get("connected"):
         if findings and findings[0].rank is Rank.FAILED:

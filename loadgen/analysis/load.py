@@ -48,7 +48,7 @@ class UnderLoad:
         self._ports = ports
         self._workers = workers
         self._borders_ns = borders_ns
-        self._reported = no_port_reported
+        self.no_port_reported = no_port_reported
         # A command's points are made from samples: a gap of the sampler hides what it did.
         from_samples = bool(points) and points[0].attempts is None
         self.hidden = hidden(self.series, of_load(gaps, from_samples=from_samples))
@@ -139,7 +139,9 @@ class UnderLoad:
         most part: what that point holds then was held at its end.
         """
         ended_in = [one for one in self._all if one.start_ns < self._end_ns]
-        return shortage(ended_in if self._reported else self.series, self._ports, reported=self._reported)
+        return shortage(
+            ended_in if self.no_port_reported else self.series, self._ports, reported=self.no_port_reported
+        )
 
     @property
     def no_port_unexplained(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from loadgen.model.course import LOAD_SWEEP_S, Course, Decides, course, pause_s
 from loadgen.model.nat_foresight import translated
 from loadgen.model.pool_foresight import pooled
+from loadgen.model.port_foresight import addressed
 from loadgen.model.predict import START_S, predict
 from loadgen.model.situation import SOMAXCONN, TIMESTAMPS, TW_REUSE, Situation, situation, sysctl
 from loadgen.model.stage_foresight import staged
@@ -48,6 +49,7 @@ def foresee(variant: Variant) -> tuple[Foreseen, ...]:
             *(Foreseen(*found) for found in staged(variant, prediction)),
             *(Foreseen(*found) for found in translated(variant, state)),
             *(Foreseen(*found) for found in pooled(variant)),
+            *(Foreseen(*found) for found in addressed(variant, state)),
         ]
     return tuple(sentences)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.analysis.findings.ports import holding
+from loadgen.analysis.findings.ports import holding, searching_call
 from loadgen.analysis.shortage import Shortage, Span
 from loadgen.scenario.choices import Family
 from loadgen.scenario.document import Variant
@@ -25,7 +25,7 @@ def port_search(case: Case) -> Iterator[Caveat]:
     yield Caveat(
         PORT_SEARCH,
         f"from {search.since_ns / 1e9:.1f} s on, with {search.ports_held:,} of {case.fold.ports:,} ports"
-        f" held, connect() took {search.share:.0%} of the generator's time,"
+        f" held, {searching_call(case.fold)} took {search.share:.0%} of the generator's time,"
         f" {_microseconds(search.call_ns)} a call{before}: the kernel's search for a free port is the limit"
         " (see docs/facts.md#k8). This is a"
         f" result, not a flaw of the measurement{late}",
@@ -101,7 +101,8 @@ def no_address(case: Case) -> Iterator[Caveat]:
         yield Caveat(
             NO_ADDRESS,
             f"{failed:,} attempts failed with EADDRNOTAVAIL or EADDRINUSE while ports were free{held}: that"
-            " is no lack of ports. The kernel also answers so if the client has no source address",
+            " is no lack of ports. The kernel also answers so if the client has no source address, or none of"
+            " that family",
             _address_remedy(case.variant),
         )
 

@@ -2,6 +2,7 @@
 
 from loadgen.analysis.caveats import (
     audit,
+    binding,
     capture,
     closes,
     gaps,
@@ -28,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     *closes.RULES,
     *lab.RULES,
     *ports.RULES,
+    *binding.RULES,
     *server.RULES,
     *generator.RULES,
     *gaps.RULES,

@@ -77,7 +77,7 @@ def reason(fold: Fold, failure: Failure) -> str:
         held = fold.sampled.ports_most.get(fold.scope.leg.opener, 0)
         return (
             f"no lack of ports ({count(held)} of {count(fold.ports)} were held at most); the client may have"
-            " no source address towards the server"
+            " no source address towards the server, or none of that family"
         )
     return _queue(fold, failure) or failure.limit
 

@@ -42,6 +42,8 @@ def ports_gone(fold: Fold) -> Iterator[Finding]:
     holders = holding(fold, shortage.first_ns, shortage.spans[-1].end_ns)
     held = " and ".join(f"{state} holds {count(number)}" for state, number in holders.items())
     why = f": {held} of {count(fold.ports)}" if held else f" of its {count(fold.ports)}"
+    if bind_takes(fold):
+        why += ", which bind() takes for all destinations"
     if next(iter(holders), None) is State.CLOSE_WAIT:
         why += ", which the client's program does not close"
     last = shortage.spans[-1]
@@ -69,6 +71,16 @@ INTERVAL_NS = 200_000_000
 """A span that ends so shortly before the load does lasts to its end."""
 
 
+def bind_takes(fold: Fold) -> bool:
+    """Whether bind() takes the client's ports, each for all destinations (K10)."""
+    return any(one.exclusive for one in fold.scope.viewpoints if one.name == fold.scope.leg.opener)
+
+
+def searching_call(fold: Fold) -> str:
+    """The call in which the kernel looks for a port."""
+    return "bind()" if bind_takes(fold) else "connect()"
+
+
 def holding(fold: Fold, start_ns: int, end_ns: int) -> Mapping[State, int]:
     """The states that held the client's ports in a span, the most of each: the longest-lasting ones first."""
     opener = fold.scope.leg.opener
@@ -93,7 +105,7 @@ def connect_slow(fold: Fold) -> Iterator[Finding]:
     if turn is None:
         return
     slow = (
-        f"connect() slows down from {duration(turn.connect_before_ns / 1e9)} to"
+        f"{searching_call(fold)} slows down from {duration(turn.connect_before_ns / 1e9)} to"
         f" {duration(turn.connect_after_ns / 1e9)}"
     )
     held = f"at {count(turn.ports)} of {count(fold.ports)} ports"

@@ -1,6 +1,7 @@
 """All rules, by subject, and what they find."""
 
 from loadgen.analysis.findings import (
+    addresses,
     behind,
     ends,
     established,
@@ -18,6 +19,7 @@ from loadgen.analysis.fold import Fold
 
 RULES: tuple[Rule, ...] = (
     *failures.RULES,
+    *addresses.RULES,
     *ports.RULES,
     *behind.RULES,
     *queues.RULES,
