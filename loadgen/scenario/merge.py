@@ -117,7 +117,9 @@ def quick_defaults(settings: Mapping) -> Mapping:
     mark = Mark("--quick")
     quick = Mapping(mark, {})
     ports = _read(settings, "lab.client.ports", PortRange.parse) or LabClient().ports
-    if ports.count > QUICK_PORTS:
+    # A range of the sockets' own is a part of this one, and decides.
+    own = find(settings, ("lab", "client", "local_port_range")) is not None
+    if ports.count > QUICK_PORTS and not own:
         narrowed = PortRange(ports.first, ports.first + QUICK_PORTS - 1)
         quick = overlay(quick, at_path("lab.client.ports", mark, Scalar(mark, str(narrowed))))
     duration = _read(settings, "load.duration", Duration.parse)

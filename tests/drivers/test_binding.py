@@ -18,15 +18,10 @@ OWN = (40_003, 40_012)
     ("driver", "bind", "own", "opened", "error"),
     [
         (Driver.PROTOCOL, Bind.NONE, None, 2 * RANGE, NO_PORT),
-        (Driver.PROTOCOL, Bind.LATE, None, 2 * RANGE, NO_PORT),
-        (Driver.PROTOCOL, Bind.EARLY, None, RANGE, TAKEN),
         (Driver.PROTOCOL, Bind.EARLY, OWN, 10, TAKEN),
         (Driver.PROTOCOL, None, OWN, 20, NO_PORT),
         (Driver.AIOHTTP, Bind.EARLY, None, RANGE, TAKEN),
-        (Driver.AIOHTTP, Bind.LATE, OWN, 20, NO_PORT),
-        (Driver.URING, Bind.LATE, None, 2 * RANGE, NO_PORT),
         (Driver.URING, Bind.LATE, OWN, 20, NO_PORT),
-        (Driver.URING, None, OWN, 20, NO_PORT),
     ],
 )
 def test_ports_are_there_once_for_each_destination_unless_bind_takes_them(
