@@ -63,7 +63,8 @@ class Situation:
     the connections that are still open when the load ends are closed, None if they end as all others. `queue`
     is how many connections the server's accept queues hold, None if that is not known. `stages` are the
     load's: each has the rate of requests, or the number in flight, and its length in seconds. `crosses`: the
-    server closes first as well. `burst` requests arrive at one instant.
+    server closes first as well. `burst` requests arrive at one instant. Each of the `ports` is used towards
+    `reached` destinations in turn.
     """
 
     ports: int
@@ -85,6 +86,7 @@ class Situation:
     stages: tuple[tuple[float, float], ...] = ()
     crosses: bool = False
     walk: Walk = Walk.PARITY
+    reached: int = 1
     burst: int = 1
 
     @property
@@ -151,6 +153,7 @@ def situation(variant: Variant) -> Situation:
         ports=ports(variant),
         paths=variant.paths,
         walk=_walk(variant),
+        reached=variant.destinations if variant.lab.client.binds is Bind.EARLY else 1,
         hold_s=_hold_s(variant),
         ending=ending,
         requests=found.requests,

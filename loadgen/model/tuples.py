@@ -27,11 +27,14 @@ def distinct_ports(opened: float, ports: int, walk: Walk = Walk.PARITY) -> int:
 def standing(situation: Situation, opened: float, held: float) -> int:
     """TIME-WAITs of a side whose ports can be used again at once. `held`: ports in use at once.
 
-    Those held are ports of one parity before there is one of the other, and as many different tuples.
+    A port that is used towards several destinations is as many tuples. Those held are ports of one parity
+    before there is one of the other, and as many different tuples.
     """
-    ports, half, walk = situation.ports, situation.half, situation.walk
+    half, walk, reached = situation.half, situation.walk, situation.reached
+    tuples = situation.ports * reached
     if held <= half:
-        found = max(distinct_ports(opened, ports, walk), min(held, opened))
+        found = max(distinct_ports(opened, tuples, walk), min(held, opened))
     else:
-        found = half + max(distinct_ports(opened * (1 - half / held), ports, walk), held - half)
-    return min(round(found), ports, situation.tw_buckets)
+        later = max(distinct_ports(opened * (1 - half / held), tuples, walk), held - half)
+        found = half * reached + later
+    return min(round(found), tuples, situation.tw_buckets)

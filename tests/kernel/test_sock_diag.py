@@ -89,6 +89,8 @@ def test_select_tells_the_ends_apart_by_port() -> None:
     assert sockets.select(local_port=port).counts() == tcp_states.LEFT_SERVER
     assert sockets.select(remote_port=port).counts() == tcp_states.LEFT_CLIENT
     assert sockets.select().counts() == sockets.counts()
+    assert sockets.select(local_port=port - 1, count=2).counts() == tcp_states.LEFT_SERVER
+    assert sockets.select(remote_port=port - 2, count=2).counts() == {}
     assert len(sockets.select(local_port=port, remote_port=port)) == 0
 
 

@@ -279,3 +279,17 @@ def test_any_settings_have_a_prediction_and_words_that_name_keys_of_a_scenario(
             place: Any = asked
             for key in path.partition(".sysctl.")[0].split("."):
                 place = getattr(place, key)
+
+
+def test_a_port_that_bind_takes_for_all_destinations_is_foreseen() -> None:
+    lab = {"client": {"ports": "40000-40999", "bind": "early"}, "server": {"addresses": 2}}
+    said = foreseen(variant(lab=lab, server={"ports": 2}))
+    assert "bind() takes a port for all 4 destinations: the client has 1,000 ports" in said
+    assert "with bind: late 4,000" in said
+    assert foreseen(variant(lab={"client": {"bind": "early"}})) == ""
+
+
+def test_a_family_that_the_client_has_not_is_foreseen() -> None:
+    disabled = {"client": {"net.ipv6.conf.all.disable_ipv6": "1"}}
+    assert "no IPv6 address" in foreseen(variant(lab={"family": "ipv6", "sysctl": disabled}))
+    assert foreseen(variant(lab={"sysctl": disabled})) == ""

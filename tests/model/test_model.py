@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loadgen.model.pace import search_s
 from loadgen.model.predict import predict
-from loadgen.model.situation import TIME_WAIT_S, Costs, Situation
+from loadgen.model.situation import TIME_WAIT_S, Costs, Situation, Walk
 from loadgen.model.tuples import distinct_ports
 from loadgen.records.prediction import Prediction
 from loadgen.tcp import Ending, How
@@ -53,6 +53,46 @@ def test_of_a_command_only_what_holds_at_any_rate_is_predicted() -> None:
     # Beyond the buckets TIME-WAITs are destroyed at once, and the ports never run out (K14).
     assert told(costs=None, tw_buckets=10_000).ceiling_per_s is None
     assert decode(encode(client), Prediction) == client
+
+
+def test_with_a_range_of_the_sockets_own_nothing_is_searched_for_before_all_is_taken() -> None:
+    own, usual = told(walk=Walk.ALL), told()
+    assert (own.knee_ports, own.time_to_knee_s, own.past_knee_per_s) == (None, None, None)
+    assert own.ceiling_per_s == usual.ceiling_per_s
+    assert own.time_to_exhaustion_s is not None
+    assert usual.time_to_exhaustion_s is not None
+    assert own.time_to_exhaustion_s == pytest.approx(DEFAULT_PORTS / 16_000)
+    assert own.time_to_exhaustion_s < usual.time_to_exhaustion_s
+    assert told(walk=Walk.ALL, costs=None).knee_ports is None
+
+
+def test_a_port_that_bind_takes_has_the_same_knee_and_is_said_to_be_bound() -> None:
+    early = told(walk=Walk.RANDOM)
+    assert early.knee_ports == 14_116
+    assert any("past the knee bind() takes" in words for words in early.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("walk", "reached", "opened", "seen"),
+    [
+        # 500/s for 3 s through 2,000 ports, with a server that closes first.
+        (Walk.RANDOM, 2, 1_500, 1_061),
+        (Walk.ALL, 1, 1_500, 1_114),
+    ],
+)
+def test_a_servers_time_waits_are_as_many_as_there_are_tuples(
+    walk: Walk, reached: int, opened: int, seen: int
+) -> None:
+    found = told(
+        ending=Ending.SERVER_FIN,
+        ports=2_000,
+        rate=opened / 3,
+        arriving=opened / 3,
+        duration_s=3.0,
+        walk=walk,
+        reached=reached,
+    )
+    assert found.time_wait_server == pytest.approx(seen, rel=0.05)
 
 
 def test_the_ceiling_is_the_ports_over_the_time_they_are_held() -> None:

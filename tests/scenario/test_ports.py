@@ -25,6 +25,13 @@ def test_a_range_of_its_own_is_what_a_socket_has(tmp_path: Path) -> None:
     assert client.range == client.local_port_range == PortRange(40100, 40199)
 
 
+def test_quick_leaves_the_range_that_a_socket_has_a_part_of(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("title: t\nlab: {client: {local_port_range: 50000-50999}}\n")
+    client = load_scenario(path, quick=True).variants[0].lab.client
+    assert (client.ports, client.range) == (PortRange(32768, 60999), PortRange(50000, 50999))
+
+
 COMMAND = "load: {driver: command, command: [wrk]}"
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from itertools import product
 from pathlib import Path
 from typing import IO, cast
 
@@ -691,6 +692,21 @@ def test_several_addresses_share_a_port(kind: Kind) -> None:
         assert process.wait(LIMIT_S) == 0
 
 
+@both_kinds
+def test_every_address_has_every_port(kind: Kind) -> None:
+    first = 12_000 + 3 * (os.getpid() % 5_000)  # below the ports that other tests' sockets get
+    plan = Plan(kind, SERVER_FIN, ("127.0.0.1", "::1"), first, ports=3)
+    with launched(encode(plan).decode()) as process:
+        assert process.stdout is not None
+        assert cast(Listening, decode(process.stdout.readline(), Line)).port == first
+        for host, number in product(plan.hosts, range(3)):
+            with socket.create_connection((host, first + number), timeout=LIMIT_S) as sock:
+                sock.sendall(GET.encode())
+                assert sock.recv(15) == b"HTTP/1.1 200 OK"
+        process.terminate()
+        assert process.wait(LIMIT_S) == 0
+
+
 # ---- the plan and the lines
 
 PLAN = Plan(
@@ -718,6 +734,9 @@ def test_a_plan_survives_its_json() -> None:
         ({"hosts": ["example.org"]}, "hosts: 'example.org' is not an IP address"),
         ({"hosts": ["::1", "::1"]}, "hosts: an address is given twice"),
         ({"port": 65536}, "port: 65536 is more than 65535"),
+        ({"ports": 0}, "ports: 0 is less than 1"),
+        ({"port": 0, "ports": 2}, "port: several ports in a row begin at one that is given"),
+        ({"port": 65535, "ports": 2}, "the last port: 65536 is more than 65535"),
         ({"workers": 0}, "workers: 0 is less than 1"),
         ({"backlog": "many"}, "Expected `int`, got `str` - at `$.backlog`"),
         ({"worker": 2}, "worker: 2 is more than 1"),

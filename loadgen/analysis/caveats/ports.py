@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from loadgen.analysis.caveats.case import Case, Rule
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
-from loadgen.analysis.findings.ports import holding, searching_call
+from loadgen.analysis.findings.ports import bind_takes, holding, searching_call
 from loadgen.analysis.shortage import Shortage, Span
 from loadgen.scenario.choices import Family
 from loadgen.scenario.document import Variant
@@ -30,8 +30,14 @@ def port_search(case: Case) -> Iterator[Caveat]:
         " (see docs/facts.md#k8). This is a"
         f" result, not a flaw of the measurement{late}",
         f"make fewer connections (keep them for more requests){_or_server_closes(case)}, use more source"
-        " addresses or ports, or avoid the search by IP_LOCAL_PORT_RANGE (see docs/facts.md#k9)",
+        f" addresses or ports, or avoid the search by IP_LOCAL_PORT_RANGE{_late(case)}"
+        " (see docs/facts.md#k9)",
     )
+
+
+def _late(case: Case) -> str:
+    """bind() searches whatever range it is given."""
+    return " and IP_BIND_ADDRESS_NO_PORT" if bind_takes(case.fold) else ""
 
 
 PORTS_GONE = CaveatKind("ports_gone")
