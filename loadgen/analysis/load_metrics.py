@@ -67,7 +67,8 @@ LOAD_METRICS: Sequence[Metric] = (
     Metric(
         "connect.share",
         SHARE,
-        "the part of the load workers' time that they spent in connect(), calls that failed included",
+        "the part of the load workers' time that they spent in connect(), and in bind() if that takes the"
+        " port; calls that failed included",
         _of_rates(lambda load: load.connect_share),
     ),
     Metric(

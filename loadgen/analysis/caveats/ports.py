@@ -30,14 +30,17 @@ def port_search(case: Case) -> Iterator[Caveat]:
         " (see docs/facts.md#k8). This is a"
         f" result, not a flaw of the measurement{late}",
         f"make fewer connections (keep them for more requests){_or_server_closes(case)}, use more source"
-        f" addresses or ports, or avoid the search by IP_LOCAL_PORT_RANGE{_late(case)}"
-        " (see docs/facts.md#k9)",
+        f" addresses or ports{_unsearched(case)}",
     )
 
 
-def _late(case: Case) -> str:
-    """bind() searches whatever range it is given."""
-    return " and IP_BIND_ADDRESS_NO_PORT" if bind_takes(case.fold) else ""
+def _unsearched(case: Case) -> str:
+    """How the search is avoided: bind() searches whatever range it is given."""
+    late = bind_takes(case.fold)
+    if case.variant.lab.client.local_port_range is not None and not late:
+        return ""
+    option = "IP_LOCAL_PORT_RANGE and IP_BIND_ADDRESS_NO_PORT" if late else "IP_LOCAL_PORT_RANGE"
+    return f", or avoid the search by {option} (see docs/facts.md#k9)"
 
 
 PORTS_GONE = CaveatKind("ports_gone")
