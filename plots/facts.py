@@ -143,7 +143,7 @@ def facts_of(run: Run, variant: Variant, prediction: Prediction, summary: Varian
 
 
 def _connection(variant: Variant) -> str:
-    """Who closes, how, and after how many requests."""
+    """Who closes, how, and after how many requests; and how ports are taken, if the scenario says so."""
     connection = variant.connection
     requests = f"{connection.requests} request{'' if connection.requests == 1 else 's'} per connection"
     closing = f"{connection.closer} closes by {connection.close.upper()}"
@@ -154,7 +154,10 @@ def _connection(variant: Variant) -> str:
     own = "" if variant.load.program else f"{closing}, {requests}, {spoken}"
     proxy = variant.proxy
     through = "" if proxy is None else f"through {proxy.kind} (keep {proxy.keep})"
-    return ", ".join(part for part in (own, through) if part)
+    client = variant.lab.client
+    bind = f"bind: {client.bind}" if client.bind else ""
+    ports = f"{client.local_port_range} a socket's own" if client.local_port_range else ""
+    return ", ".join(part for part in (own, through, bind, ports) if part)
 
 
 def _kept(variant: Variant) -> int | None:
