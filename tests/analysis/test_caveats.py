@@ -14,6 +14,7 @@ from msgspec import structs
 from loadgen.analysis import caveats
 from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.caveats.audit import AUDIT_DIFFERS, AUDIT_INCOMPLETE, NOT_AUDITED
+from loadgen.analysis.caveats.binding import BOUND_EARLY
 from loadgen.analysis.caveats.capture import CAPTURE_INCOMPLETE, NOT_CAPTURED
 from loadgen.analysis.caveats.case import Case
 from loadgen.analysis.caveats.caveat import Caveat, CaveatKind
@@ -69,7 +70,7 @@ from loadgen.records.events import (
 )
 from loadgen.records.latency import Latency
 from loadgen.records.types import Interval, Record, Sample
-from loadgen.records.viewpoints import APART
+from loadgen.records.viewpoints import APART, Viewpoint
 from loadgen.scenario.document import Variant
 from loadgen.tcp import Ending, Failure, Fault, Phase, Side, State
 from loadgen.wire.messages import GapCause
@@ -99,6 +100,7 @@ HOST = variant(connection={"closer": "client"}, lab={"topology": "host"})
 DIED = ProcessDied(S // 2, "server", "by SIGKILL", "")
 
 MS = 1_000_000
+TAKEN = Failure(Phase.BIND, "EADDRINUSE")
 
 Records = list[Record | Latency]
 
@@ -591,6 +593,31 @@ def test_a_generator_without_ports_is_judged_by_what_came_before() -> None:
     assert out_of_ports(4, {}, load={}) == []
     (caveat,) = out_of_ports(10, {}, load={})
     assert caveat.kind == GENERATOR_SATURATED
+
+
+def test_ports_that_bind_takes_for_all_destinations_are_named_with_the_option_that_leaves_them() -> None:
+    client = {"ports": "40000-40099", "bind": "early"}
+    asked = variant(lab={"client": client}, server={"ports": 2}, connection={"closer": "client"})
+    bound = Viewpoint(Side.CLIENT, Side.CLIENT, ports=(40_000, 40_099), exclusive=True)
+    lab = opened(structs.replace(APART, viewpoints=(bound, APART.viewpoints[1])))
+    failing = clean(errors={TAKEN: 7}, attempts=107, started=107, offered=107)
+
+    def of(held: int) -> list[Caveat]:
+        def holding(one: Sample) -> Sample:
+            client = structs.replace(one.viewpoints["client"], ports_held=held)
+            return structs.replace(one, viewpoints={**one.viewpoints, "client": client})
+
+        fold = Fold(100)
+        for record in (lab, *resampled(failing, holding)):
+            fold.add(record)
+        return [one for one in find_caveats(Case(asked, fold, [])) if one.kind in (BOUND_EARLY, NO_ADDRESS)]
+
+    (caveat,) = of(100)
+    assert (caveat.kind, caveat.invalidates) == (BOUND_EARLY, False)
+    assert "there are 100, and not 200 towards 2 destinations" in caveat.cause
+    assert "IP_BIND_ADDRESS_NO_PORT" in caveat.remedy
+    # With free ports bind() has another reason.
+    assert [one.kind for one in of(3)] == [NO_ADDRESS]
 
 
 def test_an_errno_of_a_lack_of_ports_is_none_if_ports_were_free() -> None:

@@ -12,7 +12,7 @@ BOUND_EARLY = CaveatKind("bound_early")
 
 def bound_early(case: Case) -> Iterator[Caveat]:
     refused = case.fold.errors[Failure(Phase.BIND, "EADDRINUSE")]
-    if not refused or not bind_takes(case.fold):
+    if not refused or not bind_takes(case.fold) or case.fold.under_load().shortage is None:
         return
     ports, destinations = case.fold.ports, case.variant.destinations
     each = (
