@@ -364,7 +364,7 @@ def test_a_client_that_closes_looks_first_and_closes_whatever_it_saw(ending: End
 def test_several_sources_are_bound_in_turn() -> None:
     made = programs(Ending.CLIENT_FIN, sources=2)
     table = Table(3)
-    table.pair[:] = 0, 1, 0
+    table.path[:] = 0, 1, 0
     entries = made.entries(Program.OPEN_KEEP, np.array([0, 1, 2]), table).view(abi.SQE)
     entries = entries.reshape(3, made.length(Program.OPEN_KEEP))
     assert Step.BIND in steps(entries[0])
