@@ -16,10 +16,10 @@ from plots.columns import Columns
 from plots.facts import Facts, Run
 from plots.labels import SIZE, settle
 from plots.page import Frame, footer, nothing_page, page
-from plots.remedy_rows import Cell, Row, rows_of
+from plots.remedy_rows import Cell, Row, responses, rows_of
 from plots.style import ALARM, BLUE, GRID, INK, PURPLE, QUIET, SHADE, SMALL, VERMILLION, WIDTH, house_style
 
-ROW, HEAD = 0.33, 0.62
+ROW, HEAD = 0.3, 0.62
 """The height of a row, and of the headings, in inches."""
 NAMES = 2.9
 """The width of the names, in panels."""
@@ -72,13 +72,13 @@ def remedies(run: Run, scenario: Scenario, variants: Sequence[tuple[Columns, Fac
         figure = page(frame, HEAD + ROW * len(rows))
         layout = figure.get_layout_engine()
         assert isinstance(layout, ConstrainedLayoutEngine)
-        layout.set(w_pad=0.0, wspace=0.0)  # so that the shade of a row is one band
+        # No room between the panels, and none for their texts: the shade of a row is one band.
+        layout.set(w_pad=0.0, wspace=0.0)
         grid = figure.add_gridspec(
             1, 1 + len(BUYS) + len(COSTS), width_ratios=[NAMES, *[1.0] * (len(BUYS) + len(COSTS))]
         )
-        responses = all(not columns.rates.from_samples for columns, _ in variants)
         words = {
-            "done": "responses" if responses else "connections",
+            "done": "responses" if responses(shown) else "connections",
             "opener": shown[0][0].scope.legs[-1].opener,
         }
         _draw_names(figure.add_subplot(grid[0]), rows)
@@ -98,9 +98,11 @@ def _draw_names(axes: Axes, rows: Sequence[Row]) -> None:
     for place, row in enumerate(rows):
         color = ALARM if row.invalid else INK
         name = f"INVALID: {row.name}" if row.invalid else row.name
-        axes.text(0.02, place - 0.2, name, size=SIZE, weight="bold", color=color, va="center")
+        axes.text(
+            0.02, place - 0.2, name, size=SIZE, weight="bold", color=color, va="center", in_layout=False
+        )
         changes = textwrap.shorten(row.changes or "the workload as it is", width, placeholder=" ...")
-        axes.text(0.02, place + 0.22, changes, size=SETTINGS, color=QUIET, va="center")
+        axes.text(0.02, place + 0.22, changes, size=SETTINGS, color=QUIET, va="center", in_layout=False)
 
 
 def _draw(axes: Axes, panel: Panel, rows: Sequence[Row], words: dict[str, str]) -> None:
@@ -124,6 +126,7 @@ def _draw(axes: Axes, panel: Panel, rows: Sequence[Row], words: dict[str, str]) 
             va="center",
             color=color,
             size=SETTINGS if cell.word else SIZE,
+            in_layout=False,
         )
 
 
@@ -136,9 +139,8 @@ def _stripe(axes: Axes, rows: Sequence[Row]) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     for place in range(1, len(rows), 2):
-        # Beyond the panel's edge, so that no gap to its neighbour breaks the band.
-        axes.axhspan(place - 0.5, place + 0.5, -0.1, 1.0, color=SHADE, linewidth=0, zorder=0, clip_on=False)
-    axes.axhline(0.5, -0.1, 1.0, color=INK, linewidth=0.8, zorder=1, clip_on=False)
+        axes.axhspan(place - 0.5, place + 0.5, color=SHADE, linewidth=0, zorder=0)
+    axes.axhline(0.5, color=INK, linewidth=0.8, zorder=1)
     axes.patch.set_visible(False)
     axes.axvline(0, color=GRID, linewidth=0.8, zorder=1)
 
@@ -170,8 +172,7 @@ def _frame(run: Run, rows: Sequence[Row], variants: Sequence[Facts], left_out: M
         *([f"{NOT_MEASURED} not measured"] if any(None in row.values for row in rows) else []),
         *(f"left out: {', '.join(names)} ({reason})" for reason, names in by_reason.items()),
     ]
-    subtitle = f"{run.title}. {run.question}" if run.question else run.title
-    return Frame(found or run.title, subtitle if found else run.question, alarms, footer(run, notes))
+    return Frame(found or run.title, run.title if found else run.question, alarms, footer(run, notes))
 
 
 def headline(rows: Sequence[Row]) -> str:

@@ -58,12 +58,17 @@ def rows_of(scenario: Scenario, variants: Sequence[tuple[Columns, Facts]], names
     first, *others = names
     by_name = {variant.name: variant for variant in scenario.variants}
     recorded = {facts.variant: (columns, facts) for columns, facts in variants}
-    responses = all(not columns.rates.from_samples for columns, _ in variants)
+    counted = responses([recorded[name] for name in (first, *others) if name in recorded])
     return [
-        _row(*recorded[name], changes_in_words(by_name[first], by_name[name]), responses)
+        _row(*recorded[name], changes_in_words(by_name[first], by_name[name]), counted)
         for name in (first, *others)
         if name in recorded
     ]
+
+
+def responses(variants: Sequence[tuple[Columns, Facts]]) -> bool:
+    """Whether the responses of all variants were counted: a command does not report them."""
+    return not any(columns.rates.from_samples for columns, _ in variants)
 
 
 def changes_in_words(base: Variant, variant: Variant) -> str:
@@ -75,13 +80,13 @@ def changes_in_words(base: Variant, variant: Variant) -> str:
         if name:
             sysctls.setdefault(path.rpartition(".")[2], []).append(f"{name.rpartition('.')[2]} {value}")
         else:
-            settings.append(f"{key.removeprefix('lab.')} {value}")
+            settings.append(f"{key.removeprefix('lab.').removeprefix('connection.')} {value}")
     return "; ".join([*settings, *(f"{side}: {', '.join(those)}" for side, those in sysctls.items())])
 
 
-def _row(columns: Columns, facts: Facts, changes: str, responses: bool) -> Row:
+def _row(columns: Columns, facts: Facts, changes: str, counted: bool) -> Row:
     metrics, rates, end_s = facts.metrics, columns.rates, columns.end_s
-    done = rates.exchanges if responses else rates.connected
+    done = rates.exchanges if counted else rates.connected
     opener = columns.scope.legs[-1].opener
     waiting = time_waits(metrics)
     where, moved = max(
