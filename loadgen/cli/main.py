@@ -77,7 +77,7 @@ def main(context: click.Context) -> None:
 
     \b
     churn run http10 --quick                        who closes first pays: 30 s
-    churn run http10 --quick --set lab.family=ipv6  the same over IPv6
+    churn remedies http10 --quick                   and what is done about it
     churn check my.yaml                             validate it, predict the result
     churn plot last                                 the newest run's figures again
     churn doctor                                    what this machine allows

@@ -10,12 +10,15 @@ from loadgen.cli.run import Options, run_one
 from loadgen.cli.sources import read_scenario, runs_option, scenario_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from loadgen.scenario.document import Scenario, Variant
 
 
 @click.command()
 @scenario_arguments
 @runs_option
+@click.option("--only", "names", metavar="REMEDY", multiple=True, help="Only this remedy; repeatable.")
 @click.option("--list", "only_list", is_flag=True, help="List the remedies and what each sets; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json to stdout instead of the tables.")
 @click.option("--no-figures", is_flag=True, help="Record and summarise only.")
@@ -25,6 +28,7 @@ def remedies(
     variants: tuple[str, ...],
     quick: bool,
     runs: Path,
+    names: tuple[str, ...],
     only_list: bool,
     as_json: bool,
     no_figures: bool,
@@ -38,10 +42,14 @@ def remedies(
     \b
     churn remedies http10 --quick               the client of http10 that closes first
     churn remedies my.yaml --list               what would be run, and what would not
-    churn remedies my.yaml --set load.duration=5s
+    churn remedies my.yaml --only tw-reuse --only kept
     """
     from loadgen.engine.remedies import side_by_side
+    from loadgen.scenario.remedies import CATALOGUE
 
+    known = [remedy.name for remedy in CATALOGUE]
+    if unknown := [name for name in names if name not in known]:
+        raise click.UsageError(f"There is no remedy {unknown[0]!r}; there are {', '.join(known)}.")
     if len(variants) > 1:
         raise click.UsageError("A workload is one variant: give --variant once.")
     path, found = read_scenario(scenario, overrides=overrides, variants=variants, quick=quick)
@@ -49,8 +57,9 @@ def remedies(
     others = [variant.name for variant in found.variants if variant is not base]
     choice = f"; --variant chooses {', '.join(others)}" if others else ""
     echo(f"workload: {base.name} of {path}{choice}", err=True)
-    beside = side_by_side(found, base)
-    _print(beside, err=not only_list)
+    beside = side_by_side(found, base, names)
+    for line in _lines(beside):
+        echo(line, err=not only_list)
     if not only_list:
         code, _ = run_one(path, beside, Options(runs, quick, as_json, no_figures, quiet=as_json))
         raise SystemExit(int(code))
@@ -68,17 +77,16 @@ def _workload(scenario: "Scenario") -> "Variant":
     return scenario.variants[0]
 
 
-def _print(beside: "Scenario", *, err: bool) -> None:
+def _lines(beside: "Scenario") -> "Iterator[str]":
+    """What each remedy sets, or why it is left out, in the order of the catalogue."""
     from loadgen.scenario.differences import changed
     from loadgen.scenario.remedies import CATALOGUE, NOTHING
 
-    remedies = beside.remedies
-    assert remedies is not None  # it was made with them
-    variants = {variant.name: variant for variant in beside.variants}
-    base = variants[NOTHING]
+    assert beside.remedies is not None  # it was made with them
+    variants, left_out = {variant.name: variant for variant in beside.variants}, beside.remedies.left_out
     for remedy in CATALOGUE:
         if variant := variants.get(remedy.name):
-            sets = ", ".join(f"{key} {value}" for key, value in changed(base, variant).items())
-            echo(f"{remedy.name}: {remedy.sentence} [{sets}]", err=err)
-        else:
-            echo(f"{remedy.name}: left out: {remedies.left_out[remedy.name]}", err=err)
+            settings = (f"{key} {value}" for key, value in changed(variants[NOTHING], variant).items())
+            yield f"{remedy.name}: {remedy.sentence} [{', '.join(settings)}]"
+        elif remedy.name in left_out:
+            yield f"{remedy.name}: left out: {left_out[remedy.name]}"

@@ -1,5 +1,7 @@
 """One workload beside its remedies: a scenario with a variant for each that this machine can run."""
 
+from collections.abc import Collection
+
 from loadgen.engine.preflight import refused_range, refused_uring
 from loadgen.lab import sysctls
 from loadgen.scenario.baseline import Remedies
@@ -7,14 +9,15 @@ from loadgen.scenario.document import Scenario, Variant
 from loadgen.scenario.remedies import CATALOGUE, NOTHING, Unfit, apply
 
 
-def side_by_side(scenario: Scenario, base: Variant) -> Scenario:
-    """The scenario of a workload, `base`, and its remedies; `remedies.left_out` has the others.
+def side_by_side(scenario: Scenario, base: Variant, only: Collection[str] = ()) -> Scenario:
+    """The scenario of a workload, `base`, and its remedies, or those named in `only`.
 
-    Without claims and expectations: those of the workload's scenario are of other variants.
+    `remedies.left_out` has those that cannot be applied. Without claims and expectations: those of the
+    workload's scenario are of other variants.
     """
     workload = base.model_copy(update={"name": NOTHING, "expect": ()})
     variants, left_out = [workload], dict[str, str]()
-    for remedy in CATALOGUE:
+    for remedy in (each for each in CATALOGUE if not only or each.name in only):
         found = apply(remedy, workload)
         if isinstance(found, Unfit):
             left_out[remedy.name] = found.reason

@@ -146,6 +146,8 @@ def apply(remedy: Remedy, base: Variant) -> Variant | Unfit:
     sets = remedy.behind if proxied else remedy.sets
     if not sets:
         return Unfit(remedy, "it is for the client's own connections, and here the proxy's run out of ports")
+    if sets is _RANGE and base.lab.client.local_port_range is not None:
+        return Unfit(remedy, "lab.client.local_port_range bounds the ports of each socket")
     words = _words(base)
     try:
         settings = overridden(base, [line.format_map(words) for line in sets])
