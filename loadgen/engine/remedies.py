@@ -6,6 +6,7 @@ from loadgen.engine.preflight import refused_range, refused_uring
 from loadgen.lab import sysctls
 from loadgen.scenario.baseline import Remedies
 from loadgen.scenario.document import Scenario, Variant
+from loadgen.scenario.read import ONLY_VARIANT
 from loadgen.scenario.remedies import CATALOGUE, NOTHING, Unfit, apply
 
 
@@ -26,7 +27,9 @@ def side_by_side(scenario: Scenario, base: Variant, only: Collection[str] = ()) 
         else:
             variants.append(found)
     return Scenario(
-        title=f"{scenario.title}: {base.name}" if len(scenario.variants) > 1 else scenario.title,
+        title=f"{scenario.title}: {base.name}"
+        if base.name not in (NOTHING, ONLY_VARIANT)
+        else scenario.title,
         question="What does each remedy buy, and what does it cost?",
         variants=tuple(variants),
         remedies=Remedies(baseline=NOTHING, left_out=left_out),
