@@ -24,15 +24,18 @@ def bundled() -> dict[str, Path]:
 
 
 def scenario_path(name: str) -> Path:
-    """The file of a scenario. Exits with USAGE if there is none."""
-    gallery = bundled()
-    if name in gallery and not Path(name).is_file():
+    """The file of a scenario. Exits with USAGE if there is none, or it cannot be reached."""
+    gallery, path = bundled(), Path(name)
+    try:
+        is_file, exists = path.is_file(), path.exists()
+    except OSError as error:
+        fail(Exit.USAGE, f"{name}: {error.strerror}")
+    if name in gallery and not is_file:
         return gallery[name]
-    path = Path(name)
     # `churn run scenarios/http10.yaml` works from any directory.
-    if not path.exists() and path.parent == Path("scenarios") and path.stem in gallery:
+    if not exists and path.parent == Path("scenarios") and path.stem in gallery:
         return gallery[path.stem]
-    if not path.exists():
+    if not exists:
         known = ", ".join(gallery)
         fail(Exit.USAGE, f"{name}: no such file, and no such scenario in the gallery ({known})")
     return path

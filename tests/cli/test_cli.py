@@ -336,6 +336,13 @@ def test_stderr_that_takes_nothing_is_no_bug(arguments: list[str]) -> None:
     assert (done.code, done.stdout) == (2, "")
 
 
+def test_a_scenario_that_the_user_cannot_reach_is_an_error_of_one_line(tmp_path: Path) -> None:
+    # pytest's own folders are their owner's alone.
+    done = churn("check", tmp_path / "x.yaml", ordinary=True)
+    assert done.code == 2
+    assert done.stderr.strip() == f"{tmp_path / 'x.yaml'}: Permission denied"
+
+
 def test_an_ordinary_user_may_ask_all_the_same() -> None:
     argv = as_ordinary_user([sys.executable, "-c", "from loadgen.cli import main; main(['check', 'http10'])"])
     assert subprocess.run(argv, stdout=subprocess.DEVNULL, check=False, timeout=60).returncode == 0
