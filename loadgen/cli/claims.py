@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a table in Markdown.")
-def claims(names: tuple[str, ...], runs: Path, as_json: bool, as_markdown: bool) -> None:
+@click.option(
+    "--gallery",
+    "as_gallery",
+    is_flag=True,
+    help="Print docs/gallery.md: every claim, with what to do about it.",
+)
+def claims(names: tuple[str, ...], runs: Path, as_json: bool, as_markdown: bool, as_gallery: bool) -> None:
     """Print the verdicts on the claims of each RUN in one table: a path, an id, or `last`.
 
     Without a RUN: all claims that a scenario can cite, with the verdict that is expected.
@@ -27,18 +33,20 @@ def claims(names: tuple[str, ...], runs: Path, as_json: bool, as_markdown: bool)
     unreadable part is named on stderr, and the exit code is 2.
     """
     from loadgen.cli.columns import screen
+    from loadgen.cli.gallery_page import Judged, page
     from loadgen.cli.verdicts import markdown, print_claims
     from loadgen.records.directory import RunError
     from loadgen.wire.codec import indented
 
-    if as_json and as_markdown:
-        raise click.UsageError("--json and --markdown exclude each other.")
+    if as_json + as_markdown + as_gallery > 1:
+        raise click.UsageError("--json, --markdown and --gallery exclude each other.")
     if not names:
-        if as_json or as_markdown:
-            raise click.UsageError("--json and --markdown need a RUN.")
+        if as_json or as_markdown or as_gallery:
+            raise click.UsageError("--json, --markdown and --gallery need a RUN.")
         print_catalogue()
         return
     found: list[RunClaims] = []
+    judged_runs: list[Judged] = []
     whole = True
     for directory in [run_directory(name, runs) for name in names]:
         try:
@@ -48,11 +56,14 @@ def claims(names: tuple[str, ...], runs: Path, as_json: bool, as_markdown: bool)
             whole = False
         else:
             found.append(judged)
+            judged_runs.append(Judged(directory.info(), judged))
             whole &= undamaged
     if as_json:
         echo(indented(found))
     elif as_markdown:
         echo("\n".join(markdown(found)))
+    elif as_gallery:
+        echo("\n".join(page(judged_runs)).rstrip())
     else:
         print_claims(screen(), found)
         for run in found:

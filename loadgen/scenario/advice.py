@@ -1,0 +1,41 @@
+"""What the gallery says beside the verdict on a claim, from `gallery.toml`."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from msgspec import Struct
+
+from loadgen.wire.codec import convert
+
+
+class Opening(Struct, frozen=True, forbid_unknown_fields=True):
+    """The beginning of a theme's part."""
+
+    title: str
+    opening: str
+
+
+class Advice(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the kernel does, and what to do about it; with a picture in docs/ and its caption, or without."""
+
+    why: str
+    remedy: str
+    figure: str = ""
+    caption: str = ""
+
+
+class Texts(Struct, frozen=True, forbid_unknown_fields=True):
+    """All of them: the page's opening, those of the themes, and the advice by claim."""
+
+    opening: str
+    themes: Mapping[str, Opening]
+    claims: Mapping[str, Advice]
+
+
+@cache
+def texts() -> Texts:
+    """The texts of the file."""
+    text = (files("loadgen.scenario") / "gallery.toml").read_text(encoding="utf-8")
+    return convert(tomllib.loads(text), Texts)
