@@ -1,7 +1,8 @@
 """The gallery as a page in Markdown: every claim, its verdict, and what to do about it. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from loadgen.analysis.claims import Ground, JudgedClaim, RunClaims
@@ -16,10 +17,11 @@ DECIDED = (Decision.CONFIRMED, Decision.REFUTED, Decision.DEPENDS)
 
 
 class Judged(NamedTuple):
-    """A run, and the verdicts on its claims."""
+    """A run, the verdicts on its claims, and the folder of its figures."""
 
     info: Info
     claims: RunClaims
+    figures: Path
 
     @property
     def scenario(self) -> str:
@@ -47,11 +49,28 @@ class Verdict(NamedTuple):
 def page(runs: Sequence[Judged]) -> Iterator[str]:
     """The lines of the page. A claim that no run decides is listed as that."""
     found = {name: _verdicts(name, runs) for name in catalogue()}
+    shown = pictures(runs)
     yield "# Gallery"
     yield ""
     yield from _beginning(runs, found)
     for theme in themes():
-        yield from _theme(theme, found)
+        yield from _theme(theme, found, shown)
+
+
+def pictures(runs: Sequence[Judged]) -> Mapping[str, Path]:
+    """The figures of these runs that the page shows, by the name of the copy beside it."""
+    found = {
+        _copy(advice.figure): run.figures / f"{advice.figure.partition('/')[2]}.png"
+        for advice in texts().claims.values()
+        for run in runs
+        if advice.figure.partition("/")[0] == run.scenario
+    }
+    return {name: path for name, path in found.items() if path.exists()}
+
+
+def _copy(figure: str) -> str:
+    """The name of the copy of a run's figure."""
+    return f"gallery-{figure.replace('/', '-')}.png"
 
 
 def _verdicts(name: str, runs: Sequence[Judged]) -> list[Verdict]:
@@ -71,11 +90,11 @@ def _beginning(runs: Sequence[Judged], found: Mapping[str, Sequence[Verdict]]) -
     yield f"Of {len(catalogue())} claims: {', '.join(parts)}."
     yield f"Measured {span} on {machines}. Rates are that machine's; counts and states are Linux's."
     yield ""
-    yield "To make this page again: `churn run --all`, then `churn claims runs/* --gallery`."
+    yield "To make this page again: `churn run --all`, then `churn claims runs/* --gallery docs`."
     yield ""
 
 
-def _theme(theme: str, found: Mapping[str, Sequence[Verdict]]) -> Iterator[str]:
+def _theme(theme: str, found: Mapping[str, Sequence[Verdict]], shown: Collection[str]) -> Iterator[str]:
     text = texts().themes[theme]
     names = [name for name, statement in catalogue().items() if statement.theme == theme]
     yield f"## {text.title}"
@@ -90,6 +109,7 @@ def _theme(theme: str, found: Mapping[str, Sequence[Verdict]]) -> Iterator[str]:
     yield ""
     for name in names:
         yield from _claim(name, catalogue()[name], texts().claims[name], found[name])
+        yield from _picture(texts().claims[name], shown)
 
 
 def _claim(name: str, statement: Statement, advice: Advice, verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -101,8 +121,16 @@ def _claim(name: str, statement: Statement, advice: Advice, verdicts: Sequence[V
     yield ""
     yield f"{advice.why} **What to do:** {advice.remedy}"
     yield ""
-    if advice.figure:
-        yield f"![{advice.caption}]({advice.figure})"
+
+
+def _picture(advice: Advice, shown: Collection[str]) -> Iterator[str]:
+    """The picture of a claim: one of docs/, or the copy of a run's figure if there is such a run."""
+    if "/" not in advice.figure:
+        name = advice.figure
+    else:
+        name = _copy(advice.figure) if _copy(advice.figure) in shown else ""
+    if name:
+        yield f"![{advice.caption}]({name})"
         yield ""
 
 

@@ -18,7 +18,10 @@ class Opening(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Advice(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the kernel does, and what to do about it; with a picture in docs/ and its caption, or without."""
+    """What the kernel does, and what to do about it; with a picture and its caption, or without.
+
+    `figure` is a file in docs/, or SCENARIO/FIGURE: a figure of a run of that scenario.
+    """
 
     why: str
     remedy: str

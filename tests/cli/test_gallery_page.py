@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from loadgen.cli.sources import bundled
 from loadgen.scenario.advice import texts
 from loadgen.scenario.catalogue import catalogue, themes
 from loadgen.scenario.claim import Claim
@@ -32,9 +34,9 @@ def page(tmp_path: Path) -> str:
     recorded(tmp_path, "1-first", 8)
     recorded(tmp_path, "2-second", 7, claims=(ANOTHER, CONDITIONS))
     recorded(tmp_path, "3-third", 9, claims=(Claim(id="C2", confirmed=compared("connected@main == 1")),))
-    done = invoke("claims", "1-first", "2-second", "3-third", "--gallery", "-o", tmp_path)
+    done = invoke("claims", "1-first", "2-second", "3-third", "--gallery", tmp_path, "-o", tmp_path)
     assert done.code == 0, done.said
-    return done.stdout
+    return (tmp_path / "gallery.md").read_text()
 
 
 def test_the_verdict_that_is_expected_is_shown_first_and_the_others_are_named(page: str) -> None:
@@ -72,13 +74,30 @@ def test_the_page_names_kernel_date_and_how_many_are_decided(page: str) -> None:
 def test_an_unexpected_verdict_and_an_invalid_run_are_named(tmp_path: Path) -> None:
     run = recorded(tmp_path, "1-cut", 7, claims=(ANOTHER,))
     (run.path / "run.json").write_text((run.path / "run.json").read_text().replace("finished", "failed"))
-    text = part(invoke("claims", "1-cut", "--gallery", "-o", tmp_path).stdout, "C17")
+    assert invoke("claims", "1-cut", "--gallery", tmp_path, "-o", tmp_path).code == 0
+    text = part((tmp_path / "gallery.md").read_text(), "C17")
     assert "**Confirmed** by `churn run cut`, whose measurement is invalid; refuted was expected:" in text
 
 
-def test_it_needs_a_run_and_excludes_the_other_forms(tmp_path: Path) -> None:
-    assert invoke("claims", "--gallery").code == 2
-    assert invoke("claims", "x", "--gallery", "--json", "-o", tmp_path).code == 2
+def test_a_figure_of_a_run_is_copied_small_and_shown(tmp_path: Path) -> None:
+    run = recorded(tmp_path, "1-sawtooth", 7)
+    assert invoke("claims", "1-sawtooth", "--gallery", tmp_path, "-o", tmp_path).code == 0
+    assert "gallery-sawtooth" not in (tmp_path / "gallery.md").read_text()
+    run.figures.mkdir()
+    noise = Image.effect_noise((300, 200), 50).convert("RGB")
+    noise.save(run.figures / "timeline-main.png")
+    assert invoke("claims", "1-sawtooth", "--gallery", tmp_path, "-o", tmp_path).code == 0
+    copy = tmp_path / "gallery-sawtooth-timeline-main.png"
+    assert f"]({copy.name})" in part((tmp_path / "gallery.md").read_text(), "C20")
+    with Image.open(copy) as image:
+        assert image.size == (300, 200)
+    assert copy.stat().st_size < (run.figures / "timeline-main.png").stat().st_size
+
+
+def test_it_needs_a_run_a_folder_and_no_other_form(tmp_path: Path) -> None:
+    assert invoke("claims", "--gallery", tmp_path).code == 2
+    assert invoke("claims", "x", "--gallery", tmp_path / "none", "-o", tmp_path).code == 2
+    assert invoke("claims", "x", "--gallery", tmp_path, "--json", "-o", tmp_path).code == 2
 
 
 def test_every_claim_and_theme_has_its_text_and_every_figure_is_there() -> None:
@@ -88,4 +107,6 @@ def test_every_claim_and_theme_has_its_text_and_every_figure_is_there() -> None:
         assert advice.why.endswith("."), name
         assert advice.remedy.endswith("."), name
         assert bool(advice.figure) == bool(advice.caption), name
-        assert not advice.figure or (ROOT / "docs" / advice.figure).exists(), name
+        scenario, _, figure = advice.figure.partition("/")
+        assert not figure or scenario in bundled(), name
+        assert figure or not scenario or (ROOT / "docs" / scenario).exists(), name
