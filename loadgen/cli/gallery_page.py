@@ -117,7 +117,10 @@ def _claim(name: str, statement: Statement, advice: Advice, verdicts: Sequence[V
     yield ""
     yield f"### {name}. {statement.text}"
     yield ""
-    yield from _verdict(statement, verdicts)
+    if advice.measured or verdicts:
+        yield from _verdict(statement, verdicts)
+    else:
+        yield "**Not measured**: it is about other systems, and their documents say so."
     yield ""
     yield f"{advice.why} **What to do:** {advice.remedy}"
     yield ""

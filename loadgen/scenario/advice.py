@@ -20,6 +20,7 @@ class Opening(Struct, frozen=True, forbid_unknown_fields=True):
 class Advice(Struct, frozen=True, forbid_unknown_fields=True):
     """What the kernel does, and what to do about it; with a picture and its caption, or without.
 
+    `measured` is false if the claim is about systems that churn does not run on.
     `figure` is a file in docs/, or SCENARIO/FIGURE: a figure of a run of that scenario.
     """
 
@@ -27,6 +28,7 @@ class Advice(Struct, frozen=True, forbid_unknown_fields=True):
     remedy: str
     figure: str = ""
     caption: str = ""
+    measured: bool = True
 
 
 class Texts(Struct, frozen=True, forbid_unknown_fields=True):

@@ -57,6 +57,7 @@ def test_a_verdict_that_depends_has_a_number_for_each_condition(page: str) -> No
 
 def test_a_claim_that_no_run_decides_is_there_all_the_same(page: str) -> None:
     assert "**Not decided** by these runs; refuted is expected." in part(page, "C55")
+    assert "**Not measured**" in part(page, "C44")
     names = re.findall(r"^### (C\d+)\. ", page, re.MULTILINE)
     assert sorted(names) == sorted(catalogue())
 
