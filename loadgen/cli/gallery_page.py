@@ -148,7 +148,10 @@ def _verdict(statement: Statement, verdicts: Sequence[Verdict]) -> Iterator[str]
         yield f"**Not decided** by {_run(shown)}; {statement.expected} is expected: {claim.reason}."
         return
     unexpected = "" if claim.as_expected else f"; {claim.expected} was expected"
-    yield f"**{claim.verdict.capitalize()}** by {_run(shown)}{unexpected}:"
+    if claim.verdict is Decision.DEPENDS:
+        yield f"**It depends**, as {_run(shown)} shows{unexpected}:"
+    else:
+        yield f"**{claim.verdict.capitalize()}** by {_run(shown)}{unexpected}:"
     yield ""
     for ground in _shown(claim.grounds):
         condition = f"{ground.condition}: " if ground.condition else ""

@@ -50,6 +50,7 @@ def test_the_verdict_that_is_expected_is_shown_first_and_the_others_are_named(pa
 
 def test_a_verdict_that_depends_has_a_number_for_each_condition(page: str) -> None:
     text = part(page, "C12")
+    assert "**It depends**, as `churn run second`" in text
     assert "- all was read: `connected@main == 7`: 7 == 7" in text
     assert "- bytes were unread: `client.time_wait.max@main == 7`: 7 == 7" in text
     assert "One more holds." in text
