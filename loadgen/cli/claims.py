@@ -1,15 +1,17 @@
 """`churn claims`: the verdicts of many runs in one table, from their records alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli.exits import Exit, echo
+from loadgen.cli.exits import Exit, echo, fail
 from loadgen.cli.sources import run_directory, runs_option
 
 if TYPE_CHECKING:
     from loadgen.analysis.claims import RunClaims
+    from loadgen.cli.gallery_page import Judged
     from loadgen.records.directory import RunDirectory
 
 
@@ -18,7 +20,15 @@ if TYPE_CHECKING:
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a table in Markdown.")
-def claims(names: tuple[str, ...], runs: Path, as_json: bool, as_markdown: bool) -> None:
+@click.option(
+    "--gallery",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    metavar="DIR",
+    help="Write DIR/gallery.md: every claim, with its figure and what to do about it.",
+)
+def claims(
+    names: tuple[str, ...], runs: Path, as_json: bool, as_markdown: bool, gallery: Path | None
+) -> None:
     """Print the verdicts on the claims of each RUN in one table: a path, an id, or `last`.
 
     Without a RUN: all claims that a scenario can cite, with the verdict that is expected.
@@ -27,18 +37,20 @@ def claims(names: tuple[str, ...], runs: Path, as_json: bool, as_markdown: bool)
     unreadable part is named on stderr, and the exit code is 2.
     """
     from loadgen.cli.columns import screen
+    from loadgen.cli.gallery_page import Judged
     from loadgen.cli.verdicts import markdown, print_claims
     from loadgen.records.directory import RunError
     from loadgen.wire.codec import indented
 
-    if as_json and as_markdown:
-        raise click.UsageError("--json and --markdown exclude each other.")
+    if as_json + as_markdown + (gallery is not None) > 1:
+        raise click.UsageError("--json, --markdown and --gallery exclude each other.")
     if not names:
-        if as_json or as_markdown:
-            raise click.UsageError("--json and --markdown need a RUN.")
+        if as_json or as_markdown or gallery is not None:
+            raise click.UsageError("--json, --markdown and --gallery need a RUN.")
         print_catalogue()
         return
     found: list[RunClaims] = []
+    judged_runs: list[Judged] = []
     whole = True
     for directory in [run_directory(name, runs) for name in names]:
         try:
@@ -48,11 +60,14 @@ def claims(names: tuple[str, ...], runs: Path, as_json: bool, as_markdown: bool)
             whole = False
         else:
             found.append(judged)
+            judged_runs.append(Judged(directory.info(), judged, directory.figures))
             whole &= undamaged
     if as_json:
         echo(indented(found))
     elif as_markdown:
         echo("\n".join(markdown(found)))
+    elif gallery is not None:
+        write_gallery(judged_runs, gallery)
     else:
         print_claims(screen(), found)
         for run in found:
@@ -60,6 +75,20 @@ def claims(names: tuple[str, ...], runs: Path, as_json: bool, as_markdown: bool)
                 echo(f"{run.run}: its scenario decides no claim", err=True)
     if not whole:
         raise SystemExit(int(Exit.USAGE))
+
+
+def write_gallery(runs: "Sequence[Judged]", folder: Path) -> None:
+    """Write the page, and small copies of the figures that it shows. Exits with USAGE if it cannot."""
+    from loadgen.cli.gallery_page import page, pictures
+    from plots.small import write_small
+
+    try:
+        for name, source in pictures(runs).items():
+            write_small(source, folder / name)
+        (folder / "gallery.md").write_text("\n".join(page(runs)).rstrip() + "\n", encoding="utf-8")
+    except OSError as error:
+        fail(Exit.USAGE, f"cannot write the gallery: {error}")
+    echo(folder / "gallery.md")
 
 
 def judged_run(directory: "RunDirectory") -> "tuple[RunClaims, bool]":

@@ -12,6 +12,7 @@ import click
 from loadgen.cli.exits import Exit, echo, exit_code, fail, worst
 from loadgen.cli.signals import interruptible, stop_handler
 from loadgen.cli.sources import read_scenario, runs_option, scenario_options
+from loadgen.wire.codec import encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,11 +32,12 @@ FALLBACK = (
 @click.command()
 @click.argument("scenario", required=False)
 @scenario_options
-@click.option("--all", "everything", is_flag=True, help="Run all bundled scenarios, one after the other.")
+@click.option("--all", "everything", is_flag=True, help="Run all bundled scenarios.")
 @click.option("--theme", metavar="THEME", help="Run the bundled scenarios of a theme (`churn list`).")
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json to stdout instead of the tables.")
 @click.option("--no-figures", is_flag=True, help="Record and summarise only.")
+@click.option("--verdicts", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
 def run(
     scenario: str | None,
     overrides: tuple[str, ...],
@@ -46,10 +48,12 @@ def run(
     runs: Path,
     as_json: bool,
     no_figures: bool,
+    verdicts: Path | None,
 ) -> None:
     """Run SCENARIO: a file, or the name of a bundled one (`churn list`).
 
-    With --all or --theme, run the bundled ones, and end with the table of their claims (as JSON: --json) and
+    With --all or --theme, run the bundled ones: those that leave the machine idle most of the time beside
+    each other, then each other by itself. End with the table of their claims (as JSON: --json) and
     with the most serious of their exit codes.
 
     Ctrl-C ends the running variant, keeps its records and summarises them; a second one stops at once.
@@ -66,9 +70,11 @@ def run(
     read = [read_scenario(name, overrides=overrides, variants=variants, quick=quick) for name in names]
     options = Options(runs, quick, as_json and scenario is not None, no_figures, quiet=as_json)
     if scenario is not None:
-        code, _ = run_one(*read[0], options)
+        code, judged = run_one(*read[0], options)
+        if verdicts is not None:
+            verdicts.write_bytes(encode(judged))
         raise SystemExit(int(code))
-    raise SystemExit(int(run_all(read, options)))
+    raise SystemExit(int(run_all(read, options, overrides)))
 
 
 def _names(scenario: str | None, theme: str | None, *, everything: bool) -> list[str]:
@@ -100,18 +106,40 @@ class Options:
     quiet: bool
 
 
-def run_all(scenarios: "Sequence[tuple[Path, Scenario]]", options: Options) -> Exit:
-    """Run scenarios in turn, and print the table of their claims. The most serious of their exit codes.
+def run_all(
+    scenarios: "Sequence[tuple[Path, Scenario]]", options: Options, overrides: "Sequence[str]"
+) -> Exit:
+    """Run scenarios, and print the table of their claims. The most serious of their exit codes.
 
-    A scenario that cannot run does not keep the others from it; Ctrl-C ends them all.
+    Those that leave the machine idle run first, beside each other. The longest begins first, because
+    last it would end long after the others. A scenario that cannot run does not keep the others from it;
+    Ctrl-C ends them all.
     """
     from loadgen.cli.columns import screen
+    from loadgen.cli.lanes import run_in_lanes
+    from loadgen.cli.lanes_view import view_for
     from loadgen.cli.verdicts import print_claims
+    from loadgen.scenario.paced import needs_machine
     from loadgen.wire.codec import indented
 
     codes: list[Exit] = []
     claims: list[RunClaims] = []
+    paced = [(path, scenario) for path, scenario in scenarios if not needs_machine(scenario)]
+    if len(paced) > 1:
+        paced.sort(key=lambda one: -sum(variant.load.duration for variant in one[1].variants))
+        paths = [path for path, _ in paced]
+        view = view_for([path.stem for path in paths], quiet=options.quiet)
+        for ended in run_in_lanes(paths, _as_options(options, overrides), view):
+            codes.append(ended.code)
+            if ended.claims is not None:
+                claims.append(ended.claims)
+    else:
+        paced = []
     for path, scenario in scenarios:
+        if (path, scenario) in paced:
+            continue
+        if Exit.INTERRUPTED in codes:
+            break
         echo(f"{path.stem}: scenario {len(codes) + 1} of {len(scenarios)}", err=True)
         try:
             code, judged = run_one(path, scenario, options)
@@ -122,13 +150,21 @@ def run_all(scenarios: "Sequence[tuple[Path, Scenario]]", options: Options) -> E
         codes.append(code)
         if code is not Exit.FINE:
             echo(f"{path.stem}: exit code {code:d}", err=True)
-        if code is Exit.INTERRUPTED:
-            break
     if options.quiet:
         echo(indented(claims))
     else:
         print_claims(screen(), claims)
     return worst(codes)
+
+
+def _as_options(options: Options, overrides: "Sequence[str]") -> list[str]:
+    """The same options on a command line."""
+    given = [f"--output={options.runs}", *(f"--set={override}" for override in overrides)]
+    if options.quick:
+        given.append("--quick")
+    if options.no_figures:
+        given.append("--no-figures")
+    return given
 
 
 def run_one(path: Path, asked: "Scenario", options: Options) -> "tuple[Exit, RunClaims]":

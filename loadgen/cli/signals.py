@@ -69,6 +69,23 @@ def stop_handler(stop: Callable[[], None]) -> Generator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
+@contextmanager
+def stop_signals(stop: Callable[[], None]) -> Generator[None]:
+    """Inside the block `stop` is called for every stop signal, and the system call that waits goes on."""
+    numbers = _handled()
+
+    def handle(_number: int, _frame: object) -> None:
+        stop()
+
+    for number in numbers:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.default_int_handler)
+
+
 def _handled() -> list[signal.Signals]:
     """The stop signals, except those that the caller ignores, as `nohup` and a shell's `&` do on purpose."""
     return [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -34,6 +34,7 @@ from loadgen.lab.faults import (
     Undone,
 )
 from loadgen.wire.codec import decode
+from loadgen.wire.leaving import leave
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import Begin, Over, Ready
 
@@ -195,3 +196,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    leave()

@@ -75,6 +75,8 @@ class Header(Model):
     """What a run of it answers."""
     remedies: Remedies | None = None
     """Which variants are remedies, for the figure that compares them."""
+    alone: bool | None = None
+    """Whether `churn run --all` runs nothing beside it; without it that follows from its loads."""
 
 
 class Scenario(Header):

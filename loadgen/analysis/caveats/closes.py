@@ -106,7 +106,7 @@ def closer_differs(case: Case) -> Iterator[Caveat]:
         if failure.kind == Fault.CUT and failure.phase not in (Phase.BIND, Phase.CONNECT)
     )
     other = ended.total() - ended[connection.ending] - _seen_late(case)
-    if connection.ending.side is Side.SERVER:
+    if connection.closer is Closer.SERVER:
         other -= min(_pooled(case), ended[Ending.of(Side.CLIENT, connection.ending.how)])
     # When its time is over, a command ends its open connections in its own way, and does not count them.
     tolerated = OWN_ENDS * total if case.fold.counted is None else 0

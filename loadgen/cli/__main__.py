@@ -1,0 +1,5 @@
+"""`python -m loadgen.cli`: churn, as its lanes start it."""
+
+from loadgen.cli import main
+
+main(prog_name="churn")
