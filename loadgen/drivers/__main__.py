@@ -32,7 +32,6 @@ from loadgen.drivers.tally import Tally
 from loadgen.scenario.choices import Driver, Read
 from loadgen.tcp import Close, Side
 from loadgen.wire.codec import decode
-from loadgen.wire.leaving import leave
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import Begin, Over, Ready
 
@@ -162,4 +161,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-    leave()

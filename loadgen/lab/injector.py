@@ -34,7 +34,6 @@ from loadgen.lab.faults import (
     Undone,
 )
 from loadgen.wire.codec import decode
-from loadgen.wire.leaving import leave
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import Begin, Over, Ready
 
@@ -196,4 +195,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-    leave()

@@ -36,7 +36,6 @@ from loadgen.records.types import Sample, ViewpointSample
 from loadgen.records.viewpoints import Viewpoint
 from loadgen.tcp import State
 from loadgen.wire.codec import decode
-from loadgen.wire.leaving import leave
 from loadgen.wire.lines import Lines
 from loadgen.wire.messages import GapCause, Ready, Unobserved
 from loadgen.wire.pulse import Pulse
@@ -274,4 +273,3 @@ def run() -> None:
 
 if __name__ == "__main__":
     run()
-    leave()
