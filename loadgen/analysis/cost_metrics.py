@@ -53,6 +53,13 @@ def _all_used_ns(fold: Fold) -> int | None:
     return sum(known) if known else None
 
 
+def _slab_grown(fold: Fold, _: Values) -> int | None:
+    if not fold.samples:
+        return None
+    first, last = fold.samples[0].slab_bytes, fold.samples[-1].slab_bytes
+    return None if first is None or last is None else last - first
+
+
 def cost_metrics(viewpoint: Placeholder[str]) -> Sequence[Metric]:
     """The metrics of cost; `viewpoint` is where processes are."""
     return (
@@ -68,6 +75,13 @@ def cost_metrics(viewpoint: Placeholder[str]) -> Sequence[Metric]:
             "the CPU time that the load worker used in it: less than `connect.wall_ns` where others had the"
             " core meanwhile",
             _of_a_call("clocked_cpu_ns"),
+        ),
+        Metric(
+            "slab.grown_bytes",
+            Unit.COUNT,
+            "by how much the memory grew that the kernel has for its own objects, TIME-WAITs and others, from"
+            " the first sample to the last: SUnreclaim of /proc/meminfo, which is of the whole machine",
+            _slab_grown,
         ),
         Metric(
             "request.segments",

@@ -49,6 +49,14 @@ def test_what_no_clock_was_read_around_is_absent() -> None:
         assert not {"connect.wall_ns", "connect.cpu_ns"} & found.keys()
 
 
+def test_the_slab_grows_by_what_the_last_sample_has_more_than_the_first() -> None:
+    records = [sample(-STEP, slab_bytes=9_000), interval(0, 5), sample(STEP, slab_bytes=7_000)]
+    assert folded(*records, until=1)["slab.grown_bytes"] == -2_000
+    # A run of an earlier version.
+    assert "slab.grown_bytes" not in folded(sample(-STEP), *records, until=1)
+    assert "slab.grown_bytes" not in folded(interval(0, 5), until=1)
+
+
 def test_a_stage_has_a_mean_of_its_own() -> None:
     found = folded(
         StageBegan(0, 1, 50.0, None),
