@@ -18,10 +18,10 @@ from loadgen.tcp import Ending
 PROXYING = Costs(connection_s=53e-6, exchange_s=15e-6)
 """What a connection to the server costs a proxy's core, with the client's connection that it is for, and each
 exchange after the first. It is the CPU time of the proxy's process per response
-(`request.proxy.downstream.user_ns` and `.system_ns`) in a closed loop of 32 connections, on two cores with Linux
-6.18: 49 to 55 us (nginx 1.22) and 53 us (HAProxy 2.6) if each request has a connection on both sides, 13 to 16 us
-if both keep theirs. docs/scenarios.md, A proxy, has the command. It decides only if ports run out faster than
-that."""
+(`request.proxy.downstream.user_ns` and `.system_ns`) in a closed loop of 32 connections, on two cores with
+Linux 6.18: 49 to 55 us (nginx 1.22) and 53 us (HAProxy 2.6) if each request has a connection on both sides,
+13 to 16 us if both keep theirs. docs/scenarios.md, A proxy, has the command. It decides only if ports run out
+faster than that."""
 
 
 def predict_legs(variant: Variant) -> Prediction:
@@ -67,10 +67,10 @@ def upstream_situation(variant: Variant, proxy: Proxy) -> Situation:
     ending = _ending(proxy, kept_with_client=with_client)
     rate = loop.rate / requests if isinstance(loop, OpenLoop) else None
     sysctls: Mapping[str, str] = lab.sysctl.proxy
-    backends = lab.server.addresses * variant.server.ports
+    paths = lab.proxy.addresses * lab.server.addresses * variant.server.ports
     return Situation(
-        ports=lab.proxy.ports.count * backends,
-        paths=backends,
+        ports=lab.proxy.ports.count * paths,
+        paths=paths,
         hold_s=hold_s(sysctls, lab.sysctl.server),
         ending=ending,
         requests=requests,

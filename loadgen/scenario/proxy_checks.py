@@ -22,6 +22,12 @@ def proxy_conflicts(settings: Settings) -> Iterator[Conflict]:
         )
     else:
         yield from _program(proxy)
+        if proxy.kind is ProxyKind.COMMAND and lab.proxy.addresses > 1:
+            yield Conflict(
+                ("lab.proxy.addresses", "proxy.kind"),
+                "the proxy is a command, which decides by itself which address it connects from",
+                "remove the key, or write kind: nginx or haproxy",
+            )
         yield from _client(settings)
         yield from _server(settings, proxy)
 

@@ -64,3 +64,22 @@ def test_both_legs_of_a_proxy_are_counted_and_agree(kind: str, shared_path: Path
     (lab,) = [one for one in events if isinstance(one, LabOpened)]
     assert lab.addresses["proxy"] == ("198.18.128.1",)
     assert (directory / "none" / "proxy").is_dir()
+
+
+@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
+def test_a_proxy_with_several_addresses_has_the_range_at_each(kind: str, shared_path: Path) -> None:
+    path = shared_path / "x.yaml"
+    path.write_text(f"""
+title: t
+lab: {{topology: proxy, proxy: {{ports: 40000-40099, addresses: 4}}}}
+load: {{driver: protocol, open_loop: {{rate: 150/s, connections: 500, late: 1min}}, duration: 1500ms}}
+connection: {{closer: client}}
+server: {{delay: 900ms}}
+proxy: {{kind: {kind}, closer: proxy}}
+""")
+    done = churn("run", str(path), "--json", "--no-figures", runs=shared_path / "runs", ordinary=True)
+    (found,) = document(done.stdout)["variants"].values()
+    assert all(line["exact"] for line in found["audit"]), found["audit"]
+    # Requests in flight, and with nginx TIME-WAITs: at one address they would not find a port.
+    assert found["metrics"]["errors.total"] == 0
+    assert found["metrics"]["proxy.upstream.ports_held.max"] > PORTS

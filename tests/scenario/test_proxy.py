@@ -13,6 +13,12 @@ REFUSED = {
     "lab: {proxy: {ports: 40000-40999}}": (2, "lab.proxy", "topology pair has no proxy", "topology: proxy"),
     "lab: {sysctl: {proxy: {net.ipv4.tcp_tw_reuse: 1}}}": (2, "lab.sysctl.proxy", "has no proxy", "remove"),
     PROXIED: (2, "lab.topology", "no program is named for it", "write proxy: {kind: nginx}"),
+    "lab: {topology: proxy, proxy: {addresses: 2}}\nproxy: {kind: command, command: [a]}": (
+        2,
+        "lab.proxy.addresses",
+        "decides by itself which address",
+        "remove the key",
+    ),
     f"{PROXIED}proxy: {{keep: 3}}": (3, "proxy", "", ""),
     f"{PROXIED}proxy: {{kind: command}}": (3, "proxy.kind", "no program is named", "write command:"),
     f"{PROXIED}proxy: {{kind: command, command: [a], keep: 3}}": (3, "proxy.keep", "decides this", "remove"),
