@@ -38,7 +38,8 @@ def predict_legs(variant: Variant) -> Prediction:
         and variant.load.duration / 1e9 <= TIME_WAIT_S
     ):
         # From then on the proxy answers with an error, and the client resets the connection.
-        answered = round(found.rate_per_s * gone_s)
+        # In stages each had a rate of its own: all that were answered hold a port of the proxy.
+        answered = behind.time_wait_client if behind.stages else round(found.rate_per_s * gone_s)
         found = replace(
             found,
             time_wait_client=_at_most(found.time_wait_client, answered),
@@ -81,6 +82,7 @@ def upstream_situation(variant: Variant, proxy: Proxy) -> Situation:
         pause_s=requests * variant.server.delay / 1e9,
         tw_buckets=number(lab.sysctl.server if ending is Ending.SERVER_FIN else sysctls, TW_BUCKETS),
         arriving=loop.rate if isinstance(loop, OpenLoop) else None,
+        stages=tuple((stage.level, stage.lasts / 1e9) for stage in load.stages),
     )
 
 

@@ -97,12 +97,6 @@ def _client(settings: Settings) -> Iterator[Conflict]:
             f"{connection.closer} is of a client and churn's own server, and the client's peer is the proxy",
             "write closer: client or server",
         )
-    if settings.load.stages:
-        yield Conflict(
-            ("load.stages", "lab.topology"),
-            "stages are of a lab with two sides",
-            "write load.open_loop with one rate, or use topology pair",
-        )
     if connection.ending.side is Side.SERVER and connection.ending.how is How.RST:
         yield Conflict(
             ("connection.close", "connection.closer"),
@@ -113,12 +107,6 @@ def _client(settings: Settings) -> Iterator[Conflict]:
         yield Conflict(
             ("capture", "lab.topology"),
             "the packets of two legs would be mixed: a capture is of one client and one server",
-            "use topology pair, or remove the key",
-        )
-    if settings.script:
-        yield Conflict(
-            ("script", "lab.topology"),
-            "faults are of a lab with two sides",
             "use topology pair, or remove the key",
         )
     keepalive = connection.keepalive

@@ -83,3 +83,29 @@ proxy: {{kind: {kind}, closer: proxy}}
     # Requests in flight, and with nginx TIME-WAITs: at one address they would not find a port.
     assert found["metrics"]["errors.total"] == 0
     assert found["metrics"]["proxy.upstream.ports_held.max"] > PORTS
+
+
+def test_stages_and_faults_of_the_server_act_behind_a_proxy(shared_path: Path) -> None:
+    path = shared_path / "x.yaml"
+    path.write_text("""
+title: t
+lab: {topology: proxy}
+connection: {closer: client}
+proxy: {kind: nginx, keep: 16}
+variants:
+  staged:
+    load: {driver: protocol, open_loop: {late: 1min}, stages: [{for: 1s, rate: 20/s}, {for: 1s, rate: 200/s}]}
+  restarted:
+    load: {driver: protocol, open_loop: {rate: 100/s, late: 1min}, duration: 2s}
+    script: [{at: 500ms, for: 500ms, do: restart, signal: KILL, on: server}]
+""")
+    done = churn("run", str(path), "--json", "--no-figures", runs=shared_path / "runs", ordinary=True)
+    summary = document(done.stdout)
+    staged, restarted = (summary["variants"][name] for name in ("staged", "restarted"))
+    for found in (staged, restarted):
+        assert all(line["exact"] for line in found["audit"]), found["audit"]
+        assert found["metrics"]["connected"] == found["metrics"]["proxy.downstream.kernel.PassiveOpens"]
+    assert staged["metrics"]["errors.total"] == 0
+    assert staged["metrics"]["stage.1.connected"] < staged["metrics"]["stage.2.connected"]
+    # While there is no server, the proxy answers by an error of its own.
+    assert 0 < restarted["metrics"]["errors.HTTP_502"] < restarted["metrics"]["connected"]

@@ -55,10 +55,16 @@ REFUSED = {
         "remove the key",
     ),
     f"{PROXIED}proxy: {{kind: nginx}}\ncapture: {{connections: 1}}": (4, "capture", "two legs", "pair"),
-    f"{PROXIED}proxy: {{kind: nginx}}\nscript: [{{at: 1s, do: kill, on: server}}]": (
+    f"{PROXIED}proxy: {{kind: nginx}}\nscript: [{{at: 1s, do: drop, what: fin, on: server}}]": (
         4,
-        "script",
-        "two sides",
+        "script.0.do",
+        "the proxy is at the other end",
+        "topology pair",
+    ),
+    f"{PROXIED}proxy: {{kind: nginx}}\nscript: [{{at: 1s, do: cut, on: server}}]": (
+        4,
+        "script.0.do",
+        "no link between the sides",
         "topology pair",
     ),
     f"{PROXIED}proxy: {{kind: nginx, closer: proxy}}\nserver: {{kind: command, command: [a]}}": (
