@@ -266,7 +266,7 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
     held = {index: min(index, 9) * 1_600 if index < 30 else 27_000 for index in range(-1, 32)}
     samples = [
         replace(
-            sample(index * STEP, slab_bytes=5),
+            sample(index * STEP),
             viewpoints=dict.fromkeys(
                 ("client", "server"), side(ports_held=ports, workers=[(0, 0)], counters={"OutSegs": 0})
             ),
@@ -291,6 +291,7 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
         "errors.",
         "proxy.",
         "request.proxy.",
+        "time_wait.slab_bytes",
         "nat.",
         "request.nat.",
         "client.ports_gone",
