@@ -3,13 +3,21 @@
 Pure.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from statistics import median
 
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.metric import Metric, Placeholder, Unit, Values
-from loadgen.records.types import ViewpointSample
+from loadgen.records.types import Sample, ViewpointSample
+from loadgen.tcp import State
 
 NS = Unit.NS
+
+_SPAN_NS = 1_000_000_000
+"""The kernel adds the slab up per core, and up to some 100 pages late: shorter spans would show steps."""
+_LEAST_IN_SPAN, _LEAST_SPANS = 1_000, 10
+"""TIME-WAITs that come in a span, and such spans, at least."""
 
 
 def _of_a_call(name: str) -> Callable[[Fold, Values], float | None]:
@@ -53,6 +61,26 @@ def _all_used_ns(fold: Fold) -> int | None:
     return sum(known) if known else None
 
 
+def slab_per_time_wait(samples: Sequence[Sample]) -> float | None:
+    """By how many bytes the slab grew for each TIME-WAIT; None if too few came.
+
+    The slab is the whole machine's. So this is the median over spans of a second in which TIME-WAITs came:
+    sockets of other programs that come or go at one moment are in a few of the spans.
+    """
+    seen = [
+        (one.t_ns, sum(viewpoint.count(State.TIME_WAIT) for viewpoint in one.viewpoints.values()), bytes_)
+        for one in samples
+        if (bytes_ := one.slab_bytes) is not None
+    ]
+    instants = [t_ns for t_ns, _, _ in seen]
+    slopes: list[float] = []
+    for begin_ns, before, held in seen:
+        end = bisect_left(instants, begin_ns + _SPAN_NS)
+        if end < len(seen) and (came := seen[end][1] - before) >= _LEAST_IN_SPAN:
+            slopes.append((seen[end][2] - held) / came)
+    return median(slopes) if len(slopes) >= _LEAST_SPANS else None
+
+
 def cost_metrics(viewpoint: Placeholder[str]) -> Sequence[Metric]:
     """The metrics of cost; `viewpoint` is where processes are."""
     return (
@@ -68,6 +96,14 @@ def cost_metrics(viewpoint: Placeholder[str]) -> Sequence[Metric]:
             "the CPU time that the load worker used in it: less than `connect.wall_ns` where others had the"
             " core meanwhile",
             _of_a_call("clocked_cpu_ns"),
+        ),
+        Metric(
+            "time_wait.slab_bytes",
+            Unit.COUNT,
+            "bytes of the kernel's memory for each TIME-WAIT, with all that is kept beside it: the median"
+            " growth of SUnreclaim of /proc/meminfo over spans of a second in which 1,000 or more came; that"
+            " is of the whole machine, and sockets that others open meanwhile count in it",
+            lambda fold, _: slab_per_time_wait(fold.samples),
         ),
         Metric(
             "request.segments",

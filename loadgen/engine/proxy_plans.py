@@ -4,7 +4,7 @@ from pathlib import Path
 
 from loadgen.engine.commands import command
 from loadgen.lab.lab import Lab
-from loadgen.lab.proxied import PROXY, proxied_lab
+from loadgen.lab.proxied import PROXY, proxied_lab, sources_of
 from loadgen.lab.spec import LabSpec
 from loadgen.programs import proxies
 from loadgen.programs.plan import Plan as CommandPlan
@@ -26,6 +26,7 @@ def lab_spec(variant: Variant) -> LabSpec:
         ports=(lab.client.ports.first, lab.client.ports.last),
         proxy_ports=(lab.proxy.ports.first, lab.proxy.ports.last),
         client_addresses=lab.client.addresses,
+        proxy_addresses=lab.proxy.addresses,
         server_addresses=lab.server.addresses,
         sysctls={"client": lab.sysctl.client, PROXY: lab.sysctl.proxy, "server": lab.sysctl.server},
         backlog=variant.server.backlog,
@@ -65,6 +66,10 @@ def proxy_plan(variant: Variant, lab: Lab, directory: Path) -> CommandPlan | Non
             _literal(each, variant.server.port + number, ipv6)
             for number in range(variant.server.ports)
             for each in lab.addresses[Side.SERVER]
+        ),
+        sources=tuple(
+            f"[{each}]" if ipv6 else each
+            for each in sources_of(variant.lab.family, Side.SERVER, variant.lab.proxy.addresses)
         ),
         connections=variant.load.loop.connections,
         backlog=variant.server.backlog,

@@ -32,24 +32,27 @@ def proxied_lab(
     ports: tuple[int, int],
     proxy_ports: tuple[int, int],
     client_addresses: int = 1,
+    proxy_addresses: int = 1,
     server_addresses: int = 1,
     sysctls: Mapping[str, Mapping[str, str]],
     backlog: int = 0,
 ) -> LabSpec:
     """The lab: proxy and server listen on `port`, the server on `server_ports` in a row from it on.
-    Connections open from `ports` and `proxy_ports`."""
+    Connections open from `ports` and `proxy_ports`, those of the proxy at so many addresses."""
     nodes = (
         Node(CLIENT, ports=ports, sysctls=sysctls.get(CLIENT, {})),
         Node(PROXY, ports=proxy_ports, backlog=backlog, sysctls=sysctls.get(PROXY, {})),
         Node(SERVER, backlog=backlog, sysctls=sysctls.get(SERVER, {})),
     )
-    client, near, down = _link(family, CLIENT, client_addresses, "lab0")
-    server, _, up = _link(family, SERVER, server_addresses, "lab1")
+    near, sources = sources_of(family, CLIENT, 1), sources_of(family, SERVER, proxy_addresses)
+    client, down = _link(family, CLIENT, client_addresses, near, "lab0")
+    server, up = _link(family, SERVER, server_addresses, sources, "lab1")
+    paths = proxy_addresses * server_addresses * server_ports
     of_server = SocketFilter(remote_port=port, count=server_ports)
     viewpoints = (
         Viewpoint(CLIENT, CLIENT, ports=ports, paths=client_addresses),
         Viewpoint(DOWNSTREAM, PROXY, SocketFilter(local_port=port)),
-        Viewpoint(UPSTREAM, PROXY, of_server, proxy_ports, paths=server_addresses * server_ports),
+        Viewpoint(UPSTREAM, PROXY, of_server, proxy_ports, paths=paths),
         Viewpoint(SERVER, SERVER),
     )
     return LabSpec(
@@ -57,16 +60,28 @@ def proxied_lab(
         links=(down, up),
         sides={
             CLIENT: Placement(CLIENT, client),
-            PROXY: Placement(PROXY, (near,)),
+            PROXY: Placement(PROXY, near),
             SERVER: Placement(SERVER, server),
         },
         scope=Scope(viewpoints, (Leg(CLIENT, DOWNSTREAM), Leg(UPSTREAM, SERVER))),
     )
 
 
-def _link(family: Family, side: str, count: int, interface: str) -> tuple[tuple[str, ...], str, Link]:
-    """The addresses of a side, the proxy's towards it, and the link between the two."""
-    first, proxy, prefix = _FIRST[family, side]
-    addresses = tuple(str(ip_address(first) + number) for number in range(count))
-    own = End(side, tuple(f"{address}/{prefix}" for address in addresses))
-    return addresses, proxy, Link((own, End(PROXY, (f"{proxy}/{prefix}",), interface=interface)))
+def sources_of(family: Family, side: str, count: int) -> tuple[str, ...]:
+    """So many addresses of the proxy towards a side."""
+    return _following(_FIRST[family, side][1], count)
+
+
+def _link(
+    family: Family, side: str, count: int, proxys: tuple[str, ...], interface: str
+) -> tuple[tuple[str, ...], Link]:
+    """The addresses of a side, and the link between it and the proxy, which has these addresses there."""
+    first, _, prefix = _FIRST[family, side]
+    addresses = _following(first, count)
+    own, theirs = (tuple(f"{address}/{prefix}" for address in each) for each in (addresses, proxys))
+    return addresses, Link((End(side, own), End(PROXY, theirs, interface=interface)))
+
+
+def _following(first: str, count: int) -> tuple[str, ...]:
+    """So many addresses, from the first on."""
+    return tuple(str(ip_address(first) + number) for number in range(count))

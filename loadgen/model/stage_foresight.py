@@ -11,6 +11,8 @@ _SETTINGS = ("load.stages", "lab.client.ports")
 
 def staged(variant: Variant, prediction: Prediction) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Sentences about the stages, each with the settings that it follows from."""
+    if not prediction.stages:  # a closed loop through a proxy: its rate is unknown
+        return
     for stage, asked in zip(prediction.stages, variant.load.stages, strict=True):
         since = f", from {duration(stage.begin_s)} on" if stage.begin_s else ""
         name = f"stage {stage.number} ({asked.words}{since})"

@@ -15,9 +15,13 @@ from loadgen.scenario.proxy import Proxy
 from loadgen.scenario.traffic import OpenLoop
 from loadgen.tcp import Ending
 
-PROXYING = Costs(connection_s=1 / 12_000, exchange_s=1 / 25_000)
-"""What a connection to the server costs a proxy's core, beside the client's: from the rates of nginx 1.22 and
-HAProxy 2.6 on one machine of two cores (Linux 6.18). It decides only if ports run out faster than that."""
+PROXYING = Costs(connection_s=53e-6, exchange_s=15e-6)
+"""What a connection to the server costs a proxy's core, with the client's connection that it is for, and each
+exchange after the first. It is the CPU time of the proxy's process per response
+(`request.proxy.downstream.user_ns` and `.system_ns`) in a closed loop of 32 connections, on two cores with
+Linux 6.18: 49 to 55 us (nginx 1.22) and 53 us (HAProxy 2.6) if each request has a connection on both sides,
+13 to 16 us if both keep theirs. docs/scenarios.md, A proxy, has the command. It decides only if ports run out
+faster than that."""
 
 
 def predict_legs(variant: Variant) -> Prediction:
@@ -34,7 +38,8 @@ def predict_legs(variant: Variant) -> Prediction:
         and variant.load.duration / 1e9 <= TIME_WAIT_S
     ):
         # From then on the proxy answers with an error, and the client resets the connection.
-        answered = round(found.rate_per_s * gone_s)
+        # In stages each had a rate of its own: all that were answered hold a port of the proxy.
+        answered = behind.time_wait_client if behind.stages else round(found.rate_per_s * gone_s)
         found = replace(
             found,
             time_wait_client=_at_most(found.time_wait_client, answered),
@@ -63,10 +68,10 @@ def upstream_situation(variant: Variant, proxy: Proxy) -> Situation:
     ending = _ending(proxy, kept_with_client=with_client)
     rate = loop.rate / requests if isinstance(loop, OpenLoop) else None
     sysctls: Mapping[str, str] = lab.sysctl.proxy
-    backends = lab.server.addresses * variant.server.ports
+    paths = lab.proxy.addresses * lab.server.addresses * variant.server.ports
     return Situation(
-        ports=lab.proxy.ports.count * backends,
-        paths=backends,
+        ports=lab.proxy.ports.count * paths,
+        paths=paths,
         hold_s=hold_s(sysctls, lab.sysctl.server),
         ending=ending,
         requests=requests,
@@ -77,6 +82,7 @@ def upstream_situation(variant: Variant, proxy: Proxy) -> Situation:
         pause_s=requests * variant.server.delay / 1e9,
         tw_buckets=number(lab.sysctl.server if ending is Ending.SERVER_FIN else sysctls, TW_BUCKETS),
         arriving=loop.rate if isinstance(loop, OpenLoop) else None,
+        stages=tuple((stage.level, stage.lasts / 1e9) for stage in load.stages),
     )
 
 

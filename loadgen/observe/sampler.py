@@ -22,7 +22,7 @@ from time import monotonic_ns
 
 from msgspec.structs import replace
 
-from loadgen.kernel import netstat, process, schedstat, snmp, sockstat, softnet
+from loadgen.kernel import meminfo, netstat, process, schedstat, snmp, sockstat, softnet
 from loadgen.kernel.sock_diag import SockDiag
 from loadgen.kernel.socket_table import SocketTable
 from loadgen.lab import namespaces
@@ -112,6 +112,7 @@ class Viewpoints:
             self._nodes[node] = Namespace(), [one for one in plan.viewpoints if one.node == node]
             self._tracked |= tracked_at(node, plan.viewpoints)
         self._softnet = softnet.open()
+        self._meminfo = meminfo.open()
         self._clocks: Mapping[str, list[process.CpuClock | process.Ended]] = {}
         self._waits: Mapping[str, list[schedstat.WaitClock]] = {}
 
@@ -137,6 +138,7 @@ class Viewpoints:
             late=begun_ns - owed_ns > self._plan.every_ns // 2,
             viewpoints={viewpoint.name: viewpoints[viewpoint.name] for viewpoint in self._plan.viewpoints},
             softnet_dropped=self._softnet.read(),
+            slab_bytes=self._meminfo.read(),
             missed=max(begun_ns - owed_ns, 0) // self._plan.every_ns,
         )
 

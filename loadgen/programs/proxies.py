@@ -5,9 +5,11 @@ limits on the requests and the idle time of the client's connections: those are 
 connections end as `connection` says.
 """
 
+import math
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from loadgen.programs.plan import find_program
 from loadgen.scenario.choices import ConnectionHeader, ProxyReuse
@@ -22,12 +24,13 @@ SPARE = 64
 class Asked:
     """What a proxy is configured for.
 
-    `listen` is the address that it accepts on, `servers` those that it connects to, each with its port; at
-    most `connections` of the client are open at a time.
+    `listen` is the address that it accepts on, `servers` those that it connects to, each with its port, from
+    `sources`, IPv6 in brackets; at most `connections` of the client are open at a time.
     """
 
     listen: str
     servers: tuple[str, ...]
+    sources: tuple[str, ...]
     connections: int
     backlog: int
     settings: Proxy
@@ -56,6 +59,7 @@ def _nginx(asked: Asked) -> str:
         kept = f"keepalive {proxy.keep}; keepalive_timeout {idle_ms}ms; keepalive_requests {ANY_NUMBER}; "
     cleared = proxy.connection_header is ConnectionHeader.CLEARED
     header = 'proxy_set_header Connection "";' if cleared else "# no proxy_set_header Connection"
+    split, bind = _split(asked.sources)
     return f"""\
 daemon off;
 user root;
@@ -70,7 +74,7 @@ http {{
   fastcgi_temp_path fastcgi;
   uwsgi_temp_path uwsgi;
   scgi_temp_path scgi;
-  upstream servers {{ {servers}{kept}}}
+  upstream servers {{ {servers}{kept}}}{split}
   server {{
     listen {asked.listen} backlog={asked.backlog};
     keepalive_requests {ANY_NUMBER};
@@ -78,11 +82,21 @@ http {{
     location / {{
       proxy_pass http://servers;
       proxy_http_version {proxy.http};
-      {header}
+      {header}{bind}
     }}
   }}
 }}
 """
+
+
+def _split(sources: Sequence[str]) -> tuple[str, str]:
+    """The lines that give each request one of several addresses to connect from: in `http`, in `location`."""
+    if len(sources) == 1:
+        return "", ""
+    share = f"{math.floor(10_000 / len(sources)) / 100:.2f}%"
+    *others, last = sources
+    parts = "".join(f"{share} {source}; " for source in others)
+    return f"\n  split_clients $request_id $source {{ {parts}* {last}; }}", "\n      proxy_bind $source;"
 
 
 def _haproxy(asked: Asked) -> str:
@@ -90,8 +104,11 @@ def _haproxy(asked: Asked) -> str:
     keeps = "option http-keep-alive" if proxy.keep else "option http-server-close"
     reuse = f"http-reuse {'always' if proxy.reuse is ProxyReuse.ALWAYS else 'safe'}"
     pool = f"pool-max-conn {proxy.keep} pool-purge-delay {proxy.idle_timeout // 1_000_000}ms"
+    ways = product(asked.sources, asked.servers)
+    several = len(asked.sources) > 1
     servers = "\n".join(
-        f"  server server{number} {server} {pool}" for number, server in enumerate(asked.servers, 1)
+        f"  server server{number} {server} {f'source {source}:0 ' if several else ''}{pool}"
+        for number, (source, server) in enumerate(ways, 1)
     )
     return f"""\
 global

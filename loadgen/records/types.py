@@ -77,6 +77,7 @@ class Sample(_Record, frozen=True, tag_field="type", tag="sample"):
 
     `late` tells that reading began more than half a period after it was due, or that instants before it were
     missed, which `missed` counts. `softnet_dropped` is host-wide and cumulative (K26).
+    `slab_bytes` is the memory of the kernel's own objects that it cannot reclaim, host-wide too.
     """
 
     t_ns: Time
@@ -85,6 +86,7 @@ class Sample(_Record, frozen=True, tag_field="type", tag="sample"):
     viewpoints: Mapping[str, ViewpointSample]
     softnet_dropped: Count
     missed: Count = 0
+    slab_bytes: Count | None = None
 
     def check(self, scope: Scope) -> None:
         """Raise ValueError if it lacks a viewpoint."""

@@ -85,7 +85,7 @@ class Lab(Model):
     server: LabServer = LabServer()
     """The server's addresses."""
     proxy: LabProxy = LabProxy()
-    """The proxy's ports, with topology: proxy."""
+    """The proxy's ports and addresses, with topology: proxy."""
     nat: LabNat = LabNat()
     """The NAT's ports, with topology: nat."""
     sysctl: Sysctls = Sysctls()

@@ -41,6 +41,12 @@ def place(path: str, fault: Fault, settings: Settings) -> Iterator[Conflict]:
             "the host topology has no namespace of its own, and the host's packet filter is left alone",
             "use topology pair or loopback",
         )
+    elif fault.do is Act.DROP and topology is Topology.PROXY:
+        yield Conflict(
+            (f"{path}.do",),
+            "the proxy is at the other end of each side's link, and its segments would be dropped as well",
+            "use topology pair",
+        )
     if fault.what is Lost.SYN_ACK and fault.on is Side.CLIENT:
         yield Conflict((f"{path}.on", f"{path}.what"), "a client sends no SYN-ACK", "write on: server")
     own = settings.load.driver is not Driver.COMMAND and settings.server.kind is not ServerKind.COMMAND

@@ -5,7 +5,14 @@ from typing import Annotated
 from pydantic import Field
 
 from loadgen.scenario import fields
-from loadgen.scenario.choices import ConnectionHeader, Http, ProxyCloser, ProxyKind, ProxyReuse
+from loadgen.scenario.choices import (
+    MOST_ADDRESSES,
+    ConnectionHeader,
+    Http,
+    ProxyCloser,
+    ProxyKind,
+    ProxyReuse,
+)
 from loadgen.scenario.model import Command, Files, Model
 from loadgen.text.units import Duration, PortRange
 
@@ -15,6 +22,9 @@ class LabProxy(Model):
 
     ports: Annotated[PortRange, fields.port_range()] = PortRange(32768, 60999)
     """The proxy's ephemeral ports, both ends included: those of its connections to the server."""
+    addresses: Annotated[int, fields.count(1, MOST_ADDRESSES)] = 1
+    """Its addresses towards the server, each with the whole range. nginx takes one at random for each
+    connection (proxy_bind), HAProxy one after the other (source)."""
 
 
 class Proxy(Model):

@@ -22,6 +22,12 @@ def proxy_conflicts(settings: Settings) -> Iterator[Conflict]:
         )
     else:
         yield from _program(proxy)
+        if proxy.kind is ProxyKind.COMMAND and lab.proxy.addresses > 1:
+            yield Conflict(
+                ("lab.proxy.addresses", "proxy.kind"),
+                "the proxy is a command, which decides by itself which address it connects from",
+                "remove the key, or write kind: nginx or haproxy",
+            )
         yield from _client(settings)
         yield from _server(settings, proxy)
 
@@ -91,12 +97,6 @@ def _client(settings: Settings) -> Iterator[Conflict]:
             f"{connection.closer} is of a client and churn's own server, and the client's peer is the proxy",
             "write closer: client or server",
         )
-    if settings.load.stages:
-        yield Conflict(
-            ("load.stages", "lab.topology"),
-            "stages are of a lab with two sides",
-            "write load.open_loop with one rate, or use topology pair",
-        )
     if connection.ending.side is Side.SERVER and connection.ending.how is How.RST:
         yield Conflict(
             ("connection.close", "connection.closer"),
@@ -107,12 +107,6 @@ def _client(settings: Settings) -> Iterator[Conflict]:
         yield Conflict(
             ("capture", "lab.topology"),
             "the packets of two legs would be mixed: a capture is of one client and one server",
-            "use topology pair, or remove the key",
-        )
-    if settings.script:
-        yield Conflict(
-            ("script", "lab.topology"),
-            "faults are of a lab with two sides",
             "use topology pair, or remove the key",
         )
     keepalive = connection.keepalive

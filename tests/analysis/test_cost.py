@@ -1,5 +1,6 @@
 """What connect() and a request cost: wall-clock and CPU time apart, user and system apart, segments."""
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import structs
@@ -7,8 +8,9 @@ from msgspec import structs
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.metrics import measure
 from loadgen.records.events import LabOpened, StageBegan
-from loadgen.records.types import ViewpointSample
+from loadgen.records.types import Sample, ViewpointSample
 from loadgen.records.viewpoints import Leg, Scope, SocketFilter, Viewpoint
+from loadgen.tcp import State
 from tests.made_records import STEP, ended, interval, sample, side
 
 US = 1_000
@@ -47,6 +49,32 @@ def test_what_no_clock_was_read_around_is_absent() -> None:
     assert "clocked" not in partly
     for found in (unread, partly):
         assert not {"connect.wall_ns", "connect.cpu_ns"} & found.keys()
+
+
+def grown(elsewhere: Callable[[int], int] = lambda _: 0, each: int = 200) -> list[Sample]:
+    """Samples of three seconds in which 200 TIME-WAITs come every 100 ms, of 300 bytes each. `elsewhere` is
+    what other programs have by then."""
+    return [
+        sample(
+            index * STEP,
+            side({State.TIME_WAIT: index * each // 2}),
+            side({State.TIME_WAIT: index * each // 2}),
+            slab_bytes=10_000_000 + 300 * index * each + elsewhere(index),
+        )
+        for index in range(31)
+    ]
+
+
+def test_a_time_wait_has_the_bytes_that_the_slab_grows_by_with_it() -> None:
+    assert folded(*grown(), until=30)["time_wait.slab_bytes"] == 300
+    # Another lab ends meanwhile, and its 20,000 TIME-WAITs are gone at one moment.
+    assert folded(*grown(lambda index: -5_000_000 * (index > 12)), until=30)["time_wait.slab_bytes"] == 300
+
+
+def test_without_many_time_waits_or_the_slab_nothing_is_known_of_their_size() -> None:
+    unread = [structs.replace(one, slab_bytes=None) for one in grown()]
+    for samples in (grown(each=90), grown()[:15], unread):
+        assert "time_wait.slab_bytes" not in folded(*samples, until=30)
 
 
 def test_a_stage_has_a_mean_of_its_own() -> None:

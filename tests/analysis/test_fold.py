@@ -291,6 +291,7 @@ def test_metric_names_are_all_given_by_a_full_run() -> None:
         "errors.",
         "proxy.",
         "request.proxy.",
+        "time_wait.slab_bytes",
         "nat.",
         "request.nat.",
         "client.ports_gone",

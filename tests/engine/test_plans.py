@@ -70,6 +70,7 @@ CHANGES: dict[str, Any] = {
     "lab.sysctl.client": {"net.ipv4.tcp_tw_reuse": "1"},
     "lab.sysctl.server": {"net.ipv4.tcp_max_tw_buckets": "5000"},
     "lab.proxy.ports": "40000-40999",
+    "lab.proxy.addresses": 3,
     "lab.sysctl.proxy": {"net.ipv4.tcp_tw_reuse": "1"},
     "proxy.kind": "haproxy",
     "proxy.http": "1.0",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.kernel import netstat, process, schedstat, snmp, sockstat, softnet
+from loadgen.kernel import meminfo, netstat, process, schedstat, snmp, sockstat, softnet
 from loadgen.kernel.process import CpuClock, CpuTime, open_all
 from loadgen.kernel.procfile import ParseError
 from loadgen.kernel.sockstat import Sockstat
@@ -23,6 +23,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "snmp": snmp.parse,
     "netstat": netstat.parse,
     "softnet_stat": softnet.parse,
+    "meminfo": meminfo.parse,
     "stat": process.parse,
     "schedstat": schedstat.parse,
 }
@@ -117,6 +118,12 @@ def test_every_source_has_broken_fixtures() -> None:
     assert {path.parent.name for path in BROKEN} == PARSERS.keys()
 
 
+def test_meminfo_is_the_slab_that_cannot_be_reclaimed() -> None:
+    with meminfo.open(FIXTURES / "net") as file:
+        assert file.read() == 66_444 * 1024
+    assert meminfo.parse(b"MemTotal:        4031428 kB\n") is None
+
+
 def test_every_prefix_of_a_text_reads_or_is_an_error() -> None:
     """No other exception escapes: a cut can fall anywhere."""
     for name, parse in PARSERS.items():
@@ -155,6 +162,8 @@ def test_this_kernel_has_every_file_and_every_counter_of_tcp() -> None:
         assert list(tcp.read()) == list(snmp.COUNTERS)
         assert ext.read().keys() <= set(netstat.COUNTERS)
         assert drops.read() >= 0
+    with meminfo.open() as memory:
+        assert (memory.read() or 0) > 0
 
 
 def test_a_process_that_ended_answers_with_its_last_value() -> None:

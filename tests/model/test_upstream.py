@@ -25,6 +25,13 @@ def test_a_proxy_that_closes_first_has_the_time_waits_until_its_ports_are_gone()
     assert found.time_to_exhaustion_s == pytest.approx(10, rel=0.05)
 
 
+def test_each_address_of_the_proxy_has_the_range() -> None:
+    lab = {**LAB, "proxy": {"ports": "40000-40999", "addresses": 2}, "server": {"addresses": 3}}
+    found = behind({"kind": "nginx", "closer": "proxy"}, lab=lab)
+    assert found.ports == 6_000
+    assert (found.time_wait_client, found.time_to_exhaustion_s) == (2_000, None)
+
+
 def test_the_clients_ports_are_not_the_proxys() -> None:
     found = predict_legs(
         variant(

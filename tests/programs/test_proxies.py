@@ -15,7 +15,14 @@ SERVERS = ("127.0.0.1:8081", "127.0.0.2:8081")
 
 
 def asked(**settings: Any) -> Asked:
-    return Asked("127.0.0.1:8080", SERVERS, 100, 4096, Proxy.model_validate({"kind": "nginx", **settings}))
+    return Asked(
+        "127.0.0.1:8080",
+        SERVERS,
+        ("127.0.0.1",),
+        100,
+        4096,
+        Proxy.model_validate({"kind": "nginx", **settings}),
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,12 +56,28 @@ def test_haproxy(settings: dict[str, Any], there: list[str]) -> None:
     assert all(part in text for part in ("server1 127.0.0.1:8081", "server2 127.0.0.2:8081", *there))
 
 
+def test_several_sources_share_the_connections() -> None:
+    one = asked()
+    assert "proxy_bind" not in NGINX.configure(one)
+    assert " source " not in HAPROXY.configure(one)
+    three = replace(one, sources=("127.0.0.5", "127.0.0.6", "127.0.0.7"))
+    split = "split_clients $request_id $source { 33.33% 127.0.0.5; 33.33% 127.0.0.6; * 127.0.0.7; }"
+    assert split in NGINX.configure(three)
+    assert "proxy_bind $source;" in NGINX.configure(three)
+    lines = [line.split() for line in HAPROXY.configure(three).splitlines() if line.startswith("  server ")]
+    assert [(line[2], line[4]) for line in lines] == [
+        (server, f"{source}:0") for source in three.sources for server in SERVERS
+    ]
+    assert len({line[1] for line in lines}) == 6
+
+
+@pytest.mark.parametrize("sources", [("127.0.0.1",), ("127.0.0.5", "127.0.0.6"), ("[::1]", "[::2]")])
 @pytest.mark.parametrize("keep", [0, 8])
 @pytest.mark.parametrize(("program", "check"), [(NGINX, "-t"), (HAPROXY, "-c")])
 def test_the_program_accepts_its_configuration(
-    program: Program, check: str, keep: int, tmp_path: Path
+    program: Program, check: str, keep: int, sources: tuple[str, ...], tmp_path: Path
 ) -> None:
-    (tmp_path / program.file).write_text(program.configure(replace(asked(keep=keep))))
+    (tmp_path / program.file).write_text(program.configure(replace(asked(keep=keep), sources=sources)))
     argv = program.argv(str(tmp_path))
     found = subprocess.run(
         [*argv, check], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False

@@ -13,6 +13,12 @@ REFUSED = {
     "lab: {proxy: {ports: 40000-40999}}": (2, "lab.proxy", "topology pair has no proxy", "topology: proxy"),
     "lab: {sysctl: {proxy: {net.ipv4.tcp_tw_reuse: 1}}}": (2, "lab.sysctl.proxy", "has no proxy", "remove"),
     PROXIED: (2, "lab.topology", "no program is named for it", "write proxy: {kind: nginx}"),
+    "lab: {topology: proxy, proxy: {addresses: 2}}\nproxy: {kind: command, command: [a]}": (
+        2,
+        "lab.proxy.addresses",
+        "decides by itself which address",
+        "remove the key",
+    ),
     f"{PROXIED}proxy: {{keep: 3}}": (3, "proxy", "", ""),
     f"{PROXIED}proxy: {{kind: command}}": (3, "proxy.kind", "no program is named", "write command:"),
     f"{PROXIED}proxy: {{kind: command, command: [a], keep: 3}}": (3, "proxy.keep", "decides this", "remove"),
@@ -49,10 +55,16 @@ REFUSED = {
         "remove the key",
     ),
     f"{PROXIED}proxy: {{kind: nginx}}\ncapture: {{connections: 1}}": (4, "capture", "two legs", "pair"),
-    f"{PROXIED}proxy: {{kind: nginx}}\nscript: [{{at: 1s, do: kill, on: server}}]": (
+    f"{PROXIED}proxy: {{kind: nginx}}\nscript: [{{at: 1s, do: drop, what: fin, on: server}}]": (
         4,
-        "script",
-        "two sides",
+        "script.0.do",
+        "the proxy is at the other end",
+        "topology pair",
+    ),
+    f"{PROXIED}proxy: {{kind: nginx}}\nscript: [{{at: 1s, do: cut, on: server}}]": (
+        4,
+        "script.0.do",
+        "no link between the sides",
         "topology pair",
     ),
     f"{PROXIED}proxy: {{kind: nginx, closer: proxy}}\nserver: {{kind: command, command: [a]}}": (
