@@ -256,6 +256,8 @@ class AiohttpAttempt(BaseAttempt):
             self._ours = sock.dup()
         except OSError:
             sock.close()
+            if sockets.bind_takes_port:
+                self._connect_returned()
             raise
         begins = _nothing if sockets.bind_takes_port else self._connecting
         return TimedSocket(sock, begins, self._connect_returned)

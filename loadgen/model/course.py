@@ -87,11 +87,21 @@ def burst_s(loop: OpenLoop) -> float:
 def surplus(variant: Variant) -> int:
     """Of each burst, how many connections find no place in the client's pool: it closes them.
 
-    As many are idle as the pool keeps when the next burst comes, and it opens the others anew. Random
-    arrivals overlap by chance, and that is not foreseen.
+    As many are idle as the pool keeps when the next burst comes, and it opens the others anew, up to the limit
+    of the loop. Random arrivals overlap by chance, and that is not foreseen.
     """
     loop, pool = variant.load.open_loop, variant.load.pool
-    return max(loop.at_once - pool.idle, 0) if loop is not None and loop.burst and pool is not None else 0
+    return max(at_once(loop) - pool.idle, 0) if loop is not None and loop.burst and pool is not None else 0
+
+
+def at_once(loop: OpenLoop) -> int:
+    """Requests of a burst that get a connection: others find as many open as there may be, and are dropped."""
+    return min(loop.at_once, loop.connections)
+
+
+def admitted_rate(loop: OpenLoop) -> float:
+    """Requests per second, without those of each burst that are dropped for want of a connection."""
+    return loop.rate * at_once(loop) / loop.at_once if loop.burst else loop.rate
 
 
 def _surplus(variant: Variant) -> Course | None:
@@ -103,7 +113,7 @@ def _surplus(variant: Variant) -> Course | None:
     return Course(
         Decides.POOL,
         Ending.of(Side.CLIENT, connection.ending.how),
-        requests=1 if timed_out else min(loop.at_once / closed, connection.requests),
+        requests=1 if timed_out else min(at_once(loop) / closed, connection.requests),
         rest_s=variant.server.delay / 1e9,
     )
 

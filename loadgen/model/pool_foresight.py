@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from loadgen.model.course import burst_s, surplus
+from loadgen.model.course import at_once, burst_s, surplus
 from loadgen.scenario.choices import Arrivals
 from loadgen.scenario.document import Variant
 from loadgen.text.numbers import count, duration
@@ -22,7 +22,7 @@ def pooled(variant: Variant) -> Iterator[tuple[str, tuple[str, ...]]]:
             ("load.pool.idle", "load.open_loop.arrivals"),
         )
     elif closed := surplus(variant):
-        size, every = loop.at_once, duration(burst_s(loop))
+        size, every = at_once(loop), duration(burst_s(loop))
         yield (
             f"of the {count(size)} requests of a burst, one every {every}, {count(size - closed)} find an"
             f" idle connection and {count(closed)} open one: {count(closed)} of {count(size)} connections are"
@@ -31,7 +31,7 @@ def pooled(variant: Variant) -> Iterator[tuple[str, tuple[str, ...]]]:
         )
     elif loop.burst:
         yield (
-            f"the pool has a place for each of the {count(loop.burst)} connections of a burst: none is closed"
+            f"the pool has a place for each of the {count(at_once(loop))} connections of a burst: none is closed"
             " for want of one",
             _SETTINGS,
         )

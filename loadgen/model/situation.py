@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from loadgen.model.course import Decides, course
+from loadgen.model.course import Decides, admitted_rate, course
 from loadgen.scenario import kept, port_checks
 from loadgen.scenario.choices import Bind, Driver, ServerKind, Topology
 from loadgen.scenario.document import Variant
@@ -161,7 +161,7 @@ def situation(variant: Variant) -> Situation:
         # In a closed loop a proxy between the sides, and not the driver alone, decides the rate; or a NAT, if
         # its ports come back to TIME-WAITs, which cost a second each.
         costs=None if between and not is_open else _COSTS.get(preferred),
-        rate=loop.rate / found.requests if is_open else None,
+        rate=admitted_rate(loop) / found.requests if is_open else None,
         connections=loop.connections,
         pause_s=found.rest_s,
         tw_buckets=_most_time_waits(variant, ending),

@@ -116,12 +116,13 @@ def quick_defaults(settings: Mapping) -> Mapping:
     """What --quick changes if a scenario has no `quick`: a narrower port range and a shorter duration."""
     mark = Mark("--quick")
     quick = Mapping(mark, {})
-    ports = _read(settings, "lab.client.ports", PortRange.parse) or LabClient().ports
-    # A range of the sockets' own is a part of this one, and decides.
+    # A range of the sockets' own is a part of the client's, and decides.
     own = find(settings, ("lab", "client", "local_port_range")) is not None
-    if ports.count > QUICK_PORTS and not own:
+    key = "lab.client.local_port_range" if own else "lab.client.ports"
+    ports = _read(settings, key, PortRange.parse) or LabClient().ports
+    if ports.count > QUICK_PORTS:
         narrowed = PortRange(ports.first, ports.first + QUICK_PORTS - 1)
-        quick = overlay(quick, at_path("lab.client.ports", mark, Scalar(mark, str(narrowed))))
+        quick = overlay(quick, at_path(key, mark, Scalar(mark, str(narrowed))))
     duration = _read(settings, "load.duration", Duration.parse)
     # A script has its own times, all of them within the load; so have stages.
     timed = settings.get("script") is not None or find(settings, ("load", "stages")) is not None

@@ -20,6 +20,7 @@ def port_conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _capacity(settings)
     yield from _bind(settings)
     yield from _local_range(settings)
+    yield from _beside_a_proxy(settings)
     if settings.server.ports > 1:
         yield from _server_ports(settings)
 
@@ -97,6 +98,18 @@ def _local_range(settings: Settings) -> Iterator[Conflict]:
             f"{asked} is not within lab.client.ports, {ports}: the kernel ignores each end of the range that"
             " is outside, without an error",
             f"choose a part of {ports}, or widen lab.client.ports",
+        )
+
+
+def _beside_a_proxy(settings: Settings) -> Iterator[Conflict]:
+    server, ports = settings.server, settings.lab.client.ports
+    last = server.port + server.ports - 1
+    if settings.lab.topology is Topology.PROXY and server.port <= ports.last and last >= ports.first:
+        yield Conflict(
+            ("server.port", "lab.client.ports"),
+            f"the client's ports {ports} include some of the server's, {server.port} to {last}, by which the"
+            " proxy's two sides are told apart",
+            "choose server.port outside of lab.client.ports",
         )
 
 

@@ -77,10 +77,11 @@ def test_on_sockets_each_burst_opens_what_the_pool_lacks(ending: Ending) -> None
         found = made.run(main())
     found.check()
     assert found.errors == {}
-    assert found.total("exchanges") == 40
-    # Four bursts open 10 and three times 8. If the machine pauses, two come as one, and open more.
-    opened, closed = found.total("opened"), found.total("pool_closed")
-    assert 34 <= opened <= 40
+    # Four bursts open 10 and three times 8. If the machine pauses, two come as one, and open more; or the load
+    # has ended before the last.
+    opened, closed, exchanges = (found.total(name) for name in ("opened", "pool_closed", "exchanges"))
+    assert 30 <= exchanges <= 40
+    assert exchanges - 6 <= opened <= exchanges
     # Those of a burst that is under way when the load ends are closed because it ends.
     assert opened - 10 <= closed <= opened - 2
     assert found.closes[Ending.CLIENT_FIN] >= closed

@@ -49,6 +49,17 @@ def test_a_connection_makes_no_more_requests_than_it_may() -> None:
     assert course(pooled(10, 9)).requests == 10
 
 
+def test_a_burst_opens_no_more_than_the_loop_may_have_open() -> None:
+    loop = {"rate": "100/s", "arrivals": "bursts", "burst": 50, "connections": 20}
+    asked = variant(
+        connection={"requests": 100, "closer": "client"},
+        load={"open_loop": loop, "pool": {"idle": 2}, "duration": "5s"},
+    )
+    assert surplus(asked) == 18
+    # Two bursts a second, and 18 short connections of each.
+    assert predict(situation(asked)).rate_per_s == pytest.approx(36)
+
+
 def test_what_the_pool_keeps_the_server_may_close_before_the_next_burst() -> None:
     found = course(pooled(10, 2, idle_timeout="20ms"))
     assert (found.decides, found.requests) == (Decides.POOL, 1)

@@ -17,6 +17,8 @@ def test_the_response_time_decides_its_claim(shared_path: Path) -> None:
         "slow",
         "--set",
         "load.duration=1500ms",
+        "--set",
+        "load.open_loop.late=1min",
         "--json",
         "--no-figures",
     ]

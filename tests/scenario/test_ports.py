@@ -30,6 +30,10 @@ def test_quick_leaves_the_range_that_a_socket_has_a_part_of(tmp_path: Path) -> N
     path.write_text("title: t\nlab: {client: {local_port_range: 50000-50999}}\n")
     client = load_scenario(path, quick=True).variants[0].lab.client
     assert (client.ports, client.range) == (PortRange(32768, 60999), PortRange(50000, 50999))
+    # As many as another variant has.
+    path.write_text("title: t\nlab: {client: {local_port_range: 40000-59999}}\n")
+    client = load_scenario(path, quick=True).variants[0].lab.client
+    assert (client.ports, client.range) == (PortRange(32768, 60999), PortRange(40000, 51999))
 
 
 COMMAND = "load: {driver: command, command: [wrk]}"

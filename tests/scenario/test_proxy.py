@@ -9,6 +9,12 @@ from loadgen.text.problem import ScenarioError
 
 PROXIED = "lab: {topology: proxy}\n"
 REFUSED = {
+    "lab: {topology: proxy, client: {ports: 8000-9000}}\nproxy: {kind: nginx}": (
+        2,
+        "lab.client.ports",
+        "include some of the server's, 8080 to 8080",
+        "choose server.port outside",
+    ),
     "proxy: {kind: nginx}": (2, "proxy", "topology pair has no place for a proxy", "topology: proxy"),
     "lab: {proxy: {ports: 40000-40999}}": (2, "lab.proxy", "topology pair has no proxy", "topology: proxy"),
     "lab: {sysctl: {proxy: {net.ipv4.tcp_tw_reuse: 1}}}": (2, "lab.sysctl.proxy", "has no proxy", "remove"),
