@@ -87,15 +87,15 @@ def burst_s(loop: OpenLoop) -> float:
 def surplus(variant: Variant) -> int:
     """Of each burst, how many connections find no place in the client's pool: it closes them.
 
-    As many are idle as the pool keeps when the next burst comes, and it opens the others anew, up to the limit
-    of the loop. Random arrivals overlap by chance, and that is not foreseen.
+    As many are idle as the pool keeps when the next burst comes, and it opens the others anew, up to the
+    limit of the loop. Random arrivals overlap by chance, and that is not foreseen.
     """
     loop, pool = variant.load.open_loop, variant.load.pool
     return max(at_once(loop) - pool.idle, 0) if loop is not None and loop.burst and pool is not None else 0
 
 
 def at_once(loop: OpenLoop) -> int:
-    """Requests of a burst that get a connection: others find as many open as there may be, and are dropped."""
+    """Requests of a burst that get a connection: the others are dropped."""
     return min(loop.at_once, loop.connections)
 
 

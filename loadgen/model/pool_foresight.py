@@ -31,7 +31,7 @@ def pooled(variant: Variant) -> Iterator[tuple[str, tuple[str, ...]]]:
         )
     elif loop.burst:
         yield (
-            f"the pool has a place for each of the {count(at_once(loop))} connections of a burst: none is closed"
-            " for want of one",
+            f"the pool has a place for each of the {count(at_once(loop))} connections of a burst: none is"
+            " closed for want of one",
             _SETTINGS,
         )

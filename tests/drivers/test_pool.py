@@ -77,8 +77,8 @@ def test_on_sockets_each_burst_opens_what_the_pool_lacks(ending: Ending) -> None
         found = made.run(main())
     found.check()
     assert found.errors == {}
-    # Four bursts open 10 and three times 8. If the machine pauses, two come as one, and open more; or the load
-    # has ended before the last.
+    # Four bursts open 10 and three times 8. If the machine pauses, two come as one, and open more; or
+    # the load has ended before the last.
     opened, closed, exchanges = (found.total(name) for name in ("opened", "pool_closed", "exchanges"))
     assert 30 <= exchanges <= 40
     assert exchanges - 6 <= opened <= exchanges

@@ -115,7 +115,7 @@ script:
                     "local_port_range": "2100-2999",
                 },
                 "server": {"addresses": 3},
-                "proxy": {"ports": "32768-60999"},
+                "proxy": {"ports": "32768-60999", "addresses": 1},
                 "nat": {"ports": "1024-65535"},
                 "sysctl": {
                     "client": {"net.ipv4.tcp_tw_reuse": "1"},
