@@ -3,13 +3,14 @@
 """One workload beside its remedies: what each buys, and what it costs. A row a remedy, for one slide."""
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from loadgen.scenario.baseline import Remedies
 from loadgen.scenario.document import Scenario
 from loadgen.text.numbers import count, duration, significant
 from plots.columns import Columns
@@ -66,7 +67,7 @@ def remedies(run: Run, scenario: Scenario, variants: Sequence[tuple[Columns, Fac
     rows = rows_of(scenario, variants, names)
     shown = [(columns, facts) for columns, facts in variants if facts.variant in names]
     with house_style():
-        frame = _frame(run, rows, [facts for _, facts in shown], about.left_out)
+        frame = _frame(run, rows, [facts for _, facts in shown], about)
         if not rows or all(columns.empty for columns, _ in shown):
             return nothing_page(frame)
         figure = page(frame, HEAD + ROW * len(rows))
@@ -160,13 +161,13 @@ def _over(axes: Axes, group: str) -> None:
     )
 
 
-def _frame(run: Run, rows: Sequence[Row], variants: Sequence[Facts], left_out: Mapping[str, str]) -> Frame:
-    found = headline(rows)
+def _frame(run: Run, rows: Sequence[Row], variants: Sequence[Facts], about: Remedies) -> Frame:
+    found = headline(rows, about.baseline)
     alarms = [f"INVALID, {facts.variant}: {cause}" for facts in variants for cause in facts.invalid]
     if run.broken_off:
         alarms.append(f"CUT SHORT: the run was {run.status}")
     by_reason: dict[str, list[str]] = {}
-    for name, reason in left_out.items():
+    for name, reason in about.left_out.items():
         by_reason.setdefault(reason, []).append(name)
     notes = [
         *([f"{NOT_MEASURED} not measured"] if any(None in row.values for row in rows) else []),
@@ -175,11 +176,15 @@ def _frame(run: Run, rows: Sequence[Row], variants: Sequence[Facts], left_out: M
     return Frame(found or run.title, run.title if found else run.question, alarms, footer(run, notes))
 
 
-def headline(rows: Sequence[Row]) -> str:
-    """Which remedies leave no attempt that fails; empty if none failed without one, or it is not known."""
-    if not rows or not rows[0].failed.value:
+def headline(rows: Sequence[Row], baseline: str) -> str:
+    """Which remedies leave no attempt that fails; empty if none failed without one, or it is not known.
+
+    Of rows that are invalid, or whose load did not come to its end, it is not known.
+    """
+    known = [row for row in rows if row.comparable and row.failed.value is not None]
+    if len(known) < 2 or known[0].name != baseline or not known[0].failed.value:
         return ""
-    known = [row for row in rows[1:] if row.failed.value is not None]
+    known = known[1:]
     cured = [row.name for row in known if not row.failed.value]
     if not cured:
         return f"Attempts still fail with each of {len(known)} remedies"

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from loadgen.analysis.headline import time_waits
+from loadgen.records.events import Interrupted
+from loadgen.records.viewpoints import Scope
 from loadgen.scenario.differences import changed
 from loadgen.scenario.document import Scenario, Variant
 from plots.columns import Columns
@@ -26,6 +28,7 @@ class Row:
     """A remedy. Rates are per second, `connect_p99` is in seconds, the rest are counts.
 
     changes      the settings that differ from the workload's, in words
+    finished     the load came to its end
     rate, late   what was done per second, under the whole load and in its last quarter: responses, or
                  connections if responses were not counted
     failed       attempts that failed
@@ -38,6 +41,7 @@ class Row:
     name: str
     changes: str
     invalid: bool
+    finished: bool
     rate: Cell
     late: Cell
     failed: Cell
@@ -46,6 +50,11 @@ class Row:
     moved: Cell
     cut_short: Cell
     lost: Cell
+
+    @property
+    def comparable(self) -> bool:
+        """Whether its counts are of a whole load, and valid."""
+        return self.finished and not self.invalid
 
     @property
     def values(self) -> list[float | None]:
@@ -99,31 +108,33 @@ def _row(columns: Columns, facts: Facts, changes: str, counted: bool) -> Row:
         name=facts.variant,
         changes=changes,
         invalid=bool(facts.invalid),
+        finished=columns.load_end_s is not None and not _interrupted(columns),
         rate=Cell(rates.mean(done, 0.0, end_s)),
         late=Cell(rates.mean(done, (1 - LATE) * end_s, end_s) if columns.load_end_s else None),
         failed=Cell(metrics.get("errors.total")),
         connect_p99=Cell(None if p99_ns is None else p99_ns / 1e9),
         held=Cell(waiting.get(opener)),
         moved=Cell(moved, where if moved else ""),
-        cut_short=_cut_short(metrics),
+        cut_short=_cut_short(metrics, columns.scope),
         lost=Cell(metrics.get("bytes.lost")),
     )
 
 
-_CUT_SHORT: Mapping[str, tuple[str, ...]] = {
-    "destroyed": (".kernel.TCPTimeWaitOverflow",),
-    "reset": ("closes.client_rst", "closes.server_rst"),
-    "reused": (".kernel.TWRecycled",),
-}
-"""The ends of metrics that count TIME-WAITs which did not last: what became of them, in a word."""
+def _interrupted(columns: Columns) -> bool:
+    """Whether a person ended the load early: its end is then recorded too."""
+    return any(isinstance(event, Interrupted) for event in columns.events)
 
 
-def _cut_short(metrics: Mapping[str, float]) -> Cell:
-    """How many TIME-WAITs did not last; None if nothing that counts them was measured."""
-    counts = {
-        word: [number for name, number in metrics.items() if name.endswith(ends)]
-        for word, ends in _CUT_SHORT.items()
+def _cut_short(metrics: Mapping[str, float], scope: Scope) -> Cell:
+    """How many TIME-WAITs did not last, and what became of them; None if nothing that counts them was
+    measured. Viewpoints of one namespace have the same counters: one of each counts."""
+    kernels = [f"{names[0]}.kernel" for names in scope.by_node.values()]
+    counting = {
+        "destroyed": [f"{kernel}.TCPTimeWaitOverflow" for kernel in kernels],
+        "reset": ["closes.client_rst", "closes.server_rst"],
+        "reused": [f"{kernel}.TWRecycled" for kernel in kernels],
     }
+    counts = {word: [metrics[name] for name in names if name in metrics] for word, names in counting.items()}
     if not any(counts.values()):
         return Cell(None)
     found = {word: sum(numbers) for word, numbers in counts.items() if sum(numbers)}

@@ -85,6 +85,11 @@ def read(key: str) -> str | None:
         return None
 
 
+def exists(key: str) -> bool:
+    """Whether the namespace has such a sysctl. Some cannot be read, such as net.ipv4.route.flush."""
+    return _path(key).exists()
+
+
 def read_all(keys: Iterable[str]) -> dict[str, str]:
     """The values in force, absent ones left out."""
     return {key: value for key in keys if (value := read(key)) is not None}

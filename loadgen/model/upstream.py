@@ -68,7 +68,7 @@ def upstream_situation(variant: Variant, proxy: Proxy) -> Situation:
     ending = _ending(proxy, kept_with_client=with_client)
     rate = loop.rate / requests if isinstance(loop, OpenLoop) else None
     sysctls: Mapping[str, str] = lab.sysctl.proxy
-    paths = lab.proxy.addresses * lab.server.addresses * variant.server.ports
+    paths = variant.upstream_paths
     return Situation(
         ports=lab.proxy.ports.count * paths,
         paths=paths,

@@ -58,6 +58,11 @@ class Settings(Model):
         early = self.lab.client.binds is Bind.EARLY
         return self.lab.client.addresses * (1 if early else self.destinations)
 
+    @property
+    def upstream_paths(self) -> int:
+        """The same for the proxy's range: once for each of its addresses and each destination behind it."""
+        return self.lab.proxy.addresses * self.lab.server.addresses * self.server.ports
+
 
 class Variant(Settings):
     """One configuration of a scenario, as it will run."""

@@ -88,7 +88,8 @@ CATALOGUE = (
     ),
     Remedy(
         "local-port-range",
-        "Each socket has the range as its own (IP_LOCAL_PORT_RANGE): connect() does not search it.",
+        "Each socket has the range as its own (IP_LOCAL_PORT_RANGE): connect() does not search it"
+        " (from Linux 6.8).",
         ("lab.client.local_port_range={own_range}",),
         by=_driver,
     ),
@@ -146,9 +147,10 @@ def apply(remedy: Remedy, base: Variant) -> Variant | Unfit:
     sets = remedy.behind if proxied else remedy.sets
     if not sets:
         return Unfit(remedy, "it is for the client's own connections, and here the proxy's run out of ports")
-    if sets is _RANGE and base.lab.client.local_port_range is not None:
-        return Unfit(remedy, "lab.client.local_port_range bounds the ports of each socket")
     words = _words(base)
+    own_range = base.lab.client.local_port_range is not None
+    if sets is _RANGE and own_range and words["range"] == "lab.client.ports":
+        return Unfit(remedy, "lab.client.local_port_range bounds the ports of each socket")
     try:
         settings = overridden(base, [line.format_map(words) for line in sets])
     except ScenarioError as error:
@@ -201,6 +203,11 @@ def _words(base: Variant) -> Mapping[str, object]:
     owner = "nat" if topology is Topology.NAT else opener
     ports: PortRange = getattr(lab, owner).ports
     own: PortRange = getattr(lab, opener).ports
+    held = (
+        lab.proxy.ports.count * base.upstream_paths
+        if opener == "proxy"
+        else lab.client.range.count * base.paths
+    )
     connections = base.load.loop.connections
     return {
         "opener": opener,
@@ -210,7 +217,7 @@ def _words(base: Variant) -> Mapping[str, object]:
         "twice_sources": 2 * lab.client.addresses,
         "twice_destinations": 2 * lab.server.addresses,
         "twice_server_ports": 2 * base.server.ports,
-        "few": max(1, own.count * base.paths // _FEW),
+        "few": max(1, held // _FEW),
         "more_requests": 10 * base.connection.requests,
         "connections": min(_IDLE, connections) if base.load.open_loop else connections,
     }

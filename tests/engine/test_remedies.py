@@ -26,13 +26,13 @@ def test_every_remedy_is_a_variant_or_left_out_for_a_reason() -> None:
 
 
 def test_what_the_kernel_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(key: str) -> str | None:
-        return None if key == DELAY else "1"
+    def exists(key: str) -> bool:
+        return key != DELAY
 
     def no_option(_: object) -> tuple[Refusal, ...]:
         return (Refusal("this kernel lacks it", "use another"),)
 
-    monkeypatch.setattr(sysctls, "read", read)
+    monkeypatch.setattr(sysctls, "exists", exists)
     monkeypatch.setattr(remedies, "refused_range", no_option)
     beside = side_by_side(SCENARIO, BASE, ["tw-reuse", "tw-reuse-delay"])
     assert beside.remedies is not None
@@ -40,3 +40,10 @@ def test_what_the_kernel_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         "tw-reuse": "this kernel lacks it; use another",
         "tw-reuse-delay": f"this kernel has no {DELAY}",
     }
+
+
+def test_a_sysctl_that_cannot_be_read_is_no_obstacle() -> None:
+    flush = {"net.ipv4.route.flush": "1"}
+    base = variant(lab={"sysctl": {"client": flush}}, connection={"closer": "client"})
+    beside = side_by_side(SCENARIO, base, ["server-ports"])
+    assert [each.name for each in beside.variants] == [NOTHING, "server-ports"]

@@ -6,15 +6,18 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from msgspec import structs
 
+from loadgen.records.events import Event, Interrupted, LabOpened, LoadEnds
+from loadgen.records.types import Record
 from loadgen.scenario.baseline import Remedies
 from loadgen.scenario.document import Scenario
 from plots.columns import Columns, columns_of
 from plots.facts import Facts, run_of
 from plots.remedies import NOT_MEASURED, headline, remedies
 from plots.remedy_rows import Row, changes_in_words, rows_of
-from tests.made_records import variant
-from tests.stories import Story, asked_for, client_closes, facts_in, kept, server_closes
+from tests.made_records import SHARED, variant
+from tests.stories import S, Story, asked_for, client_closes, facts_in, kept, server_closes
 
 NO_LOSS = {"bytes.lost": 0.0, "connect.p99_ns": 250_000.0}
 
@@ -52,6 +55,23 @@ def drawn(left_out: dict[str, str] | None = None) -> tuple[Figure, list[Row]]:
 def rows(scenario: Scenario, variants: list[tuple[Columns, Facts]]) -> list[Row]:
     assert scenario.remedies is not None
     return rows_of(scenario, variants, scenario.remedies.compared([each.name for each in scenario.variants]))
+
+
+def rows_about(stories: dict[str, Story]) -> list[Row]:
+    """The rows of stories, the first of which is the workload itself."""
+    scenario = asked_for(stories).scenario.model_copy(
+        update={"remedies": Remedies(baseline=next(iter(stories)))}
+    )
+    facts = facts_in(stories)
+    return rows(scenario, [(columns_of(story.records), facts[name]) for name, story in stories.items()])
+
+
+def headline_of(rows: list[Row]) -> str:
+    return headline(rows, "nothing")
+
+
+def on_loopback(record: Record) -> Record:
+    return structs.replace(record, scope=SHARED) if isinstance(record, LabOpened) else record
 
 
 def texts(figure: Figure) -> list[str]:
@@ -95,11 +115,43 @@ def test_the_figure_shows_each_number_and_a_dash_for_what_is_not_known() -> None
 
 def test_the_headline_names_the_remedies_after_which_nothing_fails() -> None:
     _, found = drawn()
-    assert headline(found) == "2 of 3 remedies leave no attempt that fails: server-closes, few-buckets"
+    assert headline_of(found) == "2 of 3 remedies leave no attempt that fails: server-closes, few-buckets"
     nothing, _, _, wider = found
-    assert headline([nothing, wider]) == "Attempts still fail with each of 1 remedies"
-    assert headline([replace(nothing, failed=replace(nothing.failed, value=0.0)), wider]) == ""
-    assert headline([replace(nothing, failed=replace(nothing.failed, value=None)), wider]) == ""
+    assert headline_of([nothing, wider]) == "Attempts still fail with each of 1 remedies"
+    assert headline_of([replace(nothing, failed=replace(nothing.failed, value=0.0)), wider]) == ""
+    assert headline_of([replace(nothing, failed=replace(nothing.failed, value=None)), wider]) == ""
+
+
+def test_the_headline_leaves_out_what_is_invalid_or_did_not_come_to_its_end() -> None:
+    _, (nothing, moved, destroyed, wider) = drawn()
+    invalid, short = replace(moved, invalid=True), replace(destroyed, finished=False)
+    assert headline_of([nothing, invalid, short, wider]) == "Attempts still fail with each of 1 remedies"
+    assert (
+        headline_of([nothing, moved, short]) == "1 of 1 remedies leave no attempt that fails: server-closes"
+    )
+    for rows in ([nothing, short], [replace(nothing, invalid=True), moved], [wider, moved], []):
+        assert headline_of(rows) == ""
+
+
+@pytest.mark.parametrize("ends", [[], [Interrupted(2 * S), LoadEnds(3 * S)]], ids=["killed", "interrupted"])
+def test_a_load_that_was_stopped_early_did_not_come_to_its_end(ends: list[Event]) -> None:
+    story = client_closes(3.0)
+    records = [*(each for each in story.records if not isinstance(each, LoadEnds)), *ends]
+    whole, stopped = rows_about({"nothing": story, "stopped": replace(story, records=records)})
+    assert (whole.finished, stopped.finished) == (True, False)
+
+
+def test_viewpoints_of_one_namespace_count_once() -> None:
+    counted = {
+        f"{end}.kernel.{name}": number
+        for end in ("client", "server")
+        for name, number in (("TWRecycled", 7.0), ("TCPTimeWaitOverflow", 20.0))
+    }
+    apart = replace(client_closes(3.0), metrics=counted)
+    records = [on_loopback(each) for each in apart.records]
+    two, one = rows_about({"nothing": apart, "loopback": replace(apart, records=records)})
+    assert (two.cut_short.value, one.cut_short.value) == (54, 27)
+    assert one.cut_short.word == "destroyed + reused"
 
 
 def test_settings_stand_below_a_name_without_what_they_have_in_common() -> None:

@@ -15,7 +15,7 @@ title: A client that runs out of ports
 lab:
   client: {ports: 40000-40019}
   sysctl: {client: {net.ipv4.tcp_tw_reuse: 1, net.ipv4.tcp_timestamps: 0}}
-load: {driver: protocol, open_loop: {rate: 100/s, late: 1s}, duration: 1s}
+load: {driver: protocol, open_loop: {rate: 100/s, late: 1min}, duration: 1s}
 variants: {server: {connection: {closer: server}}, client: {connection: {closer: client}}}
 expect: {all: [errors.total == 0]}
 """
