@@ -22,7 +22,7 @@ def side_by_side(scenario: Scenario, base: Variant, only: Collection[str] = ()) 
         found = apply(remedy, workload)
         if isinstance(found, Unfit):
             left_out[remedy.name] = found.reason
-        elif missing := lacking(found):
+        elif missing := _lacking(found, workload):
             left_out[remedy.name] = missing
         else:
             variants.append(found)
@@ -36,12 +36,19 @@ def side_by_side(scenario: Scenario, base: Variant, only: Collection[str] = ()) 
     )
 
 
-def lacking(variant: Variant) -> str:
-    """What this kernel lacks for a variant, in words; empty if it lacks nothing."""
-    asked = variant.lab.sysctl
-    for name in (*asked.client, *asked.server, *asked.proxy, *asked.nat):
+def _lacking(variant: Variant, workload: Variant) -> str:
+    """What this kernel lacks for a remedy, in words; empty if it lacks nothing.
+
+    Not asked of the workload's own sysctls: some of them are there in a lab only.
+    """
+    for name in _sysctls(variant) - _sysctls(workload):
         if not sysctls.exists(name):
             return f"this kernel has no {name}"
     alone = Scenario(title=variant.name, variants=(variant,))
     refusals = (*refused_uring(alone), *refused_range(alone))
     return "; ".join(f"{refusal.reason}; {refusal.remedy}" for refusal in refusals)
+
+
+def _sysctls(variant: Variant) -> set[str]:
+    asked = variant.lab.sysctl
+    return {*asked.client, *asked.server, *asked.proxy, *asked.nat}
