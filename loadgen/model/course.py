@@ -63,8 +63,11 @@ def course(variant: Variant) -> Course:
         # Those of a burst are used together, again at the next one, and are idle meanwhile.
         rest_s = server.delay / 1e9 + (connection.requests - 1) * max(server.delay / 1e9, burst_s(loop))
     planned = Course(Decides.CONNECTION, connection.ending, connection.requests, rest_s)
-    if server.kind is ServerKind.COMMAND or variant.load.driver is Driver.COMMAND or variant.proxy:
+    if variant.load.driver is Driver.COMMAND:
         return planned
+    # What a program or a proxy does beside that is not known; what the client closes is.
+    if server.kind is ServerKind.COMMAND or variant.proxy:
+        return _surplus(variant) or planned
     return _timed_out(variant) or _surplus(variant) or _left_idle(variant) or planned
 
 

@@ -49,6 +49,16 @@ def test_a_connection_makes_no_more_requests_than_it_may() -> None:
     assert course(pooled(10, 9)).requests == 10
 
 
+def test_the_client_closes_what_its_pool_has_no_place_for_whatever_serves() -> None:
+    asked = variant(
+        server={"kind": "command", "command": ["nginx"]},
+        connection={"requests": 1_000, "closer": "client"},
+        load={"open_loop": {"rate": "120/s", "arrivals": "bursts", "burst": 12}, "pool": {"idle": 4}},
+    )
+    assert course(asked).decides is Decides.POOL
+    assert predict(situation(asked)).rate_per_s == pytest.approx(80)
+
+
 def test_a_burst_opens_no_more_than_the_loop_may_have_open() -> None:
     loop = {"rate": "100/s", "arrivals": "bursts", "burst": 50, "connections": 20}
     asked = variant(
