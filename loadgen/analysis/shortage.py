@@ -77,7 +77,7 @@ def delayed(series: Sequence[Point], ports: int, least: float = ALL) -> list[boo
 
 
 def shortage(series: Sequence[Point], ports: int, *, reported: bool = False) -> Shortage | None:
-    """The spans without a free port; None if there was none.
+    """The spans without a free port; None if there was none, or if none was wanted meanwhile.
 
     `reported`: a program said at its end that it found no port. Then nearly all of them held are enough:
     those that it still had open are closed when a sample is taken.
@@ -93,6 +93,9 @@ def shortage(series: Sequence[Point], ports: int, *, reported: bool = False) -> 
         else:
             runs.append([index])
     failed = sum(series[index].no_port for index in short)
+    if not failed and all(series[index].attempts is not None for index in short):
+        # Who counts its attempts counts one that fails: all ports were held, and no further one was wanted.
+        return None
     instants = [at_ns for index in short if (at_ns := series[index].no_port_ns) is not None]
     spans = [Span(_begin(series[run[0]], least * ports), series[run[-1]].end_ns) for run in runs]
     lasting = [span for span, run in zip(spans, runs, strict=True) if len(run) >= LASTING]

@@ -29,7 +29,7 @@ def predict_legs(variant: Variant) -> Prediction:
     found = predict(situation(variant))
     if variant.proxy is None:
         return found
-    behind = _predict_upstream(variant, variant.proxy)
+    behind = _as_far_as_clients_go(variant, found, _predict_upstream(variant, variant.proxy))
     gone_s = behind.time_to_exhaustion_s
     if (
         gone_s is not None
@@ -46,6 +46,26 @@ def predict_legs(variant: Variant) -> Prediction:
             time_wait_server=_at_most(found.time_wait_server, answered),
         )
     return replace(found, upstream=behind)
+
+
+def _as_far_as_clients_go(variant: Variant, found: Prediction, behind: Prediction) -> Prediction:
+    """The proxy's connections, if its clients run out of ports: then it gets no further request."""
+    gone_s = found.time_to_exhaustion_s
+    if (
+        gone_s is None
+        or found.rate_per_s is None
+        or found.stages
+        or variant.load.duration / 1e9 > TIME_WAIT_S
+    ):
+        return behind
+    asked = round(found.rate_per_s * gone_s) * variant.connection.requests
+    later = behind.time_to_exhaustion_s is not None and behind.time_to_exhaustion_s > gone_s
+    return replace(
+        behind,
+        time_to_exhaustion_s=None if later else behind.time_to_exhaustion_s,
+        time_wait_client=_at_most(behind.time_wait_client, asked),
+        time_wait_server=_at_most(behind.time_wait_server, asked),
+    )
 
 
 def keeps(variant: Variant) -> bool:

@@ -76,17 +76,19 @@ def test_a_failure_counts_if_the_ports_are_not_known() -> None:
 
 def test_all_ports_held_show_it_without_a_failure() -> None:
     """As a program's errors are: churn does not see them."""
-    seen = series([500, 900, 990, 1_000, 1_000, 999, 1_000, 900, 800, 700])
-    result = shortage(seen, PORTS)
+    held = [500, 900, 990, 1_000, 1_000, 999, 1_000, 900, 800, 700]
+    result = shortage(series(held, attempts=None), PORTS)
     assert result is not None
     # All are held at the end of the fourth, and at the begin of the eighth.
     assert result.spans == (span(4, 7),)
     assert result.first_ns == 4 * STEP
     assert (result.lasting_ns, result.failed, result.inferred) == (4 * STEP, 0, True)
+    # One that counts its attempts had as many ports as it wanted.
+    assert shortage(series(held), PORTS) is None
 
 
 def test_the_most_of_the_samples_within_an_interval_count() -> None:
-    intervals = [interval(index, 10) for index in range(4)]
+    intervals = [interval(index, 10, attempts=None) for index in range(4)]
     samples = [
         sample(t_ns, side(ports_held=1_000 if t_ns == STEP + STEP // 2 else 800))
         for t_ns in range(0, 4 * STEP + 1, STEP // 10)
@@ -155,6 +157,6 @@ def test_a_failure_between_two_samples_is_explained_by_the_samples_around_it() -
 def test_a_program_that_found_no_port_has_its_end_in_the_point_that_shows_it(
     reported: bool, is_found: bool
 ) -> None:
-    made = series([100, 300, 980])
+    made = series([100, 300, 980], attempts=None)
     load = UnderLoad(made, 2 * STEP + STEP // 5, [], PORTS, 1, no_port_reported=reported)
     assert (load.shortage is not None) is is_found

@@ -25,6 +25,12 @@ def test_a_proxy_that_closes_first_has_the_time_waits_until_its_ports_are_gone()
     assert found.time_to_exhaustion_s == pytest.approx(10, rel=0.05)
 
 
+def test_a_client_that_runs_out_sends_the_proxy_nothing_more() -> None:
+    lab = {**LAB, "client": {"ports": "40000-40299"}}
+    found = behind({"kind": "nginx", "closer": "proxy"}, lab=lab, connection={"closer": "client"})
+    assert (found.time_wait_client, found.time_to_exhaustion_s) == (300, None)
+
+
 def test_each_address_of_the_proxy_has_the_range() -> None:
     lab = {**LAB, "proxy": {"ports": "40000-40999", "addresses": 2}, "server": {"addresses": 3}}
     found = behind({"kind": "nginx", "closer": "proxy"}, lab=lab)
