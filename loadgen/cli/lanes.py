@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Protocol
 
 from loadgen.analysis.claims import RunClaims
@@ -22,6 +24,8 @@ from loadgen.wire.codec import decode
 LANES = 3
 """So many at a time: the start of a variant takes a core for a second, and more often start together."""
 CHUNK = 65536
+LAST_S = 30.0
+"""For a lane to end the variant that runs and to summarise it, before it is killed."""
 
 
 class View(Protocol):
@@ -61,6 +65,8 @@ class _Lane:
         def enter() -> None:
             leave_terminal()
             die_with(parent)
+            # Until its `restore_signals`: a SIGINT while it imports would end it with a traceback.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
         # -P: our modules, and never those of the directory that the user is in.
         argv = [sys.executable, "-P", "-m", "loadgen.cli", "run", *options]
@@ -78,6 +84,11 @@ class _Lane:
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
+
+    def drain(self, deadline: float) -> None:
+        """Wait for its end until `deadline` (monotonic), and drop what it prints."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.communicate(timeout=max(0.0, deadline - monotonic()))
 
     def kill(self) -> None:
         self._process.kill()
@@ -104,7 +115,7 @@ class _Lane:
 
 
 def _exit(code: int) -> Exit:
-    """The exit code of a churn. One that a signal ended is a bug, except before it could handle SIGINT."""
+    """The exit code of a churn. One that a signal ended is a bug, except by a second SIGINT."""
     if code == -signal.SIGINT:
         return Exit.INTERRUPTED
     return Exit(code) if code in frozenset(Exit) else Exit.BUG
@@ -130,10 +141,15 @@ class _Lanes:
 
     def begin(self, path: Path) -> None:
         self._view.begins(path.stem)
-        before = self.stopped
-        lane = _Lane(path, self._options, self._folder)
+        try:
+            lane = _Lane(path, self._options, self._folder)
+        except OSError as error:  # no memory, or too many processes or files: the others run on
+            self._view.says(path.stem, f"cannot start a process: {error.strerror}")
+            self._view.ends(path.stem, Exit.INVALID, "")
+            self.ended.append(Ended(path.stem, Exit.INVALID, None))
+            return
         self.running.append(lane)
-        if self.stopped > before:
+        if self.stopped:  # since the caller looked
             lane.interrupt()
         for descriptor in (lane.stdout, lane.stderr):
             self._selector.register(descriptor, selectors.EVENT_READ, lane)
@@ -154,11 +170,19 @@ class _Lanes:
             if not lane.open:
                 self._end(lane)
 
-    def kill(self) -> None:
-        """What is left if this fails."""
-        for lane in self.running:
-            lane.kill()
-        self._selector.close()
+    def close(self) -> None:
+        """End what is left if this fails, as when stdout has no reader: in order, after LAST_S at once."""
+        try:
+            if not self.stopped:
+                for lane in self.running:
+                    lane.interrupt()
+            deadline = monotonic() + LAST_S
+            for lane in self.running:
+                lane.drain(deadline)
+        finally:
+            for lane in self.running:
+                lane.kill()
+            self._selector.close()
 
     def _end(self, lane: _Lane) -> None:
         code, report, claims = lane.end()
@@ -169,11 +193,12 @@ class _Lanes:
 
 def run_in_lanes(
     paths: Sequence[Path], options: Sequence[str], view: View, lanes: int = LANES
-) -> Sequence[Ended]:
-    """Run scenarios, `lanes` at a time, in this order. How each that began ended, in the order of their ends.
+) -> tuple[Sequence[Ended], bool]:
+    """Run scenarios, `lanes` at a time, in this order.
 
-    `options` are those of `churn run`. A stop signal ends all that run in order, a second one at once, and no
-    other begins.
+    How each that began ended, in the order of their ends; and whether a stop signal came: the codes need not
+    show it, because a churn that has decided its code ignores signals. `options` are those of `churn run`.
+    A stop signal ends all that run in order, a second one at once, and no other begins.
     """
     waiting = deque(paths)
     with TemporaryDirectory(prefix="churn-") as folder, view:
@@ -183,7 +208,9 @@ def run_in_lanes(
                 while going.running or (waiting and not going.stopped):
                     while waiting and len(going.running) < lanes and not going.stopped:
                         going.begin(waiting.popleft())
-                    going.read()
+                    # None runs if a signal came just now, or if none could start.
+                    if going.running:
+                        going.read()
         finally:
-            going.kill()
-    return going.ended
+            going.close()
+    return going.ended, going.stopped > 0

@@ -123,16 +123,19 @@ def run_all(
     from loadgen.wire.codec import indented
 
     codes: list[Exit] = []
-    claims: list[RunClaims] = []
+    claims: dict[str, RunClaims] = {}
     paced = [(path, scenario) for path, scenario in scenarios if not needs_machine(scenario)]
     if len(paced) > 1:
         paced.sort(key=lambda one: -sum(variant.load.duration for variant in one[1].variants))
         paths = [path for path, _ in paced]
         view = view_for([path.stem for path in paths], quiet=options.quiet)
-        for ended in run_in_lanes(paths, _as_options(options, overrides), view):
+        all_ended, stopped = run_in_lanes(paths, _as_options(options, overrides), view)
+        for ended in all_ended:
             codes.append(ended.code)
             if ended.claims is not None:
-                claims.append(ended.claims)
+                claims[ended.name] = ended.claims
+        if stopped:
+            codes.append(Exit.INTERRUPTED)
     else:
         paced = []
     for path, scenario in scenarios:
@@ -146,14 +149,15 @@ def run_all(
         except SystemExit as stop:  # by `fail`, which has reported why
             code = Exit(stop.code)
         else:
-            claims.append(judged)
+            claims[path.stem] = judged
         codes.append(code)
         if code is not Exit.FINE:
             echo(f"{path.stem}: exit code {code:d}", err=True)
+    judgements = [claims[path.stem] for path, _ in scenarios if path.stem in claims]
     if options.quiet:
-        echo(indented(claims))
+        echo(indented(judgements))
     else:
-        print_claims(screen(), claims)
+        print_claims(screen(), judgements)
     return worst(codes)
 
 

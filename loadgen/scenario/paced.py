@@ -23,4 +23,6 @@ def _paced(variant: Variant) -> bool:
         return all(stage.rate is not None and stage.rate <= PACED_PER_S for stage in load.stages)
     if isinstance(load.loop, OpenLoop):
         return load.loop.rate <= PACED_PER_S
-    return load.loop.connections * 1e9 <= PACED_PER_S * variant.connection.think
+    # The pauses are between the requests of a connection: a single request has none.
+    pauses = variant.connection.requests > 1
+    return pauses and load.loop.connections * 1e9 <= PACED_PER_S * variant.connection.think

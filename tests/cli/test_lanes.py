@@ -1,18 +1,24 @@
 """Scenarios side by side: their exit codes, reports and verdicts, and how they are stopped."""
 
+import errno
 import json
 import os
 import signal
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from loadgen.cli import gallery, main
+from loadgen.analysis.claims import RunClaims
+from loadgen.cli import gallery, lanes, main
 from loadgen.cli.exits import Exit
-from loadgen.cli.lanes import run_in_lanes
+from loadgen.cli.lanes import Ended, run_in_lanes
 from loadgen.cli.lanes_view import LiveLanes, picture
+from loadgen.cli.streams import StreamError
 from tests.command import document
 
 PACED = """
@@ -29,11 +35,16 @@ def written(folder: Path, name: str, *, duration: str = "300ms", claim: str = "C
     return path
 
 
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 class Looker:
     """Keeps what it is shown, and stops the run once `stop` of them have begun."""
 
     def __init__(self, stop: int = 0) -> None:
         self.seen: list[tuple[str, str]] = []
+        self.lines: list[str] = []
         self.most = 0
         self._now: set[str] = set()
         self._stop = stop
@@ -51,10 +62,14 @@ class Looker:
         self.seen.append((name, "begins"))
 
     def says(self, name: str, line: str) -> None:
+        self.lines.append(line)
         if " of " in line and "conn/s" in line and name not in self._loads:
             self._loads.add(name)
             if len(self._loads) == self._stop:
-                os.kill(os.getpid(), signal.SIGINT)
+                self.stop()
+
+    def stop(self) -> None:
+        interrupt()
 
     def ends(self, name: str, code: Exit, report: str) -> None:  # noqa: ARG002
         self._now.remove(name)
@@ -103,7 +118,8 @@ def test_ctrl_c_ends_all_that_run_in_order_and_no_other_begins(tmp_path: Path) -
     paths = [written(tmp_path, name, duration="10min") for name in ("first", "second", "third")]
     looker = Looker(stop=2)
     runs = tmp_path / "runs"
-    ended = run_in_lanes(paths, [f"--output={runs}", "--no-figures"], looker, lanes=2)
+    ended, stopped = run_in_lanes(paths, [f"--output={runs}", "--no-figures"], looker, lanes=2)
+    assert stopped
     assert {(one.name, one.code) for one in ended} == {
         ("first", Exit.INTERRUPTED),
         ("second", Exit.INTERRUPTED),
@@ -113,6 +129,107 @@ def test_ctrl_c_ends_all_that_run_in_order_and_no_other_begins(tmp_path: Path) -
     for run in runs.iterdir():
         assert document((run / "run.json").read_text())["status"] == "interrupted"
         assert document((run / "summary.json").read_text())["variants"]["main"]["metrics"]["connected"] > 0
+
+
+def fake_processes(monkeypatch: pytest.MonkeyPatch, refused: Sequence[str] = ()) -> None:
+    """Lanes whose churn does nothing and exits with 0; of some the system refuses the process."""
+    popen: type[subprocess.Popen[bytes]] = subprocess.Popen
+
+    def start(argv: Sequence[Any], **options: Any) -> "subprocess.Popen[bytes]":
+        if Path(argv[-1]).stem in refused:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return popen(["true"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+
+
+class LateStop(Looker):
+    """A stop signal when a lane has decided its exit code."""
+
+    def ends(self, name: str, code: Exit, report: str) -> None:
+        super().ends(name, code, report)
+        interrupt()
+
+
+def test_a_ctrl_c_that_no_lane_handles_skips_the_rest_as_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = written(tmp_path, "alone", more="alone: true")
+    paths = {name: written(tmp_path, name) for name in ("first", "second")} | {"alone": alone}
+    looker = LateStop()
+
+    def one_lane(paths: Sequence[Path], options: Sequence[str], _: object) -> tuple[Sequence[Ended], bool]:
+        return run_in_lanes(paths, options, looker, lanes=1)
+
+    monkeypatch.setattr(gallery, "bundled", lambda: paths)
+    monkeypatch.setattr(lanes, "run_in_lanes", one_lane)
+    fake_processes(monkeypatch)
+    runs = tmp_path / "runs"
+    result = CliRunner().invoke(main, ["run", "--all", "--no-figures", "-o", str(runs)])
+    assert result.exit_code == Exit.INTERRUPTED, result.output
+    assert looker.seen == [("first", "begins"), ("first", "")]
+    assert not runs.exists()
+
+
+class EarlyStop(Looker):
+    """A stop signal just before the process of a lane begins."""
+
+    def begins(self, name: str) -> None:
+        super().begins(name)
+        interrupt()
+
+
+def test_a_lane_that_is_stopped_while_it_imports_prints_no_traceback(tmp_path: Path) -> None:
+    looker = EarlyStop()
+    paths = [written(tmp_path, name, duration="10min") for name in ("first", "second")]
+    ended, stopped = run_in_lanes(paths, [f"--output={tmp_path / 'runs'}"], looker)
+    assert stopped
+    assert ended == [Ended("first", Exit.INTERRUPTED, None)]
+    assert looker.lines == ["interrupted"]
+
+
+def test_a_lane_that_cannot_start_keeps_nobody_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_processes(monkeypatch, refused=("none", "last"))
+    looker = Looker()
+    ended, stopped = run_in_lanes([Path("none"), Path("runs"), Path("last")], [], looker, lanes=1)
+    assert not stopped
+    assert [(one.name, one.code) for one in ended] == [
+        ("none", Exit.INVALID),
+        ("runs", Exit.FINE),
+        ("last", Exit.INVALID),
+    ]
+    assert looker.lines == ["cannot start a process: Resource temporarily unavailable"] * 2
+
+
+class GoneReader(Looker):
+    """Stderr, or stdout, has no reader any more."""
+
+    def stop(self) -> None:
+        raise StreamError
+
+
+def test_when_nobody_reads_any_more_the_lanes_end_in_order(tmp_path: Path) -> None:
+    paths = [written(tmp_path, name, duration="10min") for name in ("first", "second")]
+    runs = tmp_path / "runs"
+    with pytest.raises(StreamError):
+        run_in_lanes(paths, [f"--output={runs}", "--no-figures"], GoneReader(stop=2))
+    statuses = [document((run / "run.json").read_text())["status"] for run in runs.iterdir()]
+    assert statuses == ["interrupted", "interrupted"]
+
+
+def test_verdicts_come_in_the_order_of_the_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = {name: written(tmp_path, name) for name in ("first", "second", "third")}
+
+    def other_order(paths: Sequence[Path], *_: object) -> tuple[Sequence[Ended], bool]:
+        names = [path.stem for path in paths]
+        return [
+            Ended(name, Exit.FINE, RunClaims(run=name, valid=True, claims=())) for name in names[::-1]
+        ], False
+
+    monkeypatch.setattr(gallery, "bundled", lambda: paths)
+    monkeypatch.setattr(lanes, "run_in_lanes", other_order)
+    result = CliRunner().invoke(main, ["run", "--all", "--json", "-o", str(tmp_path / "runs")])
+    assert [run["run"] for run in json.loads(result.stdout)] == list(paths)
 
 
 def test_the_live_view_has_a_line_for_each_and_the_names_of_those_that_follow() -> None:

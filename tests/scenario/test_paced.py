@@ -28,12 +28,14 @@ def test_a_load_that_nothing_limits_needs_the_machine(tmp_path: Path, load: str,
     assert needs_machine(load_scenario(path)) is not alone
 
 
-@pytest.mark.parametrize(("think", "alone"), [("100ms", False), ("99ms", True)])
-def test_pauses_limit_a_closed_loop(tmp_path: Path, think: str, alone: bool) -> None:
+@pytest.mark.parametrize(
+    ("requests", "think", "alone"), [(2, "100ms", False), (2, "99ms", True), (1, "100ms", True)]
+)
+def test_pauses_limit_a_closed_loop(tmp_path: Path, requests: int, think: str, alone: bool) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(
         "title: t\nload: {closed_loop: {connections: 100}}\n"
-        f"connection: {{requests: 2, think: {think}, closer: client}}\n"
+        f"connection: {{requests: {requests}, think: {think}, closer: client}}\n"
     )
     assert needs_machine(load_scenario(path)) is alone
 
