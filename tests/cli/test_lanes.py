@@ -36,7 +36,8 @@ def written(folder: Path, name: str, *, duration: str = "300ms", claim: str = "C
 
 
 def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+    # Not SIGINT: of a test run in the background that is ignored.
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Looker:
