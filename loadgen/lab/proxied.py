@@ -1,27 +1,19 @@
 """The lab of a client, a proxy and a server: three nodes on two links. Pure.
 
-The client's network and the server's are apart, and only the proxy is in both. Its two viewpoints are told
-apart by the port that proxy and server listen on: what it has accepted has that port of its own, and what it
+The client's network and the server's are apart, and only the proxy is in both. Its two viewpoints differ by
+the port that proxy and server listen on: what it has accepted has that port of its own, and what it
 has opened has it as the remote one.
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 
+from loadgen.lab.networks import NETWORKS, following
 from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
 from loadgen.records.viewpoints import Leg, Scope, SocketFilter, Viewpoint
 from loadgen.scenario.choices import Family
 
 CLIENT, PROXY, SERVER = "client", "proxy", "server"
 DOWNSTREAM, UPSTREAM = "proxy.downstream", "proxy.upstream"
-
-_FIRST = {
-    (Family.IPV4, CLIENT): ("198.18.0.1", "198.18.128.1", 16),
-    (Family.IPV4, SERVER): ("198.19.0.1", "198.19.128.1", 16),
-    (Family.IPV6, CLIENT): ("2001:2:0:1::1", "2001:2:0:1:8000::1", 64),
-    (Family.IPV6, SERVER): ("2001:2:0:2::1", "2001:2:0:2:8000::1", 64),
-}
-"""Of each network: the side's first address, the proxy's, and the length of the prefix that both are in."""
 
 
 def proxied_lab(
@@ -69,19 +61,14 @@ def proxied_lab(
 
 def sources_of(family: Family, side: str, count: int) -> tuple[str, ...]:
     """So many addresses of the proxy towards a side."""
-    return _following(_FIRST[family, side][1], count)
+    return following(NETWORKS[family, side].middle, count)
 
 
 def _link(
     family: Family, side: str, count: int, proxys: tuple[str, ...], interface: str
 ) -> tuple[tuple[str, ...], Link]:
     """The addresses of a side, and the link between it and the proxy, which has these addresses there."""
-    first, _, prefix = _FIRST[family, side]
-    addresses = _following(first, count)
-    own, theirs = (tuple(f"{address}/{prefix}" for address in each) for each in (addresses, proxys))
+    network = NETWORKS[family, side]
+    addresses = following(network.side, count)
+    own, theirs = (tuple(f"{address}/{network.prefix}" for address in each) for each in (addresses, proxys))
     return addresses, Link((End(side, own), End(PROXY, theirs, interface=interface)))
-
-
-def _following(first: str, count: int) -> tuple[str, ...]:
-    """So many addresses, from the first on."""
-    return tuple(str(ip_address(first) + number) for number in range(count))

@@ -6,9 +6,9 @@ They are routed nowhere, so even a mistake does not leave the machine.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import ip_address
 
 from loadgen.lab.errors import SysctlRefused
+from loadgen.lab.networks import following
 from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
 from loadgen.records.viewpoints import Leg, Scope, SocketFilter, Viewpoint
 from loadgen.scenario.choices import MOST_ADDRESSES, Family, Topology
@@ -62,9 +62,9 @@ def client_server_lab(
         if count > 1 and (topology, family) == (Topology.HOST, Family.IPV6):
             raise ValueError(f"{side}: {count} addresses; the host's IPv6 loopback has one, ::1")
     if topology is Topology.PAIR:
-        addresses = {side: _following(_FIRST_OF_PAIR[family, side], count) for side, count in counts.items()}
+        addresses = {side: following(_FIRST_OF_PAIR[family, side], count) for side, count in counts.items()}
         return _pair(addresses, _PAIR_PREFIX[family], ports, server_ports, sysctls, backlog, holds_back)
-    addresses = {side: _following(_FIRST_OF_LOOPBACK[family], count) for side, count in counts.items()}
+    addresses = {side: following(_FIRST_OF_LOOPBACK[family], count) for side, count in counts.items()}
     # All of 127.0.0.0/8 is there from the start; of IPv6 only ::1.
     more = max(addresses.values(), key=len)[1:] if family is Family.IPV6 else ()
     node = Node(
@@ -126,11 +126,6 @@ def _by_port(node: str, port: int, count: int, ports: tuple[int, int], paths: in
     of_client, of_server = SocketFilter(remote_port=port, count=count), SocketFilter(port, count=count)
     client = Viewpoint(Side.CLIENT, node, of_client, ports, paths)
     return Scope((client, Viewpoint(Side.SERVER, node, of_server)), (_LEG,))
-
-
-def _following(first: str, count: int) -> tuple[str, ...]:
-    """So many addresses, from the first on."""
-    return tuple(str(ip_address(first) + number) for number in range(count))
 
 
 def _agreed(sysctls: Mapping[Side, Mapping[str, str]]) -> dict[str, str]:

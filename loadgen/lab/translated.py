@@ -5,22 +5,15 @@ address of the NAT, whose conntrack holds which connection of the client that is
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
+from loadgen.lab.networks import NETWORKS, following
 from loadgen.lab.spec import End, LabSpec, Link, Node, Placement
 from loadgen.records.viewpoints import Leg, Pool, Scope, Viewpoint
 from loadgen.scenario.choices import Family
 from loadgen.tcp import Side
 
 NAT = "nat"
-
-_NETWORKS = {
-    (Family.IPV4, Side.CLIENT): ("198.18.0.1", "198.18.128.1", 16),
-    (Family.IPV4, Side.SERVER): ("198.19.0.1", "198.19.128.1", 16),
-    (Family.IPV6, Side.CLIENT): ("2001:2:0:1::1", "2001:2:0:1:8000::1", 64),
-    (Family.IPV6, Side.SERVER): ("2001:2:0:2::1", "2001:2:0:2:8000::1", 64),
-}
-"""Of each network: the side's first address, the NAT's, and the length of the prefix that both are in."""
 
 
 def translated_lab(
@@ -41,12 +34,12 @@ def translated_lab(
         Node(Side.SERVER, backlog=backlog, sysctls=sysctls.get(Side.SERVER, {})),
     )
     counts = {Side.CLIENT: client_addresses, Side.SERVER: server_addresses}
-    addresses = {side: _following(_NETWORKS[family, side][0], count) for side, count in counts.items()}
+    addresses = {side: following(NETWORKS[family, side].side, count) for side, count in counts.items()}
     links = tuple(
         Link(
             (
                 End(side, _prefixed(addresses[side], family, side), routes=_routes(family, side)),
-                End(NAT, _prefixed((_NETWORKS[family, side][1],), family, side), interface=f"lab{number}"),
+                End(NAT, _prefixed((NETWORKS[family, side].middle,), family, side), interface=f"lab{number}"),
             )
         )
         for number, side in enumerate(Side)
@@ -69,15 +62,10 @@ def _routes(family: Family, side: Side) -> dict[str, str]:
     """The client's way to the server; the server needs none."""
     if side is Side.SERVER:
         return {}
-    first, _, prefix = _NETWORKS[family, Side.SERVER]
-    beyond = ip_network(f"{first}/{prefix}", strict=False)
-    return {str(beyond): _NETWORKS[family, Side.CLIENT][1]}
+    server = NETWORKS[family, Side.SERVER]
+    beyond = ip_network(f"{server.side}/{server.prefix}", strict=False)
+    return {str(beyond): NETWORKS[family, Side.CLIENT].middle}
 
 
 def _prefixed(addresses: tuple[str, ...], family: Family, side: Side) -> tuple[str, ...]:
-    return tuple(f"{address}/{_NETWORKS[family, side][2]}" for address in addresses)
-
-
-def _following(first: str, count: int) -> tuple[str, ...]:
-    """So many addresses, from the first on."""
-    return tuple(str(ip_address(first) + number) for number in range(count))
+    return tuple(f"{address}/{NETWORKS[family, side].prefix}" for address in addresses)

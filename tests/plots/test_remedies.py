@@ -42,13 +42,13 @@ def stories() -> dict[str, Story]:
 
 
 def drawn(left_out: dict[str, str] | None = None) -> tuple[Figure, list[Row]]:
-    told = stories()
-    scenario = asked_for(told).scenario.model_copy(
+    recorded = stories()
+    scenario = asked_for(recorded).scenario.model_copy(
         update={"remedies": Remedies(baseline="nothing", left_out=left_out or {})}
     )
-    facts = facts_in(told)
-    variants = [(columns_of(story.records), facts[name]) for name, story in told.items()]
-    run = run_of("20261120T213005Z-remedies", asked_for(told))
+    facts = facts_in(recorded)
+    variants = [(columns_of(story.records), facts[name]) for name, story in recorded.items()]
+    run = run_of("20261120T213005Z-remedies", asked_for(recorded))
     return remedies(run, scenario, variants), rows(scenario, variants)
 
 

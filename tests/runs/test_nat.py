@@ -1,13 +1,11 @@
 """A NAT with few ports between client and server: a real run, in IPv4 and in IPv6."""
 
-import json
-import tempfile
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.command import churn
+from tests.runs.ordinary import variants_of
 
 PORTS = 20
 SCENARIO = f"""
@@ -28,20 +26,11 @@ variants:
 
 
 @pytest.fixture(scope="module")
-def summary() -> dict[str, Any]:
-    """A run by an ordinary user, who may make all of it in a namespace."""
-    # pytest's own directory bars an ordinary user.
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o777)
-        (folder / "x.yaml").write_text(SCENARIO)
-        arguments = ("run", folder / "x.yaml", "--json", "--no-figures")
-        done = churn(*arguments, runs=folder / "runs", ordinary=True)
-    assert done.code == 0, done.said
-    return json.loads(done.stdout)["variants"]
+def summary() -> Mapping[str, Any]:
+    return variants_of(SCENARIO)
 
 
-def test_connections_beyond_its_ports_get_no_answer_and_no_errno(summary: dict[str, Any]) -> None:
+def test_connections_beyond_its_ports_get_no_answer_and_no_errno(summary: Mapping[str, Any]) -> None:
     found = summary["held"]
     metrics = found["metrics"]
     assert metrics["nat.ports"] == metrics["nat.conntrack.entries.max"] == PORTS
@@ -56,7 +45,7 @@ def test_connections_beyond_its_ports_get_no_answer_and_no_errno(summary: dict[s
     assert "the NAT's ports" in failures["sentence"]
 
 
-def test_a_port_in_conntracks_time_wait_is_given_again(summary: dict[str, Any]) -> None:
+def test_a_port_in_conntracks_time_wait_is_given_again(summary: Mapping[str, Any]) -> None:
     metrics = summary["six"]["metrics"]
     assert metrics["connected"] > PORTS
     assert metrics["errors.total"] == metrics["nat.conntrack.insert_failed"] == 0

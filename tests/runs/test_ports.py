@@ -1,15 +1,12 @@
 """Who takes a client's port, and a source address that is missing: a real run by an ordinary user."""
 
-import json
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.command import churn
 from tests.peers import need
+from tests.runs.ordinary import variants_of
 
 SCENARIO = """
 title: ports
@@ -40,15 +37,8 @@ variants:
 @pytest.fixture(scope="module")
 def summary() -> Mapping[str, Any]:
     need("nginx")
-    # pytest's own directory bars an ordinary user.
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o777)
-        (folder / "x.yaml").write_text(SCENARIO)
-        arguments = ("run", folder / "x.yaml", "--json", "--no-figures")
-        done = churn(*arguments, runs=folder / "runs", ordinary=True)
-    assert done.code in (0, 106), done.said  # 106: the machine held a process up
-    return json.loads(done.stdout)["variants"]
+    # 106: the machine held a process up.
+    return variants_of(SCENARIO, codes=(0, 106))
 
 
 def finding(of: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
