@@ -9,6 +9,7 @@ from loadgen.analysis.audit import AuditLine
 from loadgen.analysis.audit_requests import audit_requests
 from loadgen.analysis.counts import LegCounts
 from loadgen.analysis.findings.behind import behind_ports_gone
+from loadgen.analysis.findings.left import ended_by_rst
 from loadgen.analysis.fold import Fold
 from loadgen.analysis.metrics import measure
 from loadgen.analysis.summary import audited
@@ -144,3 +145,23 @@ def test_requests_that_the_server_answered_and_the_client_did_not_get_are_explai
     assert [one.exact for one in lines(6, {"receive:HTTP_502": 1})] == [False]
     assert [one.exact for one in lines(6, {"receive:NO_RESPONSE": 1})] == [True]
     assert [one.exact for one in lines(4, {"receive:NO_RESPONSE": 1})] == [False]
+
+
+@pytest.mark.parametrize("left", [5, 0])
+def test_the_time_waits_of_a_proxys_other_leg_are_not_gone(left: int) -> None:
+    """The proxy's kernel counts those of both legs, and the client has sent as many RSTs."""
+    fold = Fold(28_232)
+    proxy = side(counters={"TW": 5})
+    last = {
+        "client": side(counters={"OutRsts": 5}),
+        "proxy.downstream": proxy,
+        "proxy.upstream": replace(proxy, states={State.TIME_WAIT: left}),
+        "server": side(),
+    }
+    samples = [
+        Sample(-STEP, 1, False, dict.fromkeys(PROXIED.names, side()), 0),
+        Sample(S, 1, False, last, 0),
+    ]
+    for record in (opened(PROXIED), *samples, interval(0, 5), *ended(S)):
+        fold.add(record)
+    assert [one.kind for one in ended_by_rst(fold)] == ([] if left else ["ended_by_rst"])

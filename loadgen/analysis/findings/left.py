@@ -37,7 +37,8 @@ def left_by_the_end(fold: Fold) -> Iterator[Finding]:
                 kind=LEFT_BY_THE_END,
                 rank=Rank.LEFT,
                 viewpoint=viewpoint,
-                sentence=f"the load's end leaves {count(after - during)} TIME-WAITs at the {viewpoint}",
+                sentence=f"the load's end leaves {count(after - during)}"
+                f" TIME-WAIT{'s' * (after - during != 1)} at the {viewpoint}",
                 start_ns=fold.load_end_ns(),
                 numbers={"during": during, "after": after},
                 share=(after - during) / after,
@@ -76,12 +77,13 @@ def ended_by_rst(fold: Fold) -> Iterator[Finding]:
     if not fold.samples or fold.samples[-1].t_ns - fold.samples[0].t_ns >= TIME_WAIT_NS:
         return
     for viewpoint, other in ((leg.opener, leg.accepter), (leg.accepter, leg.opener)):
-        last = fold.samples[-1].viewpoints[viewpoint]
+        # `TW` is its node's: a proxy's TIME-WAITs of its other leg are among them.
+        (names,) = [names for names in fold.scope.by_node.values() if viewpoint in names]
+        last = [fold.samples[-1].viewpoints[name] for name in names]
+        left = sum(one.count(State.TIME_WAIT) + one.count(State.FIN_WAIT_2) for one in last)
         entered = moved(fold, viewpoint, "TW")
         reset = moved(fold, other, "OutRsts") - moved(fold, other, "EstabResets")
-        kept = (
-            last.count(State.TIME_WAIT) + last.count(State.FIN_WAIT_2) + moved(fold, viewpoint, "TWRecycled")
-        )
+        kept = left + moved(fold, viewpoint, "TWRecycled")
         gone = entered - kept
         if FEW * entered < gone <= reset:
             yield Finding(
